@@ -1,0 +1,47 @@
+# make run    set up, train every model on the sample, print the table and a list, leave the lessons as HTML in build/
+# make test   set up, run the unit tests and then every notebook, outputs compared
+# make lab    set up and open JupyterLab
+PYTHON ?= python3
+VIEWER ?=
+N ?= 10
+JOBS ?= 2
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+# Small matrices: one BLAS thread a process is faster, and leaves the cores to the processes.
+export OMP_NUM_THREADS = 1
+export OPENBLAS_NUM_THREADS = 1
+
+.PHONY: run test lab weights lint clean
+
+run: $(READY)
+	$(BIN)/python -m content_table $(if $(VIEWER),--viewer $(VIEWER)) --n $(N) --jobs $(JOBS)
+	$(BIN)/jupyter nbconvert --execute --to html --output-dir build --log-level WARN notebooks/*.ipynb
+	@echo "The lessons are in build/ as HTML; open build/01_prepare_data.html in a browser."
+
+test: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pytest -n $(JOBS)
+	$(BIN)/pytest -n $(JOBS) --dist loadscope --nbval --nbval-current-env --nbval-cell-timeout=120 \
+		--nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider notebooks
+
+lab: $(READY)
+	$(BIN)/jupyter lab notebooks
+
+weights: $(READY)
+	$(BIN)/python -m content_table --save-weights
+
+lint: $(READY)
+	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+clean:
+	rm -rf build $(VENV)
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or later is needed; found: $$($(PYTHON) --version). Try make PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
