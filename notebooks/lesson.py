@@ -1,12 +1,19 @@
-"""What only the lessons need: one look for all figures, the viewer we follow, and the truth behind the simulated sample."""
+"""What only the lessons need: one look for all figures, the viewer we follow, the truth behind the simulated sample."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
+from matplotlib.ticker import StrMethodFormatter
 
 import content_table as ct
 
-VIEWER = "viewer1133"  # the viewer followed through all lessons, by name
+VIEWER = "viewer1149"  # the viewer followed through all lessons, by name
 
 # One colour a model in every notebook (Okabe and Ito's palette: distinct under common colour blindness).
 COLORS = {
@@ -29,7 +36,8 @@ sns.set_theme(style="whitegrid", rc={"figure.figsize": (6.4, 3.8), "figure.dpi":
 
 
 def truth(ratings):
-    """The expected rating of every cell of a sample table, rated or not, in the table's own order: (m, n) rating points.
+    """The expected rating of every cell of a sample table, rated or not, in the table's own order: (m, n) rating
+    points.
 
     Only a simulation can know it: each entry is the mean score this simulated viewer would give that title.
     """
@@ -46,3 +54,1089 @@ def show(fig):
     """Lay the figure out, show it, and return nothing, so that a cell stores the picture alone."""
     fig.tight_layout()
     plt.show()
+
+
+# ---- Lesson 01: from raw reviews to a table -------------------------------------------------------------------------
+
+STAYS, GOES = "#D55E00", "#999999"  # who passes a filter, who does not
+TABLE_COLORS = ("#0072B2", "#D55E00", "#009E73")
+TABLE_MARKERS = ("o", "s", "^")
+
+
+def known(ratings):
+    """True where a cell of the table holds a rating: (m, n)."""
+    table = np.zeros(ratings.shape, dtype=bool)
+    table[ratings.rows, ratings.cols] = True
+    return table
+
+
+def as_table(ratings):
+    """A small table as one writes it on paper: names, titles, and nothing where nothing is known."""
+    cells = np.full(ratings.shape, "", dtype=object)
+    cells[ratings.rows, ratings.cols] = [f"{value:g}" for value in ratings.values]
+    return pd.DataFrame(cells, ratings.user_names, ratings.titles)
+
+
+def sizes(tables):
+    """Viewers, titles, ratings, density and fewest ratings of a viewer and of a title, one row a table."""
+    rows = {
+        name: {
+            "viewers": ratings.n_users,
+            "titles": ratings.n_items,
+            "ratings": len(ratings),
+            "density, %": round(100 * ratings.density, 2),
+            "fewest of a viewer": int(np.bincount(ratings.rows).min()),
+            "fewest of a title": int(np.bincount(ratings.cols).min()),
+        }
+        for name, ratings in tables.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def exposure(tables):
+    """Mean expected rating on rated and on unrated cells of simulated tables, over all cells and title by title."""
+    rows = {}
+    for name, ratings in tables.items():
+        expected, rated = truth(ratings), known(ratings)
+        some = rated.any(axis=0) & ~rated.all(axis=0)
+        of_title = [expected[rated[:, i], i].mean() - expected[~rated[:, i], i].mean() for i in np.flatnonzero(some)]
+        on, off = expected[rated].mean(), expected[~rated].mean()
+        rows[name] = {"rated": on, "not rated": off, "difference": on - off, "within a title": np.mean(of_title)}
+    return pd.DataFrame(rows).T.round(2)
+
+
+def plot_viewers(ratings, kept, bound):
+    """Every viewer by activity and mean score, the ones that a filter keeps marked."""
+    counts = np.bincount(ratings.rows, minlength=ratings.n_users)
+    means = np.bincount(ratings.rows, ratings.values, minlength=ratings.n_users) / counts
+    stays = np.isin(ratings.user_ids, kept.user_ids)
+    fig, ax = plt.subplots(figsize=(7, 4))
+    ax.scatter(counts[~stays], means[~stays], s=10, color=GOES, alpha=0.5, label="goes")
+    ax.scatter(counts[stays], means[stays], s=22, color=STAYS, marker="^", label="stays")
+    ax.axvline(bound, color="black", linestyle="--", linewidth=1, label=f"{bound} ratings")
+    ax.set(xscale="log", xlabel="ratings that the viewer gave (log scale)", ylabel="mean score of the viewer (points)")
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.set_title("The filter keeps the busiest viewers, and they are few", pad=26)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 0.99), ncol=3, frameon=False)
+    show(fig)
+
+
+def plot_scores(tables):
+    """Share of each score in each table."""
+    fig, ax = plt.subplots(figsize=(7, 3.8))
+    for (name, ratings), color, marker in zip(tables.items(), TABLE_COLORS, TABLE_MARKERS, strict=False):
+        low, high = map(int, ratings.scale)
+        scores = np.arange(low, high + 1)
+        share = [100 * np.mean(ratings.values == score) for score in scores]
+        ax.plot(scores, share, marker=marker, color=color, label=name)
+    middle = (low + high) / 2
+    ax.axvline(middle, color="black", linestyle="--", linewidth=1, label=f"middle of the scale, {middle:g}")
+    ax.set(xlabel="score (points)", ylabel="share of the ratings (%)", xticks=scores)
+    ax.set_title("Most scores lie above the middle of the scale")
+    ax.legend(frameon=True)
+    show(fig)
+
+
+def plot_long_tail(ratings, tables):
+    """Ratings of each title in the dump, most rated first, with the titles of the given tables marked."""
+    counts = np.bincount(ratings.cols, minlength=ratings.n_items)
+    order = np.argsort(-counts, kind="stable")
+    fig, ax = plt.subplots(figsize=(7, 3.8))
+    place = np.arange(1, len(order) + 1)
+    ax.plot(place, counts[order], color="black", linewidth=1, label="all titles of the dump")
+    for (name, table), color, marker in zip(tables.items(), TABLE_COLORS, TABLE_MARKERS, strict=False):
+        inside = np.isin(ratings.item_ids[order], table.item_ids)
+        ax.scatter(place[inside], counts[order][inside], s=14, color=color, marker=marker, label=f"in {name}", zorder=3)
+    ax.set(yscale="log", xlabel="place of the title, most rated first", ylabel="ratings of the title (log scale)")
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.set_title("A short head and a long tail: the tables are cut from the head")
+    ax.legend(frameon=True)
+    show(fig)
+
+
+def plot_counts(ratings, name):
+    """Two histograms: ratings per viewer and ratings per title."""
+    fig, axes = plt.subplots(1, 2, figsize=(8.5, 3.6))
+    sides = (("viewer", ratings.rows, TABLE_COLORS[0], ""), ("title", ratings.cols, TABLE_COLORS[1], "//"))
+    for ax, (side, positions, color, hatch) in zip(axes, sides, strict=True):
+        counts = np.bincount(positions)
+        ax.hist(counts, bins=20, color=color, hatch=hatch, edgecolor="white")
+        middle = np.median(counts)
+        ax.axvline(middle, color="black", linestyle="--", linewidth=1, label=f"median {middle:g}")
+        ax.set(xlabel=f"ratings per {side}", ylabel=f"number of {side}s", xlim=(0, None))
+        ax.set_title(f"{side.capitalize()}s of {name}")
+        ax.legend(frameon=True)
+    fig.suptitle("Viewers differ more in activity than titles do", fontsize=11)
+    show(fig)
+
+
+def plot_holes(tables, viewer):
+    """Each table as a picture, busiest viewers on top and most rated titles on the left; holes are white."""
+    fig, axes = plt.subplots(1, len(tables), figsize=(9.5, 4.9))
+    for ax, (name, ratings) in zip(axes, tables.items(), strict=True):
+        table = np.full(ratings.shape, np.nan)
+        table[ratings.rows, ratings.cols] = ratings.values
+        rows = np.argsort(-np.bincount(ratings.rows, minlength=ratings.n_users), kind="stable")
+        cols = np.argsort(-np.bincount(ratings.cols, minlength=ratings.n_items), kind="stable")
+        image = ax.imshow(
+            table[np.ix_(rows, cols)], cmap="viridis", vmin=ratings.scale[0], vmax=ratings.scale[1],
+            aspect="auto", interpolation="nearest",
+        )  # fmt: skip
+        if viewer in ratings.user_names.tolist():
+            at = rows.tolist().index(ratings.user_names.tolist().index(viewer))
+            ax.plot(-3, at, marker=">", color="#D55E00", markersize=9, clip_on=False)
+            ax.set_xlim(-5, ratings.n_items - 0.5)
+        ax.set(xlabel="titles, most rated first", ylabel="viewers, busiest first", title=name)
+        ax.grid(False)
+    fig.suptitle(f"Mostly holes: each dot is a rating, white is unknown, an arrow marks {viewer}", fontsize=11)
+    fig.tight_layout()
+    fig.colorbar(image, ax=axes, label="score (points)", fraction=0.04, pad=0.02)
+    plt.show()
+
+
+def plot_exposure(ratings):
+    """Share of the cells that are rated, by the expected rating that only a simulation knows."""
+    expected, rated = truth(ratings).ravel(), known(ratings).ravel()
+    edges = np.quantile(expected, np.linspace(0, 1, 11))
+    group = np.clip(np.searchsorted(edges, expected, side="right") - 1, 0, 9)
+    middle = np.bincount(group, expected) / np.bincount(group)
+    share = 100 * np.bincount(group, rated) / np.bincount(group)
+    fig, ax = plt.subplots(figsize=(7, 3.8))
+    ax.plot(middle, share, "o-", color=TABLE_COLORS[0], label="a tenth of the cells each")
+    ax.axhline(100 * rated.mean(), color="black", linestyle="--", linewidth=1, label="if the holes were random")
+    ax.set(xlabel="true expected rating of the cell (points)", ylabel="share of cells rated (%)", ylim=(0, None))
+    ax.set_title("The more a title would please a viewer, the likelier the rating exists")
+    ax.legend(frameon=True)
+    show(fig)
+
+
+# ---- Lesson 03: the bias baseline -----------------------------------------------------------------------------------
+
+
+def plot_lambda_sweep(summary, floor):
+    """Training and held-out error along lambda, with the interval, and the error of the mean alone as a line.
+
+    `summary` is `content_table.summarize` of baselines named by their lambda; `floor` the held-out error of the mean.
+    """
+    curve = summary.sort_values("model")
+    reg, held_out, half = curve["model"], curve["rmse_clipped"], curve["half_width"]
+    fig, ax = plt.subplots()
+    ax.axhline(floor, color=COLORS["global mean"], ls=":", lw=2, label="mean alone, held out")
+    ax.plot(reg, held_out, "s--", color=COLORS["held out"], label="held out (clipped), 95 % interval")
+    ax.fill_between(reg, held_out - half, held_out + half, color=COLORS["held out"], alpha=0.15, lw=0)
+    ax.plot(reg, curve["train_rmse"], "o-", color=COLORS["train"], label="training (raw)")
+    ax.set(xscale="log", xlabel=r"penalty $\lambda$ (log scale)", ylabel="RMSE (rating points)",
+           title="A penalty always costs training error; held out, a little of it is welcome")  # fmt: skip
+    ax.set_xticks(reg.tolist(), [f"{value:g}" for value in reg])
+    ax.minorticks_off()
+    ax.legend(loc="upper left", bbox_to_anchor=(0.01, 0.91), fontsize=9)
+    show(fig)
+
+
+def plot_bias_shrinkage(model):
+    """Fitted bias against plain mean deviation, for titles and for viewers; size and colour count the ratings."""
+    ratings = model.ratings_
+    sides = [("title", ratings.cols, model.item_bias_), ("viewer", ratings.rows, model.user_bias_)]
+    top = max(np.bincount(positions).max() for _, positions, _ in sides)
+    fig, axes = plt.subplots(1, 2, figsize=(9.6, 4.2))
+    for ax, (what, positions, bias) in zip(axes, sides, strict=True):
+        count = np.bincount(positions, minlength=len(bias))
+        plain = np.bincount(positions, ratings.values - model.global_mean_, minlength=len(bias)) / count
+        ends = np.array([plain.min(), plain.max()])
+        few = count.min()
+        ax.plot(ends, ends, "--", color="0.4", lw=1.2, label="bias = plain deviation")
+        ax.plot(ends, ends * few / (few + model.reg), ":", color="0.1", lw=1.6,
+                label=f"pull on n = {few}: n / (n + {model.reg:g})")  # fmt: skip
+        dots = ax.scatter(plain, bias, s=4 + 2.2 * count, c=count, cmap="viridis", vmin=1, vmax=top, alpha=0.75,
+                          edgecolor="white", lw=0.4)  # fmt: skip
+        ax.set(xlabel=f"plain mean of the {what} minus overall mean\n(rating points)",
+               ylabel=f"fitted {what} bias (rating points)",
+               title=f"{what.capitalize()}s: fewer ratings, stronger pull to 0")  # fmt: skip
+        ax.xaxis.label.set_size(10)
+        ax.yaxis.label.set_size(10)
+        ax.legend(loc="upper left", fontsize=8)
+    bar = fig.colorbar(dots, ax=axes[1])
+    bar.set_label("number of ratings (also marker size)", size=10)
+    show(fig)
+
+
+def plot_parallel(model, followed, generous, strict):
+    """Predicted ratings of all titles, in the order of the title bias, for three rows; dots: ratings given."""
+    ratings = model.ratings_
+    order = np.argsort(-model.item_bias_, kind="stable")
+    place = np.argsort(order) + 1
+    fig, ax = plt.subplots(figsize=(7.2, 4.2))
+    for row, label, style, color in (
+        (generous, "most generous viewer", "--", COLORS["held out"]),
+        (followed, "our viewer", "-", COLORS["baseline"]),
+        (strict, "strictest viewer", "-.", COLORS["train"]),
+    ):
+        level = model.global_mean_ + model.user_bias_[row] + model.item_bias_[order]
+        ax.plot(np.arange(1, len(order) + 1), level, style, color=color, lw=2, label=label)
+    own = ratings.rows == followed
+    ax.plot(place[ratings.cols[own]], ratings.values[own], "o", ms=5, mfc="none", color=COLORS["baseline"],
+            label="ratings our viewer gave")  # fmt: skip
+    ax.set(xlabel="titles, from the highest title bias to the lowest", ylabel="rating (points)",
+           title="One order of titles for everybody: only the level moves")  # fmt: skip
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncol=2, fontsize=9)
+    show(fig)
+
+
+# ---- Lesson 05: alternating least squares ---------------------------------------------------------------------------
+
+ORANGE, BROWN, SAND = COLORS["ALS"], "#7A4B00", "#B79A62"  # three runs of one model: one family of colours
+
+
+def half_steps(ratings, P, Q, reg, n_passes):
+    """(P, Q) at the start and after every half-step, users first: what `ct.ALS` does, one frame at a time."""
+    frames, penalty = [(P, Q)], np.full(P.shape[1], float(reg))
+    by_user, by_item = ratings.csr, ratings.csc.T.tocsr()
+    for _ in range(n_passes):
+        P = np.empty_like(P)
+        ct.solve_rows(by_user.indptr, by_user.indices, by_user.data, Q, penalty, P)
+        frames.append((P, Q))
+        Q = np.empty_like(Q)
+        ct.solve_rows(by_item.indptr, by_item.indices, by_item.data, P, penalty, Q)
+        frames.append((P, Q))
+    return frames
+
+
+def plot_valley(rating, reg, starts, n_passes=4):
+    """The objective of a one-cell table over the plane of its two unknowns, and the staircase ALS walks in it."""
+    axis = np.linspace(-4, 4, 201)
+    p, q = np.meshgrid(axis, axis)
+    height = (rating - p * q) ** 2 + reg * (p**2 + q**2)
+    one = ct.Ratings.from_matrix([[rating]], scale=(0, 10))
+    fig, ax = plt.subplots(figsize=(5.6, 4.6))
+    filled = ax.contourf(p, q, np.log10(height), levels=16, cmap="viridis")
+    for (p0, q0), style in zip(starts, ("o-", "s--"), strict=True):
+        walk = half_steps(one, np.array([[p0]]), np.array([[q0]]), reg, n_passes)
+        walk = np.array([(P[0, 0], Q[0, 0]) for P, Q in walk])
+        ax.plot(*walk.T, style, color="white", markeredgecolor="black", label=f"from ({p0:g}, {q0:g})")
+    ax.set(
+        xlabel="p, the viewer's factor", ylabel="q, the title's factor", title="Two valleys, and a ridge between them"
+    )
+    ax.legend(loc="upper left", facecolor="#555555", labelcolor="white")
+    ax.grid(False)
+    fig.colorbar(filled, label="log10 of the objective")
+    show(fig)
+
+
+def second_share(model):
+    """Second singular value of P Q' over the first: 0 means that all factors act as one."""
+    s = np.linalg.svd(model.user_factors_ @ model.item_factors_.T, compute_uv=False)
+    return s[1] / s[0]
+
+
+def error_path(train, held_out, passes, n_factors, reg, init, random_state=0):
+    """One run of ALS looked at after each number of `passes`: training and held-out RMSE, and `second_share`.
+
+    Each leg starts from the factors where the last one stopped, so the whole run is computed once.
+    """
+    rows, done = [], 0
+    for n in passes:
+        model = ct.ALS(n_factors, reg, n_epochs=n - done, tol=0, init=init, random_state=random_state).fit(train)
+        init, done = (model.user_factors_, model.item_factors_), n
+        rows.append((n, ct.rmse(model, train), ct.rmse(model, held_out, clip=True), second_share(model)))
+    return pd.DataFrame(rows, columns=["passes", "training RMSE", "held-out RMSE", "second share"]).set_index("passes")
+
+
+def plot_trap(ones, random):
+    """Second over first singular value of P Q', pass by pass, from all ones and from a random start."""
+    fig, ax = plt.subplots()
+    ax.semilogy(random.index, random["second share"], "s--", color=BROWN, label="random start")
+    ax.semilogy(ones.index, ones["second share"], "o-", color=ORANGE, label="all-ones start")
+    ax.set(
+        xlabel="passes",
+        ylabel="second / first singular value",
+        title="From all ones, twenty factors act as one, until noise parts them",
+        xticks=ones.index,
+    )
+    ax.legend(loc="lower right")
+    show(fig)
+
+
+def plot_paths(paths, baseline):
+    """Training and held-out RMSE against passes for several runs; `paths` is a dict of name -> `error_path`."""
+    looks = (("o-", ORANGE), ("s--", BROWN), ("^-.", SAND))
+    fig, axes = plt.subplots(1, 2, figsize=(9.6, 4))
+    for ax, column in zip(axes, ("training RMSE", "held-out RMSE"), strict=True):
+        for (name, path), (style, color) in zip(paths.items(), looks, strict=True):
+            ax.plot(path.index, path[column], style, color=color, label=name, markersize=5)
+        ax.set(xscale="log", xlabel="passes (log scale)", ylabel=f"{column} (rating points)")
+    axes[1].axhline(baseline, color=COLORS["baseline"], linewidth=1.2, label="bias baseline")
+    axes[0].set_title("On the ratings it was fitted to")
+    axes[1].set_title("On the ratings that were held out")
+    handles, labels = axes[1].get_legend_handles_labels()
+    fig.legend(handles, labels, loc="lower center", ncol=4, frameon=False, bbox_to_anchor=(0.5, -0.06))
+    show(fig)
+
+
+def _plot_runs(results, parameter, runs, baseline, xlabel, title):
+    """Clipped RMSE against one hyper-parameter, mean and single splits; `runs` is a dict of name -> (style, colour)."""
+    fig, ax = plt.subplots(figsize=(6.8, 4))
+    for name, (style, color) in runs.items():
+        part = results[results["run"] == name]
+        mean = part.groupby(parameter)[["train_rmse", "rmse_clipped"]].mean()
+        ax.scatter(part[parameter], part["rmse_clipped"], color=color, alpha=0.3, s=14)
+        ax.plot(mean.index, mean["rmse_clipped"], style, color=color, label=f"{name}: held out")
+        ax.plot(mean.index, mean["train_rmse"], ":", color=color, label=f"{name}: training")
+    ax.axhline(baseline, color=COLORS["baseline"], linewidth=1.2, label="bias baseline: held out")
+    ax.set(xscale="log", xlabel=xlabel, ylabel="RMSE (rating points)", title=title)
+    values = sorted(results[parameter].unique())
+    ax.set_xticks(values, [f"{value:g}" for value in values])
+    ax.minorticks_off()
+    ax.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
+    show(fig)
+
+
+def sweep(make, values, parameter, train, n_splits=3):
+    """`ct.evaluate` for every run and value: `make` is a dict of run name -> function value -> unfitted model."""
+    models = {(run, value): build(value) for run, build in make.items() for value in values}
+    results = ct.evaluate(models, train, n_splits=n_splits)
+    results["run"], results[parameter] = zip(*results["model"], strict=True)
+    return results
+
+
+def plot_penalty(results, baseline):
+    """Held-out error against lambda, with and without biases."""
+    runs = {"without biases": ("o-", ORANGE), "with biases": ("s--", COLORS["ALS with biases"])}
+    _plot_runs(
+        results,
+        "reg",
+        runs,
+        baseline,
+        r"penalty $\lambda$ (log scale)",
+        "Training asks for no penalty, held-out ratings ask for one",
+    )
+
+
+def plot_rank(results, baseline):
+    """Held-out error against the number of factors, weak and strong penalty."""
+    runs = {r"$\lambda$ = 0.1": ("o-", ORANGE), r"$\lambda$ = 5": ("s--", BROWN)}
+    title = "With a weak penalty the rank decides; with a strong one it hardly matters"
+    _plot_runs(results, "k", runs, baseline, "number of factors k (log scale)", title)
+
+
+def gap_table(ratings, settings, decimals=1):
+    """Objective, twice the dual bound, and relative gap of ALS for each (n_factors, reg, random_state)."""
+    rows = []
+    for k, reg, seed in settings:
+        model = ct.ALS(k, reg, tol=1e-9, n_epochs=5000, random_state=seed).fit(ratings)
+        certificate = model.certificate_
+        rows.append((k, reg, seed, certificate.primal, certificate.dual, certificate.relative_gap))
+    columns = ["factors", "penalty", "start", "objective", "lower bound", "relative gap"]
+    return pd.DataFrame(rows, columns=columns).round(
+        {"objective": decimals, "lower bound": decimals, "relative gap": 4}
+    )
+
+
+def axes_of(model):
+    """(U, s, Vt): the axes of P Q', strongest first, each signed so that its largest title loading is positive."""
+    k = model.n_factors
+    U, s, Vt = np.linalg.svd(model.user_factors_ @ model.item_factors_.T, full_matrices=False)
+    U, s, Vt = U[:, :k], s[:k], Vt[:k]
+    signs = np.sign(Vt[np.arange(k), np.abs(Vt).argmax(axis=1)])
+    return U * signs, s, Vt * signs[:, None]
+
+
+def genre_table(ratings):
+    """0-1 table of the genres of the titles of `ratings`, from the catalogue; genres with fewer than ten left out."""
+    catalogue = pd.read_csv(ct.DATA / "catalogue.csv", index_col="anime_id")
+    genres = catalogue["genres"].reindex(ratings.item_ids).fillna("").str.get_dummies(", ")
+    return genres.loc[:, genres.sum() >= 10]
+
+
+def poles(loadings, ratings, n=5):
+    """The n titles at either end of one axis, with their first genres."""
+    catalogue = pd.read_csv(ct.DATA / "catalogue.csv", index_col="anime_id")
+    order = np.argsort(loadings, kind="stable")
+    chosen = np.concatenate([order[::-1][:n], order[:n]])
+    genres = catalogue["genres"].reindex(ratings.item_ids[chosen]).fillna("")
+    return pd.DataFrame(
+        {
+            "end": ["plus"] * n + ["minus"] * n,
+            "title": [title[:40] for title in ratings.titles[chosen]],
+            "genres": [", ".join(text.split(", ")[:3]) for text in genres],
+            "loading": loadings[chosen].round(2),
+        }
+    )
+
+
+def genre_pull(loadings, genres):
+    """For each genre: mean loading of the titles that have it, minus that of the titles that do not."""
+    has = genres.to_numpy(float)
+    inside = (has * loadings[:, None]).sum(axis=0) / has.sum(axis=0)
+    outside = ((1 - has) * loadings[:, None]).sum(axis=0) / (1 - has).sum(axis=0)
+    return pd.Series(inside - outside, index=genres.columns).sort_values()
+
+
+def plot_genre_pull(pull):
+    """Which end of an axis each genre leans to."""
+    fig, ax = plt.subplots(figsize=(6.4, 4.6))
+    colors = np.where(pull > 0, COLORS["ALS"], COLORS["spectral"])
+    bars = ax.barh(pull.index, pull, color=colors)
+    for bar, value in zip(bars, pull, strict=True):
+        bar.set_hatch("" if value > 0 else "//")
+    ax.axvline(0, color="black", linewidth=0.8)
+    ax.set(xlabel="mean loading with the genre minus without it", title="What separates the two ends of the first axis")
+    ax.tick_params(axis="y", labelsize=8)
+    ax.locator_params(axis="x", nbins=5)
+    ax.grid(axis="y", visible=False)
+    show(fig)
+
+
+def genre_share(Vt, genres, n_axes=6, n_shuffles=200, random_state=0):
+    """Share of each axis's variance that genres explain, beside the same share after shuffling its loadings."""
+    X = genres.to_numpy(float)
+    basis = np.linalg.qr(X - X.mean(axis=0))[0]
+    rng = np.random.default_rng(random_state)
+
+    def share(y):
+        y = y - y.mean()
+        return np.sum((basis.T @ y) ** 2) / (y @ y)
+
+    rows = []
+    for axis in range(n_axes):
+        shuffled = [share(rng.permutation(Vt[axis])) for _ in range(n_shuffles)]
+        rows.append((axis + 1, share(Vt[axis]), np.mean(shuffled), np.quantile(shuffled, 0.95)))
+    return pd.DataFrame(rows, columns=["axis", "explained by genres", "shuffled, mean", "shuffled, 95 %"]).round(2)
+
+
+def explain(model, user, n=10):
+    """The list of one viewer, each prediction split into the level of the title, the level of the viewer, and taste."""
+    ratings = model.ratings_
+    table = model.recommend(user, n)
+    row, cols = ratings.user_rows(user)[0], ratings.item_cols(table["item_id"].to_numpy())
+    table["title's level"] = model.global_mean_ + model.item_bias_[cols]
+    table["viewer's level"] = model.user_bias_[row]
+    table["taste"] = model.item_factors_[cols] @ model.user_factors_[row]
+    table["title"] = table["title"].str.slice(0, 40)
+    return table.drop(columns="item_id").set_index("rank").round(2)
+
+
+# ---- Lesson 06: spectral regularization -----------------------------------------------------------------------------
+
+
+def plot_shrunk_values(table, threshold, count=100):
+    """The `count` largest singular values of a dense table before and after soft-thresholding by `threshold`."""
+    before = np.linalg.svd(table, compute_uv=False)[:count]
+    after = np.zeros(count)
+    kept = ct.shrink_singular_values(table, threshold)[1][:count]
+    after[: len(kept)] = kept
+    place = np.arange(1, count + 1)
+    fig, ax = plt.subplots(figsize=(7.2, 3.8))
+    ax.vlines(place, after, before, color="0.75", linewidth=1.2)
+    ax.plot(place, before, "o", ms=4, color="0.35", label="before")
+    ax.plot(place, after, "s", ms=4, color=COLORS["spectral"], label="after")
+    ax.axhline(threshold, color=COLORS["dual"], ls="--", label=rf"threshold $\lambda$ = {threshold:g}")
+    ax.set(
+        xlabel="place in the order of size",
+        ylabel="singular value (rating points)",
+        title=r"Each singular value loses $\lambda$; the small ones vanish",
+    )
+    ax.legend()
+    show(fig)
+
+
+def plot_hand_certificate(hand, reg=1.0):
+    """Primal and dual value of the constant table X = t for every t, on the 2 x 2 case of the lesson."""
+    heights = np.linspace(0.0, 2.0, 81)
+    certificates = [
+        ct.spectral_certificate(hand.values, hand.values - t, hand.rows, hand.cols, hand.shape, reg, 2 * t)
+        for t in heights
+    ]
+    primal, dual = ([getattr(c, side) for c in certificates] for side in ("primal", "dual"))
+    fig, ax = plt.subplots(figsize=(6.4, 3.8))
+    ax.plot(heights, primal, color=COLORS["primal"], label="primal: the objective of this guess")
+    ax.plot(heights, dual, "--", color=COLORS["dual"], label="dual: no guess is below this")
+    ax.fill_between(heights, dual, primal, color="0.9", label="gap")
+    ax.plot([1.0], [3.0], "k*", ms=12, label="optimum")
+    ax.set(
+        xlabel="t, the one number in every cell of the guess X (rating points)",
+        ylabel="objective",
+        ylim=(-3.2, 7.2),
+        title="Primal and dual meet at the optimum, and nowhere else",
+    )
+    ax.legend(loc="lower center", ncols=2, fontsize=9)
+    show(fig)
+
+
+def plot_primal_and_dual(models, names):
+    """Two panels along the passes of two fits: both sides of the certificate, and the relative gap (log scale)."""
+    fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.9))
+    for model, name, style, shade in zip(models, names, ("o-", "s--"), (1.0, 0.55), strict=True):
+        passes = [check["epoch"] for check in model.history_]
+        for side in ("primal", "dual"):
+            values = [check[side] for check in model.history_]
+            color = COLORS[side]
+            left.plot(passes, values, style, ms=4, color=color, alpha=shade, label=f"{side}, {name}")
+        gaps = [max(check["relative_gap"], 1e-9) for check in model.history_]
+        right.semilogy(passes, gaps, style, ms=4, color="0.15", alpha=shade, label=name)
+    left.set(xlabel="pass", ylabel="objective", title="The two sides close on the optimum", xlim=(0, None))
+    right.axhline(models[0].tol, color=COLORS["dual"], ls=":", label="tolerance")
+    right.set(xlabel="pass", ylabel="relative gap", title="The gap falls until it is small enough", xlim=(0, None))
+    left.legend(fontsize=8)
+    right.legend(fontsize=9)
+    show(fig)
+
+
+def plot_residual_spectrum(model, ratings, count=60):
+    """Singular values of what a fit leaves unexplained on the known cells (zero elsewhere), with the rank marked."""
+    residual = np.zeros(ratings.shape)
+    residual[ratings.rows, ratings.cols] = -ct.errors(model, ratings)
+    values, rank = np.linalg.svd(residual, compute_uv=False)[:count], len(model.s_)
+    place = np.arange(1, count + 1)
+    fig, ax = plt.subplots(figsize=(7.2, 3.8))
+    used = place <= rank
+    ax.plot(place[used], values[used], "s", ms=5, color=COLORS["spectral"], label="as many as X has tastes")
+    ax.plot(place[~used], values[~used], "o", ms=4, color="0.55", label="the rest")
+    ax.axhline(model.reg, color=COLORS["dual"], ls="--", label=r"$\lambda$")
+    ax.set(
+        xlabel="place in the order of size",
+        ylabel="singular value of the residual\n(rating points)",
+        ylim=(0, 1.25 * model.reg),
+        title=r"The largest singular values of what is left over all equal $\lambda$",
+    )
+    ax.legend(loc="lower left")
+    show(fig)
+
+
+def plot_path(results, ranks, baseline):
+    """Rank, training and held-out RMSE along lambda, without and with biases.
+
+    `results`: rows of `ct.evaluate` with columns reg and biases added; `ranks`: frame with reg, biases, rank;
+    `baseline`: (training RMSE, held-out RMSE) of the bias baseline on the same splits.
+    """
+    fig, axes = plt.subplots(1, 3, figsize=(12.5, 4.1))
+    styles = {False: ("spectral", "o-"), True: ("spectral with biases", "s-")}
+    for biases, (name, style) in styles.items():
+        color = COLORS[name]
+        own = ranks[ranks["biases"] == biases]
+        axes[0].plot(own["reg"], own["rank"], style, ms=5, color=color, label=name)
+        for ax, metric in ((axes[1], "train_rmse"), (axes[2], "rmse_clipped")):
+            spread = [
+                (reg, *ct.split_interval(part[metric], part["n_train"].iloc[0], part["n_test"].iloc[0]))
+                for reg, part in results[results["biases"] == biases].groupby("reg")
+            ]
+            ax.errorbar(*np.transpose(spread), fmt=style, ms=5, capsize=3, color=color, label=name)
+    for ax, level in zip(axes[1:], baseline, strict=True):
+        ax.axhline(level, color=COLORS["baseline"], ls=":", label="bias baseline")
+    labels = ("tastes kept (rank of X)", "training RMSE (rating points)", "held-out RMSE (rating points)")
+    titles = (
+        r"A larger $\lambda$ keeps fewer tastes",
+        "Training error can only rise",
+        "Held out, the left end is not best",
+    )
+    for ax, label, title in zip(axes, labels, titles, strict=True):
+        ax.set(xscale="log", xlabel=r"penalty $\lambda$ (log scale)", ylabel=label, title=title)
+        ticks = sorted(ranks["reg"].unique())
+        ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        ax.minorticks_off()
+    axes[0].legend(fontsize=9)
+    axes[2].legend(fontsize=9)
+    show(fig)
+
+
+def plot_two_poles(model, count=6):
+    """The titles at both ends of the first right singular vector v1: its largest and smallest entries."""
+    v = model.Vt_[0]
+    order = np.argsort(v, kind="stable")
+    chosen = np.concatenate([order[:count], order[-count:]])
+    labels = [str(title) if len(title) <= 44 else f"{title[:42]}..." for title in model.ratings_.item_labels[chosen]]
+    colors = [COLORS["held out" if v[col] < 0 else "train"] for col in chosen]
+    fig, ax = plt.subplots(figsize=(8.2, 4.3))
+    ax.barh(np.arange(len(chosen)), v[chosen], color=colors, hatch=["//"] * count + [""] * count, edgecolor="white")
+    ax.set_yticks(np.arange(len(chosen)), labels, fontsize=9)
+    ax.axvline(0.0, color="0.3", linewidth=1)
+    ax.axhline(count - 0.5, color="0.6", ls=":")
+    ax.set(xlabel="entry of $v_1$ (no unit)", title="The strongest taste: two groups of titles that pull apart")
+    ax.grid(axis="y", visible=False)
+    show(fig)
+
+
+# ---- Lesson 07: the nuclear norm ------------------------------------------------------------------------------------
+
+
+def rms_distance(first, second):
+    """Root mean squared difference of two completed tables over all cells, known or not: rating points."""
+    return float(np.sqrt(np.mean((first.complete() - second.complete()) ** 2)))
+
+
+def hidden_case(n, rank, share, noise=0.0, seed=0):
+    """(truth, ratings): an n x n matrix of this rank, and a random `share` of its cells, each with Gaussian noise."""
+    rng = np.random.default_rng([seed, rank, round(100 * share)])
+    truth = rng.normal(size=(n, rank)) @ rng.normal(size=(rank, n)) / np.sqrt(rank)
+    known = rng.random((n, n)) < share
+    seen = np.where(known, truth + noise * rng.normal(size=(n, n)), np.nan)
+    return truth, ct.Ratings.from_matrix(seen, scale=(-1e6, 1e6))
+
+
+def recovery_error(n, rank, share, seed=0):
+    """Relative error |X - truth| / |truth| of the completion of smallest nuclear norm, over all cells."""
+    truth, ratings = hidden_case(n, rank, share, seed=seed)
+    model = ct.NuclearNorm(tol=3e-3).fit(ratings)
+    return float(np.linalg.norm(model.complete() - truth) / np.linalg.norm(truth))
+
+
+def unknowns(n, rank):
+    """Free numbers in an n x n matrix of this rank: two n x rank factors, less the rank x rank turn between them."""
+    return rank * (2 * n - rank)
+
+
+def transition(n, ranks, shares, n_seeds, close=0.02):
+    """Share of seeds with a relative error below `close`, (ranks, shares); NaN where knowns are fewer than unknowns."""
+    recovered = np.full((len(ranks), len(shares)), np.nan)
+    for at, rank in enumerate(ranks):
+        for column, share in enumerate(shares):
+            if share * n**2 >= unknowns(n, rank):
+                trials = [recovery_error(n, rank, share, seed) < close for seed in range(n_seeds)]
+                recovered[at, column] = np.mean(trials)
+    return recovered
+
+
+def two_lists(models, viewer, n=10):
+    """One viewer's lists under each model, side by side: title, predicted rating, and the simulation's true rating."""
+    blocks = {}
+    for name, model in models.items():
+        ratings = model.ratings_
+        table = model.recommend(ratings.user_id(viewer), n).set_index("rank")
+        row = ratings.user_rows(ratings.user_id(viewer))[0]
+        table["true"] = truth(ratings)[row, ratings.item_cols(table["item_id"])]
+        blocks[name] = table.rename(columns={"predicted_rating": "predicted"}).drop(columns="item_id").round(1)
+    return pd.concat(blocks, axis=1)
+
+
+def mean_true_rating(model, n=10):
+    """Mean true expected rating over the top-n lists of all viewers: rating points, higher is better."""
+    ratings = model.ratings_
+    lists = model.recommend_all(n)
+    expected = truth(ratings)[ratings.user_rows(lists["user_id"]), ratings.item_cols(lists["item_id"])]
+    return float(expected.mean())
+
+
+def plot_hand_case():
+    """Nuclear norm and rank of [1 2; 2 x] along x, with the two completions of interest marked."""
+    x = np.linspace(-2, 8, 401)
+    tables = np.array([[[1, 2], [2, value]] for value in x])
+    norms = np.linalg.svd(tables, compute_uv=False).sum(axis=1)
+    fig, (left, right) = plt.subplots(1, 2, figsize=(9.2, 3.6))
+    left.plot(x, norms, color=COLORS["nuclear norm"])
+    left.plot(1, 4, "o", ms=9, color=COLORS["primal"], label="x = 1: smallest nuclear norm")
+    left.plot(4, 5, "s", ms=9, color=COLORS["dual"], label="x = 4: rank one")
+    left.axhline(4, ls="--", lw=1, color=COLORS["global mean"], label="lower bound from the multipliers")
+    left.set(xlabel="missing rating x (rating points)", ylabel="nuclear norm", title="The nuclear norm leads to x = 1")
+    left.legend(loc="upper left", fontsize=9)
+    left.set_ylim(3, 10)
+    right.plot(x, np.full_like(x, 2.0), color=COLORS["nuclear norm"])
+    right.plot(4, 2, "o", ms=9, mfc="white", color=COLORS["nuclear norm"])
+    right.plot(1, 2, "o", ms=9, color=COLORS["primal"])
+    right.plot(4, 1, "s", ms=9, color=COLORS["dual"])
+    right.set(xlabel="missing rating x (rating points)", ylabel="rank", title="The rank has no slope to follow")
+    right.set(yticks=[0, 1, 2], ylim=(0.5, 2.5))
+    return fig
+
+
+def plot_transition(recovered, ranks, shares, n):
+    """Heat map of `transition`, with the line where knowns and unknowns are equally many."""
+    fig, ax = plt.subplots(figsize=(7.6, 4.2))
+    ax.set_facecolor("#cccccc")
+    half_share, half_rank = np.diff(shares)[0] / 2, np.diff(ranks)[0] / 2
+    extent = (shares[0] - half_share, shares[-1] + half_share, ranks[0] - half_rank, ranks[-1] + half_rank)
+    image = ax.imshow(recovered, origin="lower", aspect="auto", extent=extent, cmap="viridis", vmin=0, vmax=1)
+    rank = np.linspace(*extent[2:], 100)
+    ax.plot(unknowns(n, rank) / n**2, rank, color="#D55E00", lw=2.5, ls="--", label="as many known cells as unknowns")
+    ax.set(xlim=extent[:2], ylim=extent[2:], xticks=shares, yticks=ranks)
+    ax.set(xlabel="share of cells known", ylabel="rank of the true matrix")
+    ax.set_title("The lower the rank, the fewer known cells bring back all the rest")
+    ax.legend(loc="upper left", fontsize=9)
+    ax.grid(False)
+    fig.colorbar(image, label="share of trials recovered")
+    return fig
+
+
+def plot_training_against_held_out(summary):
+    """One line a model: its training RMSE and its held-out RMSE with the 95 % interval."""
+    fig, ax = plt.subplots(figsize=(7.2, 3.2))
+    at = np.arange(len(summary))
+    ax.hlines(at, summary["train_rmse"], summary["rmse_clipped"], color="#bbbbbb")
+    ax.plot(summary["train_rmse"], at, "o", ms=8, color=COLORS["train"], label="training")
+    held_out = {
+        "fmt": "s",
+        "ms": 7,
+        "capsize": 4,
+        "color": COLORS["held out"],
+        "label": "held out, 95 % interval",
+    }
+    ax.errorbar(summary["rmse_clipped"], at, xerr=summary["half_width"], **held_out)
+    ax.set_yticks(at, summary["model"])
+    ax.set(xlabel="RMSE (rating points)", ylim=(len(at) - 0.5, -0.5), xlim=(-0.1, None))
+    ax.set_title("The smallest training error does not win on held-out ratings")
+    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
+    return fig
+
+
+def plot_relatives(path, full, short):
+    """Distance to the nuclear norm completion: dicts lambda -> distance for spectral and for ALS of two ranks."""
+    fig, ax = plt.subplots(figsize=(7.2, 4.2))
+    ax.loglog(list(path), list(path.values()), "o-", color=COLORS["spectral"], label="spectral")
+    style = {"ls": "none", "ms": 12, "mfc": "none", "mew": 2, "color": COLORS["ALS"]}
+    ax.loglog(list(full), list(full.values()), marker="D", label="ALS, enough factors", **style)
+    style |= {"ls": ":", "ms": 9, "color": COLORS["ALS with biases"]}
+    ax.loglog(list(short), list(short.values()), marker="x", label="ALS, too few factors", **style)
+    ax.invert_xaxis()
+    ax.set_xlabel(r"penalty $\lambda$ (log axis, weaker to the right)")
+    ax.set_ylabel("RMS distance to the nuclear norm completion\n(rating points, log axis)", fontsize=10)
+    ax.set_title("As the penalty vanishes, both relatives approach the nuclear norm completion")
+    ax.legend(loc="lower left")
+    return fig
+
+
+def plot_half_objectives(factors, halves, optimum, rank):
+    """Half the ALS objective for several numbers of factors, against the convex optimum."""
+    fig, ax = plt.subplots(figsize=(7.2, 3.8))
+    ax.plot(factors, halves, "o-", color=COLORS["ALS"], label="ALS, half its objective")
+    ax.axhline(optimum, color=COLORS["spectral"], ls="--", label="spectral, the convex optimum")
+    ax.axvline(rank, color=COLORS["global mean"], ls=":", label="rank of the convex optimum")
+    ax.set(xlabel="number of factors k", ylabel="objective", ylim=(0.98 * optimum, None))
+    ax.set_title("With enough factors ALS solves the convex problem")
+    ax.legend(loc="upper right")
+    return fig
+
+
+# ---- Lessons 11 and 12: the comparison and the lists ----------------------------------------------------------------
+
+RESULTS = ct.DATA.parent / "benchmarks" / "results" / "real_tables.json"
+PUBLISHED = {  # training RMSE of the course on its two real tables, as it printed or plotted them
+    "baseline": ("1.4950", "1.5656"),
+    "spectral": ("0.7436", "0.9386"),
+    "ALS as published": ("0.0177", "0.0216"),
+    "nuclear norm": ("about 1e-9", "about 1e-9"),
+}
+LOOKS = {  # marker, filled: two models that should coincide get a large hollow and a small filled marker
+    "global mean": ("P", True),
+    "baseline": ("D", True),
+    "item neighbours": ("^", True),
+    "ALS as published": ("v", True),
+    "ALS with biases": ("s", False),
+    "spectral": ("X", True),
+    "spectral with biases": ("o", True),
+    "nuclear norm": ("*", True),
+}
+
+
+def color(model):
+    """The colour of a model in every lesson."""
+    return COLORS[model]
+
+
+def mark(model):
+    """Marker options of a model, for plot and errorbar."""
+    marker, filled = LOOKS[model]
+    face = color(model) if filled else "none"
+    size = 6 if filled else 11
+    return {"marker": marker, "color": color(model), "markerfacecolor": face, "markersize": size, "linestyle": "none"}
+
+
+# ---- The results file of the real tables ----------------------------------------------------------------------------
+
+
+def real_results():
+    """What `python benchmarks/real_tables.py` wrote about the two real tables: figures, settings and hashes."""
+    return json.loads(RESULTS.read_text(encoding="utf-8"))
+
+
+def real_data_table(results):
+    """Sizes of the real tables and the first digits of the hash of each file."""
+    table = pd.DataFrame(results["data"]).T
+    table["sha256"] = table["sha256"].str[:12]
+    table["density"] = table["density"].astype(float).round(3)
+    return table[["n_users", "n_items", "n_ratings", "density", "sha256"]]
+
+
+def published_table(results):
+    """The published training RMSE beside the ones that our fits reach on the same real tables."""
+    rows = []
+    for model, published in PUBLISHED.items():
+        row = {"model": model}
+        for name, figure in zip(results["training"], published, strict=True):
+            ours = results["training"][name][model]
+            row |= {
+                f"{name}, published": figure,
+                f"{name}, ours": f"{ours:.4f}" if ours > 1e-3 else "below 1e-3",
+            }
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def honest_table(results, name):
+    """One real table: training and held-out error, its interval, and the verdict against the baseline."""
+    table = pd.DataFrame(results["held_out"][name])
+    verdicts = pd.DataFrame(results["paired"][name]).set_index("model")["verdict"]
+    table["against baseline"] = table["model"].map(verdicts).where(table["model"] != "baseline", "")
+    columns = {
+        "model": "model",
+        "train_rmse": "training RMSE",
+        "rmse_clipped": "held-out RMSE",
+        "half_width": "+/-",
+        "against baseline": "against baseline",
+    }
+    return table[list(columns)].rename(columns=columns).round(3)
+
+
+def raw_and_clipped(results):
+    """Raw and clipped held-out RMSE of both real tables side by side."""
+    columns = {}
+    for name, rows in results["held_out"].items():
+        table = pd.DataFrame(rows).set_index("model")
+        columns |= {f"{name}, raw": table["rmse"], f"{name}, clipped": table["rmse_clipped"]}
+    table = pd.DataFrame(columns).round(3)
+    return table.loc[[name for name in LOOKS if name in table.index]]
+
+
+def real_file(name):
+    """The path of a course file under the folder that CONTENT_TABLE_DATA names, or None where it is not."""
+    folder = os.environ.get("CONTENT_TABLE_DATA")
+    if not folder:
+        return None
+    places = [Path(folder), ct.DATA.parent / folder]  # a relative folder may be meant from the project's root
+    return next((place / "mal" / name for place in places if (place / "mal" / name).is_file()), None)
+
+
+def baseline_row_agrees(results):
+    """Whether the baseline's row of real table 1, computed afresh, is the one in the file; True without the data."""
+    path = real_file("100x100.csv")
+    if path is None:
+        return True
+    name = next(iter(results["held_out"]))
+    n_splits = int(results["settings"]["splits"].split()[0])
+    live = ct.evaluate({"baseline": ct.BiasBaseline(reg=5)}, ct.load_ratings(path), n_splits=n_splits)
+    mine = ct.summarize(live).iloc[0]
+    filed = next(row for row in results["held_out"][name] if row["model"] == "baseline")
+    return all(abs(mine[key] - filed[key]) < 2e-6 for key in ("train_rmse", "rmse_clipped", "half_width"))
+
+
+# ---- Figures of lesson 11 -------------------------------------------------------------------------------------------
+
+
+def plot_turn(panels):
+    """Training error against held-out error, one marker a model, one panel a table: {title: frame}."""
+    fig, axes = plt.subplots(1, len(panels), figsize=(3.4 * len(panels), 4.3), sharey=True)
+    for ax, (title, table) in zip(axes, panels.items(), strict=True):
+        for _, row in table.iterrows():
+            options = mark(row["model"]) | {"label": row["model"], "elinewidth": 1, "capsize": 2}
+            ax.errorbar(row["train_rmse"], row["rmse_clipped"], row["half_width"], **options)
+        floor = table.loc[table["model"] == "baseline", "rmse_clipped"].iloc[0]
+        ax.axhline(floor, color=color("baseline"), linewidth=0.8, linestyle=":")
+        ax.set(title=title, xlabel="training RMSE (rating points)")
+    axes[0].set_ylabel("held-out RMSE, clipped\n(rating points)")
+    entries = {}
+    for ax in axes:
+        entries |= {label: handle for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    fig.legend(entries.values(), entries.keys(), loc="lower center", ncols=4, fontsize=9, frameon=False)
+    fig.suptitle("A smaller training error (left) is not a smaller held-out error (down)", fontsize=12)
+    fig.tight_layout(rect=(0, 0.14, 1, 1))
+    plt.show()
+
+
+def plot_als_passes(results):
+    """Held-out error of the published ALS settings by number of passes, both real tables, both starts."""
+    fig, axes = plt.subplots(1, 2, figsize=(9.2, 3.6), sharey=True)
+    for ax, (name, run) in zip(axes, results["als_passes"].items(), strict=True):
+        if "ones" in run:
+            ax.plot(run["passes"], run["ones"], "o-", color=COLORS["ALS"], label="start: all ones (published)")
+        ax.plot(run["passes"], run["random"], "s--", color=COLORS["ALS with biases"], label="start: random")
+        rows = pd.DataFrame(results["held_out"][name]).set_index("model")
+        ax.axhline(rows.loc["baseline", "rmse_clipped"], color=color("baseline"), linestyle=":", label="baseline")
+        ax.set(xscale="log", xlabel="passes of ALS", title=f"real {name}")
+    axes[0].set_ylabel("held-out RMSE, clipped\n(rating points)")
+    axes[0].legend(fontsize=9)
+    fig.suptitle("With so small a penalty, a random start needs hundreds of passes", fontsize=12)
+    show(fig)
+
+
+def plot_paired(panels):
+    """Mean difference from the baseline on the same splits, with its interval: {title: frame}."""
+    fig, axes = plt.subplots(1, len(panels), figsize=(9.2, 3.4))
+    for ax, (title, table) in zip(axes, panels.items(), strict=True):
+        table = table[table["model"] != "baseline"].iloc[::-1]
+        for at, (_, row) in enumerate(table.iterrows()):
+            ax.errorbar(
+                row["difference"], at, xerr=row["half_width"], **(mark(row["model"]) | {"markersize": 6}), capsize=3
+            )
+        ax.axvline(0, color=color("baseline"), linestyle=":")
+        ax.set_yticks(range(len(table)), table["model"])
+        ax.set(title=title, xlabel="held-out RMSE minus the baseline's")
+    fig.suptitle("Left of the line is better; an interval that touches it is a tie", fontsize=12)
+    show(fig)
+
+
+def oracle_parts(ratings, test):
+    """Three parts to score: the held-out ratings; the same cells with the true expected rating; all cells nobody rated.
+
+    Only a simulation has the last two: their values are the expected ratings that the sample was drawn from.
+    """
+    expected = truth(ratings)
+    rows, cols = np.nonzero(ratings.csr.toarray() == 0)
+    return {
+        "rated, held out: the rating given": test,
+        "rated, held out: the true mean": replace(test, values=expected[test.rows, test.cols], times=None),
+        "never rated: the true mean": replace(ratings, rows=rows, cols=cols, values=expected[rows, cols], times=None),
+    }
+
+
+def plot_oracle(table):
+    """One column a part, one line a model: error against the truth on cells that were rated and cells that were not."""
+    fig, ax = plt.subplots(figsize=(8.6, 4.2))
+    for model, row in table.iterrows():
+        ax.plot(range(len(row)), row.to_numpy(), **(mark(model) | {"linestyle": "-"}), linewidth=1, label=model)
+    ax.set_xticks(range(len(table.columns)), [name.replace(": ", ":\n") for name in table.columns])
+    ax.set(xlim=(-0.3, len(table.columns) - 0.7), ylabel="RMSE, clipped (rating points)")
+    ax.set_title("What was rated is easier to predict than what was not (simulated)")
+    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=9, frameon=False)
+    show(fig)
+
+
+def by_activity(models, train, test, edges=(8, 16)):
+    """Clipped held-out RMSE of each fitted model for viewers with few, some and many training ratings."""
+    counts = np.bincount(train.rows, minlength=train.n_users)[test.rows]
+    group = np.digitize(counts, [edge + 1 for edge in edges])
+    names = [f"up to {edges[0]}", f"{edges[0] + 1} to {edges[1]}", f"above {edges[1]}"]
+    table = {
+        label: {model: ct.rmse(fit, test.part(group == at), clip=True) for model, fit in models.items()}
+        for at, label in enumerate(names)
+    }
+    return pd.DataFrame(table)
+
+
+def plot_activity(table):
+    """Held-out error by the number of training ratings of the viewer."""
+    fig, ax = plt.subplots(figsize=(7.6, 3.8))
+    for model, row in table.iterrows():
+        ax.plot(range(len(row)), row.to_numpy(), **(mark(model) | {"linestyle": "-"}), linewidth=1, label=model)
+    ax.set_xticks(range(len(table.columns)), table.columns)
+    ax.set(xlabel="training ratings of the viewer", ylabel="held-out RMSE, clipped\n(rating points)")
+    ax.set_title("One average hides three kinds of viewer (simulated, one split)")
+    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=9, frameon=False)
+    show(fig)
+
+
+# ---- Lesson 12: lists ----------------------------------------------------------------------------------------------
+
+
+def course_slip(user_list, ratings):
+    """The list as the course printed it: ratings in rank order, but titles in the order of the table."""
+    items = np.sort(user_list["item_id"].to_numpy())
+    order = np.argsort(ratings.item_cols(items), kind="stable")
+    return user_list.assign(title=[ratings.title(item) for item in items[order]])[["rank", "title", "predicted_rating"]]
+
+
+def rank_table(lists, at_least=2):
+    """Titles that at least so many of the lists hold: the rank in each list, blank where it is absent."""
+    ranks = pd.DataFrame({model: part.set_index("title")["rank"] for model, part in lists.items()})
+    ranks.insert(0, "lists", ranks.notna().sum(axis=1))
+    ranks = ranks[ranks["lists"] >= at_least].reset_index()
+    ranks = ranks.sort_values(["lists", "title"], ascending=[False, True], ignore_index=True)
+    text = ranks.drop(columns=["title", "lists"]).apply(
+        lambda column: ["" if np.isnan(rank) else str(int(rank)) for rank in column]
+    )
+    return pd.concat([ranks[["title", "lists"]], text], axis=1)
+
+
+def overlaps(models, n=10):
+    """Share of the top n that two models have in common, averaged over viewers: symmetric, 1 on the diagonal."""
+    held = {}
+    for name, model in models.items():
+        part, table = model.recommend_all(n), np.zeros(model.ratings_.shape)
+        table[model.ratings_.user_rows(part["user_id"]), model.ratings_.item_cols(part["item_id"])] = 1
+        held[name] = table
+    sizes = next(iter(held.values())).sum(axis=1)
+    shares = [[float(np.mean((a * b).sum(axis=1) / sizes)) for b in held.values()] for a in held.values()]
+    return pd.DataFrame(shares, index=list(held), columns=list(held))
+
+
+def plot_overlap(table, n=10):
+    """Heat map of the overlaps."""
+    fig, ax = plt.subplots(figsize=(7.6, 5.6))
+    sns.heatmap(table, annot=True, fmt=".2f", cmap="cividis", vmin=0, vmax=1, square=True, ax=ax,
+                       cbar_kws={"label": f"shared part of the top {n}"})  # fmt: skip
+    ax.set_title("Trained on the same ratings, models disagree about the top ten")
+    ax.tick_params(axis="x", rotation=40)
+    plt.setp(ax.get_xticklabels(), ha="right")
+    show(fig)
+
+
+def plot_popularity(frequent, ratings, models):
+    """How often a title was rated against how many lists it enters, one panel a model."""
+    counts = pd.Series(np.bincount(ratings.cols, minlength=ratings.n_items), index=ratings.item_ids)
+    fig, axes = plt.subplots(1, len(models), figsize=(2.5 * len(models), 3.4), sharey=True)
+    for ax, name in zip(axes, models, strict=True):
+        listed = pd.Series(0, index=ratings.item_ids)
+        listed.update(frequent.set_index("item_id")[name])
+        ax.plot(counts, listed, **(mark(name) | {"markersize": 5}), alpha=0.6)
+        ax.set(title=name, xlabel="ratings of the title")
+    axes[0].set_ylabel("viewers whose top 10 holds it")
+    fig.suptitle("One marker a title: the baseline fills all lists with the same few", fontsize=12)
+    show(fig)
+
+
+def list_quality(models, truth, n=10):
+    """Mean predicted and mean true rating of the listed cells, and the RMSE to the truth on all unseen cells."""
+    unseen = next(iter(models.values())).ratings_.csr.toarray() == 0
+    rows = {}
+    for name, model in models.items():
+        part, ratings = model.recommend_all(n), model.ratings_
+        true = truth[ratings.user_rows(part["user_id"]), ratings.item_cols(part["item_id"])]
+        cells = replace(
+            ratings, rows=np.nonzero(unseen)[0], cols=np.nonzero(unseen)[1], values=truth[unseen], times=None
+        )
+        rows[name] = {
+            "list, predicted": part["predicted_rating"].mean(),
+            "list, true": true.mean(),
+            "RMSE, unseen cells": ct.rmse(model, cells, clip=True),
+        }
+    best = -np.sort(-np.where(unseen, truth, -np.inf), axis=1)[:, :n]
+    rows["(any order)"] = {"list, true": truth[unseen].mean()}
+    rows["(the truth itself)"] = {"list, true": best[np.isfinite(best)].mean()}
+    return pd.DataFrame(rows).T
+
+
+def mean_ranks(model, titles):
+    """The place of each title, ordered by the mean prediction over the viewers who have not rated it."""
+    ratings = model.ratings_
+    scores = np.ma.array(model.complete(), mask=ratings.csr.toarray() > 0).mean(axis=0).filled(-np.inf)
+    order = np.argsort(-np.round(scores, ct.TIE), kind="stable")
+    place = {ratings.item_labels[col]: rank for rank, col in enumerate(order.tolist(), start=1)}
+    return {title: place.get(title) for title in titles}
+
+
+def six_titles_table(ranks):
+    """{table: {model: {title: rank or None}}} as one row a title and table, blank titles left out."""
+    rows = []
+    for name, models in ranks.items():
+        titles = pd.DataFrame(models).dropna(how="all")
+        titles.insert(0, "table", name)
+        rows.append(titles)
+    table = pd.concat(rows).rename_axis("title").reset_index()
+    numbers = table.columns[2:]
+    table[numbers] = table[numbers].astype(int)
+    return table
+
+
+def with_viewer(ratings, name, scores):
+    """The table with one more viewer, who gave these {title: rating}; titles must be spelled as in the table."""
+    labels = ratings.item_labels.tolist()
+    unknown = [title for title in scores if title not in labels]
+    if unknown:
+        raise ValueError(f"the table has no title {unknown[0]!r}; it holds, for example, {labels[:3]}.")
+    names = ratings.user_ids.astype(str) if ratings.user_names is None else ratings.user_names
+    return ct.Ratings(
+        np.append(ratings.user_ids, ratings.user_ids.max() + 1),
+        ratings.item_ids,
+        np.append(ratings.rows, [ratings.n_users] * len(scores)),
+        np.append(ratings.cols, [labels.index(title) for title in scores]),
+        np.append(ratings.values, list(scores.values())),
+        scale=ratings.scale,
+        titles=ratings.titles,
+        user_names=np.append(names, name),
+    )

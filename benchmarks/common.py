@@ -1,0 +1,48 @@
+"""What the benchmark commands share: where the real ratings are, and a results file that says what it was made from."""
+
+import hashlib
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+
+import content_table as ct
+
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+def real_data(*parts):
+    """A file under the folder that CONTENT_TABLE_DATA names; the real ratings are read in place, never copied."""
+    folder = os.environ.get("CONTENT_TABLE_DATA")
+    path = Path(folder or "").joinpath(*parts)
+    if not folder or not path.exists():
+        sys.exit(
+            f"set CONTENT_TABLE_DATA to the folder with the real ratings; {Path(*parts)} was not found "
+            f"{'under ' + folder if folder else 'because it is not set'}."
+        )
+    return path
+
+
+def describe(ratings, path):
+    """Size of a data set and a hash of its file, so that a figure can be traced to its data."""
+    return {
+        "sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest(),
+        "n_users": ratings.n_users,
+        "n_items": ratings.n_items,
+        "n_ratings": len(ratings),
+        "density": round(ratings.density, 6),
+    }
+
+
+def machine():
+    """What timings depend on, without naming the machine."""
+    return f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores"
+
+
+def write_results(name, results):
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / name
+    text = json.dumps(results, indent=1, ensure_ascii=False) + "\n"
+    ct.write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    print(f"wrote {path.parent.name}/{path.name}")

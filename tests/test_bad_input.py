@@ -1,0 +1,582 @@
+"""Bad input: every mistake gets an error that says what was expected, what came, and the likely cause."""
+
+import json
+import tracemalloc
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+import content_table as ct
+
+NO = np.nan
+COURSE = "u_id,a_id,profile,title,score\n1,50,ann,Bear,7\n2,50,bob,Bear,8\n1,60,ann,Cat,6\n"
+MOVIELENS = "userId,movieId,rating,timestamp\n1,9,3.5,200\n"
+DUMP = "uid,profile,anime_uid,text,score\n1,ann,50,fine,7\n"
+
+
+@pytest.fixture
+def course(tmp_path):
+    """A function that writes a course file and loads it."""
+
+    def load(text, **options):
+        (tmp_path / "course.csv").write_text(text)
+        return ct.load_ratings(tmp_path / "course.csv", **options)
+
+    return load
+
+
+def folder(path, **files):
+    for name, text in files.items():
+        (path / f"{name}.csv").write_text(text)
+    return path
+
+
+# ---- Files ----
+
+
+def test_the_untouched_course_file_loads(course):
+    assert len(course(COURSE)) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [(COURSE, "score"), (COURSE, "a_id"), (MOVIELENS, "timestamp"), (MOVIELENS, "userId"), (DUMP, "anime_uid")],
+)
+def test_a_renamed_column_is_named_with_the_closest_schema(course, text, expected):
+    with pytest.raises(ValueError, match=rf"the closest known schema is .*\['{expected}'\] is missing. Was a column"):
+        course(text.replace(expected, "renamed", 1))
+
+
+def test_a_missing_header_row_is_suspected(course):
+    with pytest.raises(ValueError, match="or the header row cut off"):
+        course(COURSE.split("\n", 1)[1])
+
+
+@pytest.mark.parametrize("score", ["good", "NaN", "nan", "inf", "-inf", "7,5", "1e999", "None"])
+def test_a_score_that_is_no_finite_number_is_named_with_its_row(course, score):
+    with pytest.raises(ValueError, match=rf"1 values of 'score' are not finite numbers, .*'{score}' in data row 2"):
+        course(COURSE.replace("Bear,8", f'Bear,"{score}"'))
+
+
+@pytest.mark.parametrize("score", ["11", "0.5", "-3"])
+def test_a_score_outside_the_scale_is_named_with_its_cell(course, score):
+    with pytest.raises(ValueError, match=rf"outside the scale 1 to 10, the first is {score} by user .*2.*item .*50"):
+        course(COURSE.replace("Bear,8", f"Bear,{score}"))
+
+
+@pytest.mark.parametrize("bad", ["", "x", "1.5", "nan"])
+def test_an_id_that_is_no_whole_number_is_named_with_its_row(course, bad):
+    with pytest.raises(ValueError, match=rf"1 values of 'u_id' are not .*'{bad}' in data row 3"):
+        course(COURSE.replace("1,60", f"{bad},60"))
+
+
+def test_conflicting_duplicates_are_named_with_both_scores(course):
+    with pytest.raises(ValueError, match=r"u_id .*2.*a_id .*50.* score \[8.0, 3.0\]; pass conflicts='last'"):
+        course(COURSE + "2,50,bob,Bear,3\n")
+
+
+def test_an_unknown_way_to_treat_conflicts_is_an_error(course):
+    with pytest.raises(ValueError, match="conflicts must be 'error' or 'last', got 'first'"):
+        course(COURSE, conflicts="first")
+
+
+@pytest.mark.parametrize("rows", ["", "1,50,ann,Bear,\n2,50,bob,Bear,0\n"])
+def test_a_table_without_a_rating_is_an_error(course, rows):
+    with pytest.raises(ValueError, match=r"holds no rating \(\d rows, \d of them without a score\)"):
+        course(COURSE.split("\n")[0] + "\n" + rows)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00\x01\x80", b'u_id,a_id\n"never closed'])
+def test_a_file_that_is_no_csv_is_an_error(tmp_path, content):
+    (tmp_path / "x.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=r"is not a CSV file with a header|closest known schema"):
+        ct.load_ratings(tmp_path / "x.csv")
+
+
+def test_a_row_with_too_many_fields_is_an_error(course):
+    with pytest.raises(ValueError, match="is not a CSV file with a header"):
+        course(COURSE + "3,50,cy,Bear, the Great,8\n")
+
+
+@pytest.mark.xfail(strict=True, reason="a TypeError from inside pandas")
+def test_rows_that_all_have_one_field_too_many_are_an_error(course):
+    with pytest.raises(ValueError, match="is not a CSV file with a header"):
+        course(COURSE.replace("\n", ",x\n").replace("score,x", "score"))
+
+
+def test_a_missing_file_and_an_empty_folder_say_what_was_looked_for(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no such file: .*nowhere.csv"):
+        ct.load_ratings(tmp_path / "nowhere.csv")
+    with pytest.raises(FileNotFoundError, match=r"neither reviews.csv .* nor ratings.csv"):
+        ct.load_ratings(tmp_path)
+
+
+def test_a_dump_without_its_titles_says_which_file_is_missing(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no such file: .*animes.csv"):
+        ct.load_ratings(folder(tmp_path, reviews=DUMP))
+
+
+@pytest.mark.xfail(strict=True, reason="a bare KeyError")
+@pytest.mark.parametrize("header", ["id,title", "uid,name"])
+def test_a_renamed_column_in_the_dumps_titles_is_named(tmp_path, header):
+    with pytest.raises(ValueError, match=r"animes.csv"):
+        ct.load_ratings(folder(tmp_path, reviews=DUMP, animes=f"{header}\n50,Bear\n"))
+
+
+@pytest.mark.xfail(strict=True, reason="a bare KeyError")
+@pytest.mark.parametrize("header", ["id,title", "movieId,name"])
+def test_a_renamed_column_in_movielens_titles_is_named(tmp_path, header):
+    with pytest.raises(ValueError, match=r"movies.csv"):
+        ct.load_ratings(folder(tmp_path, ratings=MOVIELENS, movies=f"{header}\n9,Jaws\n"))
+
+
+@pytest.mark.xfail(strict=True, reason="InvalidIndexError from inside pandas")
+def test_a_film_listed_twice_with_one_title_is_no_problem(tmp_path):
+    ratings = ct.load_ratings(folder(tmp_path, ratings=MOVIELENS, movies="movieId,title\n9,Jaws\n9,Jaws\n"))
+    assert ratings.titles.tolist() == ["Jaws"]
+
+
+def test_swapped_columns_in_a_course_file_are_suspected(course):
+    with pytest.raises(ValueError, match=r"several values of title: .* columns '[ua]_id' and '[ua]_id' look swapped"):
+        course(COURSE.replace("u_id,a_id", "a_id,u_id"))
+
+
+def test_two_titles_for_one_id_are_an_error(course):
+    with pytest.raises(ValueError, match=r"a_id .*50.* has several values of title: \['Bear', 'Boar'\]"):
+        course(COURSE.replace("bob,Bear", "bob,Boar"))
+
+
+# ---- Tables in memory ----
+
+
+@pytest.mark.parametrize("value", [NO, np.inf, -np.inf])
+def test_a_rating_that_is_not_finite_is_an_error(value):
+    with pytest.raises(ValueError, match="1 ratings are NaN or infinite, the first at entry 1"):
+        ct.Ratings([1], [1, 2], [0, 0], [0, 1], [5, value])
+
+
+def test_a_rating_outside_the_scale_is_an_error():
+    with pytest.raises(ValueError, match=r"1 ratings lie outside the scale 1 to 5, the first is 6 by user .*7"):
+        ct.Ratings([7], [1, 2], [0, 0], [0, 1], [5, 6], scale=(1, 5))
+
+
+def test_text_ratings_are_an_error():
+    with pytest.raises(ValueError, match="could not convert string to float: 'good'"):
+        ct.Ratings.from_frame(pd.DataFrame({"u": [1], "i": [1], "r": ["good"]}), "u", "i", "r")
+
+
+def test_an_empty_frame_is_an_error():
+    with pytest.raises(ValueError, match="holds no rating: nothing to learn from"):
+        ct.Ratings.from_frame(pd.DataFrame({"u": [], "i": [], "r": []}), "u", "i", "r")
+
+
+@pytest.mark.parametrize(("rows", "cols"), [([0, 2], [0, 1]), ([0, -1], [0, 1])])
+def test_positions_outside_the_ids_suggest_a_transposed_table(rows, cols):
+    with pytest.raises(ValueError, match=r"rows must lie in 0..1, got .* check for a transposed table"):
+        ct.Ratings([1, 2], [1, 2, 3], rows, cols, [5, 6])
+
+
+def test_error_messages_show_ids_as_the_data_has_them():
+    with pytest.raises(ValueError, match="user 2, item 30; a sparse matrix"):
+        ct.Ratings([1, 2], [30, 40], [1, 0, 1], [0, 0, 0], [5, 5, 6])
+
+
+# ---- Fitting ----
+
+
+def test_fitting_to_an_empty_part_is_an_error(model, four):
+    with pytest.raises(ValueError, match="fit needs at least one rating, got an empty part"):
+        model.fit(four.part([]))
+
+
+@pytest.mark.parametrize("data", [[[5.0, 3.0]], pd.DataFrame({"score": [5]}), np.ones((2, 2)), None])
+def test_fitting_to_anything_but_ratings_names_the_type(data):
+    with pytest.raises(TypeError, match=rf"fit needs Ratings .* got {type(data).__name__}"):
+        ct.BiasBaseline().fit(data)
+
+
+def expect_failure_of(kinds, request, reason):
+    if any(kind in request.node.name for kind in kinds) and "soft" not in request.node.name:
+        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
+
+
+@pytest.mark.parametrize("place", [(0, 0), (1, 2)])
+def test_every_model_fits_and_predicts_from_one_rating(model, place, request):
+    expect_failure_of(["spectral with biases", "weak penalties"], request, "never converges on a target of zeros")
+    matrix = np.full((2, 3), NO)
+    matrix[place] = 7
+    fitted = model.fit(ct.Ratings.from_matrix(matrix))
+    filled = fitted.complete()
+    assert np.isfinite(filled).all()
+    elsewhere = np.ones((2, 3), dtype=bool)
+    elsewhere[place] = False
+    assert np.allclose(filled[elsewhere], 7)  # their viewer or title is cold: the mean
+    assert 0 < filled[place] <= 7 + 1e-6
+
+
+def test_every_model_fits_a_table_where_all_ratings_agree(model, request):
+    expect_failure_of(["spectral with biases", "weak penalties"], request, "never converges on a target of zeros")
+    expect_failure_of(["neighbours"], request, "shapes differ where a residual is exactly 0")
+    fitted = model.fit(ct.Ratings.from_matrix([[7, 7, NO], [7, NO, 7], [NO, 7, 7]]))
+    assert np.isfinite(fitted.complete()).all()
+    assert ct.rmse(fitted, fitted.ratings_) < 5.1  # the penalty may shrink, but not blow up
+
+
+def test_one_rating_cannot_be_split():
+    with pytest.raises(ValueError, match=r"1 ratings cannot give a test share of 0\.2 and leave some to train on"):
+        ct.Ratings.from_matrix([[5.0]]).split_random()
+
+
+def test_a_viewer_or_title_without_ratings_gets_the_known_biases_then_the_mean(model, with_cold):
+    fitted = model.fit(with_cold)
+    mean, b_user, b_item = fitted.global_mean_, fitted.user_bias_, fitted.item_bias_
+    cases = [((106, 11), mean + b_item[0]), ((101, 13), mean + b_user[0]), ((106, 13), mean)]
+    for (user, item), expected in cases:
+        assert fitted.predict(user, item) == pytest.approx([expected], abs=1e-9)
+        assert fitted.predict(user, item)[0] > 1
+    assert fitted.predict([106, 101, 106, 101], [11, 13, 13, 11]).shape == (4,)
+    assert fitted.n_fallback_ == 3
+
+
+def test_a_cold_viewer_still_gets_a_list_in_a_stable_order(model, with_cold):
+    fitted = model.fit(with_cold)
+    expected = fitted.global_mean_ + fitted.item_bias_
+    order = np.argsort(-np.round(expected, 9), kind="stable")
+    assert fitted.recommend(106, 5)["item_id"].tolist() == with_cold.item_ids[order].tolist()
+
+
+# ---- Asking ----
+
+
+def test_an_unknown_id_is_named_with_an_example(fitted):
+    with pytest.raises(KeyError, match=r"unknown user id 999 \(1 unknown in all\); the table has 6 users, such as 101"):
+        fitted.predict(999, 11)
+    with pytest.raises(KeyError, match="unknown item id 999"):
+        fitted.predict(101, 999)
+    with pytest.raises(KeyError, match="unknown user id 999"):
+        fitted.recommend(999)
+
+
+def test_swapped_users_and_items_are_suspected(fitted):
+    with pytest.raises(KeyError, match=r"unknown user id 11 .* it is an item id, so users and items may be swapped"):
+        fitted.predict(11, 101)
+
+
+def test_an_id_of_the_wrong_type_is_suspected(fitted):
+    with pytest.raises(KeyError, match=r"unknown user id '101' .* check the id's type and spelling"):
+        fitted.predict("101", 11)
+
+
+@pytest.mark.parametrize("n", [0, -1, 2.5, NO, np.inf, "ten", None, True])
+def test_a_list_length_that_is_no_whole_number_from_1_is_an_error(fitted, n):
+    with pytest.raises(ValueError, match="n must be"):
+        fitted.recommend(101, n)
+    with pytest.raises(ValueError, match="n must be"):
+        fitted.recommend_all(n)
+
+
+def test_a_list_longer_than_what_is_unseen_is_cut_there(fitted):
+    assert [len(fitted.recommend(user, 99)) for user in (101, 102, 104)] == [1, 2, 0]
+
+
+@pytest.mark.xfail(strict=True, reason="passes the check, then TypeError")
+def test_a_whole_number_written_as_a_float_is_a_list_length(table):
+    assert len(ct.GlobalMean().fit(table).recommend(102, 2.0)) == 2
+
+
+@pytest.mark.xfail(strict=True, reason="SciPy's 'inconsistent shapes'")
+def test_what_was_seen_must_come_from_the_same_universe(table, four):
+    with pytest.raises(ValueError, match="also_seen"):
+        ct.GlobalMean().fit(table).recommend(101, also_seen=four)
+
+
+@pytest.mark.xfail(strict=True, reason="taken by position, silently")
+def test_what_was_seen_under_other_ids_is_refused():
+    model = ct.GlobalMean().fit(ct.Ratings([1, 2], [1, 2], [0], [0], [5]))
+    with pytest.raises(ValueError, match="also_seen"):
+        model.recommend(1, also_seen=ct.Ratings([5, 6], [7, 8], [0], [1], [5]))
+
+
+def test_numbers_of_users_and_items_that_do_not_fit_together_are_an_error(fitted):
+    with pytest.raises(ValueError, match="shape"):
+        fitted.predict([101, 102], [11, 12, 13])
+
+
+@pytest.mark.parametrize("ask", ["predict", "recommend", "recommend_all", "complete", "save", "cold_users_", "score"])
+def test_a_model_that_was_never_fitted_says_so(model, four, ask, tmp_path):
+    questions = {
+        "predict": lambda: model.predict(0, 0),
+        "recommend": lambda: model.recommend(0),
+        "recommend_all": lambda: model.recommend_all(),
+        "complete": lambda: model.complete(),
+        "save": lambda: model.save(tmp_path / "model.npz"),
+        "cold_users_": lambda: model.cold_users_,
+        "score": lambda: ct.rmse(model, four),
+    }
+    with pytest.raises(NotFittedError, match=rf"this {type(model).__name__} has not been fitted; call fit\(ratings\)"):
+        questions[ask]()
+
+
+@pytest.mark.xfail(strict=True, reason="AttributeError: ratings_ is set before _fit")
+def test_a_fit_that_failed_does_not_count_as_one(four):
+    model = ct.ALS(reg=0, biases=True)
+    with pytest.raises(ValueError, match="reg=0 with biases"):
+        model.fit(four)
+    with pytest.raises(NotFittedError):
+        model.predict(0, 0)
+
+
+# ---- Parameters ----
+
+KINDS = [ct.BiasBaseline(), ct.ItemKNN(), ct.ALS(), ct.SpectralRegularization(), ct.NuclearNorm()]
+NUMBERS = ("reg", "bias_reg", "tol", "shrinkage", "n_factors", "n_epochs", "n_neighbors")
+PARAMETERS = [(kind, name) for kind in KINDS for name in NUMBERS if name in kind.get_params()]
+
+
+def test_every_numeric_parameter_is_in_the_table_of_bad_values():
+    tested = {(type(kind), name) for kind, name in PARAMETERS}
+    for kind in KINDS:
+        for name, value in kind.get_params().items():
+            if isinstance(value, (int, float)) and not isinstance(value, bool) and name != "random_state":
+                assert (type(kind), name) in tested
+
+
+@pytest.mark.parametrize("value", [-1, -1e-9, NO, np.inf, -np.inf, "5", None, [5], True])
+@pytest.mark.parametrize(("kind", "name"), PARAMETERS, ids=lambda part: getattr(part, "__name__", str(part)))
+def test_negative_and_non_finite_parameters_are_named(kind, name, value, four):
+    with pytest.raises(ValueError, match=rf"^{name} must be "):
+        clone(kind).set_params(**{name: value}).fit(four)
+
+
+@pytest.mark.parametrize("value", [0, 1.5])
+@pytest.mark.parametrize("name", ["n_factors", "n_epochs", "n_neighbors"])
+def test_counts_must_be_whole_numbers_from_1(name, value, four):
+    for kind in KINDS:
+        if name in kind.get_params():
+            with pytest.raises(ValueError, match=rf"^{name} must be "):
+                clone(kind).set_params(**{name: value}).fit(four)
+
+
+@pytest.mark.xfail(strict=True, reason="passes the check, then TypeError")
+@pytest.mark.parametrize(
+    "model", [ct.ALS(n_factors=2.0), ct.ALS(n_epochs=5e2), ct.SpectralRegularization(n_epochs=3e3)]
+)
+def test_whole_numbers_written_as_floats_are_taken(model, four):
+    assert np.isfinite(model.fit(four).complete()).all()
+
+
+@pytest.mark.parametrize("name", ["reg", "bias_reg"])
+def test_spectral_regularization_needs_penalties_above_0(name, four):
+    with pytest.raises(ValueError, match=f"{name} must be above 0, got 0"):
+        ct.SpectralRegularization(biases=True, **{name: 0}).fit(four)
+
+
+def test_als_with_biases_needs_both_penalties(four):
+    with pytest.raises(ValueError, match="reg=0 with biases leaves the biases undetermined"):
+        ct.ALS(reg=0, biases=True).fit(four)
+    with pytest.raises(ValueError, match="bias_reg must be above 0"):
+        ct.ALS(biases=True, bias_reg=0).fit(four)
+
+
+@pytest.mark.parametrize("kind", [ct.BiasBaseline, ct.SpectralRegularization, ct.NuclearNorm])
+def test_an_unknown_solver_is_answered_with_the_known_ones(kind, four):
+    with pytest.raises(ValueError, match=r"solver must be one of \[.*'cvxpy'.*\], got 'magic'"):
+        kind(solver="magic").fit(four)
+
+
+@pytest.mark.parametrize("init", ["zeros", (np.ones((2, 3)), np.ones((2, 2))), (np.ones((2, 2)),)])
+def test_a_start_of_the_wrong_kind_or_shape_is_answered_with_the_right_shapes(init, four):
+    with pytest.raises(ValueError, match=r"init must be 'random', 'ones' or arrays P, Q of shapes \(\(2, 2\), \(2"):
+        ct.ALS(n_factors=2, init=init).fit(four)
+
+
+@pytest.mark.xfail(strict=True, reason="every prediction is nan, silently")
+def test_a_start_that_is_not_finite_is_an_error(four):
+    with pytest.raises(ValueError, match="init"):
+        ct.ALS(n_factors=1, init=(np.full((2, 1), NO), np.full((2, 1), NO))).fit(four)
+
+
+@pytest.mark.parametrize(
+    "reg", [1e-6, *(pytest.param(reg, marks=pytest.mark.xfail(strict=True)) for reg in (1e-10, 1e-14, 1e-18))]
+)
+def test_a_tiny_penalty_gives_finite_predictions_or_an_error_that_says_raise_it(reg, sample):
+    for model in (ct.ALS(n_factors=20, reg=reg, n_epochs=3, tol=0), ct.BiasBaseline(reg=reg)):
+        try:
+            assert np.isfinite(model.fit(sample).complete()).all()
+        except ValueError as error:
+            assert "reg" in str(error)  # noqa: PT017
+
+
+@pytest.mark.parametrize("n_splits", [0, 1, 2.5, NO])
+def test_a_comparison_needs_two_splits(n_splits, four):
+    with pytest.raises(ValueError, match="n_splits must be"):
+        ct.evaluate({"mean": ct.GlobalMean()}, four, n_splits=n_splits)
+
+
+def test_scoring_an_empty_part_is_an_error(fitted, table):
+    with pytest.raises(ValueError, match="there is no rating to score: the part is empty"):
+        ct.rmse(fitted, table.part([]))
+
+
+# ---- Weights files ----
+
+LEAK = pytest.mark.xfail(strict=True, reason="np.load leaves the damaged file open")
+
+
+@pytest.fixture
+def saved(table, tmp_path):
+    path = tmp_path / "model.npz"
+    ct.ALS(n_factors=2).fit(table).save(path)
+    return path
+
+
+def change(path, **changes):
+    """Rewrite the description inside a weights file."""
+    with np.load(path, allow_pickle=False) as file:
+        arrays = dict(file)
+    about = json.loads(str(arrays["about"])) | changes
+    np.savez_compressed(path, **arrays | {"about": np.array(json.dumps(about))})
+
+
+def test_a_missing_weights_file_says_what_to_do(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no saved model at .*; train one and call its save\(path\)"):
+        ct.load_model(tmp_path / "nothing.npz")
+
+
+@pytest.mark.parametrize("share", [0, *(pytest.param(share, marks=LEAK) for share in (0.01, 0.5, 0.9, 0.999))])
+def test_a_truncated_weights_file_is_refused(saved, share):
+    whole = saved.read_bytes()
+    saved.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(ValueError, match="is damaged or is not a saved model"):
+        ct.load_model(saved)
+
+
+@pytest.mark.xfail(run=False, reason="NotImplementedError and TokenError are not caught")
+def test_a_flipped_byte_is_refused_or_harmless(saved, table):
+    whole, before = saved.read_bytes(), ct.load_model(saved).complete()
+    refused = 0
+    for at in range(0, len(whole), 31):
+        saved.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+        try:
+            assert np.array_equal(ct.load_model(saved).complete(), before)
+        except ValueError:
+            refused += 1
+    assert refused > 40
+
+
+@pytest.mark.parametrize(
+    "content", [b"hello", pytest.param(b"PK\x03\x04 not really a zip", marks=LEAK), b"\x93NUMPY\x01\x00"]
+)
+def test_a_foreign_file_is_refused(tmp_path, content):
+    Path(tmp_path / "x.npz").write_bytes(content)
+    with pytest.raises(ValueError, match="is damaged or is not a saved model"):
+        ct.load_model(tmp_path / "x.npz")
+
+
+@pytest.mark.xfail(strict=True, reason="TypeError is not caught")
+def test_a_plain_array_file_is_refused(tmp_path):
+    np.save(tmp_path / "x.npy", np.arange(3))
+    with pytest.raises(ValueError, match="is damaged or is not a saved model"):
+        ct.load_model(tmp_path / "x.npy")
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        None,
+        "no json",
+        "{}",
+        *(pytest.param(about, marks=pytest.mark.xfail(strict=True)) for about in ("5", '{"format": 1}')),
+        pytest.param('{"format": 1, "model": "ALS"}', marks=pytest.mark.xfail(strict=True, reason="KeyError")),
+    ],
+)
+def test_an_npz_of_somebody_else_is_refused(tmp_path, about):
+    np.savez(tmp_path / "x.npz", data=np.ones(3), **({} if about is None else {"about": np.array(about)}))
+    with pytest.raises(ValueError, match="is damaged or is not a saved model"):
+        ct.load_model(tmp_path / "x.npz")
+
+
+def test_a_pickle_in_a_weights_file_is_never_opened(tmp_path):
+    np.savez(tmp_path / "x.npz", about=np.array([{"format": 1}], dtype=object))
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        ct.load_model(tmp_path / "x.npz")
+
+
+def test_weights_of_another_version_are_refused(saved):
+    change(saved, format=99)
+    with pytest.raises(ValueError, match="has format 99, this version reads 1; train the model again"):
+        ct.load_model(saved)
+
+
+def test_weights_of_an_unknown_model_are_refused(saved):
+    change(saved, model="Oracle")
+    with pytest.raises(ValueError, match=r"holds a model of kind 'Oracle'; known are \['ALS'"):
+        ct.load_model(saved)
+
+
+def test_training_ratings_that_were_tampered_with_are_noticed(saved):
+    with np.load(saved, allow_pickle=False) as file:
+        arrays = dict(file)
+    arrays["ratings.values"] = arrays["ratings.values"][::-1]
+    np.savez_compressed(saved, **arrays)
+    with pytest.raises(ValueError, match="its training ratings do not match their own hash"):
+        ct.load_model(saved)
+
+
+def test_weights_of_other_data_are_refused_only_when_data_is_given(saved, table, four):
+    assert ct.load_model(saved, table).ratings_.fingerprint == table.fingerprint
+    with pytest.raises(ValueError, match="was trained on other data"):
+        ct.load_model(saved, four)
+
+
+# ---- Memory ----
+
+
+@pytest.mark.parametrize(
+    ("ask", "what"),
+    [
+        (lambda huge: ct.GlobalMean().fit(huge).complete(), r"complete\(\)"),
+        (lambda huge: ct.NuclearNorm().fit(huge), "NuclearNorm's feasible point"),
+        (lambda huge: ct.NuclearNorm(solver="cvxpy").fit(huge), "NuclearNorm's feasible point"),
+        (lambda huge: ct.SpectralRegularization(solver="soft_impute").fit(huge), "solver='soft_impute'"),
+        (lambda huge: ct.SpectralRegularization(solver="cvxpy").fit(huge), "solver='cvxpy'"),
+    ],
+)
+def test_a_dense_table_that_would_fill_the_machine_is_refused_with_its_size(huge, ask, what):
+    tracemalloc.start()
+    try:
+        with pytest.raises(
+            MemoryError, match=rf"{what} needs a dense 200,000 x 100,000 table of 149\.0 GiB; the limit"
+        ):
+            ask(huge)
+        assert tracemalloc.get_traced_memory()[1] < 2**26
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        ct.BiasBaseline(),
+        ct.ItemKNN(),
+        ct.ALS(n_factors=5, n_epochs=2, tol=0),
+        ct.SpectralRegularization(reg=5, n_epochs=10),
+        ct.SpectralRegularization(reg=5, biases=True, n_epochs=10),
+    ],
+    ids=repr,
+)
+def test_a_large_sparse_table_is_fitted_without_a_dense_one(large, model):
+    tracemalloc.start()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # ten passes need not converge
+            clone(model).fit(large).recommend(0, 5)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**27  # an eighth of a GiB; the dense table takes 9

@@ -1,0 +1,261 @@
+"""Certificates: no dual value exceeds the optimum, no gap is negative, and a wrong answer is found out."""
+
+import warnings
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+
+import content_table as ct
+
+NO = np.nan
+CONVEX = {
+    "baseline": ct.BiasBaseline(),
+    "baseline by cvxpy": ct.BiasBaseline(solver="cvxpy"),
+    "spectral": ct.SpectralRegularization(),
+    "spectral with biases": ct.SpectralRegularization(biases=True, bias_reg=2),
+    "spectral by soft-impute": ct.SpectralRegularization(solver="soft_impute"),
+    "spectral with biases by cvxpy": ct.SpectralRegularization(biases=True, bias_reg=2, solver="cvxpy"),
+    "nuclear norm": ct.NuclearNorm(),
+    "nuclear norm by cvxpy": ct.NuclearNorm(solver="cvxpy"),
+}
+
+
+def quietly(model, ratings):
+    """Fit without the warning of having stopped short: an early answer has a certificate too."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return clone(model).fit(ratings)
+
+
+def where(ratings):
+    return ratings.rows, ratings.cols, ratings.shape
+
+
+def spectral_at(ratings, X, reg):
+    """The spectral certificate at any dense X, without biases."""
+    x = X[ratings.rows, ratings.cols]
+    norm = np.linalg.svd(X, compute_uv=False).sum()
+    return ct.spectral_certificate(ratings.values, ratings.values - x, *where(ratings), reg, norm)
+
+
+# ---- Bounds ----
+
+
+@pytest.mark.parametrize("scale", [1e-3, 0.3, 1, 30])
+@pytest.mark.parametrize("biases", [False, True])
+def test_no_dual_point_of_the_spectral_problem_exceeds_the_optimum(random_ratings, biases, scale):
+    reg, bias_reg = 2.0, 3.0
+    best = ct.SpectralRegularization(reg, biases, bias_reg, tol=1e-10, n_epochs=20_000).fit(random_ratings)
+    target = random_ratings.values - (random_ratings.values.mean() if biases else 0)
+    optimum, rng = best.certificate_.primal, np.random.default_rng(0)
+    for _ in range(100):  # most of these residuals are far outside |theta|_2 <= reg and get scaled into it
+        residual = scale * (target + rng.normal(size=len(target)) * rng.choice([0, 1, 5]))
+        b = (np.zeros(random_ratings.n_users), np.zeros(random_ratings.n_items)) if biases else None
+        bound = ct.spectral_certificate(target, residual, *where(random_ratings), reg, 0.0, b, bias_reg).dual
+        assert bound <= optimum * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1, 30])
+def test_no_dual_point_of_the_nuclear_norm_exceeds_the_optimum(random_ratings, scale):
+    best, rng = ct.NuclearNorm(tol=1e-8).fit(random_ratings).certificate_.primal, np.random.default_rng(0)
+    for _ in range(100):
+        multipliers = scale * (rng.normal(size=len(random_ratings)) + random_ratings.values * rng.choice([0, 1]))
+        certificate = ct.nuclear_certificate(
+            random_ratings.values, multipliers, random_ratings.rows, random_ratings.cols, np.zeros(random_ratings.shape)
+        )
+        assert certificate.dual <= best * (1 + 1e-9)
+        assert certificate.primal >= best * (1 - 1e-6)  # zeros pasted over are one feasible point, and no better
+
+
+def test_the_bound_of_the_baseline_lies_below_the_optimum_from_anywhere(noisy):
+    optimum, rng = ct.BiasBaseline(reg=2).fit(noisy).certificate_.primal, np.random.default_rng(0)
+    deviations = noisy.values - noisy.values.mean()
+    for _ in range(100):
+        b_user, b_item = rng.normal(size=noisy.n_users), rng.normal(size=noisy.n_items)
+        certificate = ct.bias_certificate(deviations, noisy.rows, noisy.cols, b_user, b_item, 2)
+        assert certificate.dual <= optimum + 1e-9
+        assert certificate.primal > optimum
+
+
+@pytest.mark.parametrize("reg", [0.01, 0.3, 1, 5, 40, 1000])
+@pytest.mark.parametrize("name", CONVEX)
+def test_the_gap_is_never_negative(noisy, name, reg):
+    model = clone(CONVEX[name])
+    if "reg" in model.get_params():
+        model.set_params(reg=reg)
+    certificate = quietly(model.set_params(**({"n_epochs": 300} if "n_epochs" in model.get_params() else {})), noisy)
+    certificate = certificate.certificate_
+    assert certificate.gap >= -1e-12 * certificate.primal
+    assert certificate.relative_gap == pytest.approx(certificate.gap / certificate.primal)
+    assert certificate.proven
+
+
+@pytest.mark.parametrize("n_epochs", [1, 2, 5, 20, 100])
+@pytest.mark.parametrize("name", ["spectral", "spectral with biases", "spectral by soft-impute", "nuclear norm"])
+def test_an_early_stop_has_a_true_gap(noisy, name, n_epochs):
+    best = clone(CONVEX[name]).set_params(tol=1e-9, n_epochs=20_000).fit(noisy).certificate_
+    early = quietly(clone(CONVEX[name]).set_params(n_epochs=n_epochs, tol=0), noisy).certificate_
+    assert early.dual <= best.primal * (1 + 1e-9)
+    assert early.primal >= best.dual * (1 - 1e-9)
+    assert early.gap >= (early.primal - best.primal) - 1e-9 * best.primal
+
+
+# ---- Wrong answers ----
+
+
+@pytest.mark.parametrize("size", [1e-3, 0.1, 1, 10])
+def test_a_wrong_answer_gets_a_gap_larger_than_what_it_loses(random_ratings, size):
+    best = ct.SpectralRegularization(2, tol=1e-10, n_epochs=20_000).fit(random_ratings)
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        wrong = spectral_at(random_ratings, best.complete() + size * rng.normal(size=random_ratings.shape), 2)
+        loss = wrong.primal - best.certificate_.primal
+        assert loss > 0
+        assert wrong.gap >= loss - 1e-9 * best.certificate_.primal
+        assert wrong.relative_gap > 1e-6
+
+
+def test_a_model_whose_answer_was_altered_is_found_out(noisy):
+    model = ct.SpectralRegularization(2).fit(noisy)
+    assert spectral_at(noisy, model.complete(), 2).relative_gap <= 1.1e-6
+    assert spectral_at(noisy, model.complete() * 1.01, 2).relative_gap > 1e-5
+
+
+def test_the_answer_to_another_lambda_is_found_out(noisy):
+    other = ct.SpectralRegularization(2.2).fit(noisy)
+    assert spectral_at(noisy, other.complete(), 2.2).relative_gap <= 1.1e-6
+    assert spectral_at(noisy, other.complete(), 2).relative_gap > 1e-4
+
+
+def test_a_dual_value_without_the_bias_term_flatters_and_ours_does_not(random_ratings):
+    # At X = 0, b = 0 the residual is A - mean; without the last term the dual point claims that half its square is a
+    # lower bound, but the biases alone already do better than that.
+    target = random_ratings.values - random_ratings.values.mean()
+    best = ct.SpectralRegularization(50, True, 1, tol=1e-10).fit(random_ratings).certificate_.primal
+    zeros = np.zeros(random_ratings.n_users), np.zeros(random_ratings.n_items)
+    without = ct.spectral_certificate(target, target, *where(random_ratings), 50, 0.0).dual
+    ours = ct.spectral_certificate(target, target, *where(random_ratings), 50, 0.0, zeros, 1).dual
+    assert without > 1.01 * best
+    assert ours <= best
+
+
+def test_an_unscaled_residual_would_flatter_and_ours_does_not(random_ratings):
+    # Far below |A|_2 the residual A itself is no feasible point: its dual value lies above the optimum.
+    best = ct.SpectralRegularization(1).fit(random_ratings).certificate_.primal
+    values = random_ratings.values
+    assert values @ values / 2 > 1.01 * best
+    assert ct.spectral_certificate(values, values, *where(random_ratings), 1, 0.0).dual <= best
+
+
+# ---- The spectral norm ----
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 30), (30, 1), (20, 30), (60, 25), (40, 40)])
+@pytest.mark.parametrize("density", [0.05, 0.3, 1.0])
+def test_the_spectral_norm_is_bounded_from_above_and_tightly(shape, density):
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        S = sp.csr_array(rng.normal(size=shape) * 10.0 ** rng.integers(-6, 6) * (rng.random(shape) < density))
+        bound, proven = ct.spectral_norm_bound(S)
+        norm = np.linalg.norm(S.toarray(), 2)
+        assert proven
+        assert norm <= bound <= norm * (1 + 1e-9)
+
+
+def test_a_norm_with_many_equal_singular_values_is_bounded_too():
+    bound, _ = ct.spectral_norm_bound(sp.csr_array(np.linalg.qr(np.random.default_rng(0).normal(size=(50, 50)))[0]))
+    assert 1 <= bound <= 1 + 1e-9
+
+
+def test_above_the_largest_gram_matrix_a_norm_is_only_estimated_and_says_so(noisy, monkeypatch):
+    proven = ct.SpectralRegularization(2).fit(noisy).certificate_
+    monkeypatch.setattr(ct, "GRAM_SIDE", 5)
+    estimated = ct.SpectralRegularization(2).fit(noisy).certificate_
+    assert (proven.proven, estimated.proven) == (True, False)
+    assert "estimated" in repr(estimated)
+    assert "estimated" not in repr(proven)
+    assert estimated.dual == pytest.approx(proven.dual, rel=1e-6)
+    assert not ct.ALS(2, 2).fit(noisy).certificate_.proven
+
+
+@pytest.mark.parametrize(
+    "gram_side", [pytest.param(1, marks=pytest.mark.xfail(strict=True, reason="ArpackError")), 5_000]
+)
+def test_the_norm_of_nothing_is_zero(monkeypatch, gram_side):
+    monkeypatch.setattr(ct, "GRAM_SIDE", gram_side)
+    assert ct.spectral_norm_bound(sp.csr_array((4, 6)))[0] == 0
+    explicit_zeros = sp.csr_array((np.zeros(3), ([0, 1, 2], [0, 1, 2])), shape=(3, 3))
+    assert ct.spectral_norm_bound(explicit_zeros)[0] == pytest.approx(0, abs=1e-12)
+
+
+# ---- Reporting ----
+
+
+def test_gap_and_relative_gap_by_hand():
+    certificate = ct.Certificate(4.0, 3.0)
+    assert (certificate.gap, certificate.relative_gap) == (1.0, 0.25)
+    assert repr(certificate) == "Certificate(primal 4, dual 3, relative gap 2.5e-01)"
+
+
+def test_the_relative_gap_of_a_perfect_fit_is_zero():
+    assert ct.Certificate(0.0, 0.0).relative_gap == 0
+    assert ct.BiasBaseline().fit(ct.Ratings.from_matrix([[7, 7], [7, NO]])).certificate_.relative_gap == 0
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        ct.SpectralRegularization(),
+        ct.SpectralRegularization(biases=True),
+        ct.SpectralRegularization(reg=0.5),
+        ct.NuclearNorm(),
+    ],
+    ids=repr,
+)
+def test_the_default_gap_is_at_most_a_millionth_on_both_samples(both_samples, model):
+    model = clone(model).fit(both_samples)
+    assert model.certificate_.gap >= -1e-12 * model.certificate_.primal
+    assert model.certificate_.relative_gap <= 1e-6
+    assert model.certificate_.proven
+
+
+def test_the_certificate_is_the_last_one_in_the_history(noisy):
+    for name in ("spectral", "spectral with biases", "nuclear norm", "spectral by soft-impute"):
+        model = clone(CONVEX[name]).fit(noisy)
+        last = model.history_[-1]
+        assert (last["primal"], last["dual"]) == (model.certificate_.primal, model.certificate_.dual)
+        assert last["rank"] == len(model.s_)
+        assert last["relative_gap"] <= model.tol
+
+
+def test_the_primal_value_is_the_objective_of_the_kept_factors(random_ratings):
+    model = ct.SpectralRegularization(2, True, 3).fit(random_ratings)
+    error, s = ct.errors(model, random_ratings), np.linalg.svd((model.U_ * model.s_) @ model.Vt_, compute_uv=False)
+    biases = model.user_bias_ @ model.user_bias_ + model.item_bias_ @ model.item_bias_
+    assert model.certificate_.primal == pytest.approx(error @ error / 2 + 1.5 * biases + 2 * s.sum(), rel=1e-6)
+
+
+# ---- Alternating least squares ----
+
+
+@pytest.mark.parametrize("biases", [False, True])
+@pytest.mark.parametrize("rank", [1, 3, 9])
+def test_no_start_of_als_falls_below_its_bound(noisy, biases, rank):
+    optimum = 2 * ct.SpectralRegularization(1, biases, 2, tol=1e-10, n_epochs=20_000).fit(noisy).certificate_.primal
+    for seed in range(5):
+        model = ct.ALS(rank, 1, biases, 2, n_epochs=5, tol=0, random_state=seed).fit(noisy)
+        certificate = model.certificate_
+        assert certificate.dual <= optimum * (1 + 1e-9)
+        assert certificate.primal >= optimum * (1 - 1e-9)
+        assert certificate.dual == pytest.approx(optimum, rel=1e-4)  # a tight bound, whatever the rank
+        assert certificate.primal == pytest.approx(model._objective(noisy)[0], rel=1e-12)
+
+
+def test_the_certificate_of_als_is_computed_once(noisy):
+    model = ct.ALS(2, 1).fit(noisy)
+    assert model.certificate_ is model.certificate_
+    first = model.certificate_
+    assert model.fit(noisy.part(slice(0, -5))).certificate_.primal != first.primal

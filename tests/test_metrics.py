@@ -1,0 +1,235 @@
+"""Errors, splits compared in pairs, intervals, and a choice that never sees the test part."""
+
+import inspect
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+
+import content_table as ct
+
+NO = np.nan
+
+
+@pytest.fixture(scope="module")
+def mean_of_four():
+    """Predicts 4, the mean of 5, 3 and 4."""
+    return ct.GlobalMean().fit(ct.Ratings.from_matrix([[5, 3], [4, NO]]))
+
+
+@pytest.fixture(scope="module")
+def results(sample):
+    """Two models and one of them under a second name, on four splits."""
+    models = {"mean": ct.GlobalMean(), "baseline": ct.BiasBaseline(), "again": ct.BiasBaseline()}
+    return ct.evaluate(models, sample, n_splits=4)
+
+
+# ---- Errors ----
+
+
+def test_errors_by_hand(mean_of_four, four):
+    # Predictions 4, 4, 4 for 5, 3, 4: errors -1, 1, 0; RMSE sqrt(2/3), MAE 2/3.
+    assert ct.errors(mean_of_four, four).tolist() == [-1, 1, 0]
+    assert ct.rmse(mean_of_four, four) == pytest.approx(np.sqrt(2 / 3))
+    assert ct.mae(mean_of_four, four) == pytest.approx(2 / 3)
+
+
+def test_clipping_pulls_predictions_to_the_scale_and_nothing_else(four):
+    # Biases without a penalty predict 5, 3, 4 and 2; moved up by 4 they are 9, 7, 8 and, clipped to 1..8, 8, 7, 8.
+    model = ct.BiasBaseline(reg=0).fit(ct.Ratings.from_matrix([[5, 3], [4, NO]], scale=(1, 8)))
+    model.global_mean_ += 4
+    part = model.ratings_
+    assert ct.errors(model, part) == pytest.approx([4, 4, 4])
+    assert ct.errors(model, part, clip=True) == pytest.approx([3, 4, 4])
+    assert ct.rmse(model, part, clip=True) == pytest.approx(np.sqrt(41 / 3))
+    assert ct.mae(model, part, clip=True) == pytest.approx(11 / 3)
+
+
+def test_a_part_is_scored_on_its_own_cells(table):
+    model = ct.BiasBaseline().fit(table)
+    train, test = table.split_random()
+    assert ct.errors(model, test) == pytest.approx(model.complete()[test.rows, test.cols] - test.values)
+    total = ct.rmse(model, train) ** 2 * len(train) + ct.rmse(model, test) ** 2 * len(test)
+    assert total == pytest.approx(ct.rmse(model, table) ** 2 * len(table))
+
+
+def test_a_table_with_other_positions_is_scored_by_id(table):
+    model = ct.BiasBaseline().fit(table)
+    small = table.restrict(table.user_ids > 103, table.item_ids != 12)
+    expected = model.predict(small.user_ids[small.rows], small.item_ids[small.cols]) - small.values
+    assert np.array_equal(ct.errors(model, small), expected)
+    same_size = ct.Ratings(table.user_ids[::-1], table.item_ids, table.rows, table.cols, table.values)
+    by_id = model.predict(same_size.user_ids[same_size.rows], same_size.item_ids[same_size.cols]) - table.values
+    assert np.array_equal(ct.errors(model, same_size), by_id)
+
+
+def test_a_viewer_the_model_never_heard_of_is_an_error(table, four):
+    with pytest.raises(KeyError, match="unknown user id"):
+        ct.rmse(ct.BiasBaseline().fit(table), four)
+
+
+# ---- Many splits ----
+
+
+def test_there_is_one_row_per_model_and_split(results, sample):
+    assert list(results) == ["model", "split", "train_rmse", "rmse", "cold", "rmse_clipped", "mae", "mae_clipped",
+                             "n_train", "n_test"]  # fmt: skip
+    assert results.groupby("model", sort=False).size().to_dict() == {"mean": 4, "baseline": 4, "again": 4}
+    assert (results["n_train"] + results["n_test"] == len(sample)).all()
+    assert (results["n_test"] == round(0.2 * len(sample))).all()
+
+
+def test_every_model_meets_the_same_splits(results):
+    by_name = {name: part.drop(columns="model").to_numpy() for name, part in results.groupby("model")}
+    assert np.array_equal(by_name["baseline"], by_name["again"])
+    assert results.groupby("split")["cold"].nunique().eq(1).all()
+    assert results.loc[results["model"] == "baseline", "rmse"].nunique() == 4  # and the splits differ
+
+
+def test_the_rows_are_what_a_split_by_hand_gives(results, sample):
+    seed = int(np.random.SeedSequence(0).generate_state(4)[2])
+    train, test = sample.split_random(0.2, random_state=seed)
+    model = ct.BiasBaseline().fit(train)
+    row = results[(results["model"] == "baseline") & (results["split"] == 2)].iloc[0]
+    assert row["rmse"] == ct.rmse(model, test)
+    assert row["rmse_clipped"] == ct.rmse(model, test, clip=True) <= row["rmse"]
+    assert row["mae"] == ct.mae(model, test)
+    assert row["mae_clipped"] == ct.mae(model, test, clip=True)
+    assert row["train_rmse"] == ct.rmse(model, train)
+
+
+def test_cold_counts_the_held_out_cells_without_a_training_rating(sample):
+    results = ct.evaluate({"mean": ct.GlobalMean()}, sample, n_splits=3, test_size=0.8)
+    for split, seed in enumerate(np.random.SeedSequence(0).generate_state(3).tolist()):
+        train, test = sample.split_random(0.8, random_state=seed)
+        cold = ~np.isin(test.rows, train.rows) | ~np.isin(test.cols, train.cols)
+        assert results["cold"][split] == cold.sum() > 0
+
+
+def test_the_numbers_do_not_depend_on_the_number_of_jobs(sample, results):
+    models = {"mean": ct.GlobalMean(), "baseline": ct.BiasBaseline(), "again": ct.BiasBaseline()}
+    pd.testing.assert_frame_equal(ct.evaluate(models, sample, n_splits=4, n_jobs=2), results)
+
+
+def test_the_models_given_are_left_unfitted(sample):
+    models = {"baseline": ct.BiasBaseline()}
+    ct.evaluate(models, sample, n_splits=2)
+    assert not hasattr(models["baseline"], "ratings_")
+
+
+def test_another_random_state_gives_other_splits(sample, results):
+    other = ct.evaluate({"mean": ct.GlobalMean()}, sample, n_splits=4, random_state=1)
+    assert set(other["rmse"]).isdisjoint(results["rmse"])
+
+
+# ---- Intervals and verdicts ----
+
+
+def test_the_interval_by_hand():
+    # Values 1, 2, 3: mean 2, variance 1. J = 3, n_test / n_train = 2/8: sqrt(1/3 + 1/4) = .76376, times t = 4.30265
+    # (two degrees of freedom, 97.5 %).
+    mean, half = ct.split_interval([1, 2, 3], n_train=8, n_test=2)
+    assert mean == 2
+    assert half == pytest.approx(4.302653 * np.sqrt(7 / 12), rel=1e-6)
+
+
+def test_the_interval_is_wider_than_the_one_for_independent_values():
+    values = np.random.default_rng(0).normal(size=20)
+    naive = scipy.stats.t.ppf(0.975, 19) * values.std(ddof=1) / np.sqrt(20)
+    assert ct.split_interval(values, 80, 20)[1] == pytest.approx(naive * np.sqrt(1 + 20 / 4))
+    assert ct.split_interval(values, 80, 20, level=0.5)[1] < ct.split_interval(values, 80, 20)[1]
+
+
+def made_up(**scores):
+    """Results as `evaluate` gives them, with scores typed in."""
+    rows = [
+        {"model": name, "split": split, "train_rmse": 1.0, "rmse_clipped": value, "n_train": 8, "n_test": 2}
+        for name, values in scores.items()
+        for split, value in enumerate(values)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_a_verdict_needs_an_interval_that_leaves_out_zero():
+    # The differences are -.5, -.5, -.49 (clear), .5, .5, .51 (clear), and -3, 2, 0 (noise).
+    table = made_up(reference=[1, 2, 3], better=[0.5, 1.5, 2.51], worse=[1.5, 2.5, 3.51], noise=[-2, 4, 3])
+    compared = ct.paired_differences(table, "reference").set_index("model")
+    assert compared["verdict"].to_dict() == {
+        "better": "better",
+        "noise": "tie",
+        "reference": "reference",
+        "worse": "worse",
+    }
+    assert compared["difference"]["better"] == pytest.approx(-1.49 / 3)
+    assert compared["half_width"]["better"] == pytest.approx(ct.split_interval([-0.5, -0.5, -0.49], 8, 2)[1])
+    assert compared["difference"].is_monotonic_increasing
+
+
+def test_splits_are_compared_in_pairs_whatever_the_order_of_the_rows():
+    table = made_up(reference=[1, 2, 3], better=[0.5, 1.5, 2.51])
+    shuffled = ct.paired_differences(table.sample(frac=1, random_state=0), "reference").set_index("model")
+    ordered = ct.paired_differences(table, "reference").set_index("model")
+    assert shuffled.loc["better", "difference"] == pytest.approx(ordered.loc["better", "difference"])
+    assert shuffled.loc["better", "half_width"] == pytest.approx(ordered.loc["better", "half_width"])
+
+
+def test_an_unknown_reference_is_answered_with_the_known_models():
+    with pytest.raises(ValueError, match=r"reference 'oracle' is not among the models \['a', 'b'\]"):
+        ct.paired_differences(made_up(a=[1, 2], b=[1, 2]), "oracle")
+
+
+def test_the_summary_is_sorted_and_carries_the_interval():
+    summary = ct.summarize(made_up(late=[3, 4, 5], early=[1, 2, 3]))
+    assert summary["model"].tolist() == ["early", "late"]
+    assert (summary["rmse_clipped"][0], summary["half_width"][0]) == pytest.approx(ct.split_interval([1, 2, 3], 8, 2))
+    assert summary["train_rmse"].tolist() == [1, 1]
+
+
+# ---- Choosing ----
+
+
+def test_the_choice_is_the_best_on_the_validation_part(sample):
+    train, validation = sample.split_random(random_state=1)
+    candidates = [ct.BiasBaseline(reg) for reg in (0.01, 5, 1000)]
+    chosen, scores = ct.choose(candidates, train, validation)
+    assert scores == [ct.rmse(model.fit(train), validation, clip=True) for model in candidates]
+    assert chosen.reg == candidates[int(np.argmin(scores))].reg
+    assert chosen.ratings_ is train
+
+
+def test_the_first_of_equal_candidates_is_chosen(sample):
+    train, validation = sample.split_random()
+    chosen, _ = ct.choose([ct.BiasBaseline(5), ct.BiasBaseline(5.0, solver="direct")], train, validation)
+    assert isinstance(chosen.reg, int)
+
+
+def test_a_choice_has_no_way_to_see_the_test_part():
+    assert list(inspect.signature(ct.choose).parameters) == ["candidates", "train", "validation", "n_jobs"]
+
+
+def test_choosing_leaves_the_candidates_unfitted(table):
+    candidates = [ct.BiasBaseline(5)]
+    ct.choose(candidates, *table.split_random())
+    assert not hasattr(candidates[0], "ratings_")
+
+
+# ---- Titles that many lists share ----
+
+
+def test_frequent_titles_by_hand():
+    # Ann gave a 9, Bob gave b 5: the mean is 7, title a lies above it, b below, and c, which nobody rated, at it.
+    # Baseline: Ann's best unseen title is c, Bob's is a. Mean: all tie, so by position: b for Ann, a for Bob.
+    ratings = ct.Ratings.from_matrix([[9, NO, NO], [NO, 5, NO]], titles=["a", "b", "c"], user_names=["Ann", "Bob"])
+    counts = ct.frequent_titles({"baseline": ct.BiasBaseline().fit(ratings), "mean": ct.GlobalMean().fit(ratings)}, n=1)
+    assert list(counts) == ["item_id", "title", "baseline", "mean", "all models"]
+    rows = {row.title: (row.baseline, row.mean, row[-1]) for row in counts.itertuples(index=False)}
+    assert rows == {"a": (1, 1, 2), "b": (0, 1, 1), "c": (1, 0, 1)}
+    assert counts["title"][0] == "a"
+
+
+def test_frequent_titles_add_up_to_the_lists(fitted, table):
+    counts = ct.frequent_titles({"one": fitted}, n=2)
+    assert counts["one"].sum() == len(fitted.recommend_all(2))
+    assert counts["one"].max() <= table.n_users
+    assert counts["title"].tolist() == [table.title(item) for item in counts["item_id"]]

@@ -1,0 +1,37 @@
+"""README and RESULTS say what the committed results files say."""
+
+from pathlib import Path
+
+import pytest
+import readme
+
+import content_table as ct
+
+ROOT = Path(ct.__file__).parent
+
+
+@pytest.mark.parametrize("page", ["README.md", "benchmarks/RESULTS.md"])
+def test_tables_are_those_of_the_results_files(page):
+    path = ROOT / page
+    assert readme.fill(path, readme.sections()[page]) == path.read_text(encoding="utf-8")
+
+
+def test_a_missing_place_is_named(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("<!-- other -->\n<!-- /other -->\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="no place marked <!-- honest -->"):
+        readme.fill(page, {"honest": "table"})
+
+
+def test_every_file_that_readme_names_is_there():
+    import re
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for link in re.findall(r"\]\((?!http|#)([^)#]+)\)", text):
+        assert (ROOT / link).is_file(), link
+
+
+def test_readme_lists_every_notebook():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        assert f"(notebooks/{notebook.name})" in text, notebook.name
