@@ -2,7 +2,7 @@
 # make test   set up, run the unit tests and then every notebook, outputs compared
 # make lab    set up and open JupyterLab
 PYTHON ?= python3
-VIEWER ?=
+VIEWER ?= viewer1149
 N ?= 10
 JOBS ?= 2
 
@@ -16,9 +16,12 @@ export OPENBLAS_NUM_THREADS = 1
 .PHONY: run test lab weights lint clean
 
 run: $(READY)
-	$(BIN)/python -m content_table $(if $(VIEWER),--viewer $(VIEWER)) --n $(N) --jobs $(JOBS)
-	$(BIN)/jupyter nbconvert --execute --to html --output-dir build --log-level WARN notebooks/*.ipynb
-	@echo "The lessons are in build/ as HTML; open build/01_prepare_data.html in a browser."
+	$(BIN)/python -m content_table --viewer $(VIEWER) --n $(N) --jobs $(JOBS)
+	@mkdir -p build
+	@echo "Running the lessons into build/:"
+	@printf '%s\n' notebooks/*.ipynb | xargs -P $(JOBS) -I{} sh -c 'echo "  {}"; \
+		$(BIN)/jupyter nbconvert --execute --to html --output-dir build --log-level WARN {} || exit 255'
+	@echo "Done. Open build/01_prepare_data.html in a browser."
 
 test: $(READY)
 	$(BIN)/ruff check .

@@ -203,6 +203,15 @@ class Ratings:
         return table
 
     @cached_property
+    def known(self):
+        """1 where a rating is known (SciPy CSR)."""
+        return sp.csr_array((np.ones(len(self)), self.csr.indices, self.csr.indptr), shape=self.shape)
+
+    def same_universe(self, other):
+        """Whether `other` has the same users and items in the same positions."""
+        return np.array_equal(self.user_ids, other.user_ids) and np.array_equal(self.item_ids, other.item_ids)
+
+    @cached_property
     def csc(self):
         """The same table by columns."""
         return self.csr.tocsc()
@@ -680,7 +689,9 @@ class Certificate:
 
     @property
     def relative_gap(self):
-        return 0.0 if self.primal == self.dual else self.gap / self.primal
+        if self.primal == 0:
+            return 0.0 if self.dual == 0 else np.inf
+        return self.gap / self.primal
 
     def __repr__(self):
         word = "" if self.proven else ", estimated"
@@ -754,7 +765,7 @@ class Recommender(BaseEstimator):
         self.global_mean_ = float(ratings.values.mean())
         self.user_bias_, self.item_bias_ = np.zeros(ratings.n_users), np.zeros(ratings.n_items)
         self.history_ = []
-        with _BLAS.limit(limits=1, user_api="blas"):  # small matrices: more threads only cost time, and digits
+        with _BLAS.limit(limits=1, user_api="blas"):  # small matrices: threads cost time, and stable digits
             self._fit(ratings)
         return self
 
@@ -826,7 +837,13 @@ class Recommender(BaseEstimator):
     def _lists(self, rows, n, also_seen):
         check_number("n", n, low=1, whole=True)
         ratings = self._fitted()
-        seen = ratings.csr if also_seen is None else ratings.csr + also_seen.csr
+        seen = ratings.known
+        if also_seen is not None:
+            if not ratings.same_universe(also_seen):
+                raise ValueError(
+                    "also_seen must have the users and items of the training ratings, as parts of one table do."
+                )
+            seen = seen + also_seen.known
         block = max(1, 2_000_000 // ratings.n_items)  # a few MB of scores at a time, however many users there are
         tables = [self._block_lists(rows[at : at + block], n, seen) for at in range(0, len(rows), block)]
         return pd.concat(tables, ignore_index=True)
@@ -1013,7 +1030,7 @@ class ItemKNN(Recommender):
         """Shrunk cosines of the columns of R over common rows, the best `n_neighbors` of each column: sparse (n, n)."""
         pairs = float((np.diff(R.indptr).astype(float) ** 2).sum())  # at least as many as there are pairs of items
         check_memory((3, min(int(pairs), R.shape[1] ** 2)), "ItemKNN's table of item pairs")
-        known = sp.csr_array((np.ones(R.nnz), R.indices, R.indptr), shape=R.shape)
+        known = self.ratings_.known
         inner = (R.T @ R).tocsr()
         common = (known.T @ known).tocsr()
         squares = ((R * R).T @ known).tocsr()  # [i, j]: squares of i over the users who also rated j
@@ -1026,15 +1043,13 @@ class ItemKNN(Recommender):
         return _best_of_each_row(inner, self.n_neighbors)
 
     def _scores(self, rows, cols):
-        near, left = self.similarity_, self._residuals()
-        known = sp.csr_array((np.ones(left.nnz), left.indices, left.indptr), shape=left.shape)
+        near, left, known = self.similarity_, self._residuals(), self.ratings_.known
         weighted = left[rows].multiply(near[cols]).sum(axis=1)
         weight = known[rows].multiply(near[cols]).sum(axis=1)
         return self._level(rows, cols) + np.divide(weighted, weight, out=np.zeros(len(rows)), where=weight > 0)
 
     def _all_scores(self, rows):
-        near, left = self.similarity_, self._residuals()[rows]
-        known = sp.csr_array((np.ones(left.nnz), left.indices, left.indptr), shape=left.shape)
+        near, left, known = self.similarity_, self._residuals()[rows], self.ratings_.known[rows]
         weighted, weight = (left @ near.T).toarray(), (known @ near.T).toarray()
         step = np.divide(weighted, weight, out=np.zeros_like(weighted), where=weight > 0)
         return self._level(rows[:, None], np.arange(self.ratings_.n_items)[None, :]) + step
@@ -1272,7 +1287,7 @@ class _Splitting:
         self.V = np.linalg.qr(self.rng.standard_normal((self.shape[1], min(10, *self.shape))))[0]
         for _ in range(3):
             _, s, self.V = _power_step(self.Z, self.V)
-        self.threshold = share * s[0]
+        self.threshold = share * s[0] if target.any() else 1.0  # nothing to explain: X = 0 at once
         self.step = self.threshold / reg
 
     def _sparse(self, values):
@@ -1552,8 +1567,7 @@ def errors(model, ratings, clip=False):
     """Prediction minus rating for each rating of the part, in rating points; `clip=True` clips to the scale first."""
     if len(ratings) == 0:
         raise ValueError("there is no rating to score: the part is empty.")
-    same = ratings.shape == model._fitted().shape and np.array_equal(ratings.item_ids, model.ratings_.item_ids)
-    if same and np.array_equal(ratings.user_ids, model.ratings_.user_ids):
+    if model._fitted().same_universe(ratings):
         predictions = model.predict_cells(ratings.rows, ratings.cols)
     else:
         predictions = model.predict(ratings.user_ids[ratings.rows], ratings.item_ids[ratings.cols])

@@ -101,6 +101,7 @@ def sections():
         "movielens": movielens_table(films) + "\n\n" + choice,
     }
     readme = {name: results[name] for name in ("published", "honest", "solvers")}
+    readme["run"] = f"```\n{(RESULTS / 'run.txt').read_text(encoding='utf-8').rstrip()}\n```"
     return {"README.md": readme, "benchmarks/RESULTS.md": results}
 
 

@@ -63,6 +63,12 @@ TABLE_COLORS = ("#0072B2", "#D55E00", "#009E73")
 TABLE_MARKERS = ("o", "s", "^")
 
 
+def origin(ratings):
+    """Whose ratings these are, to be written on a figure: the sample's viewers are simulated, all others are real."""
+    names = pd.Series(ratings.user_names, dtype=str)
+    return "simulated viewers" if names.str.fullmatch(r"viewer\d{4}").all() else "real viewers"
+
+
 def known(ratings):
     """True where a cell of the table holds a rating: (m, n)."""
     table = np.zeros(ratings.shape, dtype=bool)
@@ -116,7 +122,7 @@ def plot_viewers(ratings, kept, bound):
     ax.axvline(bound, color="black", linestyle="--", linewidth=1, label=f"{bound} ratings")
     ax.set(xscale="log", xlabel="ratings that the viewer gave (log scale)", ylabel="mean score of the viewer (points)")
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    ax.set_title("The filter keeps the busiest viewers, and they are few", pad=26)
+    ax.set_title(f"The filter keeps the busiest viewers, and they are few ({origin(ratings)})", pad=26)
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 0.99), ncol=3, frameon=False)
     show(fig)
 
@@ -132,7 +138,7 @@ def plot_scores(tables):
     middle = (low + high) / 2
     ax.axvline(middle, color="black", linestyle="--", linewidth=1, label=f"middle of the scale, {middle:g}")
     ax.set(xlabel="score (points)", ylabel="share of the ratings (%)", xticks=scores)
-    ax.set_title("Most scores lie above the middle of the scale")
+    ax.set_title(f"Most scores lie above the middle of the scale ({origin(ratings)})")
     ax.legend(frameon=True)
     show(fig)
 
@@ -149,7 +155,7 @@ def plot_long_tail(ratings, tables):
         ax.scatter(place[inside], counts[order][inside], s=14, color=color, marker=marker, label=f"in {name}", zorder=3)
     ax.set(yscale="log", xlabel="place of the title, most rated first", ylabel="ratings of the title (log scale)")
     ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    ax.set_title("A short head and a long tail: the tables are cut from the head")
+    ax.set_title(f"Few titles have many ratings: both tables come from that end ({origin(ratings)})")
     ax.legend(frameon=True)
     show(fig)
 
@@ -166,7 +172,7 @@ def plot_counts(ratings, name):
         ax.set(xlabel=f"ratings per {side}", ylabel=f"number of {side}s", xlim=(0, None))
         ax.set_title(f"{side.capitalize()}s of {name}")
         ax.legend(frameon=True)
-    fig.suptitle("Viewers differ more in activity than titles do", fontsize=11)
+    fig.suptitle(f"Viewers differ more in their number of ratings than titles do ({origin(ratings)})", fontsize=11)
     show(fig)
 
 
@@ -188,7 +194,9 @@ def plot_holes(tables, viewer):
             ax.set_xlim(-5, ratings.n_items - 0.5)
         ax.set(xlabel="titles, most rated first", ylabel="viewers, busiest first", title=name)
         ax.grid(False)
-    fig.suptitle(f"Mostly holes: each dot is a rating, white is unknown, an arrow marks {viewer}", fontsize=11)
+    fig.suptitle(
+        f"Mostly holes: a dot is a rating, white is unknown, the arrow marks {viewer} ({origin(ratings)})", fontsize=11
+    )
     fig.tight_layout()
     fig.colorbar(image, ax=axes, label="score (points)", fraction=0.04, pad=0.02)
     plt.show()
@@ -205,7 +213,7 @@ def plot_exposure(ratings):
     ax.plot(middle, share, "o-", color=TABLE_COLORS[0], label="a tenth of the cells each")
     ax.axhline(100 * rated.mean(), color="black", linestyle="--", linewidth=1, label="if the holes were random")
     ax.set(xlabel="true expected rating of the cell (points)", ylabel="share of cells rated (%)", ylim=(0, None))
-    ax.set_title("The more a title would please a viewer, the likelier the rating exists")
+    ax.set_title("The more a title would please a viewer, the likelier the rating exists (simulated)")
     ax.legend(frameon=True)
     show(fig)
 
@@ -226,7 +234,7 @@ def plot_lambda_sweep(summary, floor):
     ax.fill_between(reg, held_out - half, held_out + half, color=COLORS["held out"], alpha=0.15, lw=0)
     ax.plot(reg, curve["train_rmse"], "o-", color=COLORS["train"], label="training (raw)")
     ax.set(xscale="log", xlabel=r"penalty $\lambda$ (log scale)", ylabel="RMSE (rating points)",
-           title="A penalty always costs training error; held out, a little of it is welcome")  # fmt: skip
+           title="Any penalty costs training error; held out, only a large one does\n(simulated viewers)")  # fmt: skip
     ax.set_xticks(reg.tolist(), [f"{value:g}" for value in reg])
     ax.minorticks_off()
     ax.legend(loc="upper left", bbox_to_anchor=(0.01, 0.91), fontsize=9)
@@ -251,12 +259,13 @@ def plot_bias_shrinkage(model):
                           edgecolor="white", lw=0.4)  # fmt: skip
         ax.set(xlabel=f"plain mean of the {what} minus overall mean\n(rating points)",
                ylabel=f"fitted {what} bias (rating points)",
-               title=f"{what.capitalize()}s: fewer ratings, stronger pull to 0")  # fmt: skip
+               title=f"{what.capitalize()}s")  # fmt: skip
         ax.xaxis.label.set_size(10)
         ax.yaxis.label.set_size(10)
         ax.legend(loc="upper left", fontsize=8)
     bar = fig.colorbar(dots, ax=axes[1])
     bar.set_label("number of ratings (also marker size)", size=10)
+    fig.suptitle("The fewer the ratings, the stronger the pull towards 0 (simulated viewers)", fontsize=11)
     show(fig)
 
 
@@ -277,7 +286,7 @@ def plot_parallel(model, followed, generous, strict):
     ax.plot(place[ratings.cols[own]], ratings.values[own], "o", ms=5, mfc="none", color=COLORS["baseline"],
             label="ratings our viewer gave")  # fmt: skip
     ax.set(xlabel="titles, from the highest title bias to the lowest", ylabel="rating (points)",
-           title="One order of titles for everybody: only the level moves")  # fmt: skip
+           title="One order of titles for everybody: only the level moves (simulated viewers)")  # fmt: skip
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncol=2, fontsize=9)
     show(fig)
 

@@ -80,6 +80,14 @@ def test_the_bound_of_the_baseline_lies_below_the_optimum_from_anywhere(noisy):
         assert certificate.primal > optimum
 
 
+def test_the_bound_of_the_baseline_is_exact_for_a_viewer_without_ratings():
+    # Only lambda b^2 depends on that viewer's bias b: from b = 3 at lambda 2 the objective can fall by 18, and the
+    # bound, |gradient|^2 / (4 lambda) = 12^2 / 8, says exactly that.
+    nothing, zeros = np.zeros(1), np.zeros(1, dtype=int)
+    certificate = ct.bias_certificate(nothing, zeros, zeros, np.array([0.0, 3.0]), np.zeros(1), 2)
+    assert (certificate.primal, certificate.dual) == (18, 0)
+
+
 @pytest.mark.parametrize("reg", [0.01, 0.3, 1, 5, 40, 1000])
 @pytest.mark.parametrize("name", CONVEX)
 def test_the_gap_is_never_negative(noisy, name, reg):

@@ -176,6 +176,11 @@ def test_the_filter_counts_titles_among_the_viewers_who_passed():
     assert full.shape == (3, 3)
 
 
+def test_a_viewer_with_too_few_ratings_leaves_even_if_the_title_stays():
+    kept = ct.Ratings.from_matrix([[5, 5], [6, 6], [7, NO]]).filter_once(min_per_user=2, min_per_item=2)
+    assert cells(kept) == {(0, 0): 5, (0, 1): 5, (1, 0): 6, (1, 1): 6}
+
+
 def test_a_filter_that_leaves_nothing_says_which_numbers_to_lower(four):
     with pytest.raises(ValueError, match="min_per_user=9, min_per_item=1; lower them"):
         four.filter_once(9, 1)

@@ -1,5 +1,6 @@
 """README and RESULTS say what the committed results files say."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,6 @@ def test_a_missing_place_is_named(tmp_path):
 
 
 def test_every_file_that_readme_names_is_there():
-    import re
-
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     for link in re.findall(r"\]\((?!http|#)([^)#]+)\)", text):
         assert (ROOT / link).is_file(), link
@@ -35,3 +34,11 @@ def test_readme_lists_every_notebook():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
         assert f"(notebooks/{notebook.name})" in text, notebook.name
+
+
+def test_the_list_in_readme_is_the_one_that_the_command_prints(capsys):
+    ct.main(["--viewer", "viewer1149", "--splits", "2"])
+    printed = capsys.readouterr().out
+    shown = (ROOT / "benchmarks" / "results" / "run.txt").read_text(encoding="utf-8")
+    assert shown.split("For viewer")[1] == printed.split("For viewer")[1]
+    assert shown.splitlines()[0] == printed.splitlines()[0]
