@@ -28,7 +28,6 @@ import hashlib
 import json
 import os
 import warnings
-import zipfile
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -99,7 +98,10 @@ class Ratings:
         arrays = {"rows": np.intp, "cols": np.intp, "values": np.float64}
         for name in ("user_ids", "item_ids", "rows", "cols", "values", "times", "titles", "user_names"):
             if getattr(self, name) is not None:
-                array = np.array(getattr(self, name), dtype=arrays.get(name))
+                given = np.asarray(getattr(self, name))
+                if name in ("rows", "cols") and given.size and given.dtype.kind not in "iu":
+                    raise TypeError(f"{name} holds positions, whole numbers from 0, got {given.dtype}.")
+                array = np.array(given, dtype=str if given.dtype.kind == "O" else arrays.get(name))
                 array.setflags(write=False)
                 object.__setattr__(self, name, array)
         self._check_lengths()
@@ -134,6 +136,8 @@ class Ratings:
 
     def _check_values(self):
         low, high = self.scale
+        if not low < high:
+            raise ValueError(f"the scale needs a low end below its high end, got {self.scale}.")
         bad = ~np.isfinite(self.values)
         if bad.any():
             raise ValueError(f"{bad.sum()} ratings are NaN or infinite, the first at entry {np.flatnonzero(bad)[0]}.")
@@ -222,7 +226,7 @@ class Ratings:
         order = np.lexsort((self.cols, self.rows))
         digest = hashlib.sha256()
         for ids in (self.user_ids, self.item_ids):
-            digest.update("\n".join(map(str, ids.tolist())).encode())
+            digest.update(json.dumps(ids.tolist()).encode())
         for array in (self.rows[order].astype("<i8"), self.cols[order].astype("<i8"), self.values[order].astype("<f8")):
             digest.update(array.tobytes())
         return digest.hexdigest()
@@ -274,7 +278,7 @@ class Ratings:
         """The title of an item id, or the id as text where titles are not known."""
         return str(self.item_labels[self.item_cols(item)[0]])
 
-    @property
+    @cached_property
     def item_labels(self):
         """A title for every column; the id as text where titles are not known."""
         return self.item_ids.astype(str) if self.titles is None else self.titles
@@ -338,13 +342,14 @@ class Ratings:
         names = self.user_ids if self.user_names is None else self.user_names
         order = np.lexsort((self.rows, self.cols))
         table = pd.DataFrame(
-            {
+            dtype=object,
+            data={
                 "u_id": self.user_ids[self.rows[order]],
                 "a_id": self.item_ids[self.cols[order]],
                 "profile": names[self.rows[order]],
                 "title": self.item_labels[self.cols[order]],
-                "score": [f"{value:g}" for value in self.values[order]],
-            }
+                "score": [int(value) if value.is_integer() else value for value in self.values[order].tolist()],
+            },
         )
         write_whole(path, lambda temporary: table.to_csv(temporary, index=False, lineterminator="\n"))
 
@@ -366,6 +371,7 @@ class Ratings:
 
         The sort is stable by user, then time: the order of the file breaks ties, and published figures depend on it.
         """
+        _check_shares(train, validation)
         order = np.lexsort((self._need_times(), self.rows))
         counts = np.bincount(self.rows, minlength=self.n_users)
         rank = np.arange(len(self)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -378,6 +384,7 @@ class Ratings:
 
     def split_global_time(self, train=0.7, validation=0.15):
         """(train, validation, test) cut at two moments common to all users: nobody's future is used for anybody."""
+        _check_shares(train, validation)
         times = self._need_times()
         cuts = np.quantile(times, [train, round(train + validation, 12)], method="lower")
         part = np.searchsorted(cuts, times, side="left")  # a moment belongs to one part as a whole
@@ -397,6 +404,11 @@ class Ratings:
         if self.times is None:
             raise ValueError("a split by time needs `times`, and these ratings have none; use split_random.")
         return self.times
+
+
+def _check_shares(train, validation):
+    if not (0 < train < 1 and 0 < validation < 1 and train + validation < 1):
+        raise ValueError(f"train and validation are shares that leave some for the test, got {train} and {validation}.")
 
 
 def _one_label_each(frame, key, label, other):
@@ -464,7 +476,10 @@ def _read_text(path, **options):
     if not Path(path).is_file():
         raise FileNotFoundError(f"no such file: {path}")
     try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8", **options)
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8", **options)
+        if not isinstance(table.index, pd.RangeIndex):  # pandas takes a surplus first field for row names
+            raise pd.errors.ParserError("the rows have more fields than the header")
+        return table
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not a CSV file with a header: {error}") from error
 
@@ -537,12 +552,17 @@ def _load_movielens(path, conflicts):
     options = {"time": "timestamp", "scale": (0.5, 5.0), "dropped": dropped}
     films = path.with_name("movies.csv")
     if films.is_file():
-        titles = _read_text(films)
-        titles["movieId"] = _ids(titles["movieId"], films)
-        names = titles.set_index("movieId")["title"]
-        tidy = tidy.assign(title=tidy["movieId"].map(names).fillna(tidy["movieId"].astype(str)))
-        options["title"] = "title"
+        tidy, options["title"] = tidy.assign(title=_titles(films, "movieId", tidy["movieId"])), "title"
     return Ratings.from_frame(tidy, "userId", "movieId", "rating", **options)
+
+
+def _titles(path, key, items):
+    """The title of each item id, from the first row of a catalogue that has it; the id as text where none does."""
+    catalogue = _read_text(path)
+    if not {key, "title"} <= set(catalogue.columns):
+        raise ValueError(f"{path.name} needs the columns {key!r} and 'title', got {list(catalogue.columns)}.")
+    names = pd.Series(catalogue["title"].to_numpy(), index=_ids(catalogue[key], path))
+    return items.map(names[~names.index.duplicated()]).fillna(items.astype(str))
 
 
 def _load_dump(path, conflicts):
@@ -554,10 +574,7 @@ def _load_dump(path, conflicts):
     tidy, dropped = _tidy(frame, "u_id", "a_id", "score", conflicts, path)
     if nameless.any():
         dropped["no profile or no title id"] = int(nameless.sum())
-    animes = path.with_name("animes.csv")
-    catalogue = _read_text(animes).drop_duplicates("uid")
-    names = pd.Series(catalogue["title"].to_numpy(), index=_ids(catalogue["uid"], animes))
-    tidy = tidy.assign(title=tidy["a_id"].map(names).fillna(tidy["a_id"].astype(str)))  # not in the catalogue: its id
+    tidy = tidy.assign(title=_titles(path.with_name("animes.csv"), "uid", tidy["a_id"]))
     return Ratings.from_frame(tidy, "u_id", "a_id", "score", title="title", name="profile", dropped=dropped)
 
 
@@ -566,9 +583,9 @@ def _load_dump(path, conflicts):
 
 def check_number(name, value, *, low=0.0, strict=False, whole=False):
     """Refuse a hyper-parameter that is not a finite number, not whole where it must be, or below `low`."""
-    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not number or not np.isfinite(value) or (whole and value != int(value)):
-        raise ValueError(f"{name} must be a finite {'whole ' if whole else ''}number, got {value!r}.")
+    kinds = (int, np.integer) if whole else (int, float, np.integer, np.floating)
+    if not isinstance(value, kinds) or isinstance(value, bool) or not np.isfinite(value):
+        raise ValueError(f"{name} must be a {'whole' if whole else 'finite'} number, got {value!r}.")
     if value < low or (strict and value == low):
         raise ValueError(f"{name} must be {'above' if strict else 'at least'} {low:g}, got {value!r}.")
 
@@ -601,7 +618,7 @@ def spectral_norm_bound(S):
     `GRAM_SIDE` that matrix is too large; Lanczos then estimates the norm, from below, and `proven` is False.
     """
     S = S if S.shape[0] <= S.shape[1] else S.T
-    if S.nnz == 0:
+    if not S.data.any():
         return 0.0, True
     if S.shape[0] > GRAM_SIDE:
         return float(scipy.sparse.linalg.svds(S, k=1, return_singular_vectors=False, rng=0)[0]), False
@@ -648,9 +665,9 @@ def bias_solver(rows, cols, shape, reg):
     else:
         inner = B @ (B * inv_item).T
         schur = np.diag(d_user) - (inner.toarray() if sp.issparse(inner) else inner)
-        if reg > 0:
+        try:
             solve_users = partial(scipy.linalg.cho_solve, scipy.linalg.cho_factor(schur), check_finite=False)
-        else:  # without a penalty the biases are fixed only up to a constant: take the least-norm solution
+        except np.linalg.LinAlgError:  # no penalty to speak of: biases are fixed only up to a constant, so least norm
             solve_users = lambda rhs: np.linalg.lstsq(schur, rhs, rcond=None)[0]  # noqa: E731
 
     def solve(values):
@@ -766,7 +783,11 @@ class Recommender(BaseEstimator):
         self.user_bias_, self.item_bias_ = np.zeros(ratings.n_users), np.zeros(ratings.n_items)
         self.history_ = []
         with _BLAS.limit(limits=1, user_api="blas"):  # small matrices: threads cost time, and stable digits
-            self._fit(ratings)
+            try:
+                self._fit(ratings)
+            except BaseException:
+                del self.ratings_  # a fit that failed is not a fit
+                raise
         return self
 
     def _check(self, ratings):
@@ -1032,10 +1053,14 @@ class ItemKNN(Recommender):
         check_memory((3, min(int(pairs), R.shape[1] ** 2)), "ItemKNN's table of item pairs")
         known = self.ratings_.known
         inner = (R.T @ R).tocsr()
-        common = (known.T @ known).tocsr()
-        squares = ((R * R).T @ known).tocsr()  # [i, j]: squares of i over the users who also rated j
+        inner.eliminate_zeros()
+        pairs_of = inner.astype(bool).astype(
+            float
+        )  # pairs of items whose weight is not 0; the same pattern in all three
+        common = (known.T @ known).multiply(pairs_of).tocsr()
+        squares = ((R**2).T @ known).multiply(pairs_of).tocsr()  # [i, j]: squares of i over the users who also rated j
         for table in (inner, common, squares):
-            table.sort_indices()  # same pattern in all three: every pair of items with a common user
+            table.sort_indices()
         norms = np.sqrt(squares.data * squares.T.tocsr().data)
         cosine = np.divide(inner.data, norms, out=np.zeros_like(norms), where=norms > 0)
         inner.data = cosine * common.data / (common.data + self.shrinkage)
@@ -1070,7 +1095,7 @@ def _best_of_each_row(table, count):
 # ---- Alternating least squares --------------------------------------------------------------------------------------
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def solve_rows(indptr, indices, targets, other, reg, out):
     """out[u] = (O_u' O_u + diag(reg))^-1 O_u' t_u: the ridge regression of each row on the factors of what it rated.
 
@@ -1119,6 +1144,11 @@ def _solve_rows_unpenalised(indptr, indices, targets, other, reg, out):
         out[u] = np.linalg.lstsq(other[indices[known]], targets[known], rcond=None)[0]
 
 
+def _check_solution(rows, reg):
+    if not np.isfinite(rows).all():
+        raise ValueError(f"the ridge regressions of reg={reg:g} are singular in floating point; raise reg.")
+
+
 class ALS(FactorModel):
     """Alternating least squares: with one side of P Q' fixed, the other is a ridge regression for each row.
 
@@ -1131,8 +1161,10 @@ class ALS(FactorModel):
     ----------
     n_factors : int
         Rank k.
-    reg, bias_reg : float
-        lambda and lambda_b. `reg=0` is allowed without biases: least-norm regressions, no certificate.
+    reg : float
+        lambda. 0 is allowed without biases: least-norm regressions, no certificate.
+    biases, bias_reg : bool, float above 0
+        Whether to add mu + b_u + b_i, solved together with the factors; lambda_b.
     n_epochs, tol : int, float
         At most `n_epochs` passes (users, then items); stop when a pass lowers the objective by less than `tol` of it.
         `tol=0` runs all passes. The fit ends with one more user half-step, so p_u is the exact regression on the final
@@ -1204,9 +1236,9 @@ class ALS(FactorModel):
             rng = np.random.default_rng(self.random_state)
             return tuple(rng.normal(0.0, 0.1, shape) for shape in shapes)
         given = () if isinstance(self.init, str) else tuple(np.array(P, dtype=float, order="C") for P in self.init)
-        if tuple(start.shape for start in given) != shapes:
+        if tuple(start.shape for start in given) != shapes or not all(np.isfinite(start).all() for start in given):
             raise ValueError(
-                f"init must be 'random', 'ones' or arrays P, Q of shapes {shapes}, got "
+                f"init must be 'random', 'ones' or finite arrays P, Q of shapes {shapes}, got "
                 f"{[start.shape for start in given] or self.init!r}."
             )
         return given
@@ -1217,11 +1249,13 @@ class ALS(FactorModel):
         if not self.biases:
             solve = solve_rows if self.reg > 0 else _solve_rows_unpenalised
             solve(table.indptr, table.indices, table.data, other, np.full(self.n_factors, float(self.reg)), factors)
+            _check_solution(factors, self.reg)
             return
         targets = table.data - self.global_mean_ - other_bias[table.indices]
         reg = np.append(np.full(self.n_factors, float(self.reg)), self.bias_reg)
         rows = np.empty((len(factors), self.n_factors + 1))
         solve_rows(table.indptr, table.indices, targets, np.column_stack([other, np.ones(len(other))]), reg, rows)
+        _check_solution(rows, self.reg)
         factors[:], bias[:] = rows[:, :-1], rows[:, -1]
 
     def _objective(self, ratings):
@@ -1306,6 +1340,10 @@ class _Splitting:
             return self.X.take(self.flat)
         return pair_dots(self.U * self.s, np.ascontiguousarray(self.right), self.rows, self.cols)
 
+    def point(self, x):
+        """Where the prox of f is taken, on the known cells: the reflection of Z in X."""
+        return 2 * x - self.z
+
     def reflect(self, x, w):
         """Z += rho (W - X), given X and W on the known cells; elsewhere W - X = X - Z."""
         self.z = self.z + self.rho * (w - x)
@@ -1321,6 +1359,37 @@ class _Splitting:
         return (self.z - x) / self.step
 
 
+class _SoftImpute:
+    """Accelerated proximal gradient, the method of the lecture, with the same verbs as `_Splitting`.
+
+    Y = X + momentum; fill the holes of the table with Y; X = shrink its singular values by reg (a full SVD); restart
+    the momentum when it points uphill.
+    """
+
+    def __init__(self, ratings, target, reg):
+        check_memory(ratings.shape, "solver='soft_impute'")
+        self.rows, self.cols, self.reg, self.speed = ratings.rows, ratings.cols, reg, 1.0
+        self.X = self.Y = np.zeros(ratings.shape)
+        self.reflect(None, target)
+
+    def shrink(self):
+        self.U, self.s, Vt = shrink_singular_values(self.filled, self.reg)
+        self.right, self.before, self.X = Vt.T, self.X, (self.U * self.s) @ Vt
+        if np.vdot(self.Y - self.X, self.X - self.before) > 0:
+            self.speed = 1.0
+        return self.X[self.rows, self.cols]
+
+    def point(self, x):
+        faster = (1 + np.sqrt(1 + 4 * self.speed**2)) / 2
+        self.Y = self.X + (self.speed - 1) / faster * (self.X - self.before)
+        self.speed = faster
+        return self.Y[self.rows, self.cols]
+
+    def reflect(self, x, w):
+        self.filled = self.Y.copy()
+        self.filled[self.rows, self.cols] = w
+
+
 def _run_splitting(model, state, prox_data, certify):
     """Alternate until `certify` finds everything within tol; fills `history_`, `certificate_`."""
     next_check, excess = 10, np.inf
@@ -1333,7 +1402,7 @@ def _run_splitting(model, state, prox_data, certify):
                 if excess <= model.tol:
                     break
                 next_check = _next_check(model.history_, model.tol)
-            state.reflect(x, prox_data(2 * x - state.z))
+            state.reflect(x, prox_data(state.point(x)))
     except KeyboardInterrupt:
         warnings.warn(f"stopped by the keyboard in pass {epoch}; what was reached is kept.", stacklevel=5)
         certificate, excess = certify(state.shrink())
@@ -1438,7 +1507,7 @@ class SpectralRegularization(_LowRank):
     def _fit_splitting(self, ratings, target):
         state = _Splitting(ratings, target, self.reg)
         t = state.step
-        if self.biases:  # prox of the data term with the biases minimised out: the same equations, penalty (1 + t)-fold
+        if self.biases:  # minimising the biases out of the prox: the same equations, with (1 + t) times the penalty
             solve = bias_solver(ratings.rows, ratings.cols, ratings.shape, self.bias_reg * (1 + t))
 
         def prox_data(v):  # argmin (1/2)(target - b - w)^2 + (w - v)^2 / (2t) over w (and b)
@@ -1447,36 +1516,22 @@ class SpectralRegularization(_LowRank):
             b_user, b_item = solve(target - v)
             return (v + t * (target - b_user[ratings.rows] - b_item[ratings.cols])) / (1 + t)
 
+        self._iterate(ratings, target, state, prox_data)
+
+    def _fit_soft_impute(self, ratings, target):
+        def step_data(y):  # a gradient step of length 1 from Y lands on the ratings, less the biases that fit best
+            b_user, b_item = self._solve_biases(target - y)
+            return target - b_user[ratings.rows] - b_item[ratings.cols]
+
+        self._iterate(ratings, target, _SoftImpute(ratings, target, self.reg), step_data)
+
+    def _iterate(self, ratings, target, state, prox_data):
         def certify(x):
             certificate = self._certify(ratings, target, x, state.s.sum())
             return certificate, certificate.relative_gap
 
         _run_splitting(self, state, prox_data, certify)
         self._keep(state.U, state.s, state.right.T)
-
-    def _fit_soft_impute(self, ratings, target):
-        """Y = X + momentum; fill the holes of the table with Y; shrink; restart the momentum when it points uphill."""
-        check_memory(ratings.shape, "solver='soft_impute'")
-        X = before = np.zeros(ratings.shape)
-        speed, certificate = 1.0, None
-        for epoch in self._epochs():
-            faster = (1 + np.sqrt(1 + 4 * speed**2)) / 2
-            filled = Y = X + (speed - 1) / faster * (X - before)
-            b_user, b_item = self._solve_biases(target - Y[ratings.rows, ratings.cols])
-            filled = Y.copy()
-            filled[ratings.rows, ratings.cols] = target - b_user[ratings.rows] - b_item[ratings.cols]
-            U, s, Vt = shrink_singular_values(filled, self.reg)
-            before, X = X, (U * s) @ Vt
-            speed = 1.0 if np.vdot(Y - X, X - before) > 0 else faster
-            if epoch % 10 == 0 or epoch == self.n_epochs:
-                certificate = self._certify(ratings, target, X[ratings.rows, ratings.cols], s.sum())
-                _log(self.history_, epoch, certificate, len(s), certificate.relative_gap)
-                if certificate.relative_gap <= self.tol:
-                    break
-        else:
-            self._warn_unfinished(f"a relative gap of {certificate.relative_gap:.1e}")
-        self.certificate_ = certificate
-        self._keep(U, s, Vt)
 
     def _fit_cvxpy(self, ratings, target):
         import cvxpy as cp
@@ -1706,13 +1761,11 @@ def save_model(model, path):
     for name in ("user_ids", "item_ids", "rows", "cols", "values", "times", "titles", "user_names"):
         if getattr(ratings, name) is not None:
             arrays[f"ratings.{name}"] = getattr(ratings, name)
-    params = {name: [np.asarray(part).tolist() for part in value] if isinstance(value, tuple) else value
-              for name, value in model.get_params(deep=False).items()}  # fmt: skip
     certificate = getattr(model, "_certificate", None) or vars(model).get("certificate_")
     about = {
         "format": FORMAT_VERSION,
         "model": type(model).__name__,
-        "params": params,
+        "params": model.get_params(deep=False),
         "scale": list(ratings.scale),
         "ratings": ratings.fingerprint,
         "numbers": {
@@ -1722,8 +1775,8 @@ def save_model(model, path):
         "certificate": None if certificate is None else vars(certificate),
     }
     try:
-        arrays["about"] = np.array(json.dumps(about))
-    except TypeError as error:
+        arrays["about"] = np.array(json.dumps(about, default=lambda value: value.tolist()))  # NumPy's numbers, arrays
+    except (TypeError, AttributeError) as error:
         raise ValueError(f"a parameter cannot be saved ({error}); a random_state must be a whole number.") from error
 
     def write(temporary):
@@ -1739,31 +1792,35 @@ def load_model(path, ratings=None):
         raise FileNotFoundError(f"no saved model at {path}; train one and call its save(path).")
     name = Path(path).name
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
+            arrays = {key: stored[key] for key in stored.files}
         about = json.loads(str(arrays.pop("about")))
-        version = about["format"]
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zipfile.zlib.error, AttributeError) as error:
+        version, kind = about["format"], about["model"]
+    except Exception as error:  # whatever a damaged or foreign file provokes in zip, NumPy or JSON
         raise ValueError(f"{name} is damaged or is not a saved model: {type(error).__name__}: {error}") from error
     if version != FORMAT_VERSION:
         raise ValueError(f"{name} has format {version}, this version reads {FORMAT_VERSION}; train the model again.")
     kinds = {kind.__name__: kind for kind in MODELS}
-    if about["model"] not in kinds:
-        raise ValueError(f"{name} holds a model of kind {about['model']!r}; known are {sorted(kinds)}.")
-    stored = {key.removeprefix("ratings."): array for key, array in arrays.items() if key.startswith("ratings.")}
-    trained_on = Ratings(**stored, scale=tuple(about["scale"]))
-    if trained_on.fingerprint != about["ratings"]:
+    if kind not in kinds:
+        raise ValueError(f"{name} holds a model of kind {kind!r}; known are {sorted(kinds)}.")
+    try:
+        model = _rebuild(kinds[kind], about, arrays)
+    except Exception as error:
+        raise ValueError(f"{name} is damaged or is not a saved model: {type(error).__name__}: {error}") from error
+    if model.ratings_.fingerprint != about["ratings"]:
         raise ValueError(f"{name} is damaged: its training ratings do not match their own hash.")
     if ratings is not None and ratings.fingerprint != about["ratings"]:
-        raise ValueError(f"{name} was trained on other data: {trained_on}, not the given {ratings}; train it again.")
-    return _rebuild(kinds[about["model"]], about, arrays, trained_on)
+        raise ValueError(
+            f"{name} was trained on other data: {model.ratings_}, not the given {ratings}; train it again."
+        )
+    return model
 
 
-def _rebuild(kind, about, arrays, ratings):
-    params = {
-        name: tuple(map(np.array, value)) if isinstance(value, list) else value
-        for name, value in about["params"].items()
-    }
+def _rebuild(kind, about, arrays):
+    stored = {key.removeprefix("ratings."): array for key, array in arrays.items() if key.startswith("ratings.")}
+    ratings = Ratings(**stored, scale=tuple(about["scale"]))
+    params = about["params"].items()
+    params = {key: tuple(map(np.array, value)) if isinstance(value, list) else value for key, value in params}
     model = kind(**params)
     model.ratings_, model.history_ = ratings, about["history"]
     learnt = {name.removeprefix("learnt."): array for name, array in arrays.items() if name.startswith("learnt.")}
@@ -1815,7 +1872,8 @@ def main(arguments=None):
         user = _some_user(ratings) if options.viewer is None else ratings.user_id(options.viewer)
         _report(ratings, user, options)
     except (ValueError, KeyError, OSError, MemoryError) as error:
-        parser.exit(2, f"content_table: {error.args[0] if error.args else error}\n")
+        message = error.args[0] if isinstance(error, KeyError) else error  # str(KeyError) would add quotes
+        parser.exit(2, f"content_table: {message}\n")
 
 
 def _some_user(ratings):

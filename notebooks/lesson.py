@@ -374,8 +374,8 @@ def plot_paths(paths, baseline):
             ax.plot(path.index, path[column], style, color=color, label=name, markersize=5)
         ax.set(xscale="log", xlabel="passes (log scale)", ylabel=f"{column} (rating points)")
     axes[1].axhline(baseline, color=COLORS["baseline"], linewidth=1.2, label="bias baseline")
-    axes[0].set_title("On the ratings it was fitted to")
-    axes[1].set_title("On the ratings that were held out")
+    axes[0].set_title("Fitted ratings: the weak penalty wins")
+    axes[1].set_title("Held out, it ends above the bias baseline")
     handles, labels = axes[1].get_legend_handles_labels()
     fig.legend(handles, labels, loc="lower center", ncol=4, frameon=False, bbox_to_anchor=(0.5, -0.06))
     show(fig)
@@ -427,7 +427,7 @@ def plot_rank(results, baseline):
     _plot_runs(results, "k", runs, baseline, "number of factors k (log scale)", title)
 
 
-def gap_table(ratings, settings, decimals=1):
+def gap_table(ratings, settings, decimals=0):
     """Objective, twice the dual bound, and relative gap of ALS for each (n_factors, reg, random_state)."""
     rows = []
     for k, reg, seed in settings:
@@ -435,9 +435,9 @@ def gap_table(ratings, settings, decimals=1):
         certificate = model.certificate_
         rows.append((k, reg, seed, certificate.primal, certificate.dual, certificate.relative_gap))
     columns = ["factors", "penalty", "start", "objective", "lower bound", "relative gap"]
-    return pd.DataFrame(rows, columns=columns).round(
-        {"objective": decimals, "lower bound": decimals, "relative gap": 4}
-    )
+    table = pd.DataFrame(rows, columns=columns)
+    table = table.round({"objective": decimals, "lower bound": decimals, "relative gap": 4})
+    return table if decimals else table.astype({"objective": int, "lower bound": int})
 
 
 def axes_of(model):
@@ -483,7 +483,7 @@ def genre_pull(loadings, genres):
 def plot_genre_pull(pull):
     """Which end of an axis each genre leans to."""
     fig, ax = plt.subplots(figsize=(6.4, 4.6))
-    colors = np.where(pull > 0, COLORS["ALS"], COLORS["spectral"])
+    colors = np.where(pull > 0, ORANGE, BROWN)
     bars = ax.barh(pull.index, pull, color=colors)
     for bar, value in zip(bars, pull, strict=True):
         bar.set_hatch("" if value > 0 else "//")
@@ -635,7 +635,7 @@ def plot_path(results, ranks, baseline):
     titles = (
         r"A larger $\lambda$ keeps fewer tastes",
         "Training error can only rise",
-        "Held out, the left end is not best",
+        "Held out, the best is inside the path",
     )
     for ax, label, title in zip(axes, labels, titles, strict=True):
         ax.set(xscale="log", xlabel=r"penalty $\lambda$ (log scale)", ylabel=label, title=title)
@@ -644,23 +644,6 @@ def plot_path(results, ranks, baseline):
         ax.minorticks_off()
     axes[0].legend(fontsize=9)
     axes[2].legend(fontsize=9)
-    show(fig)
-
-
-def plot_two_poles(model, count=6):
-    """The titles at both ends of the first right singular vector v1: its largest and smallest entries."""
-    v = model.Vt_[0]
-    order = np.argsort(v, kind="stable")
-    chosen = np.concatenate([order[:count], order[-count:]])
-    labels = [str(title) if len(title) <= 44 else f"{title[:42]}..." for title in model.ratings_.item_labels[chosen]]
-    colors = [COLORS["held out" if v[col] < 0 else "train"] for col in chosen]
-    fig, ax = plt.subplots(figsize=(8.2, 4.3))
-    ax.barh(np.arange(len(chosen)), v[chosen], color=colors, hatch=["//"] * count + [""] * count, edgecolor="white")
-    ax.set_yticks(np.arange(len(chosen)), labels, fontsize=9)
-    ax.axvline(0.0, color="0.3", linewidth=1)
-    ax.axhline(count - 0.5, color="0.6", ls=":")
-    ax.set(xlabel="entry of $v_1$ (no unit)", title="The strongest taste: two groups of titles that pull apart")
-    ax.grid(axis="y", visible=False)
     show(fig)
 
 
@@ -733,7 +716,7 @@ def plot_hand_case():
     left.plot(x, norms, color=COLORS["nuclear norm"])
     left.plot(1, 4, "o", ms=9, color=COLORS["primal"], label="x = 1: smallest nuclear norm")
     left.plot(4, 5, "s", ms=9, color=COLORS["dual"], label="x = 4: rank one")
-    left.axhline(4, ls="--", lw=1, color=COLORS["global mean"], label="lower bound from the multipliers")
+    left.axhline(4, ls="--", lw=1, color=COLORS["global mean"], label="no table costs less (proved below)")
     left.set(xlabel="missing rating x (rating points)", ylabel="nuclear norm", title="The nuclear norm leads to x = 1")
     left.legend(loc="upper left", fontsize=9)
     left.set_ylim(3, 10)
@@ -796,7 +779,7 @@ def plot_relatives(path, full, short):
     ax.invert_xaxis()
     ax.set_xlabel(r"penalty $\lambda$ (log axis, weaker to the right)")
     ax.set_ylabel("RMS distance to the nuclear norm completion\n(rating points, log axis)", fontsize=10)
-    ax.set_title("As the penalty vanishes, both relatives approach the nuclear norm completion")
+    ax.set_title("As the penalty vanishes, the relatives arrive, unless factors are too few")
     ax.legend(loc="lower left")
     return fig
 
@@ -807,7 +790,7 @@ def plot_half_objectives(factors, halves, optimum, rank):
     ax.plot(factors, halves, "o-", color=COLORS["ALS"], label="ALS, half its objective")
     ax.axhline(optimum, color=COLORS["spectral"], ls="--", label="spectral, the convex optimum")
     ax.axvline(rank, color=COLORS["global mean"], ls=":", label="rank of the convex optimum")
-    ax.set(xlabel="number of factors k", ylabel="objective", ylim=(0.98 * optimum, None))
+    ax.set(xlabel="number of factors k", ylabel="objective (squared rating points)", ylim=(0.98 * optimum, None))
     ax.set_title("With enough factors ALS solves the convex problem")
     ax.legend(loc="upper right")
     return fig
@@ -950,16 +933,17 @@ def plot_turn(panels):
 
 def plot_als_passes(results):
     """Held-out error of the published ALS settings by number of passes, both real tables, both starts."""
-    fig, axes = plt.subplots(1, 2, figsize=(9.2, 3.6), sharey=True)
+    fig, axes = plt.subplots(1, 2, figsize=(10, 3.4), sharey=True)
     for ax, (name, run) in zip(axes, results["als_passes"].items(), strict=True):
         if "ones" in run:
             ax.plot(run["passes"], run["ones"], "o-", color=COLORS["ALS"], label="start: all ones (published)")
         ax.plot(run["passes"], run["random"], "s--", color=COLORS["ALS with biases"], label="start: random")
         rows = pd.DataFrame(results["held_out"][name]).set_index("model")
-        ax.axhline(rows.loc["baseline", "rmse_clipped"], color=color("baseline"), linestyle=":", label="baseline")
-        ax.set(xscale="log", xlabel="passes of ALS", title=f"real {name}")
+        for model, style in (("nuclear norm", "-."), ("baseline", ":")):
+            ax.axhline(rows.loc[model, "rmse_clipped"], color=color(model), linestyle=style, label=model)
+        ax.set(xscale="log", xlabel="passes of ALS", title=f"real {name}, mean of {run['splits']} splits")
     axes[0].set_ylabel("held-out RMSE, clipped\n(rating points)")
-    axes[0].legend(fontsize=9)
+    axes[1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=9, frameon=False)
     fig.suptitle("With so small a penalty, a random start needs hundreds of passes", fontsize=12)
     show(fig)
 
@@ -1001,7 +985,7 @@ def plot_oracle(table):
         ax.plot(range(len(row)), row.to_numpy(), **(mark(model) | {"linestyle": "-"}), linewidth=1, label=model)
     ax.set_xticks(range(len(table.columns)), [name.replace(": ", ":\n") for name in table.columns])
     ax.set(xlim=(-0.3, len(table.columns) - 0.7), ylabel="RMSE, clipped (rating points)")
-    ax.set_title("What was rated is easier to predict than what was not (simulated)")
+    ax.set_title("Against the true mean, unrated cells are harder than rated ones (simulated)")
     ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=9, frameon=False)
     show(fig)
 
@@ -1084,7 +1068,7 @@ def plot_popularity(frequent, ratings, models):
         listed.update(frequent.set_index("item_id")[name])
         ax.plot(counts, listed, **(mark(name) | {"markersize": 5}), alpha=0.6)
         ax.set(title=name, xlabel="ratings of the title")
-    axes[0].set_ylabel("viewers whose top 10 holds it")
+    axes[0].set_ylabel("viewers whose\ntop 10 holds it")
     fig.suptitle("One marker a title: the baseline fills all lists with the same few", fontsize=12)
     show(fig)
 

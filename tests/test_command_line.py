@@ -109,7 +109,6 @@ def test_bad_data_is_one_line_and_status_2(tmp_path, capsys):
     assert message.startswith("content_table: 1 ratings lie outside the scale 1 to 10")
 
 
-@pytest.mark.xfail(strict=True, reason="prints only the number 13")
 def test_an_error_of_the_system_is_shown_in_words(small, monkeypatch, capsys):
     def locked(path):
         raise PermissionError(13, "Permission denied", path)
