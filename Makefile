@@ -1,5 +1,6 @@
 # make run    set up, train every model on the sample, print the table and a list, leave the lessons as HTML in build/
 # make test   set up, run the unit tests and then every notebook, outputs compared
+# make test-slow   the long tests: every exercise solution, more seeds of the sample, 20 splits of the real tables
 # make lab    set up and open JupyterLab
 PYTHON ?= python3
 VIEWER ?= viewer1149
@@ -13,7 +14,7 @@ READY := $(VENV)/ready
 export OMP_NUM_THREADS = 1
 export OPENBLAS_NUM_THREADS = 1
 
-.PHONY: run test lab weights lint clean
+.PHONY: run test test-slow lab weights lint clean
 
 run: $(READY)
 	$(BIN)/python -m content_table --viewer $(VIEWER) --n $(N) --jobs $(JOBS)
@@ -29,6 +30,9 @@ test: $(READY)
 	$(BIN)/pytest -n $(JOBS)
 	$(BIN)/pytest -n $(JOBS) --dist loadscope --nbval --nbval-current-env --nbval-cell-timeout=120 \
 		--nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider notebooks
+
+test-slow: $(READY)
+	$(BIN)/pytest -n $(JOBS) -m slow
 
 lab: $(READY)
 	$(BIN)/jupyter lab notebooks

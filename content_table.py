@@ -1530,6 +1530,12 @@ class SpectralRegularization(_LowRank):
             certificate = self._certify(ratings, target, x, state.s.sum())
             return certificate, certificate.relative_gap
 
+        nothing = self._certify(ratings, target, np.zeros(len(target)), 0.0)
+        if nothing.relative_gap <= 1e-12:  # reg is at least the residual's spectral norm: X = 0 is proven optimal
+            _log(self.history_, 0, nothing, 0, nothing.relative_gap)
+            self.certificate_ = nothing
+            self._keep(np.zeros((ratings.n_users, 0)), np.zeros(0), np.zeros((0, ratings.n_items)))
+            return
         _run_splitting(self, state, prox_data, certify)
         self._keep(state.U, state.s, state.right.T)
 
@@ -1579,7 +1585,7 @@ class NuclearNorm(_LowRank):
 
     biases = False  # predictions are X itself, without a mean
 
-    def __init__(self, n_epochs=5000, tol=1e-6, solver="splitting", progress=False):
+    def __init__(self, n_epochs=20_000, tol=1e-6, solver="splitting", progress=False):
         self.n_epochs = n_epochs
         self.tol = tol
         self.solver = solver

@@ -37,7 +37,7 @@ def truth():
         return dict(file)
 
 
-@pytest.fixture(scope="module", params=SEEDS)
+@pytest.fixture(scope="module", params=[SEEDS[0], *(pytest.param(seed, marks=pytest.mark.slow) for seed in SEEDS[1:])])
 def written(request, tmp_path_factory):
     """The folder and tables of one seed."""
     folder = tmp_path_factory.mktemp("sample")
