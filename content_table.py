@@ -1299,8 +1299,8 @@ class _Splitting:
 
     With z = X + step * subgradient as the state, one pass is: X = shrink the singular values of Z by step * reg;
     W = prox of f at the reflection 2X - Z (f touches known cells only, elsewhere W is the reflection); Z += rho (W -
-    X). Both proxes are exact minimisations, so `step` may be large: it is set so that the threshold is half the
-    largest singular value of the data, where the path of ranks is short.  Singular vectors change little from pass to
+    X). It converges for every `step`; we set it so that the threshold is a fixed `share` of the largest singular value
+    of the data, the share found by trying (passes on the course tables). Singular vectors change little from pass to
     pass, so one block power step a pass, warm-started, replaces the SVD. Up to `DENSE_CELLS` cells Z is a dense array
     and rho = 1.9; beyond, rho = 1, for which Z = X + (a sparse matrix), and no dense table is ever formed.
 
