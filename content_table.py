@@ -10,10 +10,13 @@ known ratings, where they are  A_ui, Omega         `Ratings`                    
 mean, user bias, item bias     mu, b_u, b_i        `global_mean_`, `user_bias_`, `item_bias_`  rating points
 user and item factors          P, Q; p_u, q_i      `user_factors_`, `item_factors_`            (m, k), (n, k)
 completed matrix               X = U diag(s) Vt    `U_`, `s_`, `Vt_`                           never dense unless asked
-penalty, passes, rank          lambda, -, k        `reg`, `n_epochs`, `n_factors`              objective in each class
+item features, weights on them C, W; C_i, w_u      `item_features`, `feature_weights_`         (n, d) sparse, (m, d)
+penalty, step                  lambda, eta         `reg`, `learning_rate`                      objective in each class
+passes, rank                   -, k                `n_epochs`, `n_factors`
 =============================  ==================  ==========================================  =====================
 
-Models, simplest first: `GlobalMean`, `BiasBaseline`, `ItemKNN`, `ALS`, `SpectralRegularization`, `NuclearNorm`.
+Models, simplest first: `GlobalMean`, `Popularity`, `BiasBaseline`, `ItemKNN`, `ALS`, `ImplicitALS`,
+`GradientDescentMF`, `SGDMF`, `ContentMF`, `ContentOnly`, `SpectralRegularization`, `NuclearNorm`; `Blend` mixes two.
 
 >>> import content_table as ct
 >>> ratings = ct.load_ratings(ct.DATA / "100x100.csv")
@@ -27,8 +30,9 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import warnings
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -41,7 +45,11 @@ import scipy.sparse as sp
 import scipy.sparse.linalg
 import scipy.stats
 from sklearn.base import BaseEstimator, clone
+from sklearn.decomposition import TruncatedSVD
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import ridge_regression
+from sklearn.metrics.pairwise import cosine_similarity
 from threadpoolctl import ThreadpoolController
 from tqdm import tqdm
 
@@ -56,7 +64,11 @@ _BLAS = ThreadpoolController()
 TIE = 9  # decimals: predictions that agree to 1e-9 rating points are ties, and ties go by item position
 
 
-# ---- Ratings: the table, where it is known, and the one place that turns ids into positions -------------------------
+class DivergenceError(ArithmeticError):
+    """A descent whose steps were too long: the error grew instead of falling. The message names the remedy."""
+
+
+# ---- Ratings: the table, where it is known, and the one place that turns ids into positions --------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -424,7 +436,7 @@ def _one_label_each(frame, key, label, other):
     return labels.sort_values(key)[label].to_numpy(dtype=str)
 
 
-# ---- Reading the three schemas --------------------------------------------------------------------------------------
+# ---- Reading the three schemas ---------------------------------------------------------------------------------------
 
 _COURSE = ("u_id", "a_id", "profile", "title", "score")
 _MOVIELENS = ("userId", "movieId", "rating", "timestamp")
@@ -578,7 +590,218 @@ def _load_dump(path, conflicts):
     return Ratings.from_frame(tidy, "u_id", "a_id", "score", title="title", name="profile", dropped=dropped)
 
 
-# ---- Input checks and shared linear algebra -------------------------------------------------------------------------
+# ---- Features: what a title is about, one row per title --------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What is known about items (or users) besides ratings: one sparse row of numbers for each id.
+
+    Parameters
+    ----------
+    ids : array (n,)
+        What each row is about: item ids, or user ids.
+    matrix : sparse or dense (n, d)
+    names : array of str (d,)
+        What each column means.
+
+    Raises
+    ------
+    ValueError : an id that comes twice (the mark of features made for every *rating* instead of every item), lengths
+        that differ, or a number that is not finite.
+    """
+
+    ids: np.ndarray
+    matrix: sp.csr_array
+    names: np.ndarray
+
+    def __post_init__(self):
+        ids, names = (np.array(given, dtype=str if np.asarray(given).dtype.kind == "O" else None)
+                      for given in (self.ids, self.names))  # fmt: skip
+        matrix = sp.csr_array(self.matrix, dtype=float, copy=True)
+        matrix.sum_duplicates()
+        matrix.eliminate_zeros()  # a stored zero is no feature
+        distinct = len(np.unique(ids))
+        if distinct != len(ids):
+            raise ValueError(
+                f"features need one row for each id, got {len(ids):,} rows for {distinct:,} ids; were they made for "
+                "every rating instead of every item?"
+            )
+        if matrix.shape != (len(ids), len(names)):
+            raise ValueError(f"{len(ids)} ids and {len(names)} names need a matrix of that shape, got {matrix.shape}.")
+        if not np.isfinite(matrix.data).all():
+            raise ValueError(f"{(~np.isfinite(matrix.data)).sum()} feature values are NaN or infinite.")
+        for name, value in (("ids", ids), ("names", names), ("matrix", matrix)):
+            object.__setattr__(self, name, value)
+
+    def __eq__(self, other):
+        return isinstance(other, Features) and all(
+            np.array_equal(one, two)
+            for one, two in (
+                (self.ids, other.ids),
+                (self.names, other.names),
+                (self.matrix.shape, other.matrix.shape),
+                (self.matrix.indptr, other.matrix.indptr),
+                (self.matrix.indices, other.matrix.indices),
+                (self.matrix.data, other.matrix.data),
+            )
+        )
+
+    __hash__ = None
+
+    def __repr__(self):
+        return f"Features({len(self.ids):,} ids x {len(self.names):,} columns, {self.matrix.nnz:,} values not 0)"
+
+    def rows_for(self, ids):
+        """The matrix with one row for each of `ids`, in their order; an id without features gets an empty row."""
+        at = {key: row for row, key in enumerate(self.ids.tolist())}
+        rows = np.array([at.get(key, -1) for key in np.asarray(ids).tolist()])
+        found = np.flatnonzero(rows >= 0)
+        if len(found) == 0:
+            raise ValueError(
+                f"none of the {len(rows)} ids has features; the features are about ids such as {self.ids[:3].tolist()}."
+            )
+        pick = sp.csr_array((np.ones(len(found)), (found, rows[found])), shape=(len(rows), len(self.ids)))
+        return sp.csr_array(pick @ self.matrix)
+
+    def reduced(self, n_components=50, random_state=0):
+        """The same ids described by fewer, dense numbers: scikit-learn's TruncatedSVD of the matrix."""
+        svd = TruncatedSVD(n_components, random_state=random_state)
+        return Features(self.ids, svd.fit_transform(self.matrix), [f"direction {j + 1}" for j in range(n_components)])
+
+
+_NO_GENRES = "(no genres listed)"  # what MovieLens writes where a film has no genre: the absence of a text, not a text
+_SOURCES = ("genres", "tags", "decade", "synopsis")
+
+
+def item_texts(path, ratings, use=("genres", "tags"), keep_no_genres=False, tags_until=None):
+    """What is written about each item of `ratings`: texts (n,), one per *item*, in the order of its columns.
+
+    Parameters
+    ----------
+    path : str or Path
+        MovieLens's folder (movies.csv, tags.csv), the MyAnimeList dump's (animes.csv), or one CSV with an id (movieId,
+        anime_id, a_id or uid) and genres. An item that it does not list gets an empty text.
+    use : some of "genres", "tags", "decade", "synopsis"
+        Genres; lower-cased tags of all users; the decade of the year that ends a MovieLens title or of `aired`, as
+        "1990s"; the synopsis. Asking for what the files do not have is an error.
+    keep_no_genres : bool
+        "(no genres listed)" says that nothing is known, so it is left out; True keeps its words, as published.
+    tags_until : Ratings with times, optional
+        Leave out what a user wrote after the last of their ratings in this part: later tags are the future. Tags of
+        users without a rating in it are left out too.
+    """
+    unknown = [name for name in use if name not in _SOURCES]
+    if unknown or isinstance(use, str) or not use:
+        raise ValueError(f"use must be a tuple of some of {_SOURCES}, got {use!r}.")
+    path = _catalogue_file(Path(path))
+    catalogue = _read_text(path)
+    key = _column(catalogue, path, "an id", "movieId", "anime_id", "a_id", "uid")
+    catalogue = catalogue.set_index(_ids(catalogue[key], path))
+    catalogue = catalogue[~catalogue.index.duplicated()].reindex(ratings.item_ids, fill_value="")
+    parts = []
+    if "genres" in use:
+        genres = catalogue[_column(catalogue, path, "genres", "genres", "genre")]
+        parts.append(genres if keep_no_genres else genres.mask(genres == _NO_GENRES, ""))
+    if "tags" in use:
+        parts.append(_tags(path.with_name("tags.csv"), tags_until).reindex(ratings.item_ids, fill_value=""))
+    if "decade" in use:
+        dated = catalogue[_column(catalogue, path, "a year", "aired", "title")]
+        parts.append(dated.map(_decade))
+    if "synopsis" in use:
+        parts.append(catalogue[_column(catalogue, path, "a synopsis", "synopsis")])
+    texts = parts[0].str.cat(parts[1:], sep=" ") if len(parts) > 1 else parts[0]
+    return texts.str.replace(r"[|,\[\]'\"]", " ", regex=True).str.split().str.join(" ").to_numpy(dtype=str)
+
+
+def _catalogue_file(path):
+    if not path.is_dir():
+        return path
+    found = [name for name in ("movies.csv", "animes.csv", "catalogue.csv") if (path / name).is_file()]
+    if not found:
+        raise FileNotFoundError(f"{path} holds none of movies.csv, animes.csv and catalogue.csv.")
+    return path / found[0]
+
+
+def _column(table, path, what, *names):
+    found = [name for name in names if name in table.columns]
+    if not found:
+        raise ValueError(
+            f"{path.name} has no column for {what} (one of {list(names)}); it has {list(table.columns)}. "
+            "Leave it out of `use`, or give the file that holds it."
+        )
+    return found[0]
+
+
+def _tags(path, until):
+    """All tags of each item, lower-cased and joined in the order of the file."""
+    table = _read_text(path)
+    for name in ("movieId", "tag", *(() if until is None else ("userId", "timestamp"))):
+        _column(table, path, f"the {name}", name)
+    table["movieId"] = _ids(table["movieId"], path)
+    if until is not None:
+        last = pd.Series(until._need_times()).groupby(until.user_ids[until.rows]).max()
+        cut = _ids(table["userId"], path).map(last)
+        table = table[_ids(table["timestamp"], path) <= cut]  # False where the user has no rating: cut is NaN
+    return table["tag"].str.lower().groupby(table["movieId"]).agg(" ".join)
+
+
+def _decade(text):
+    """Of the year in brackets that ends the text, else of the first year in it: '2001: A Space Odyssey (1968)'."""
+    year = re.search(r"\((\d{3})\d\)\s*$", text) or re.search(r"(?<!\d)((?:19|20)\d)\d(?!\d)", text)
+    return f"{year[1]}0s" if year else ""
+
+
+def tfidf_features(ids, texts, max_features=5000):
+    """TF-IDF of the texts (scikit-learn's, English stop words, rows of length 1): a row for each id.
+
+    Columns go by how many texts have the term, the most frequent first: weights that are used together lie together in
+    memory.
+    """
+    vectorizer = TfidfVectorizer(stop_words="english", max_features=max_features)
+    try:
+        matrix = vectorizer.fit_transform(texts)
+    except ValueError as error:
+        raise ValueError(f"the {len(texts)} texts hold no word to learn from ({error}).") from error
+    order = np.argsort(-np.bincount(matrix.indices, minlength=matrix.shape[1]), kind="stable")
+    return Features(ids, matrix[:, order], vectorizer.get_feature_names_out()[order])
+
+
+def load_features(path, ratings, **options):
+    """`tfidf_features` of `item_texts`: the Features of every item of `ratings`; options are those of `item_texts`."""
+    return tfidf_features(ratings.item_ids, item_texts(path, ratings, **options))
+
+
+def load_profiles(path, ratings):
+    """Features of the users from a dump's profiles.csv: gender, and the decade of birth, 1 where given."""
+    if ratings.user_names is None:
+        raise ValueError("profiles are matched by name, and these ratings have no user_names.")
+    path = Path(path) / "profiles.csv" if Path(path).is_dir() else Path(path)
+    table = _read_text(path)
+    for name in ("profile", "gender", "birthday"):
+        _column(table, path, f"the {name}", name)
+    table = table.drop_duplicates("profile").set_index("profile").reindex(ratings.user_names, fill_value="")
+    born = table["birthday"].map(_decade)
+    kinds = pd.get_dummies(pd.DataFrame({"gender": table["gender"], "born": born}).replace("", np.nan), prefix_sep=" ")
+    if kinds.shape[1] == 0:
+        raise ValueError(f"{path.name} gives neither gender nor birthday of any of the {ratings.n_users} users.")
+    return Features(ratings.user_ids, kinds.to_numpy(float), kinds.columns.to_numpy(dtype=str))
+
+
+def similar_titles(ratings, features, item, n=10):
+    """The `n` items whose features point most in the direction of this item's: rank, item_id, title, cosine."""
+    check_number("n", n, low=1, whole=True)
+    C, at = features.rows_for(ratings.item_ids), ratings.item_cols(item)[0]
+    if C[[at]].nnz == 0:
+        raise ValueError(f"nothing is known about {ratings.item_labels[at]}, so nothing can be said to be like it.")
+    cosine = cosine_similarity(C, C[[at]]).ravel()
+    order = np.argsort(-np.round(cosine, TIE), kind="stable")
+    order = order[order != at][:n]
+    columns = {"rank": np.arange(1, len(order) + 1), "item_id": ratings.item_ids[order]}
+    return pd.DataFrame(columns | {"title": ratings.item_labels[order], "cosine": cosine[order]})
+
+
+# ---- Input checks and shared linear algebra --------------------------------------------------------------------------
 
 
 def check_number(name, value, *, low=0.0, strict=False, whole=False):
@@ -628,16 +851,27 @@ def spectral_norm_bound(S):
     return float(np.sqrt(max(top, 0.0) + rounding)), True
 
 
+@numba.njit(cache=True, inline="always")
+def dot(p, q):
+    """p . q as four partial sums: a processor adds them side by side, and always in the same order."""
+    k = len(p) // 4 * 4
+    a = b = c = d = 0.0
+    for f in range(0, k, 4):
+        a += p[f] * q[f]
+        b += p[f + 1] * q[f + 1]
+        c += p[f + 2] * q[f + 2]
+        d += p[f + 3] * q[f + 3]
+    for f in range(k, len(p)):
+        a += p[f] * q[f]
+    return (a + b) + (c + d)
+
+
 @numba.njit(cache=True)
 def pair_dots(P, Q, rows, cols):
     """p_u . q_i for each pair (rows[e], cols[e])."""
-    dots = np.zeros(len(rows))
+    dots = np.empty(len(rows))
     for e in range(len(rows)):
-        u, i = rows[e], cols[e]
-        total = 0.0
-        for f in range(P.shape[1]):
-            total += P[u, f] * Q[i, f]
-        dots[e] = total
+        dots[e] = dot(P[rows[e]], Q[cols[e]])
     return dots
 
 
@@ -686,7 +920,7 @@ def _conjugate_gradients(A, rhs):
     return solution
 
 
-# ---- Certificates: how far from the optimum a fit can be ------------------------------------------------------------
+# ---- Certificates: how far from the optimum a fit can be -------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -761,7 +995,7 @@ def nuclear_certificate(target, multipliers, rows, cols, X):
     return Certificate(float(scipy.linalg.svdvals(pasted).sum()), float(multipliers @ target / max(1.0, sigma)), proven)
 
 
-# ---- What every model shares ----------------------------------------------------------------------------------------
+# ---- What every model shares -----------------------------------------------------------------------------------------
 
 
 class Recommender(BaseEstimator):
@@ -771,22 +1005,34 @@ class Recommender(BaseEstimator):
     that are known, then the mean, never a silent 0; `n_fallback_` counts the cells of the last `predict` that did.
     """
 
+    score_name = "predicted_rating"  # what `predict` gives; anything else is not in rating points
     _positive = ()  # hyper-parameters that must be above 0
     _not_negative = ("reg", "bias_reg", "tol")
     _whole = ("n_factors", "n_epochs", "n_neighbors")  # whole numbers from 1
+    _optional = ()  # may be None
 
-    def fit(self, ratings):
-        """Learn from `ratings`, afresh; returns self."""
+    def fit(self, ratings, validation=None):
+        """Learn from `ratings`, afresh; returns self.
+
+        `validation`, a part of the same table, tells the models that stop early or mix two others when to stop or how
+        to mix; nothing else is learnt from it, and models that have no use for it ignore it.
+        """
         self._check(ratings)
+        if validation is not None and not (len(validation) and ratings.same_universe(validation)):
+            raise ValueError(
+                "validation must hold ratings of the same users and items as the training part; take both from one "
+                f"split of one table. Training: {ratings}, validation: {validation}."
+            )
         self.ratings_ = ratings
         self.global_mean_ = float(ratings.values.mean())
         self.user_bias_, self.item_bias_ = np.zeros(ratings.n_users), np.zeros(ratings.n_items)
         self.history_ = []
         with _BLAS.limit(limits=1, user_api="blas"):  # small matrices: threads cost time, and stable digits
             try:
-                self._fit(ratings)
+                self._fit(ratings, validation)
             except BaseException:
-                del self.ratings_  # a fit that failed is not a fit
+                for name in [name for name in vars(self) if name.endswith("_")]:
+                    delattr(self, name)  # a fit that failed is not a fit
                 raise
         return self
 
@@ -796,9 +1042,11 @@ class Recommender(BaseEstimator):
         if len(ratings) == 0:
             raise ValueError("fit needs at least one rating, got an empty part.")
         for name, value in self.get_params(deep=False).items():
+            if value is None and name in self._optional:
+                continue
             if name in self._whole:
                 check_number(name, value, low=1, whole=True)
-            elif name in self._not_negative:
+            elif name in self._not_negative or name in self._positive:
                 check_number(name, value, strict=name in self._positive)
 
     def _fitted(self):
@@ -825,17 +1073,26 @@ class Recommender(BaseEstimator):
     def predict_cells(self, rows, cols):
         """The same for positions, as a part of the training table's own universe has them."""
         self._fitted()
-        scores = self._scores(rows, cols)
-        cold = self.cold_users_[rows] | self.cold_items_[cols]
-        scores[cold] = self.global_mean_ + self.user_bias_[rows[cold]] + self.item_bias_[cols[cold]]
-        self.n_fallback_ = int(cold.sum())
+        scores, lost = self._filled(rows, cols)
+        self.n_fallback_ = int(lost.sum())
         return scores
+
+    def _filled(self, rows, cols):
+        lost = self._lost(rows, cols)
+        return np.where(lost, self._level(rows, cols), self._scores(rows, cols)), lost
 
     def _row_scores(self, rows):
         """Predictions of whole rows, (len(rows), n_items), with the same fallback as `predict`."""
-        scores = self._all_scores(rows)
-        level = self.global_mean_ + self.user_bias_[rows, None] + self.item_bias_[None, :]
-        return np.where(self.cold_users_[rows, None] | self.cold_items_[None, :], level, scores)
+        grid = rows[:, None], np.arange(self.ratings_.n_items)[None, :]
+        return np.where(self._lost(*grid), self._level(*grid), self._all_scores(rows))
+
+    def _lost(self, rows, cols):
+        """Mask of the cells that the model knows too little about: no training rating in their row or column."""
+        return self.cold_users_[rows] | self.cold_items_[cols]
+
+    def _level(self, rows, cols):
+        """What these cells get instead: the mean and the biases that are known."""
+        return self.global_mean_ + self.user_bias_[rows] + self.item_bias_[cols]
 
     def complete(self):
         """The completed table as a dense (m, n) array: asked for, and refused where it would fill the machine."""
@@ -844,7 +1101,7 @@ class Recommender(BaseEstimator):
 
     def recommend(self, user, n=10, also_seen=None):
         """The `n` unrated items with the highest predicted rating for one user id: rank, item_id, title,
-        predicted_rating.
+        predicted_rating (or count, or preference, for the models that do not predict ratings).
 
         Exactly min(n, unseen) rows; nothing rated in training, or in the Ratings `also_seen`. Ties go by item position.
         """
@@ -856,6 +1113,22 @@ class Recommender(BaseEstimator):
         return self._lists(np.arange(self._fitted().n_users), n, also_seen)
 
     def _lists(self, rows, n, also_seen):
+        ratings = self._fitted()
+        columns = self._top_items(rows, n, also_seen)
+        row, rank = np.nonzero(columns >= 0)
+        col, users = columns[row, rank], rows[row]
+        return pd.DataFrame(
+            {
+                "user_id": ratings.user_ids[users],
+                "rank": rank + 1,
+                "item_id": ratings.item_ids[col],
+                "title": ratings.item_labels[col],
+                self.score_name: self._filled(users, col)[0],
+            }
+        )
+
+    def _top_items(self, rows, n, also_seen=None):
+        """(len(rows), n) positions of the best unseen items, best first; -1 where a list is shorter than n."""
         check_number("n", n, low=1, whole=True)
         ratings = self._fitted()
         seen = ratings.known
@@ -866,39 +1139,39 @@ class Recommender(BaseEstimator):
                 )
             seen = seen + also_seen.known
         block = max(1, 2_000_000 // ratings.n_items)  # a few MB of scores at a time, however many users there are
-        tables = [self._block_lists(rows[at : at + block], n, seen) for at in range(0, len(rows), block)]
-        return pd.concat(tables, ignore_index=True)
+        tops = [self._block_top(rows[at : at + block], n, seen) for at in range(0, len(rows), block)]
+        return np.concatenate(tops)
 
-    def _block_lists(self, rows, n, seen):
-        scores = self._row_scores(rows)
-        tables = []
-        for row, score in zip(rows, scores, strict=True):
-            unseen = np.setdiff1d(np.arange(len(score)), seen.indices[seen.indptr[row] : seen.indptr[row + 1]])
-            best = unseen[np.argsort(-np.round(score[unseen], TIE), kind="stable")[:n]]
-            tables.append((np.full(len(best), row), np.arange(1, len(best) + 1), best, score[best]))
-        row, rank, col, score = (np.concatenate(column) for column in zip(*tables, strict=True))
-        ratings = self.ratings_
-        return pd.DataFrame(
-            {
-                "user_id": ratings.user_ids[row],
-                "rank": rank,
-                "item_id": ratings.item_ids[col],
-                "title": ratings.item_labels[col],
-                "predicted_rating": score,
-            }
-        )
+    def _block_top(self, rows, n, seen):
+        best = np.full((len(rows), n), -1)
+        for top, row, score in zip(best, rows, self._row_scores(rows), strict=True):
+            below = -np.round(score, TIE)
+            below[seen.indices[seen.indptr[row] : seen.indptr[row + 1]]] = np.inf
+            candidates = np.flatnonzero(np.isfinite(below))
+            if len(candidates) > n:
+                candidates = candidates[below[candidates] <= np.partition(below, n - 1)[n - 1]]
+            order = candidates[np.argsort(below[candidates], kind="stable")[:n]]
+            top[: len(order)] = order
+        return best
 
     def _epochs(self):
         """Pass numbers 1..n_epochs, with a bar if `progress` asks for one."""
         return tqdm(range(1, self.n_epochs + 1), desc=type(self).__name__, disable=not self.progress)
 
     def _warn_unfinished(self, what):
+        tol = getattr(self, "tol", None)
+        advice = "; raise n_epochs" if tol is None else f" above tol={tol:g}; raise n_epochs or tol"
         warnings.warn(
-            f"{type(self).__name__} stopped at n_epochs={self.n_epochs} with {what} above tol={self.tol:g}; "
-            "raise n_epochs or tol.",
+            f"{type(self).__name__} stopped at n_epochs={self.n_epochs} with {what}{advice}.",
             ConvergenceWarning,
             stacklevel=4,
         )
+
+    def _keep_after_interrupt(self):
+        """Ctrl-C during a fit keeps what the whole passes so far have learnt; without one there is nothing to keep."""
+        if not self.history_:
+            raise  # the KeyboardInterrupt that is being handled
+        warnings.warn(f"stopped by the keyboard after {len(self.history_)} whole passes; these are kept.", stacklevel=4)
 
     def save(self, path):
         """Write parameters, learnt arrays, training ratings and their hash to one .npz file, whole or not at all."""
@@ -920,14 +1193,47 @@ class FactorModel(Recommender):
         base = self._intercept + self.user_bias_[rows, None] + self.item_bias_[None, :]
         return base + self.user_factors_[rows] @ self.item_factors_.T
 
+    def _start(self, ratings, rng, scale=0.1):
+        """(P, Q) to start from: small random numbers, all ones, or the arrays that `init` gives."""
+        k = self.n_factors
+        shapes = ((ratings.n_users, k), (ratings.n_items, k))
+        if isinstance(self.init, str) and self.init == "ones":
+            return tuple(np.ones(shape) for shape in shapes)
+        if isinstance(self.init, str) and self.init == "random":
+            rng = np.random.default_rng(rng)
+            return tuple(rng.normal(0.0, scale, shape) for shape in shapes)
+        given = () if isinstance(self.init, str) else tuple(np.array(P, dtype=float, order="C") for P in self.init)
+        if tuple(start.shape for start in given) != shapes or not all(np.isfinite(start).all() for start in given):
+            raise ValueError(
+                f"init must be 'random', 'ones' or finite arrays P, Q of shapes {shapes}, got "
+                f"{[start.shape for start in given] or self.init!r}."
+            )
+        return given
 
-# ---- Floors: the mean, and the biases -------------------------------------------------------------------------------
+    def _run_passes(self, one_pass):
+        """Repeat `one_pass(epoch)`, which learns and returns a row for `history_`, until its objective has settled."""
+        before = np.inf
+        try:
+            for epoch in self._epochs():
+                row = one_pass(epoch)
+                self.history_.append({"epoch": epoch} | row)
+                if self.tol > 0 and abs(before - row["objective"]) <= self.tol * row["objective"]:
+                    break
+                before = row["objective"]
+            else:
+                if self.tol > 0:
+                    self._warn_unfinished("the change of the objective in one pass")
+        except KeyboardInterrupt:
+            self._keep_after_interrupt()
+
+
+# ---- Floors: the mean, and the biases --------------------------------------------------------------------------------
 
 
 class GlobalMean(Recommender):
     """Predicts the mean of the training ratings for every cell: the floor that any model must beat."""
 
-    def _fit(self, ratings):
+    def _fit(self, ratings, validation=None):
         pass
 
     def _scores(self, rows, cols):
@@ -935,6 +1241,27 @@ class GlobalMean(Recommender):
 
     def _all_scores(self, rows):
         return np.full((len(rows), self.ratings_.n_items), self.global_mean_)
+
+
+class Popularity(Recommender):
+    """Ranks titles by how many viewers rated them, the same for everybody: the floor of every full-catalogue ranking.
+
+    `predict` gives that count, not rating points, so `rmse` refuses it.
+    """
+
+    score_name = "count"
+
+    def _fit(self, ratings, validation=None):
+        self.counts_ = np.bincount(ratings.cols, minlength=ratings.n_items).astype(float)
+
+    def _lost(self, rows, cols):
+        return np.zeros(np.broadcast_shapes(rows.shape, cols.shape), dtype=bool)  # a count of 0 is knowledge
+
+    def _scores(self, rows, cols):
+        return self.counts_[cols]
+
+    def _all_scores(self, rows):
+        return np.broadcast_to(self.counts_, (len(rows), len(self.counts_)))
 
 
 class BiasBaseline(Recommender):
@@ -962,7 +1289,7 @@ class BiasBaseline(Recommender):
         self.reg = reg
         self.solver = solver
 
-    def _fit(self, ratings):
+    def _fit(self, ratings, validation=None):
         _check_solver(self.solver, ("direct", "cvxpy"))
         deviations = ratings.values - self.global_mean_
         solve = _baseline_by_cvxpy if self.solver == "cvxpy" else _baseline_directly
@@ -973,10 +1300,10 @@ class BiasBaseline(Recommender):
         )
 
     def _scores(self, rows, cols):
-        return self.global_mean_ + self.user_bias_[rows] + self.item_bias_[cols]
+        return self._level(rows, cols)
 
     def _all_scores(self, rows):
-        return self.global_mean_ + self.user_bias_[rows, None] + self.item_bias_[None, :]
+        return self._level(rows[:, None], np.arange(self.ratings_.n_items))
 
 
 def _check_solver(solver, known):
@@ -1005,7 +1332,7 @@ def _solve_cvxpy(problem, **options):
         raise RuntimeError(f"cvxpy's solver ended with status {problem.status!r}; loosen tol or raise n_epochs.")
 
 
-# ---- Neighbours: titles rated alike ---------------------------------------------------------------------------------
+# ---- Neighbours: titles rated alike ----------------------------------------------------------------------------------
 
 
 class ItemKNN(Recommender):
@@ -1036,7 +1363,7 @@ class ItemKNN(Recommender):
         self.shrinkage = shrinkage
         self.reg = reg
 
-    def _fit(self, ratings):
+    def _fit(self, ratings, validation=None):
         deviations = ratings.values - self.global_mean_
         self.user_bias_, self.item_bias_ = _baseline_directly(ratings, deviations, self.reg)
         self.similarity_ = self._similarities(self._residuals())
@@ -1077,10 +1404,7 @@ class ItemKNN(Recommender):
         near, left, known = self.similarity_, self._residuals()[rows], self.ratings_.known[rows]
         weighted, weight = (left @ near.T).toarray(), (known @ near.T).toarray()
         step = np.divide(weighted, weight, out=np.zeros_like(weighted), where=weight > 0)
-        return self._level(rows[:, None], np.arange(self.ratings_.n_items)[None, :]) + step
-
-    def _level(self, rows, cols):
-        return self.global_mean_ + self.user_bias_[rows] + self.item_bias_[cols]
+        return self._level(rows[:, None], np.arange(self.ratings_.n_items)) + step
 
 
 def _best_of_each_row(table, count):
@@ -1092,16 +1416,16 @@ def _best_of_each_row(table, count):
     return sp.csr_array((table.data[keep], (rows[keep], table.indices[keep])), shape=table.shape)
 
 
-# ---- Alternating least squares --------------------------------------------------------------------------------------
+# ---- Alternating least squares ---------------------------------------------------------------------------------------
 
 
 @numba.njit(cache=True, error_model="numpy")
-def solve_rows(indptr, indices, targets, other, reg, out):
-    """out[u] = (O_u' O_u + diag(reg))^-1 O_u' t_u: the ridge regression of each row on the factors of what it rated.
+def solve_rows(indptr, indices, weights, targets, other, base, out):
+    """out[u] = (base + O_u' diag(w_u) O_u)^-1 O_u' t_u: a ridge regression for each row on the factors `other`.
 
-    `indptr`, `indices` are the rows of a CSR table, `targets` its values, `other` (n, k) the factors of the other side
-    held fixed, `reg` (k,) the penalty of each coordinate, above 0. Cholesky in plain loops: G = L L', then two
-    substitutions.
+    `indptr`, `indices` are the rows of a CSR table, `weights` and `targets` its values, `other` (n, k) the factors of
+    the other side held fixed, `base` (k, k) what every row shares: the penalty, positive definite. Cholesky in plain
+    loops: G = L L', then two substitutions.
     """
     k = other.shape[1]
     G, x = np.zeros((k, k)), np.zeros(k)
@@ -1109,15 +1433,14 @@ def solve_rows(indptr, indices, targets, other, reg, out):
         for a in range(k):
             x[a] = 0.0
             for b in range(a + 1):
-                G[a, b] = 0.0
-            G[a, a] = reg[a]
-        for e in range(indptr[u], indptr[u + 1]):  # G = O_u' O_u + diag(reg), x = O_u' t_u
+                G[a, b] = base[a, b]
+        for e in range(indptr[u], indptr[u + 1]):  # G = base + O_u' diag(w_u) O_u, x = O_u' t_u
             i = indices[e]
             for a in range(k):
                 o = other[i, a]
                 x[a] += o * targets[e]
                 for b in range(a + 1):
-                    G[a, b] += o * other[i, b]
+                    G[a, b] += weights[e] * o * other[i, b]
         for a in range(k):  # G = L L' in place, and L y = x on the way
             for b in range(a):
                 total = G[a, b]
@@ -1137,7 +1460,7 @@ def solve_rows(indptr, indices, targets, other, reg, out):
             out[u, a] = x[a]
 
 
-def _solve_rows_unpenalised(indptr, indices, targets, other, reg, out):
+def _solve_rows_unpenalised(indptr, indices, weights, targets, other, base, out):
     """The same without a penalty, where a row may leave its factors undetermined: the least-norm solution."""
     for u in range(len(indptr) - 1):
         known = slice(indptr[u], indptr[u + 1])
@@ -1200,61 +1523,35 @@ class ALS(FactorModel):
         self.random_state = random_state
         self.progress = progress
 
-    def _fit(self, ratings):
+    def _fit(self, ratings, validation=None):
         if self.reg == 0 and self.biases:
             raise ValueError("reg=0 with biases leaves the biases undetermined; use a small positive reg.")
         if self.biases:
             check_number("bias_reg", self.bias_reg, strict=True)
-        self.user_factors_, self.item_factors_ = self._start(ratings)
+        self.user_factors_, self.item_factors_ = self._start(ratings, self.random_state)
         self._certificate = None
-        before, finished = np.inf, self.tol == 0
-        try:
-            for epoch in self._epochs():
-                self._half_step(ratings.csr, self.user_factors_, self.user_bias_, self.item_factors_, self.item_bias_)
-                self._half_step(ratings.csc.T, self.item_factors_, self.item_bias_, self.user_factors_, self.user_bias_)
-                objective, error = self._objective(ratings)
-                self.history_.append({"epoch": epoch, "objective": objective, "train_rmse": error})
-                if self.tol > 0 and before - objective <= self.tol * objective:
-                    finished = True
-                    break
-                before = objective
-        except KeyboardInterrupt:
-            warnings.warn(
-                f"stopped by the keyboard after {len(self.history_)} whole passes; these are kept.", stacklevel=3
-            )
-            finished = True
-        if not finished:
-            self._warn_unfinished("the fall of the objective in one pass")
-        self._half_step(ratings.csr, self.user_factors_, self.user_bias_, self.item_factors_, self.item_bias_)
 
-    def _start(self, ratings):
-        k = self.n_factors
-        shapes = ((ratings.n_users, k), (ratings.n_items, k))
-        if isinstance(self.init, str) and self.init == "ones":
-            return tuple(np.ones(shape) for shape in shapes)
-        if isinstance(self.init, str) and self.init == "random":
-            rng = np.random.default_rng(self.random_state)
-            return tuple(rng.normal(0.0, 0.1, shape) for shape in shapes)
-        given = () if isinstance(self.init, str) else tuple(np.array(P, dtype=float, order="C") for P in self.init)
-        if tuple(start.shape for start in given) != shapes or not all(np.isfinite(start).all() for start in given):
-            raise ValueError(
-                f"init must be 'random', 'ones' or finite arrays P, Q of shapes {shapes}, got "
-                f"{[start.shape for start in given] or self.init!r}."
-            )
-        return given
+        def one_pass(epoch):
+            self._half_step(ratings.csr, self.user_factors_, self.user_bias_, self.item_factors_, self.item_bias_)
+            self._half_step(ratings.csc.T, self.item_factors_, self.item_bias_, self.user_factors_, self.user_bias_)
+            return dict(zip(("objective", "train_rmse"), self._objective(ratings), strict=True))
+
+        self._run_passes(one_pass)
+        self._half_step(ratings.csr, self.user_factors_, self.user_bias_, self.item_factors_, self.item_bias_)
 
     def _half_step(self, table, factors, bias, other, other_bias):
         """Solve every row of `table` for its factors (and bias, a factor whose other side is 1), in place."""
         table = sp.csr_array(table)
+        where, ones = (table.indptr, table.indices), np.ones(len(table.data))
         if not self.biases:
             solve = solve_rows if self.reg > 0 else _solve_rows_unpenalised
-            solve(table.indptr, table.indices, table.data, other, np.full(self.n_factors, float(self.reg)), factors)
+            solve(*where, ones, table.data, other, self.reg * np.eye(self.n_factors), factors)
             _check_solution(factors, self.reg)
             return
         targets = table.data - self.global_mean_ - other_bias[table.indices]
         reg = np.append(np.full(self.n_factors, float(self.reg)), self.bias_reg)
         rows = np.empty((len(factors), self.n_factors + 1))
-        solve_rows(table.indptr, table.indices, targets, np.column_stack([other, np.ones(len(other))]), reg, rows)
+        solve_rows(*where, ones, targets, np.column_stack([other, np.ones(len(other))]), np.diag(reg), rows)
         _check_solution(rows, self.reg)
         factors[:], bias[:] = rows[:, :-1], rows[:, -1]
 
@@ -1277,7 +1574,619 @@ class ALS(FactorModel):
         return self._certificate
 
 
-# ---- The convex pair: spectral regularization, and the nuclear norm as its limit ------------------------------------
+class ImplicitALS(FactorModel):
+    """Matrix factorization of *who rated what*: every cell counts, and a rating raises the confidence of its cell.
+
+    Objective: sum over all cells of c (s - p.q)^2 + reg (|P|^2 + |Q|^2); s = 1 where rated, else 0; c = 1 + confidence
+    times the rating where rated, else 1. Alternating exact regressions: the unrated cells enter through Q'Q, which all
+    users share, so a pass costs no more than a pass of `ALS`.
+
+    `predict` gives a preference (near 1: likes to watch; near 0: does not), not rating points; `rmse` refuses it. A
+    user or item without a training rating gets 0.
+
+    Parameters
+    ----------
+    n_factors, reg, n_epochs, tol, init, random_state, progress : as in `ALS`; `reg` must be above 0.
+    confidence : float, at least 0
+        How much more a rated cell counts, for each rating point.
+
+    Reference: Collaborative Filtering for Implicit Feedback Datasets, ICDM 2008 (objective and the Q'Q device; there c
+    grows with how often something was watched, here with the rating).
+    """
+
+    score_name = "preference"
+    biases = False
+    _positive = ("reg",)
+    _not_negative = ("tol", "confidence")
+
+    def __init__(self, n_factors=20, reg=10.0, confidence=1.0, n_epochs=50, tol=1e-4, init="random", random_state=0,
+                 progress=False):  # fmt: skip
+        self.n_factors = n_factors
+        self.reg = reg
+        self.confidence = confidence
+        self.n_epochs = n_epochs
+        self.tol = tol
+        self.init = init
+        self.random_state = random_state
+        self.progress = progress
+
+    def _fit(self, ratings, validation=None):
+        if ratings.values.min() < 0:
+            raise ValueError(f"confidence grows with the rating, which must not be negative: {ratings.values.min():g}.")
+        self.user_factors_, self.item_factors_ = P, Q = self._start(ratings, self.random_state)
+
+        def one_pass(epoch):
+            self._half_step(ratings.csr, P, Q)
+            self._half_step(ratings.csc.T, Q, P)
+            return {"objective": self._objective(ratings)}
+
+        self._run_passes(one_pass)
+        self._half_step(ratings.csr, P, Q)
+
+    def _level(self, rows, cols):
+        return np.zeros(np.broadcast_shapes(rows.shape, cols.shape))  # nothing watched, nothing preferred
+
+    def _half_step(self, table, factors, other):
+        table = sp.csr_array(table)
+        extra = self.confidence * table.data  # c - 1
+        base = other.T @ other + self.reg * np.eye(self.n_factors)
+        solve_rows(table.indptr, table.indices, extra, 1 + extra, other, base, factors)
+        _check_solution(factors, self.reg)
+
+    def _objective(self, ratings):
+        P, Q, c = self.user_factors_, self.item_factors_, 1 + self.confidence * ratings.values
+        x = pair_dots(P, Q, ratings.rows, ratings.cols)
+        unrated = np.vdot(P.T @ P, Q.T @ Q) - x @ x  # sum of (p.q)^2 over all cells, less the rated ones
+        return float(unrated + c @ (1 - x) ** 2 + self.reg * (np.vdot(P, P) + np.vdot(Q, Q)))
+
+
+# ---- One step at a time: gradient descent, and its stochastic form with biases ---------------------------------------
+
+
+def _set_aside(ratings, share, rng, remedy):
+    """(train, validation), where `fit` was given no validation part."""
+    if share >= 1:
+        raise ValueError(f"validation_size must be a share below 1, got {share}.")
+    if round(len(ratings) * share) in (0, len(ratings)):
+        raise ValueError(
+            f"{len(ratings)} ratings cannot give a validation share of {share} and leave some to train on; pass a "
+            f"validation part to fit, raise validation_size, or {remedy}."
+        )
+    return ratings.split_random(share, rng)
+
+
+def _check_descent(model, error, epoch, scale):
+    """Raise before a step that was too long leaves NaN behind: the error has outgrown the scale ten times."""
+    if not error < 10 * max(abs(end) for end in scale):
+        raise DivergenceError(
+            f"{type(model).__name__} diverged in pass {epoch}: the training RMSE "
+            f"{f'reached {error:.3g}' if np.isfinite(error) else 'overflowed'} on a scale of "
+            f"{scale[0]:g} to {scale[1]:g}. learning_rate={model.learning_rate:g} is too long a step here; try "
+            f"{model.learning_rate / 10:g}."
+        )
+
+
+class GradientDescentMF(FactorModel):
+    """Full-batch gradient descent on the objective of `ALS`: all of P and Q take one step downhill together.
+
+    Objective E = sum (A - p.q)^2 + reg (|P|^2 + |Q|^2). With the residuals R = A - P Q' on the known cells, zero
+    elsewhere, dE/dP = 2 (reg P - R Q) and dE/dQ = 2 (reg Q - R' P); one pass is P -= learning_rate dE/dP, Q -=
+    learning_rate dE/dQ, both from the values before it.
+
+    Parameters
+    ----------
+    n_factors, reg, init, random_state, progress : as in `ALS`; reg may be 0.
+    learning_rate : float, above 0
+        eta. Too small crawls; too large diverges, which is a `DivergenceError`.
+    n_epochs, tol : int, float
+        At most `n_epochs` passes; stop when one lowers the objective by less than `tol` of it. `tol=0` runs all.
+
+    Attributes
+    ----------
+    user_factors_ (m, k), item_factors_ (n, k)
+    history_ : list of dict
+        epoch, objective, train_rmse after each pass.
+    """
+
+    biases = False
+    _positive = ("learning_rate",)
+
+    def __init__(self, n_factors=5, reg=5.0, learning_rate=1e-3, n_epochs=5000, tol=1e-6, init="random",
+                 random_state=0, progress=False):  # fmt: skip
+        self.n_factors = n_factors
+        self.reg = reg
+        self.learning_rate = learning_rate
+        self.n_epochs = n_epochs
+        self.tol = tol
+        self.init = init
+        self.random_state = random_state
+        self.progress = progress
+
+    def _fit(self, ratings, validation=None):
+        self.user_factors_, self.item_factors_ = self._start(ratings, self.random_state)
+
+        def one_pass(epoch):
+            P, Q = self.user_factors_, self.item_factors_
+            with np.errstate(over="ignore", invalid="ignore"):  # `_check_descent` says it in words
+                slope_P, slope_Q = self.gradient(ratings, P, Q)
+                P, Q = P - self.learning_rate * slope_P, Q - self.learning_rate * slope_Q
+                objective, error = self.objective(ratings, P, Q)
+            _check_descent(self, error, epoch, ratings.scale)
+            self.user_factors_, self.item_factors_ = P, Q
+            return {"objective": objective, "train_rmse": error}
+
+        self._run_passes(one_pass)
+
+    def gradient(self, ratings, P, Q):
+        """(dE/dP, dE/dQ) at any factors."""
+        left = ratings.values - pair_dots(P, Q, ratings.rows, ratings.cols)
+        R = sp.csr_array((left, (ratings.rows, ratings.cols)), shape=ratings.shape)
+        return 2 * (self.reg * P - R @ Q), 2 * (self.reg * Q - R.T @ P)
+
+    def objective(self, ratings, P, Q):
+        """(E, training RMSE) at any factors."""
+        left = ratings.values - pair_dots(P, Q, ratings.rows, ratings.cols)
+        return float(left @ left + self.reg * (np.vdot(P, P) + np.vdot(Q, Q))), float(np.sqrt(np.mean(left**2)))
+
+
+@numba.njit(cache=True, inline="always")
+def content_part(u, i, w, G, C_start, C_col, C_val, F_start, F_col, F_val):
+    """(w_u + F_u G) . C_i, with `w` = w_u; C and F are CSR tables: where each row starts, columns, values."""
+    total = 0.0
+    for t in range(C_start[i], C_start[i + 1]):
+        total += w[C_col[t]] * C_val[t]
+    for s in range(F_start[u], F_start[u + 1]):
+        g = G[F_col[s]]
+        for t in range(C_start[i], C_start[i + 1]):
+            total += F_val[s] * g[C_col[t]] * C_val[t]
+    return total
+
+
+@numba.njit(cache=True)
+def predict_pairs(rows, cols, mean, theta, C, F):
+    """mu + b_u + b_i + p_u . q_i + (w_u + F_u G) . C_i for each pair (rows[e], cols[e])."""
+    b_user, b_item, P, Q, W, G = theta
+    (C_start, C_col, C_val), (F_start, F_col, F_val) = C, F
+    scores = np.empty(len(rows))
+    for e in range(len(rows)):
+        u, i = rows[e], cols[e]
+        content = content_part(u, i, W[u], G, C_start, C_col, C_val, F_start, F_col, F_val)
+        scores[e] = mean + b_user[u] + b_item[i] + dot(P[u], Q[i]) + content
+    return scores
+
+
+@numba.njit(cache=True, inline="always")
+def cut(value, clip):
+    """The value, at most `clip` in size; without a clip the compiler takes the question out of the loop."""
+    return min(max(value, -clip), clip) if clip < np.inf else value
+
+
+@numba.njit(cache=True)
+def sgd_epoch(rows, cols, values, mean, theta, C, F, eta, reg, clip):
+    """One pass, rating by rating in the order of the arrays: theta += eta (e * d prediction / d theta - reg * theta).
+
+    That is half the negative gradient of the rating's own term, e^2 + reg |what it touches|^2; each entry of a step is
+    cut to [-clip, clip]. Every step uses the values before it, so those that two updates need are read first.
+    """
+    b_user, b_item, P, Q, W, G = theta
+    (C_start, C_col, C_val), (F_start, F_col, F_val) = C, F
+    for rating in range(len(values)):
+        u, i = rows[rating], cols[rating]
+        p, q, w = P[u], Q[i], W[u]
+        content = content_part(u, i, w, G, C_start, C_col, C_val, F_start, F_col, F_val)
+        e = values[rating] - (mean + b_user[u] + b_item[i] + dot(p, q) + content)
+        b_user[u] += eta * cut(e - reg * b_user[u], clip)
+        b_item[i] += eta * cut(e - reg * b_item[i], clip)
+        for f in range(len(p)):
+            p_f, q_f = p[f], q[f]
+            p[f] = p_f + eta * cut(e * q_f - reg * p_f, clip)
+            q[f] = q_f + eta * cut(e * p_f - reg * q_f, clip)
+        for t in range(C_start[i], C_start[i + 1]):  # non-zeros only: other weights feel neither error nor penalty
+            j, c = C_col[t], C_val[t]
+            w[j] += eta * cut(e * c - reg * w[j], clip)
+        for s in range(F_start[u], F_start[u + 1]):
+            g = G[F_col[s]]
+            for t in range(C_start[i], C_start[i + 1]):
+                j, c = C_col[t], F_val[s] * C_val[t]
+                g[j] += eta * cut(e * c - reg * g[j], clip)
+
+
+@numba.njit(cache=True)
+def batch_epoch(rows, cols, values, batch_size, mean, theta, C, F, eta, reg, clip, steps):
+    """The same in batches: all steps of a batch are computed at the values before it, kept in `steps`, then added."""
+    b_user, b_item, P, Q, W, G = theta
+    (C_start, C_col, C_val), (F_start, F_col, F_val) = C, F
+    k = P.shape[1]
+    for start in range(0, len(values), batch_size):
+        batch = range(start, min(start + batch_size, len(values)))
+        at = 0
+        for rating in batch:
+            u, i = rows[rating], cols[rating]
+            p, q, w = P[u], Q[i], W[u]
+            content = content_part(u, i, w, G, C_start, C_col, C_val, F_start, F_col, F_val)
+            e = values[rating] - (mean + b_user[u] + b_item[i] + dot(p, q) + content)
+            steps[at] = e - reg * b_user[u]
+            steps[at + 1] = e - reg * b_item[i]
+            step_p, step_q = steps[at + 2 : at + 2 + k], steps[at + 2 + k : at + 2 + 2 * k]
+            for f in range(k):
+                step_p[f] = e * q[f] - reg * p[f]
+            for f in range(k):
+                step_q[f] = e * p[f] - reg * q[f]
+            at += 2 + 2 * k
+            for t in range(C_start[i], C_start[i + 1]):
+                j, c = C_col[t], C_val[t]
+                steps[at] = e * c - reg * w[j]
+                at += 1
+            for s in range(F_start[u], F_start[u + 1]):
+                for t in range(C_start[i], C_start[i + 1]):
+                    steps[at] = e * F_val[s] * C_val[t] - reg * G[F_col[s], C_col[t]]
+                    at += 1
+        for s in range(at):
+            steps[s] = cut(steps[s], clip)
+        at = 0
+        for rating in batch:
+            u, i = rows[rating], cols[rating]
+            p, q, w = P[u], Q[i], W[u]
+            b_user[u] += eta * steps[at]
+            b_item[i] += eta * steps[at + 1]
+            step_p, step_q = steps[at + 2 : at + 2 + k], steps[at + 2 + k : at + 2 + 2 * k]
+            for f in range(k):
+                p[f] += eta * step_p[f]
+            for f in range(k):
+                q[f] += eta * step_q[f]
+            at += 2 + 2 * k
+            for t in range(C_start[i], C_start[i + 1]):
+                w[C_col[t]] += eta * steps[at]
+                at += 1
+            for s in range(F_start[u], F_start[u + 1]):
+                for t in range(C_start[i], C_start[i + 1]):
+                    G[F_col[s], C_col[t]] += eta * steps[at]
+                    at += 1
+
+
+def _arrays(tables):
+    """CSR tables as the compiled loops take them."""
+    return tuple((table.indptr, table.indices, table.data) for table in tables)
+
+
+class SGDMF(FactorModel):
+    """Biases and factors by stochastic gradient descent: one rating, or a small batch of them, at a time.
+
+    Objective: sum [(A - mu - b_u - b_i - p.q)^2 + reg (b_u^2 + b_i^2 + |p_u|^2 + |q_i|^2)], so the penalty counts once
+    for every *rating*: somebody with ten times the ratings is held back ten times as strongly. One step is theta +=
+    learning_rate * (e * d prediction / d theta - reg * theta), half the negative gradient of one term.
+
+    Parameters
+    ----------
+    n_factors, reg : int, float
+    learning_rate : float, above 0
+        eta in the first pass.
+    n_epochs : int
+        At most so many passes, each over a fresh shuffle of the ratings.
+    batch_size : int or None
+        Steps of so many ratings are taken together, from the values before them, and *added up* (so the same
+        `learning_rate` moves about as far in a pass, until the batch is so large that it overshoots); None is all.
+    schedule, decay : "constant", "inverse" or "exponential"; float, at least 0
+        eta in pass t: learning_rate, learning_rate / (1 + decay (t - 1)), or learning_rate exp(-decay (t - 1)).
+    clip : float or None
+        Each entry of a rating's step, before eta, is cut to [-clip, clip].
+    patience : int or None
+        Stop after so many passes without a lower validation RMSE and keep the best pass. None runs all `n_epochs` and
+        keeps the last; a validation part is then only measured. On small tables the error can rest on the level of the
+        biases for a dozen passes before the factors begin to matter: be patient there.
+    validation_size : float
+        Share of the ratings set aside, and not learnt from, where `fit` is given no validation part and `patience` is
+        set.
+    init, init_scale : as in `ALS`; standard deviation of the random start.
+    random_state : int or Generator
+    progress : bool
+
+    Attributes
+    ----------
+    user_factors_ (m, k), item_factors_ (n, k), user_bias_ (m,), item_bias_ (n,)
+        Zero for users and items without a rating to learn from.
+    best_epoch_ : int
+        The pass that was kept: the one of smallest validation RMSE (never of the regularised loss), or the last.
+    history_ : list of dict
+        epoch, train_rmse, train_loss, and with validation validation_rmse, validation_loss; a loss is the published
+        (sum e^2 + reg * |all parameters|^2) / count.
+
+    Raises
+    ------
+    DivergenceError : the steps are too long, also where an earlier pass was a good one.
+
+    Reference: Matrix Factorization Techniques for Recommender Systems, Computer 42(8), 2009 (biases, factors, and their
+    stochastic steps).
+    """
+
+    _positive = ("learning_rate", "init_scale", "clip", "validation_size")
+    _not_negative = ("reg", "decay")
+    _whole = ("n_factors", "n_epochs", "batch_size", "patience")
+    _optional = ("clip", "batch_size", "patience")
+
+    def __init__(self, n_factors=20, reg=0.02, learning_rate=0.01, n_epochs=200, batch_size=1, schedule="constant",
+                 decay=0.0, clip=None, patience=5, validation_size=0.1, init="random", init_scale=0.01, random_state=0,
+                 progress=False):  # fmt: skip
+        self.n_factors = n_factors
+        self.reg = reg
+        self.learning_rate = learning_rate
+        self.n_epochs = n_epochs
+        self.batch_size = batch_size
+        self.schedule = schedule
+        self.decay = decay
+        self.clip = clip
+        self.patience = patience
+        self.validation_size = validation_size
+        self.init = init
+        self.init_scale = init_scale
+        self.random_state = random_state
+        self.progress = progress
+
+    def _fit(self, ratings, validation=None):
+        schedules = ("constant", "inverse", "exponential")
+        if self.schedule not in schedules:
+            raise ValueError(f"schedule must be one of {schedules}, got {self.schedule!r}.")
+        rng = np.random.default_rng(self.random_state)
+        if validation is None and self.patience is not None:
+            ratings, validation = _set_aside(ratings, self.validation_size, rng, "set patience=None")
+        self.global_mean_ = float(ratings.values.mean())
+        self._prepare(ratings, rng)
+        self._descend(ratings, validation, rng)
+
+    def _prepare(self, ratings, rng):
+        """Where the descent starts; what has no rating to learn from starts, and stays, at 0."""
+        self.user_factors_, self.item_factors_ = self._start(ratings, rng, self.init_scale)
+        self.user_factors_[np.bincount(ratings.rows, minlength=ratings.n_users) == 0] = 0.0
+        self.item_factors_[np.bincount(ratings.cols, minlength=ratings.n_items) == 0] = 0.0
+
+    @property
+    def _tables(self):
+        """Features of the items and of the users, sparse (n, d) and (m, f): none here."""
+        return sp.csr_array((len(self.item_factors_), 0)), sp.csr_array((len(self.user_factors_), 0))
+
+    @property
+    def _weights(self):
+        """The weights W and G on them."""
+        return np.zeros((len(self.user_factors_), 0)), np.zeros((0, 0))
+
+    @property
+    def _theta(self):
+        return self.user_bias_, self.item_bias_, self.user_factors_, self.item_factors_, *self._weights
+
+    def _descend(self, ratings, validation, rng):
+        theta, data = self._theta, (ratings.rows, ratings.cols, ratings.values)
+        best, kept, self.best_epoch_ = np.inf, None, 0
+        try:
+            for epoch in self._epochs():
+                order = rng.permutation(len(ratings))
+                self._one_pass(epoch, *(array.take(order) for array in data))
+                row = self._measure(epoch, ratings, validation)
+                _check_descent(self, row["train_rmse"], epoch, ratings.scale)
+                self.history_.append(row)
+                if self.patience is None or row["validation_rmse"] < best:
+                    best, kept = row.get("validation_rmse"), [array.copy() for array in theta]
+                    self.best_epoch_ = epoch
+                elif epoch - self.best_epoch_ >= self.patience:
+                    break
+            if self.patience is not None and self.best_epoch_ == self.n_epochs:
+                self._warn_unfinished("the validation RMSE still falling")
+        except KeyboardInterrupt:
+            self._keep_after_interrupt()
+        for array, value in zip(theta, kept, strict=True):
+            array[:] = value
+
+    def _one_pass(self, epoch, rows, cols, values):
+        C, F = _arrays(self._tables)
+        clip = np.inf if self.clip is None else float(self.clip)
+        rest = self.global_mean_, self._theta, C, F, self._step(epoch), self.reg, clip
+        if self.batch_size == 1:
+            sgd_epoch(rows, cols, values, *rest)
+            return
+        batch_size = len(values) if self.batch_size is None else self.batch_size
+        touched = 2 + 2 * self.n_factors + np.diff(C[0])[cols] * (1 + np.diff(F[0])[rows])
+        steps = np.empty(min(int(touched.sum()), batch_size * int(touched.max())))
+        batch_epoch(rows, cols, values, batch_size, *rest, steps)
+
+    def _step(self, epoch):
+        """eta in this pass."""
+        shrink = {"constant": 1.0, "inverse": 1 / (1 + self.decay * (epoch - 1)),
+                  "exponential": np.exp(-self.decay * (epoch - 1))}  # fmt: skip
+        return self.learning_rate * shrink[self.schedule]
+
+    def _measure(self, epoch, ratings, validation):
+        row, norms = {"epoch": epoch}, sum(float(np.vdot(array, array)) for array in self._theta)
+        for name, part in (("train", ratings), ("validation", validation)):
+            if part is not None:
+                with np.errstate(over="ignore", invalid="ignore"):  # `_check_descent` says it in words
+                    squares = float(np.sum((part.values - self._scores(part.rows, part.cols)) ** 2))
+                row[f"{name}_rmse"] = float(np.sqrt(squares / len(part)))
+                row[f"{name}_loss"] = (squares + self.reg * norms) / len(part)
+        return row
+
+
+# ---- What the titles are about: factors helped by features, and features alone ---------------------------------------
+
+
+class _ContentModel(Recommender):
+    """Models with a linear taste: weights of each viewer on the features of the titles."""
+
+    def _item_table(self, ratings):
+        return self._rows_of("item_features", ratings.item_ids)
+
+    def _rows_of(self, name, ids):
+        features = getattr(self, name)
+        if not isinstance(features, Features):
+            raise TypeError(
+                f"{type(self).__name__} needs {name}, a Features table (see load_features), got "
+                f"{type(features).__name__}."
+            )
+        return features.rows_for(ids)
+
+    def _lost(self, rows, cols):
+        """A cold title with features, or a cold viewer with a profile, is known after all."""
+        unknown_item = self.cold_items_ & (np.diff(self.item_table_.indptr) == 0)
+        return self._unknown_users[rows] | unknown_item[cols]
+
+    @property
+    def _unknown_users(self):
+        return self.cold_users_
+
+    def taste(self, user):
+        """The weights of one viewer, by feature, largest first: own, and with what all viewers share added."""
+        row = self._fitted().user_rows(user)[0]
+        own = self.feature_weights_[row]
+        table = pd.DataFrame({"feature": self.item_features.names, "own": own, "weight": own + self._shared_taste(row)})
+        return table.sort_values("weight", ascending=False, kind="stable", ignore_index=True)
+
+    def _shared_taste(self, row):
+        return 0.0
+
+
+class ContentMF(_ContentModel, SGDMF):
+    """`SGDMF` helped by what the titles are about: each viewer also has a weight on every feature of an item.
+
+    Prediction: mu + b_u + b_i + p_u . q_i + (w_u + F_u G) . C_i, with C_i the features of the item (times
+    `content_weight`), w_u the viewer's own weights on them, and F_u G the weights of people like the viewer: F_u is 1,
+    then the viewer's features (profile), so the first row of G is what everybody shares. Objective: that of `SGDMF`
+    with this prediction, and the penalty of a rating extended to the weights it touches: w_uj where C_ij is not 0, G_fj
+    where F_uf is not 0 either. **Only the non-zeros of C_i are touched**: a weight is shrunk by the ratings of items
+    that have its feature, not by every rating of the viewer; a weight whose feature a viewer has never met stays 0. (A
+    penalty on all of w_u at every rating would cost d steps instead of a dozen, and shrink rare features to nothing.)
+
+    A title without a rating is predicted from its features; a viewer without one from F_u G. Only where these are
+    missing too does the prediction fall back, counted in `n_fallback_`.
+
+    Parameters
+    ----------
+    item_features : Features
+        Matched to the ratings by item id: the order of its rows does not matter.
+    user_features : Features, optional
+        The profile, matched by user id.
+    content_weight : float, at least 0
+        Balance of the two parts: multiplies the item features. 0 leaves `SGDMF`.
+    shared_weights : bool
+        Whether F_u begins with the 1; without it and without `user_features` the model is the published one, p.q + w_u
+        . C_i.
+    the others : as in `SGDMF`
+
+    Attributes
+    ----------
+    feature_weights_ (m, d), group_weights_ (f, d) : W, G
+    item_table_ (n, d), user_table_ (m, f) : C and F as fitted, sparse
+    the others : as in `SGDMF`
+    """
+
+    _not_negative = ("reg", "decay", "content_weight")
+
+    def __init__(self, item_features=None, user_features=None, content_weight=1.0, shared_weights=True, n_factors=20,
+                 reg=0.02, learning_rate=0.01, n_epochs=200, batch_size=1, schedule="constant", decay=0.0, clip=None,
+                 patience=5, validation_size=0.1, init="random", init_scale=0.01, random_state=0,
+                 progress=False):  # fmt: skip
+        super().__init__(n_factors, reg, learning_rate, n_epochs, batch_size, schedule, decay, clip, patience,
+                         validation_size, init, init_scale, random_state, progress)  # fmt: skip
+        self.item_features = item_features
+        self.user_features = user_features
+        self.content_weight = content_weight
+        self.shared_weights = shared_weights
+
+    def _prepare(self, ratings, rng):
+        super()._prepare(ratings, rng)
+        self.item_table_ = self.content_weight * self._item_table(ratings)
+        self.item_table_.eliminate_zeros()  # content_weight=0 leaves nothing known
+        self.user_table_ = self._user_table(ratings)
+        shapes = (ratings.n_users, self.item_table_.shape[1]), (self.user_table_.shape[1], self.item_table_.shape[1])
+        check_memory(shapes[0], "one weight for each user and feature; features.reduced() needs fewer:")
+        self.feature_weights_, self.group_weights_ = np.zeros(shapes[0]), np.zeros(shapes[1])
+
+    def _user_table(self, ratings):
+        columns = [sp.csr_array(np.ones((ratings.n_users, int(self.shared_weights))))]
+        if self.user_features is not None:
+            columns.append(self._rows_of("user_features", ratings.user_ids))
+        return sp.csr_array(sp.hstack(columns))
+
+    @property
+    def _weights(self):
+        return self.feature_weights_, self.group_weights_
+
+    @property
+    def _tables(self):
+        return self.item_table_, self.user_table_
+
+    @property
+    def _unknown_users(self):
+        return self.cold_users_ & (np.diff(self.user_table_.indptr) <= int(self.shared_weights))  # no profile either
+
+    def _shared_taste(self, row):
+        return (self.user_table_[[row]] @ self.group_weights_)[0]
+
+    def _scores(self, rows, cols):
+        return predict_pairs(rows, cols, self.global_mean_, self._theta, *_arrays(self._tables))
+
+    def _all_scores(self, rows):
+        tastes = self.feature_weights_[rows] + self.user_table_[rows] @ self.group_weights_
+        return super()._all_scores(rows) + (self.item_table_ @ tastes.T).T
+
+    def _filled(self, rows, cols):
+        return self._scores(rows, cols), self._lost(rows, cols)  # what is cold has weights 0: no other fallback needed
+
+    def _row_scores(self, rows):
+        return self._all_scores(rows)
+
+
+class ContentOnly(_ContentModel):
+    """What the titles are about, and nothing else: a ridge regression for each viewer on the features of their titles.
+
+    Objective: sum (A - mu - b_u - w_u . C_i)^2 + reg (b_u^2 + |w_u|^2) for each viewer on their own: convex, solved by
+    scikit-learn's ridge regression. Other viewers' ratings matter only through mu.
+
+    Parameters
+    ----------
+    item_features : Features
+    reg : float, above 0
+
+    Attributes
+    ----------
+    user_bias_ (m,), feature_weights_ (m, d)
+    certificate_ : Certificate
+        The objective is 2 reg-strongly convex, so its gap is at most |gradient|^2 / (4 reg).
+    """
+
+    _positive = ("reg",)
+
+    def __init__(self, item_features=None, reg=1.0):
+        self.item_features = item_features
+        self.reg = reg
+
+    def _fit(self, ratings, validation=None):
+        self.item_table_ = C = self._item_table(ratings)
+        check_memory((ratings.n_users, C.shape[1]), "one weight for each user and feature")
+        self.feature_weights_ = np.zeros((ratings.n_users, C.shape[1]))
+        with_one = sp.csr_array(sp.hstack([C, np.ones((C.shape[0], 1))]))  # the bias is the weight on a constant
+        table = ratings.csr
+        for u in np.flatnonzero(np.diff(table.indptr)):
+            known = slice(table.indptr[u], table.indptr[u + 1])
+            target = table.data[known] - self.global_mean_
+            weights = ridge_regression(with_one[table.indices[known]], target, self.reg, solver="cholesky")
+            self.feature_weights_[u], self.user_bias_[u] = weights[:-1], weights[-1]
+        self.certificate_ = self._certify(ratings)
+
+    def _certify(self, ratings):
+        left = ratings.values - self._scores(ratings.rows, ratings.cols)
+        R = sp.csr_array((left, (ratings.rows, ratings.cols)), shape=ratings.shape)
+        W, b = self.feature_weights_, self.user_bias_
+        half_W, half_b = self.reg * W - R @ self.item_table_, self.reg * b - R.sum(axis=1)  # half the gradient
+        primal = left @ left + self.reg * (np.vdot(W, W) + b @ b)
+        return Certificate(float(primal), float(primal - ((np.square(half_W)).sum() + half_b @ half_b) / self.reg))
+
+    def _scores(self, rows, cols):
+        base = self.global_mean_ + self.user_bias_[rows]
+        return base + self.item_table_[cols].multiply(self.feature_weights_[rows]).sum(axis=1)
+
+    def _all_scores(self, rows):
+        return self.global_mean_ + self.user_bias_[rows, None] + (self.item_table_ @ self.feature_weights_[rows].T).T
+
+
+# ---- The convex pair: spectral regularization, and the nuclear norm as its limit -------------------------------------
 
 
 def _power_step(Z, V):
@@ -1483,7 +2392,7 @@ class SpectralRegularization(_LowRank):
         self.solver = solver
         self.progress = progress
 
-    def _fit(self, ratings):
+    def _fit(self, ratings, validation=None):
         solvers = {"splitting": self._fit_splitting, "soft_impute": self._fit_soft_impute, "cvxpy": self._fit_cvxpy}
         _check_solver(self.solver, solvers)
         target = ratings.values - self._intercept
@@ -1591,7 +2500,7 @@ class NuclearNorm(_LowRank):
         self.solver = solver
         self.progress = progress
 
-    def _fit(self, ratings):
+    def _fit(self, ratings, validation=None):
         _check_solver(self.solver, ("splitting", "cvxpy"))
         check_memory(ratings.shape, "NuclearNorm's feasible point")
         (self._fit_cvxpy if self.solver == "cvxpy" else self._fit_splitting)(ratings, ratings.values)
@@ -1621,11 +2530,88 @@ class NuclearNorm(_LowRank):
         self._keep(*np.linalg.svd(X.value, full_matrices=False))
 
 
-# ---- Metrics, and models compared on the same splits ----------------------------------------------------------------
+# ---- Two models mixed ------------------------------------------------------------------------------------------------
+
+
+class Blend(Recommender):
+    """A convex mix of two models: weight * first + (1 - weight) * second, cell by cell.
+
+    The weight minimises the squared error on the validation part, sum (A - weight a - (1 - weight) b)^2 over [0, 1],
+    which has a closed form; ratings that either model was fitted to would favour the one that remembers better.
+
+    Parameters
+    ----------
+    first, second : Recommender
+        Cloned and fitted to the training ratings; with `prefit`, two fitted models taken as they are.
+    weight : float in [0, 1], optional
+        None: chosen as above.
+    prefit : bool
+        A clone of such a blend has two models that are not fitted, so it cannot be compared by `evaluate`.
+    validation_size, random_state : as in `SGDMF`, where `fit` is given no validation part and the weight is not fixed.
+
+    Attributes
+    ----------
+    first_, second_ : the fitted models
+    weight_ : float
+    """
+
+    _positive = ("validation_size",)
+
+    def __init__(self, first=None, second=None, weight=None, prefit=False, validation_size=0.1, random_state=0):
+        self.first = first
+        self.second = second
+        self.weight = weight
+        self.prefit = prefit
+        self.validation_size = validation_size
+        self.random_state = random_state
+
+    def _fit(self, ratings, validation=None):
+        for name in ("first", "second"):
+            model = getattr(self, name)
+            if not isinstance(model, Recommender) or model.score_name != "predicted_rating":
+                raise TypeError(f"{name} must be a model that predicts ratings, got {model!r}.")
+        if self.weight is not None:
+            check_number("weight", self.weight)
+            if self.weight > 1:
+                raise ValueError(f"weight is a share between 0 and 1, got {self.weight}.")
+        elif validation is None and self.prefit:
+            raise ValueError(
+                "fitted models need a validation part that neither has learnt from: fit(train, validation)."
+            )
+        elif validation is None:
+            ratings, validation = _set_aside(ratings, self.validation_size, self.random_state, "fix the weight")
+        if self.prefit:
+            for model in (self.first, self.second):
+                if not model._fitted().same_universe(ratings):
+                    raise ValueError(f"{model} was fitted to a table with other users or items than {ratings}.")
+        pair = (self.first, self.second)
+        pair = pair if self.prefit else [clone(model).fit(ratings, validation) for model in pair]
+        self.first_, self.second_ = pair
+        self.weight_ = float(self._best_weight(validation) if self.weight is None else self.weight)
+
+    def _best_weight(self, validation):
+        a, b = (model.predict_cells(validation.rows, validation.cols) for model in (self.first_, self.second_))
+        apart = (a - b) @ (a - b)
+        return np.clip((validation.values - b) @ (a - b) / apart, 0.0, 1.0) if apart > 0 else 1.0
+
+    def _mix(self, a, b):
+        return self.weight_ * a + (1 - self.weight_) * b
+
+    def _filled(self, rows, cols):
+        (a, lost_a), (b, lost_b) = self.first_._filled(rows, cols), self.second_._filled(rows, cols)
+        return self._mix(a, b), lost_a & lost_b
+
+    def _row_scores(self, rows):
+        return self._mix(self.first_._row_scores(rows), self.second_._row_scores(rows))
+
+
+# ---- Metrics, and models compared on the same splits -----------------------------------------------------------------
 
 
 def errors(model, ratings, clip=False):
     """Prediction minus rating for each rating of the part, in rating points; `clip=True` clips to the scale first."""
+    if model.score_name != "predicted_rating":
+        raise ValueError(f"{type(model).__name__} ranks: it gives a {model.score_name}, not rating points to score.")
     if len(ratings) == 0:
         raise ValueError("there is no rating to score: the part is empty.")
     if model._fitted().same_universe(ratings):
@@ -1726,7 +2712,7 @@ def choose(candidates, train, validation, n_jobs=1):
 
     The test part is not an argument: a choice that has seen it is not a choice.
     """
-    fitted = joblib.Parallel(n_jobs=n_jobs)(joblib.delayed(clone(model).fit)(train) for model in candidates)
+    fitted = joblib.Parallel(n_jobs=n_jobs)(joblib.delayed(clone(model).fit)(train, validation) for model in candidates)
     scores = [rmse(model, validation, clip=True) for model in fitted]
     return fitted[int(np.argmin(scores))], scores
 
@@ -1739,10 +2725,182 @@ def frequent_titles(models, n=10):
     return table.sort_values("all models", ascending=False, kind="stable").reset_index()
 
 
-# ---- Saving and loading ---------------------------------------------------------------------------------------------
+# ---- Ranking: lists instead of ratings -------------------------------------------------------------------------------
 
-FORMAT_VERSION = 1
-MODELS = (GlobalMean, BiasBaseline, ItemKNN, ALS, SpectralRegularization, NuclearNorm)
+RANKING_METRICS = ("precision", "recall", "ndcg", "average_precision", "hit")
+PROTOCOLS = ("rated_only", "full_catalogue")
+
+
+def top_lists(model, test, n=10, protocol="full_catalogue", also_seen=None):
+    """(m, n) positions of the items that `model` puts first for each user, best first; -1 where a list is shorter.
+
+    protocol "rated_only" orders just the items that the user rated in `test` (an easy game: nothing else can be
+    listed); "full_catalogue" orders every item that the user has not rated in training or in `also_seen` (give the
+    validation part). Ties go by item position.
+    """
+    check_number("n", n, low=1, whole=True)
+    _check_protocol(model, test, protocol)
+    if protocol == "full_catalogue":
+        return model._top_items(np.arange(test.n_users), n, also_seen)
+    scores = np.round(model._filled(test.rows, test.cols)[0], TIE)
+    order = np.lexsort((test.cols, -scores, test.rows))
+    counts = np.bincount(test.rows, minlength=test.n_users)
+    rank = np.arange(len(test)) - np.repeat(np.cumsum(counts) - counts, counts)
+    lists = np.full((test.n_users, n), -1)
+    first = order[rank < n]
+    lists[test.rows[first], rank[rank < n]] = test.cols[first]
+    return lists
+
+
+def _check_protocol(model, test, protocol):
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"protocol must be one of {PROTOCOLS}, got {protocol!r}; their figures cannot be compared.")
+    if not model._fitted().same_universe(test):
+        raise ValueError("test must have the users and items of the training ratings, as parts of one table do.")
+
+
+def ranking_metrics(lists, test, threshold):
+    """Precision, recall, NDCG, average precision and hit of each user's list: one row for every user who has a relevant
+    item, one that they rated `threshold` or better in `test`; the others have no right answer and are left out.
+
+    With n the length asked for and r the user's number of relevant items: precision = hits / n (also where fewer than n
+    items could be listed), recall = hits / r, NDCG = sum over hits of 1 / log2(rank + 1), divided by the same sum over
+    ranks 1..min(r, n) (gains 0 or 1), average precision = mean over ranks of hits of the precision so far, out of
+    min(r, n); hit = any.
+    """
+    n = lists.shape[1]
+    relevant = sp.csr_array((test.values >= threshold, (test.rows, test.cols)), shape=test.shape)
+    r = relevant.sum(axis=1).astype(int)
+    users = np.flatnonzero(r)
+    if len(users) == 0:
+        raise ValueError(f"no user rated anything {threshold:g} or better in {test}; lower the threshold.")
+    lists, r = lists[users], r[users]
+    hits = np.zeros(lists.shape)
+    listed = lists >= 0
+    hits[listed] = relevant[np.broadcast_to(users[:, None], lists.shape)[listed], lists[listed]]
+    rank = np.arange(1, n + 1)
+    gains = 1 / np.log2(rank + 1)
+    possible = np.minimum(r, n)
+    columns = {"user_id": test.user_ids[users], "precision": hits.sum(axis=1) / n, "recall": hits.sum(axis=1) / r,
+               "ndcg": hits @ gains / np.cumsum(gains)[possible - 1],
+               "average_precision": (hits * np.cumsum(hits, axis=1) / rank).sum(axis=1) / possible,
+               "hit": hits.any(axis=1).astype(float)}  # fmt: skip
+    return pd.DataFrame(columns)
+
+
+def _random_and_ceiling(test, n_candidates, n, threshold):
+    """The same metrics, exactly: expected over all orders of each user's candidates, and of the best possible order."""
+    r = np.bincount(test.rows[test.values >= threshold], minlength=test.n_users)
+    users = np.flatnonzero(r)
+    r, N = r[users], n_candidates[users]
+    rank = np.arange(1, n + 1)
+    there = rank <= N[:, None]  # ranks that this user's list has
+    gains, possible = 1 / np.log2(rank + 1), np.minimum(r, n)
+    ideal = np.cumsum(gains)[possible - 1]
+    share, rest = r / N, (r - 1) / np.maximum(N - 1, 1)  # that an item is relevant; another one, given that
+    precision_there = (1 + (rank - 1) * rest[:, None]) / rank
+    miss = scipy.stats.hypergeom.pmf(0, N, r, np.minimum(n, N))
+    chance = {"precision": share * there.sum(axis=1) / n, "recall": there.sum(axis=1) / N,
+              "ndcg": share * (there @ gains) / ideal,
+              "average_precision": share * (there * precision_there).sum(axis=1) / possible,
+              "hit": 1 - miss}  # fmt: skip
+    best = {"precision": possible / n, "recall": possible / r} | dict.fromkeys(RANKING_METRICS[2:], np.ones(len(r)))
+    rows = {"random": chance, "ceiling": best}
+    return [pd.DataFrame({"model": name, "user_id": test.user_ids[users]} | row) for name, row in rows.items()]
+
+
+def rank_models(models, test, threshold, n=10, protocol="full_catalogue", also_seen=None):
+    """`ranking_metrics` of each fitted model of a dict, with the rows any ranking must be read against.
+
+    Returns
+    -------
+    DataFrame : one row per model and user: model, user_id and the five metrics. Added are `popularity` (fitted to the
+    same training ratings), `random` (the expected value over all orders, exact) and `ceiling` (the best order there
+    is). `attrs` keeps protocol, n, threshold and the number of users left out for want of a relevant item. `also_seen`
+    matters to the full catalogue only.
+    """
+    train = next(iter(models.values()))._fitted()
+    strange = [name for name, model in models.items() if model._fitted().fingerprint != train.fingerprint]
+    if strange:
+        raise ValueError(f"models to compare must be fitted to the same ratings; {strange} were fitted to others.")
+    taken = sorted({"random", "popularity", "ceiling"} & set(models))
+    if taken:
+        raise ValueError(f"{taken} are rows that are added to every table; name these models otherwise.")
+    models = models | {"popularity": Popularity().fit(train)}
+    tables = []
+    for name, model in models.items():
+        table = ranking_metrics(top_lists(model, test, n, protocol, also_seen), test, threshold)
+        table.insert(0, "model", name)
+        tables.append(table)
+    n_candidates = np.bincount(test.rows, minlength=test.n_users)
+    if protocol == "full_catalogue":
+        seen = train.known if also_seen is None else train.known + also_seen.known
+        n_candidates = test.n_items - np.diff(seen.indptr)
+        lost = seen.multiply(test.known).nnz
+        if lost:
+            raise ValueError(
+                f"no list can hold {lost} of the {len(test)} test ratings: training or also_seen has them."
+            )
+    results = pd.concat(tables + _random_and_ceiling(test, n_candidates, n, threshold), ignore_index=True)
+    left_out = test.n_users - results["user_id"].nunique()
+    results.attrs |= {"protocol": protocol, "n": n, "threshold": threshold, "users_left_out": int(left_out)}
+    return results
+
+
+def rank_summary(results, normalised=("precision", "recall")):
+    """Means over users, one row per model, and (score - random) / (ceiling - random) of some metrics: 0 is chance, 1
+    the best possible order, whatever the protocol makes easy."""
+    table = results.groupby("model", sort=False)[list(RANKING_METRICS)].mean()
+    for metric in normalised:
+        chance, best = table.loc["random", metric], table.loc["ceiling", metric]
+        table[f"{metric}_normalised"] = (table[metric] - chance) / (best - chance) if best > chance else np.nan
+    return table.reset_index()
+
+
+def rank_differences(results, reference, metric="ndcg", n_boot=2000, random_state=0, level=0.95):
+    """Each model minus the reference, user by user: mean difference and a bootstrap interval over users; `better` or
+    `worse` only where the interval leaves 0 out."""
+    table = results.pivot(index="user_id", columns="model", values=metric)
+    if reference not in table:
+        raise ValueError(f"reference {reference!r} is not among the models {sorted(table)}.")
+    draws = np.random.default_rng(random_state).integers(0, len(table), (n_boot, len(table)))
+    rows = []
+    for name in results["model"].drop_duplicates():
+        difference = (table[name] - table[reference]).to_numpy()
+        low, high = np.quantile(difference[draws].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
+        verdict = "reference" if name == reference else "better" if low > 0 else "worse" if high < 0 else "tie"
+        rows.append({"model": name, "difference": difference.mean(), "low": low, "high": high, "verdict": verdict})
+    return pd.DataFrame(rows).sort_values("difference", ascending=False, kind="stable", ignore_index=True)
+
+
+def list_metrics(lists, train, features=None):
+    """What a set of lists is like, whoever likes it: coverage, novelty, and diversity where features are given.
+
+    coverage : share of the catalogue that enters some list.
+    novelty : mean of -log2(share of the training users who rated the item), bits; for an item that nobody rated, as if
+        one had.
+    diversity : mean over lists of the mean 1 - cosine between the features of two of its items; 1 where one has none.
+    """
+    listed = lists[lists >= 0]
+    if len(listed) == 0:
+        raise ValueError("the lists are empty.")
+    counts = np.maximum(np.bincount(train.cols, minlength=train.n_items), 1)
+    found = {"coverage": len(np.unique(listed)) / train.n_items,
+             "novelty": float(-np.log2(counts[listed] / train.n_users).mean())}  # fmt: skip
+    if features is not None:
+        C = features.rows_for(train.item_ids)
+        several = [own[own >= 0] for own in lists if (own >= 0).sum() > 1]
+        apart = [1 - cosine_similarity(C[own])[np.triu_indices(len(own), 1)].mean() for own in several]
+        found["diversity"] = float(np.mean(apart)) if apart else np.nan
+    return found
+
+
+# ---- Saving and loading ----------------------------------------------------------------------------------------------
+
+FORMAT_VERSION = 2
+MODELS = (GlobalMean, Popularity, BiasBaseline, ItemKNN, ALS, ImplicitALS, GradientDescentMF, SGDMF, ContentMF,
+          ContentOnly, SpectralRegularization, NuclearNorm, Blend)  # fmt: skip
+_STORED = {kind.__name__: kind for kind in (Ratings, Features, Certificate, *MODELS)}
 
 
 def write_whole(path, write):
@@ -1757,32 +2915,12 @@ def write_whole(path, write):
 
 
 def save_model(model, path):
-    """Write a fitted model to one compressed .npz: arrays, hyper-parameters as JSON, ids, ratings and their hash."""
-    ratings = model._fitted()
-    arrays = {f"learnt.{name}": value for name, value in vars(model).items()
-              if name.endswith("_") and isinstance(value, np.ndarray)}  # fmt: skip
-    if hasattr(model, "similarity_"):
-        near = model.similarity_
-        arrays |= {"sparse.data": near.data, "sparse.indices": near.indices, "sparse.indptr": near.indptr}
-    for name in ("user_ids", "item_ids", "rows", "cols", "values", "times", "titles", "user_names"):
-        if getattr(ratings, name) is not None:
-            arrays[f"ratings.{name}"] = getattr(ratings, name)
-    certificate = getattr(model, "_certificate", None) or vars(model).get("certificate_")
-    about = {
-        "format": FORMAT_VERSION,
-        "model": type(model).__name__,
-        "params": model.get_params(deep=False),
-        "scale": list(ratings.scale),
-        "ratings": ratings.fingerprint,
-        "numbers": {
-            name: value for name, value in vars(model).items() if name.endswith("_") and isinstance(value, float)
-        },
-        "history": model.history_,
-        "certificate": None if certificate is None else vars(certificate),
-    }
+    """Write a fitted model to one compressed .npz: parameters, learnt numbers, ids, training ratings and their hash."""
+    ratings, arrays = model._fitted(), {}
+    about = {"format": FORMAT_VERSION, "model": type(model).__name__, "ratings": ratings.fingerprint}
     try:
-        arrays["about"] = np.array(json.dumps(about, default=lambda value: value.tolist()))  # NumPy's numbers, arrays
-    except (TypeError, AttributeError) as error:
+        arrays["about"] = np.array(json.dumps(about | {"content": _pack(model, arrays)}))
+    except TypeError as error:
         raise ValueError(f"a parameter cannot be saved ({error}); a random_state must be a whole number.") from error
 
     def write(temporary):
@@ -1790,6 +2928,52 @@ def save_model(model, path):
             np.savez_compressed(file, **arrays)
 
     write_whole(path, write)
+
+
+def _pack(value, arrays):
+    """What JSON can hold of a value; its arrays go to `arrays`, and their names take their places."""
+    if isinstance(value, np.ndarray):
+        name = f"array {len(arrays)}"
+        arrays[name] = value
+        return {"array": name}
+    if isinstance(value, np.generic):
+        return value.item()
+    if sp.issparse(value):
+        return {"sparse": [_pack(part, arrays) for part in (value.data, value.indices, value.indptr)],
+                "shape": list(value.shape)}  # fmt: skip
+    if isinstance(value, (tuple, list)):
+        return {"tuple" if isinstance(value, tuple) else "list": [_pack(part, arrays) for part in value]}
+    if isinstance(value, dict):
+        return {"dict": {key: _pack(part, arrays) for key, part in value.items()}}
+    if isinstance(value, Recommender):
+        learnt = {name: part for name, part in vars(value).items() if name.endswith("_") or name == "_certificate"}
+        state = value.get_params(deep=False) | learnt
+    elif type(value).__name__ in _STORED:
+        state = {part.name: getattr(value, part.name) for part in fields(value)}
+    else:
+        return value
+    return {"kind": type(value).__name__, "state": {name: _pack(part, arrays) for name, part in state.items()}}
+
+
+def _unpack(packed, arrays):
+    """The inverse of `_pack`; only the kinds of `_STORED` are ever made."""
+    if not isinstance(packed, dict):
+        return packed
+    if "array" in packed:
+        return arrays[packed["array"]]
+    if "sparse" in packed:
+        return sp.csr_array(tuple(_unpack(part, arrays) for part in packed["sparse"]), shape=packed["shape"])
+    for sequence in (tuple, list):
+        if sequence.__name__ in packed:
+            return sequence(_unpack(part, arrays) for part in packed[sequence.__name__])
+    if "dict" in packed:
+        return {key: _unpack(part, arrays) for key, part in packed["dict"].items()}
+    kind, state = _STORED[packed["kind"]], {name: _unpack(part, arrays) for name, part in packed["state"].items()}
+    if not issubclass(kind, Recommender):
+        return kind(**state)
+    model = kind(**{name: state.pop(name) for name in kind._get_param_names()})
+    vars(model).update(state)
+    return model
 
 
 def load_model(path, ratings=None):
@@ -1810,10 +2994,11 @@ def load_model(path, ratings=None):
     if kind not in kinds:
         raise ValueError(f"{name} holds a model of kind {kind!r}; known are {sorted(kinds)}.")
     try:
-        model = _rebuild(kinds[kind], about, arrays)
+        model = _unpack(about["content"], arrays)
+        found = model._fitted().fingerprint
     except Exception as error:
         raise ValueError(f"{name} is damaged or is not a saved model: {type(error).__name__}: {error}") from error
-    if model.ratings_.fingerprint != about["ratings"]:
+    if found != about["ratings"]:
         raise ValueError(f"{name} is damaged: its training ratings do not match their own hash.")
     if ratings is not None and ratings.fingerprint != about["ratings"]:
         raise ValueError(
@@ -1822,29 +3007,15 @@ def load_model(path, ratings=None):
     return model
 
 
-def _rebuild(kind, about, arrays):
-    stored = {key.removeprefix("ratings."): array for key, array in arrays.items() if key.startswith("ratings.")}
-    ratings = Ratings(**stored, scale=tuple(about["scale"]))
-    params = about["params"].items()
-    params = {key: tuple(map(np.array, value)) if isinstance(value, list) else value for key, value in params}
-    model = kind(**params)
-    model.ratings_, model.history_ = ratings, about["history"]
-    learnt = {name.removeprefix("learnt."): array for name, array in arrays.items() if name.startswith("learnt.")}
-    vars(model).update(learnt | about["numbers"])
-    if "sparse.data" in arrays:
-        parts = tuple(arrays[f"sparse.{name}"] for name in ("data", "indices", "indptr"))
-        model.similarity_ = sp.csr_array(parts, shape=(ratings.n_items, ratings.n_items))
-    certificate = None if about["certificate"] is None else Certificate(**about["certificate"])
-    setattr(model, "_certificate" if kind is ALS else "certificate_", certificate)
-    return model
+# ---- The command line: train everything, print the table and a list --------------------------------------------------
 
 
-# ---- The command line: train everything, print the table and a list -------------------------------------------------
+def course_models(item_features=None):
+    """The course's models with the settings it published, and the ones that a fair comparison adds; all unfitted.
 
-
-def course_models():
-    """The course's models with the settings it published, and the ones that a fair comparison adds; all unfitted."""
-    return {
+    With `item_features`, also `ContentMF`, which needs them.
+    """
+    models = {
         "global mean": GlobalMean(),
         "baseline": BiasBaseline(reg=5),
         "item neighbours": ItemKNN(),
@@ -1853,7 +3024,11 @@ def course_models():
         "spectral": SpectralRegularization(reg=5),
         "spectral with biases": SpectralRegularization(reg=8, biases=True, bias_reg=5),
         "nuclear norm": NuclearNorm(),
+        "SGD": SGDMF(n_factors=10, reg=0.1, learning_rate=0.02, patience=20),
     }
+    if item_features is not None:
+        models["content"] = ContentMF(item_features, n_factors=10, reg=0.1, learning_rate=0.02, patience=20)
+    return models
 
 
 def main(arguments=None):
@@ -1862,6 +3037,7 @@ def main(arguments=None):
     parser.add_argument(
         "--data", default=DATA / "100x100.csv", help="anything that load_ratings reads; default: the sample"
     )
+    parser.add_argument("--features", help="a catalogue whose genres load_features reads; default: the sample's own")
     parser.add_argument("--viewer", help="id or name; default: the first viewer with 25 ratings or more")
     parser.add_argument("--n", type=int, default=10, help="length of the list (default 10)")
     parser.add_argument("--splits", type=int, default=20, help="random 80/20 splits (default 20)")
@@ -1873,10 +3049,13 @@ def main(arguments=None):
     try:
         ratings = load_ratings(options.data)
         check_number("n", options.n, low=1, whole=True)
+        options.simulated = Path(options.data).resolve().is_relative_to(DATA)
+        catalogue = options.features or (DATA / "catalogue.csv" if options.simulated else None)
+        models = course_models(catalogue and load_features(catalogue, ratings, use=("genres",)))
         if options.save_weights:
-            return _save_weights(ratings)
+            return _save_weights(models, ratings)
         user = _some_user(ratings) if options.viewer is None else ratings.user_id(options.viewer)
-        _report(ratings, user, options)
+        _report(models, ratings, user, options)
     except (ValueError, KeyError, OSError, MemoryError) as error:
         message = error.args[0] if isinstance(error, KeyError) else error  # str(KeyError) would add quotes
         parser.exit(2, f"content_table: {message}\n")
@@ -1887,24 +3066,24 @@ def _some_user(ratings):
     return ratings.user_ids[busy[0] if len(busy) else 0]
 
 
-def _save_weights(ratings):
+def _save_weights(models, ratings):
     WEIGHTS.mkdir(exist_ok=True)
-    for name, model in tqdm(course_models().items(), desc="training"):
+    for name, model in tqdm(models.items(), desc="training"):
         model.fit(ratings).save(WEIGHTS / f"{name.replace(' ', '_')}.npz")
-    print(f"{len(course_models())} models in {WEIGHTS.name}/")
+    print(f"{len(models)} models in {WEIGHTS.name}/")
 
 
-def _report(ratings, user, options):
-    simulated = " of simulated viewers over real titles" if Path(options.data).resolve().is_relative_to(DATA) else ""
+def _report(models, ratings, user, options):
+    simulated = " of simulated viewers over real titles" if options.simulated else ""
     print(f"{ratings}{simulated}\n")
-    results = evaluate(course_models(), ratings, n_splits=options.splits, n_jobs=options.jobs, progress=True)
+    results = evaluate(models, ratings, n_splits=options.splits, n_jobs=options.jobs, progress=True)
     table = summarize(results)
     compared = paired_differences(results, "baseline").set_index("model")
     table["against baseline"] = table["model"].map(compared["verdict"])
     table.columns = ["model", "training RMSE", "held-out RMSE", "+/-", "against baseline"]
     print(f"RMSE in rating points, {options.splits} random 80/20 splits, predictions clipped, 95 % intervals:")
     print(table.to_string(index=False, float_format="{:.3f}".format), end="\n\n")
-    model = course_models()["spectral with biases"].fit(ratings)
+    model = models["spectral with biases"].fit(ratings)
     name = user if ratings.user_names is None else ratings.user_names[ratings.user_rows(user)[0]]
     print(f"For viewer {name}, by {model}\n(certified: no fit has an objective lower by more than "
           f"{max(model.certificate_.relative_gap, 0):.0e} of it):")  # fmt: skip

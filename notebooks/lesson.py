@@ -1,15 +1,20 @@
 """What only the lessons need: one look for all figures, the viewer we follow, the truth behind the simulated sample."""
 
+import inspect
 import json
 import os
+import textwrap
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 import seaborn as sns
 from matplotlib.ticker import StrMethodFormatter
+from sklearn.base import clone
 
 import content_table as ct
 
@@ -26,6 +31,8 @@ COLORS = {
     "spectral": "#56B4E9",
     "spectral with biases": "#0072B2",
     "nuclear norm": "#009E73",
+    "SGD": "#8856A7",
+    "content": "#B2182B",
     "train": "#0072B2",
     "held out": "#D55E00",
     "primal": "#0072B2",
@@ -291,21 +298,237 @@ def plot_parallel(model, followed, generous, strict):
     show(fig)
 
 
+# ---- Lesson 04: gradient descent ------------------------------------------------------------------------------------
+
+BLACK = COLORS["baseline"]
+RUN_STYLES = (
+    {"color": "#0072B2", "marker": "o", "linestyle": "-"},
+    {"color": "#D55E00", "marker": "s", "linestyle": "--"},
+    {"color": "#009E73", "marker": "^", "linestyle": "-."},
+    {"color": "#CC79A7", "marker": "D", "linestyle": ":"},
+)
+
+
+def one_step(ratings, entry, P, Q, learning_rate, reg, mean, b_user=None, b_item=None):
+    """One step of `ct.sgd_epoch`, for the single rating number `entry`: (b_user, b_item, P, Q) after it, as copies.
+
+    Biases start at 0 where none are given.
+    """
+    m, n = ratings.shape
+    biases = [np.zeros(side) if bias is None else np.array(bias) for side, bias in ((m, b_user), (n, b_item))]
+    theta = (*biases, np.array(P, dtype=float), np.array(Q, dtype=float), np.zeros((m, 0)), np.zeros((0, 0)))
+    nothing = [sp.csr_array((side, 0)) for side in (n, m)]  # no features of titles or viewers in this lesson
+    C, F = [(table.indptr, table.indices, table.data) for table in nothing]
+    one = [array[entry : entry + 1] for array in (ratings.rows, ratings.cols, ratings.values)]
+    ct.sgd_epoch(*one, float(mean), theta, C, F, float(learning_rate), float(reg), np.inf)
+    return theta[:4]
+
+
+def source_of_step():
+    """The lines of `ct.sgd_epoch` that one rating goes through, without those for features."""
+    lines = inspect.getsource(ct.sgd_epoch.py_func).splitlines()
+    starts = [line.strip() for line in lines]
+    first = next(at for at, line in enumerate(starts) if line.startswith("e = values"))
+    last = next(at for at, line in enumerate(starts) if line.startswith("q[f] = "))
+    return textwrap.dedent("\n".join(lines[first : last + 1]))
+
+
+def run_of(model, ratings, validation=None):
+    """(history, error): the passes of a fit as a table; where it diverges, those before, and the error; else None."""
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):  # a step too long is reported in words, by the error
+            return pd.DataFrame(clone(model).fit(ratings, validation).history_).set_index("epoch"), None
+    except ct.DivergenceError as error:
+        history, failure = None, error
+    for n in range(1, model.n_epochs):
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                history = clone(model).set_params(n_epochs=n).fit(ratings, validation).history_
+        except ct.DivergenceError:
+            break
+    return pd.DataFrame(history or {"epoch": []}).set_index("epoch"), failure
+
+
+def remedy(error):
+    """The part of a DivergenceError's message that names the cause and the remedy."""
+    return str(error).partition(". ")[2]
+
+
+def plot_walks(rating, reg, rates, start=(0.5, 2.4), n_steps=12):
+    """Gradient descent on a table of one cell, in the plane of its two unknowns, one panel a learning rate."""
+    p, q = np.meshgrid(np.linspace(0, 3.2, 161), np.linspace(1.2, 3.4, 161))
+    height = np.log10((rating - p * q) ** 2 + reg * (p**2 + q**2))
+    one = ct.Ratings.from_matrix([[rating]], scale=(0, 10))
+    model = ct.GradientDescentMF(1, reg)
+    fig, axes = plt.subplots(1, len(rates), figsize=(10, 3.9), sharex=True, sharey=True)
+    for ax, rate in zip(axes, rates, strict=True):
+        P, Q = np.array([[start[0]]]), np.array([[start[1]]])
+        walk = [(P[0, 0], Q[0, 0])]
+        for _ in range(n_steps):
+            slope_P, slope_Q = model.gradient(one, P, Q)
+            P, Q = P - rate * slope_P, Q - rate * slope_Q
+            walk.append((P[0, 0], Q[0, 0]))
+        ax.contourf(p, q, height, levels=16, cmap="viridis")
+        ax.plot(*np.array(walk).T, "o-", color="white", markeredgecolor="black", ms=5)
+        ax.plot(*start, "s", color="#D55E00", markeredgecolor="black", ms=8)
+        ax.set(title=rf"$\eta$ = {rate:g}", xlabel="p, the viewer's factor", xlim=(0, 3.2), ylim=(1.2, 3.4))
+        ax.grid(False)
+    axes[0].set_ylabel("q, the title's factor")
+    fig.suptitle(f"The same {n_steps} steps from the same start: only their length differs", fontsize=11)
+    show(fig)
+
+
+def _curves(ax, runs, column, every):
+    """One line a run; a run that diverged ends in a cross at its last finite pass."""
+    for (name, (history, error)), style in zip(runs.items(), cycle(RUN_STYLES), strict=False):
+        if len(history):
+            ax.plot(history.index, history[column], label=name, ms=5, markevery=every, **style)
+        if error is not None and len(history):
+            last = history.iloc[-1]
+            ax.plot(last.name, last[column], "X", ms=12, color=style["color"], markeredgecolor="black", clip_on=False)
+
+
+def plot_learning_rates(runs):
+    """The objective of full-batch descent pass by pass, one line a learning rate."""
+    fig, ax = plt.subplots(figsize=(7.4, 4.1))
+    _curves(ax, runs, "objective", every=12)
+    ax.set(yscale="log", xlabel="passes", ylabel="objective E (log scale)",
+           title="Too short crawls, too long diverges (cross: the last pass that stood)")  # fmt: skip
+    ax.legend(title="learning rate", loc="center", bbox_to_anchor=(0.55, 0.58))
+    show(fig)
+
+
+def plot_batches(panels, top=2.4):
+    """Validation error pass by pass, one panel a learning rate, one line a batch size; `panels`: title -> runs."""
+    fig, axes = plt.subplots(1, len(panels), figsize=(10, 4), sharey=True)
+    for ax, (title, runs) in zip(axes, panels.items(), strict=True):
+        for (name, (history, error)), style, size in zip(runs.items(), RUN_STYLES, (10, 6, 6), strict=False):
+            stands = history["validation_rmse"][history["validation_rmse"] < top]
+            look = style | {"ms": size, "markevery": 4, "mfc": "none" if size == 10 else style["color"]}
+            ax.plot(stands.index, stands, label=name, **look)
+            if error is not None:
+                ax.plot(stands.index[-1], stands.iloc[-1], "X", ms=12, color=style["color"], markeredgecolor="black")
+        ax.set(title=title, xlabel="passes", ylim=(1.35, top))
+    axes[0].set_ylabel("RMSE on the validation part (points)")
+    axes[0].legend(title="batch size", loc="upper right")
+    fig.suptitle(
+        "Batches agree while steps are short; the largest diverges first (cross: leaves the chart)", fontsize=11
+    )
+    show(fig)
+
+
+def plot_schedules(models, runs):
+    """Left the learning rate of each pass, right the training error it leads to; one line a schedule."""
+    fig, axes = plt.subplots(1, 2, figsize=(10, 4))
+    for (name, model), style in zip(models.items(), RUN_STYLES, strict=True):
+        passes = np.arange(1, model.n_epochs + 1)
+        axes[0].plot(passes, [model._step(t) for t in passes], label=name, ms=5, markevery=12, **style)
+    axes[0].set(yscale="log", ylim=(1e-4, 0.3), xlabel="passes", ylabel=r"learning rate $\eta$ (log scale)")
+    axes[0].set_title("The plan")
+    _curves(axes[1], runs, "train_rmse", every=12)
+    axes[1].set(xlabel="passes", ylabel="training RMSE (points)", title="What comes of it")
+    axes[1].legend(title="schedule")
+    fig.suptitle("A constant step keeps trembling; a fading one settles, or freezes too soon", fontsize=11)
+    show(fig)
+
+
+def plot_clipping(runs):
+    """Validation error pass by pass: a step too long, the same clipped, and a shorter one."""
+    fig, ax = plt.subplots(figsize=(7.4, 4.1))
+    _curves(ax, runs, "validation_rmse", every=6)
+    ax.set(xlabel="passes", ylabel="RMSE on the validation part (points)", ylim=(1.4, 2.4),
+           title="Clipping keeps a hasty run alive (cross: the last pass that stood)")  # fmt: skip
+    ax.legend(title="learning rate", loc="upper right")
+    show(fig)
+
+
+def plot_early_stopping(history, baseline, best):
+    """Training and validation error pass by pass, both errors of the bias baseline, and the pass that was kept."""
+    fig, ax = plt.subplots(figsize=(8.8, 4.2))
+    looks = (("train", "train", "o", "-", "training"), ("validation", "held out", "s", "--", "validation"))
+    for part, color, marker, line, label in looks:
+        style = {"color": COLORS[color], "marker": marker, "linestyle": line, "ms": 5, "markevery": 6}
+        ax.plot(history.index, history[f"{part}_rmse"], label=label, **style)
+    for value, line, label in zip(baseline, ("-.", ":"), ("training", "validation"), strict=True):
+        ax.axhline(value, color=BLACK, linestyle=line, linewidth=1.2, label=f"bias baseline, {label}")
+    ax.plot(best, history["validation_rmse"][best], "*", ms=17, color=COLORS["held out"],
+            markeredgecolor="black", label="the pass that is kept")  # fmt: skip
+    ax.set(xlabel="passes", ylabel="RMSE (points)")
+    ax.set_title("The training error falls on; the validation error turns (simulated viewers)")
+    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    show(fig)
+
+
+def penalty_sweep(splits, regs, **options):
+    """`SGDMF` along lambda on (train, test) splits, one row each, as `ct.evaluate` returns them (`model` is lambda);
+    `size` is what the penalty weighs: b_u^2 + b_i^2 + |p_u|^2 + |q_i|^2, mean over the ratings learnt from."""
+    rows = []
+    for reg in regs:
+        for split, (train, test) in enumerate(splits):
+            model = ct.SGDMF(reg=reg, patience=None, **options).fit(train)
+            of_user = model.user_bias_**2 + (model.user_factors_**2).sum(axis=1)
+            of_item = model.item_bias_**2 + (model.item_factors_**2).sum(axis=1)
+            scores = {"train_rmse": ct.rmse(model, train), "rmse_clipped": ct.rmse(model, test, clip=True),
+                      "size": np.mean(of_user[train.rows] + of_item[train.cols])}  # fmt: skip
+            rows.append({"model": reg, "split": split} | scores | {"n_train": len(train), "n_test": len(test)})
+    return pd.DataFrame(rows)
+
+
+def plot_penalty_sweep(sweep, baseline):
+    """Left the size of the unknowns along lambda; right training and held-out error, means and faintly each split."""
+    means = sweep.groupby("model")[["size", "train_rmse", "rmse_clipped"]].mean()
+    fig, axes = plt.subplots(1, 2, figsize=(10, 4.1))
+    axes[0].plot(means.index, means["size"], "D-", color="#009E73")
+    axes[0].set(ylim=(0, None), ylabel="mean squared size per rating (points²)")
+    axes[0].set_title("The unknowns shrink")
+    looks = (("train_rmse", "train", "o-", "training (raw)"), ("rmse_clipped", "held out", "s--", "held out (clipped)"))
+    for column, color, line, label in looks:
+        for _, part in sweep.groupby("split"):
+            axes[1].plot(part["model"], part[column], color=COLORS[color], lw=0.8, alpha=0.4)
+        axes[1].plot(means.index, means[column], line, color=COLORS[color], label=label)
+    axes[1].axhline(baseline, color=BLACK, linestyle=":", label="bias baseline, held out")
+    axes[1].set(ylabel="RMSE (rating points)", title="The held-out error passes through a minimum")
+    axes[1].legend(fontsize=9)
+    fig.suptitle("A stronger penalty shrinks; it helps up to a point (simulated viewers)", fontsize=11)
+    for ax in axes:
+        ax.set(xscale="log", xlabel=r"penalty $\lambda$ (log scale)")
+        ax.set_xticks(means.index.tolist(), [f"{value:g}" for value in means.index])
+        ax.minorticks_off()
+    show(fig)
+
+
+def plot_against(differences, reference):
+    """Each model's held-out error minus the reference's, split by split: mean and 95 % interval."""
+    table = differences[differences["model"] != reference].iloc[::-1].reset_index(drop=True)
+    fig, ax = plt.subplots(figsize=(7.8, 3.1))
+    look = {"fmt": "s", "color": "#0072B2", "capsize": 5, "ms": 7}
+    ax.errorbar(table["difference"], table.index, xerr=table["half_width"], **look)
+    ax.axvline(0, color=BLACK, linestyle="--", linewidth=1.2)
+    ax.set_yticks(table.index, table["model"])
+    ax.set(ylim=(-0.6, len(table) - 0.4), xlabel=f"held-out RMSE minus that of the {reference} (points)")
+    ax.set_title("Left of the line is better; an interval across it is a tie (simulated viewers)", loc="right")
+    show(fig)
+
+
 # ---- Lesson 05: alternating least squares ---------------------------------------------------------------------------
 
 ORANGE, BROWN, SAND = COLORS["ALS"], "#7A4B00", "#B79A62"  # three runs of one model: one family of colours
 
 
+def _solve(table, other, penalty, rows):
+    ct.solve_rows(table.indptr, table.indices, np.ones(len(table.data)), table.data, other, penalty, rows)
+
+
 def half_steps(ratings, P, Q, reg, n_passes):
     """(P, Q) at the start and after every half-step, users first: what `ct.ALS` does, one frame at a time."""
-    frames, penalty = [(P, Q)], np.full(P.shape[1], float(reg))
+    frames, penalty = [(P, Q)], reg * np.eye(P.shape[1])
     by_user, by_item = ratings.csr, ratings.csc.T.tocsr()
     for _ in range(n_passes):
         P = np.empty_like(P)
-        ct.solve_rows(by_user.indptr, by_user.indices, by_user.data, Q, penalty, P)
+        _solve(by_user, Q, penalty, P)
         frames.append((P, Q))
         Q = np.empty_like(Q)
-        ct.solve_rows(by_item.indptr, by_item.indices, by_item.data, P, penalty, Q)
+        _solve(by_item, P, penalty, Q)
         frames.append((P, Q))
     return frames
 
@@ -796,6 +1019,286 @@ def plot_half_objectives(factors, halves, optimum, rank):
     return fig
 
 
+# ---- Lesson 08: content ---------------------------------------------------------------------------------------------
+
+MOVIELENS = ct.DATA.parent / "benchmarks" / "results" / "movielens_content.json"
+PUBLISHED_TEST_RMSE = 0.9171  # of the notebook that gave item i the text of rating i, raw predictions
+VERDICT_LOOKS = {  # colour, marker
+    "better": ("#0072B2", "o"),
+    "tie": ("#999999", "D"),
+    "worse": ("#D55E00", "s"),
+    "reference": ("#000000", "|"),
+}
+DARK, LIGHT = "#0072B2", "#D55E00"
+
+
+def cold_start(models, ratings, side, share=0.1, n_splits=5):
+    """Hide *all* ratings of some titles (side "titles") or viewers ("viewers"), fit on the rest, score the hidden ones.
+
+    The table has the columns of `ct.evaluate` that `ct.paired_differences` needs, and `fallback`: the share of the
+    hidden cells for which the model had nothing but known biases and the mean.
+    """
+    positions, count = (ratings.cols, ratings.n_items) if side == "titles" else (ratings.rows, ratings.n_users)
+    rows = []
+    for split in range(n_splits):
+        cold = np.random.default_rng(split).permutation(count) < share * count
+        train, hidden = ratings.part(~cold[positions]), ratings.part(cold[positions])
+        for name, model in models.items():
+            fitted = ct.clone(model).fit(train)
+            row = {"model": name, "split": split, "rmse_clipped": ct.rmse(fitted, hidden, clip=True)}
+            fallback = fitted.n_fallback_ / len(hidden)
+            rows.append(row | {"fallback": fallback, "n_train": len(train), "n_test": len(hidden)})
+    return pd.DataFrame(rows)
+
+
+def cold_table(results, reference="baseline"):
+    """Mean error of each model on the hidden ratings, its paired difference from the reference, and the fallbacks."""
+    means = results.groupby("model", sort=False)[["rmse_clipped", "fallback"]].mean()
+    paired = ct.paired_differences(results, reference).set_index("model")
+    return means.join(paired).sort_values("rmse_clipped").round(3)
+
+
+def plot_verdicts(panels, xlabel, title):
+    """Differences with their intervals, one panel a table: {panel title: frame of model, difference, half_width or
+    low and high, and perhaps verdict}."""
+    tallest = max(len(table) for table in panels.values())
+    size = (7.6 if len(panels) == 1 else 9.6, 1.6 + 0.34 * tallest)
+    fig, axes = plt.subplots(1, len(panels), figsize=size, squeeze=False)
+    for ax, (name, table) in zip(axes[0], panels.items(), strict=True):
+        table = intervals(table).iloc[::-1]
+        for at, row in enumerate(table.itertuples()):
+            color, marker = VERDICT_LOOKS[row.verdict]
+            spread = [[row.difference - row.low], [row.high - row.difference]]
+            ax.errorbar(row.difference, at, xerr=spread, color=color, marker=marker, capsize=3, linestyle="none")
+        ax.axvline(0, color="black", linestyle=":", linewidth=1)
+        ax.set_yticks(range(len(table)), table["model"])
+        ax.set_ylim(-0.6, len(table) - 0.4)
+        ax.set_xlabel(xlabel, fontsize=10)
+        ax.set_title(f"{title}\n({name})" if len(panels) == 1 else name, fontsize=11)
+    if len(panels) > 1:
+        fig.suptitle(title, fontsize=11)
+    show(fig)
+
+
+def intervals(table):
+    """The same frame with low, high and verdict, whichever way its intervals are written."""
+    table = table.copy()
+    if "half_width" in table:
+        table["low"], table["high"] = (
+            table["difference"] - table["half_width"],
+            table["difference"] + table["half_width"],
+        )
+    if "verdict" not in table:
+        table["verdict"] = np.select(
+            [(table["low"] == 0) & (table["high"] == 0), table["high"] < 0, table["low"] > 0],
+            ["reference", "better", "worse"],
+            "tie",
+        )
+    return table
+
+
+def anime_tables(live, ratings, filed):
+    """SGD and the hybrid against the baseline: live on the simulated table, and from the file on the two real ones."""
+    size = {"n_users": ratings.n_users, "n_items": ratings.n_items, "n_ratings": len(ratings)}
+    paired = ct.paired_differences(live, "baseline").replace({"model": {"hybrid": "content"}})
+    tables = {"simulated": (size, live["split"].nunique(), paired)}
+    n_splits = int(filed["settings"]["splits"].split()[0])
+    for name, rows in filed["paired"].items():
+        tables[f"real {name}"] = (filed["data"][name], n_splits, pd.DataFrame(rows))
+    rows = {}
+    for name, (sizes, splits, table) in tables.items():
+        row = {"viewers": sizes["n_users"], "titles": sizes["n_items"], "ratings": sizes["n_ratings"], "splits": splits}
+        table = table.set_index("model")
+        for model, title in {"SGD": "SGD", "content": "hybrid"}.items():
+            it = table.loc[model]
+            row[f"{title} - baseline"] = f"{it.difference:+.3f} ± {it.half_width:.3f}, {it.verdict}"
+        rows[name] = row
+    return pd.DataFrame(rows).T
+
+
+def _truth():
+    with np.load(ct.DATA / "truth.npz", allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def true_taste(ratings):
+    """How much each simulated viewer leans to each title beyond both biases, in the table's order: (m, n), variance 1.
+
+    Six axes: on four of them a title's place comes from its genres, two have nothing to do with genres.
+    """
+    truth = _truth()
+    rows = {name: at for at, name in enumerate(truth["profile"].tolist())}
+    cols = {item: at for at, item in enumerate(truth["a_id"].tolist())}
+    viewers = truth["viewer_taste"][[rows[name] for name in ratings.user_names.tolist()]]
+    titles = truth["title_taste"][[cols[item] for item in ratings.item_ids.tolist()]]
+    return (viewers * truth["axis_weights"]) @ titles.T
+
+
+def profile_share():
+    """Share of the variance of the true tastes that lies between groups of the profile (gender, born before 1990)."""
+    truth = _truth()
+    group = pd.Series(truth["gender"]) + np.where(truth["birth_year"] < 1990, " before 1990", " since 1990")
+    tastes = pd.DataFrame(truth["viewer_taste"] * truth["axis_weights"])
+    between = tastes.groupby(group.to_numpy()).transform("mean")
+    return float(between.var(ddof=0).sum() / tastes.var(ddof=0).sum())
+
+
+def learnt_taste(model):
+    """(m, n): what the genres alone say of every viewer and title, w_u . C_i with the shared weights added, points."""
+    weights = model.feature_weights_ + model.user_table_ @ model.group_weights_
+    return (model.item_table_ @ weights.T).T
+
+
+def agreement(model):
+    """Per viewer: number of training ratings, and the correlation over all titles of learnt with true taste."""
+    ratings = model.ratings_
+    learnt, true = (table - table.mean(axis=1, keepdims=True) for table in (learnt_taste(model), true_taste(ratings)))
+    norms = np.linalg.norm(learnt, axis=1) * np.linalg.norm(true, axis=1)
+    correlation = np.divide((learnt * true).sum(axis=1), norms, out=np.zeros(len(norms)), where=norms > 0)
+    counts = np.bincount(ratings.rows, minlength=ratings.n_users)
+    return pd.DataFrame({"user_id": ratings.user_ids, "ratings": counts, "correlation": correlation})
+
+
+def plot_genres(model, user, least=20):
+    """Learnt and true taste of one viewer, averaged over the titles of each genre; each scaled to spread 1."""
+    ratings = model.ratings_
+    row = ratings.user_rows(user)[0]
+    has = model.item_table_.toarray() > 0
+    kept = np.flatnonzero(has.sum(axis=0) >= least)
+    found = {}
+    for name, taste in (("true", true_taste(ratings)[row]), ("learnt", learnt_taste(model)[row])):
+        scaled = (taste - taste.mean()) / taste.std()
+        found[name] = [scaled[has[:, j]].mean() for j in kept]
+    table = pd.DataFrame(found, index=model.item_features.names[kept]).sort_values("true")
+    fig, ax = plt.subplots(figsize=(7, 1.4 + 0.24 * len(table)))
+    at = np.arange(len(table))
+    ax.hlines(at, table.min(axis=1), table.max(axis=1), color="0.75", linewidth=1.5)
+    ax.plot(table["true"], at, "o", color=LIGHT, label="true taste")
+    ax.plot(table["learnt"], at, "x", color=DARK, markeredgewidth=2, label="learnt from ratings and genres")
+    ax.axvline(0, color="black", linestyle=":", linewidth=1)
+    ax.set_yticks(at, table.index)
+    ax.set_ylim(-0.7, len(table) - 0.3)
+    ax.set_xlabel("mean over the titles with the word (standard deviations of this viewer's taste)")
+    ax.set_title(f"What {VIEWER} leans to, and what the model made of it (simulated)")
+    ax.legend(frameon=True, loc="lower right")
+    show(fig)
+
+
+def parts_of(model, user, items):
+    """The hybrid's prediction for one viewer, taken apart: level, title bias, factors and genres, in rating points."""
+    ratings = model.ratings_
+    row, cols = ratings.user_rows(user)[0], ratings.item_cols(items)
+    table = {
+        "title": ratings.item_labels[cols],
+        "mean and viewer": np.full(len(cols), model.global_mean_ + model.user_bias_[row]),
+        "title bias": model.item_bias_[cols],
+        "factors": model.item_factors_[cols] @ model.user_factors_[row],
+        "genres": learnt_taste(model)[row, cols],
+    }
+    return pd.DataFrame(table)
+
+
+def rated_or_loved(models, train, test, threshold, n):
+    """Full-catalogue lists of simulated viewers: the protocol's NDCG, and the mean true rating of what was listed."""
+    fitted = {name: model.fit(train) for name, model in models.items()}
+    found = ct.rank_summary(ct.rank_models(fitted, test, threshold=threshold, n=n)).set_index("model")
+    expected, rows = truth(train), np.arange(train.n_users)[:, None]
+    fitted["popularity"] = ct.Popularity().fit(train)
+    true = {name: expected[rows, ct.top_lists(model, test, n=n)].mean() for name, model in fitted.items()}
+    table = pd.DataFrame({f"NDCG@{n}": found["ndcg"], "mean true rating of the list": pd.Series(true)}).dropna()
+    return table.sort_values(f"NDCG@{n}", ascending=False).round({f"NDCG@{n}": 2, "mean true rating of the list": 1})
+
+
+def movielens():
+    """What `python benchmarks/movielens_content.py` wrote: figures on the real MovieLens latest-small."""
+    return json.loads(MOVIELENS.read_text(encoding="utf-8"))
+
+
+def movielens_agrees(results):
+    """Whether the baseline's test error, computed afresh, is the one in the file; True where the data is not here."""
+    folder = os.environ.get("CONTENT_TABLE_DATA")
+    places = [Path(folder), ct.DATA.parent / folder] if folder else []
+    found = [place / "ml-latest-small" for place in places if (place / "ml-latest-small" / "ratings.csv").is_file()]
+    if not found:
+        return True
+    train, _, test = ct.load_ratings(found[0]).split_user_time()
+    fresh = ct.rmse(ct.BiasBaseline(reg=5).fit(train), test)
+    return all(abs(fresh - filed) < 2e-5 for filed in results["models"]["baseline"]["test_rmse"])
+
+
+def _written(table, decimals=3):
+    """The same table with every number written with as many decimals, and nothing where nothing is known."""
+    write = lambda value: "" if pd.isna(value) else f"{value:.{decimals}f}"  # noqa: E731
+    numbers = table.select_dtypes("float").columns
+    return table.assign(**{name: table[name].map(write) for name in numbers})
+
+
+def _interval(row, decimals=3):
+    """A difference and its interval as text; nothing for the model that is compared with itself."""
+    if not row or row["low"] == row["high"]:
+        return ""
+    return f"{row['difference']:+.{decimals}f} ({row['low']:+.{decimals}f} to {row['high']:+.{decimals}f})"
+
+
+def movielens_story(results):
+    """The published figure, its fault measured, and what the right rows give: raw test RMSE, mean over seeds."""
+    published, models = results["misalignment"]["as published"], results["models"]
+    tuned, rows = results["misalignment"]["tuned"], [{"model": "the published figure", "RMSE": PUBLISHED_TEST_RMSE}]
+    found = {
+        "published settings, text of rating i": published["text of rating i"],
+        "published settings, rows shuffled": published["rows shuffled"],
+        "published settings, rows right": published["rows right"],
+        "tuned, with decade: text of rating i": tuned["text of rating i"],
+        "tuned, with decade: rows shuffled": tuned["rows shuffled"],
+        "tuned, with decade: rows right": tuned["rows right"],
+        "SGD without text, tuned": models["SGD"],
+        "biases alone": models["baseline"],
+    }
+    for name, run in found.items():
+        values = run["test_rmse"]
+        figures = {"RMSE": np.mean(values), "lowest": min(values), "highest": max(values)}
+        rows.append({"model": name} | figures | {"minus its right rows": _interval(run.get("minus_right"))})
+    table = pd.DataFrame(rows)
+    return _written(table.assign(**{"minus its right rows": table["minus its right rows"].fillna("")}), 4)
+
+
+def movielens_ways(results):
+    """The four ways and what they are made of: clipped test RMSE, the hybrid minus each, and by kind of film."""
+    names = {"content": "hybrid", "blend of SGD and content only": "blend: SGD + content only", "SGD": "SGD",
+             "baseline": "baseline", "content only": "content only"}  # fmt: skip
+    films, cells = results["rmse_by_film"], {kind: int(row["cells"]) for kind, row in results["rmse_by_film"].items()}
+    rows = {}
+    for name, title in names.items():
+        row = {"test RMSE": np.mean(results["models"][name]["test_rmse_clipped"])}
+        row["hybrid minus it"] = _interval(results["content_minus"].get(name))
+        rows[title] = row | {f"{kind} ({cells[kind]:,})": film[name] for kind, film in films.items()}
+    table = pd.DataFrame(rows).T.infer_objects()
+    return _written(table.rename(columns=lambda name: name.replace("training ratings", "training")))
+
+
+def movielens_texts(results):
+    """Each kind of text in the same model: terms, raw test RMSE, difference from SGD without text."""
+    rows = []
+    for name, row in results["texts"].items():
+        figures = {"terms": row["terms"], "test RMSE": np.mean(row["test_rmse"])}
+        rows.append({"text": name} | figures | {"minus SGD": _interval(row["minus_SGD"])})
+    return _written(pd.DataFrame(rows))
+
+
+def movielens_ranking(results, protocol, threshold=3.5):
+    """One protocol, never both: list figures of all models at length 10, and NDCG minus popularity's."""
+    found = results["ranking"][f"{protocol}, threshold {threshold}"]
+    table = pd.DataFrame(found["summary"]).set_index("model")
+    against = pd.DataFrame(found["ndcg_minus_popularity"]).set_index("model").loc[table.index]
+    columns = {"precision": "P@10", "precision_normalised": "P@10 scaled", "ndcg": "NDCG@10"}
+    table = table[list(columns)].rename(columns=columns)
+    if protocol == "full_catalogue":
+        novelty = pd.DataFrame(results["lists"]).T["novelty"].reindex(table.index)
+        table["novelty, bits"] = [f"{value:.1f}" if value > 0 else "" for value in novelty]
+    table["NDCG minus popularity"] = [_interval(row) for row in against.to_dict("records")]
+    return _written(table.sort_values("NDCG@10", ascending=False).rename(index={"content": "hybrid"}))
+
+
 # ---- Lessons 11 and 12: the comparison and the lists ----------------------------------------------------------------
 
 RESULTS = ct.DATA.parent / "benchmarks" / "results" / "real_tables.json"
@@ -814,6 +1317,8 @@ LOOKS = {  # marker, filled: two models that should coincide get a large hollow 
     "spectral": ("X", True),
     "spectral with biases": ("o", True),
     "nuclear norm": ("*", True),
+    "SGD": ("h", True),
+    "content": ("p", True),
 }
 
 

@@ -19,6 +19,13 @@ TYPED = np.array(
     ]
 )
 
+ABOUT_ITEMS = ct.Features(
+    [15, 14, 13, 12, 11],  # in another order than the table's columns; nothing is known of 11
+    [[1, 0, 0.5], [0, 2, 0], [0.3, 0.3, 0], [0, 0, 1], [0, 0, 0]],
+    ["funny", "sad", "long"],
+)
+ABOUT_USERS = ct.Features([101, 102, 104, 105], [[1, 0], [0, 1], [1, 1], [0, 0]], ["young", "old"])
+
 MODELS = ct.course_models() | {
     "baseline without a penalty": ct.BiasBaseline(reg=0),
     "baseline by cvxpy": ct.BiasBaseline(solver="cvxpy"),
@@ -31,13 +38,58 @@ MODELS = ct.course_models() | {
     "spectral by cvxpy": ct.SpectralRegularization(reg=2, solver="cvxpy"),
     "spectral with weak penalties": ct.SpectralRegularization(reg=0.3, biases=True, bias_reg=0.5),
     "nuclear norm by cvxpy": ct.NuclearNorm(solver="cvxpy"),
+    "gradient descent": ct.GradientDescentMF(n_factors=2, reg=1, learning_rate=0.005),
+    "SGD": ct.SGDMF(n_factors=3, n_epochs=20, patience=None),
+    "SGD, early stopping": ct.SGDMF(n_factors=2, learning_rate=0.1, validation_size=0.2),
+    "SGD, mini-batches": ct.SGDMF(n_factors=2, n_epochs=20, batch_size=4, clip=1.0, patience=None),
+    "content": ct.ContentMF(ABOUT_ITEMS, n_factors=2, n_epochs=20, patience=None),
+    "content with profiles": ct.ContentMF(ABOUT_ITEMS, ABOUT_USERS, n_factors=2, n_epochs=20, patience=None),
+    "content as published": ct.ContentMF(
+        ABOUT_ITEMS, shared_weights=False, content_weight=0.5, n_factors=2, n_epochs=20, patience=None
+    ),
+    "content only": ct.ContentOnly(ABOUT_ITEMS),
+    "blend": ct.Blend(ct.BiasBaseline(), ct.ContentOnly(ABOUT_ITEMS), weight=0.3),
+    "blend, weight chosen": ct.Blend(ct.BiasBaseline(), ct.ALS(2), validation_size=0.3),
 }
+RANKERS = {"popularity": ct.Popularity(), "implicit ALS": ct.ImplicitALS(n_factors=2, reg=1)}  # no rating points
 
 
 @pytest.fixture(params=MODELS)
 def model(request):
     """Each kind of model in turn, not fitted."""
     return clone(MODELS[request.param])
+
+
+@pytest.fixture(params=RANKERS)
+def ranker(request):
+    """Each kind of model that ranks without predicting ratings, not fitted."""
+    return clone(RANKERS[request.param])
+
+
+def about(model, ratings, unknown=()):
+    """The model with its features, if it has any, said of the ids of `ratings`; of the `unknown` nothing is known."""
+    for name, value in model.get_params().items():
+        if isinstance(value, ct.Features):
+            ids = ratings.item_ids if name.endswith("item_features") else ratings.user_ids
+            if not np.isin(ids, value.ids).any():
+                value = ct.Features(ids[: len(value.ids)], value.matrix[: len(ids)], value.names)
+            known = ~np.isin(value.ids, unknown)
+            model.set_params(**{name: ct.Features(value.ids[known], value.matrix[known], value.names)})
+    return model
+
+
+def plain_params(model):
+    """Parameters down to the bottom, the models among them by their own parameters only."""
+    return {name: value for name, value in model.get_params().items() if not isinstance(value, ct.Recommender)}
+
+
+def level(model, row, col):
+    """What a model says of a cell whose viewer or title it does not know: the mean and the biases that are known."""
+    if isinstance(model, ct.Blend):
+        return model.weight_ * level(model.first_, row, col) + (1 - model.weight_) * level(model.second_, row, col)
+    shared = isinstance(model, ct.ContentMF) and model.shared_weights  # a viewer without a profile is like everybody
+    taste = (model.item_table_ @ model.group_weights_[0])[col] if shared else 0
+    return model.global_mean_ + model.user_bias_[row] + model.item_bias_[col] + taste
 
 
 @pytest.fixture(scope="session", params=MODELS)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import about, level
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
@@ -200,7 +201,12 @@ def test_fitting_to_anything_but_ratings_names_the_type(data):
 def test_every_model_fits_and_predicts_from_one_rating(model, place):
     matrix = np.full((2, 3), NO)
     matrix[place] = 7
-    fitted = model.fit(ct.Ratings.from_matrix(matrix))
+    one = ct.Ratings.from_matrix(matrix)
+    if getattr(model, "patience", None) or getattr(model, "weight", 0) is None:  # stops or mixes by a validation part
+        with pytest.raises(ValueError, match=r"1 ratings cannot give a validation share .* (patience=None|the weight)"):
+            clone(model).fit(one)
+        model.set_params(**{"patience": None} if hasattr(model, "patience") else {"weight": 0.5})
+    fitted = about(model, one).fit(one)
     filled = fitted.complete()
     assert np.isfinite(filled).all()
     elsewhere = np.ones((2, 3), dtype=bool)
@@ -210,7 +216,8 @@ def test_every_model_fits_and_predicts_from_one_rating(model, place):
 
 
 def test_every_model_fits_a_table_where_all_ratings_agree(model):
-    fitted = model.fit(ct.Ratings.from_matrix([[7, 7, NO], [7, NO, 7], [NO, 7, 7]]))
+    ratings = ct.Ratings.from_matrix([[7, 7, NO], [7, NO, 7], [NO, 7, 7]])
+    fitted = about(model, ratings).fit(ratings)
     assert np.isfinite(fitted.complete()).all()
     assert ct.rmse(fitted, fitted.ratings_) < 5.1  # the penalty may shrink, but not blow up
 
@@ -221,11 +228,10 @@ def test_one_rating_cannot_be_split():
 
 
 def test_a_viewer_or_title_without_ratings_gets_the_known_biases_then_the_mean(model, with_cold):
-    fitted = model.fit(with_cold)
-    mean, b_user, b_item = fitted.global_mean_, fitted.user_bias_, fitted.item_bias_
-    cases = [((106, 11), mean + b_item[0]), ((101, 13), mean + b_user[0]), ((106, 13), mean)]
-    for (user, item), expected in cases:
-        assert fitted.predict(user, item) == pytest.approx([expected], abs=1e-9)
+    fitted = about(model, with_cold, unknown=[13]).fit(with_cold)  # content models know a title by its features
+    assert (fitted.user_bias_[5], fitted.item_bias_[2]) == pytest.approx((0, 0), abs=1e-15)
+    for user, item, cell in ((106, 11, (5, 0)), (101, 13, (0, 2)), (106, 13, (5, 2))):
+        assert fitted.predict(user, item) == pytest.approx([level(fitted, *cell)], abs=1e-9)
         assert fitted.predict(user, item)[0] > 1
     assert fitted.predict([106, 101, 106, 101], [11, 13, 13, 11]).shape == (4,)
     assert fitted.n_fallback_ == 3
@@ -233,7 +239,7 @@ def test_a_viewer_or_title_without_ratings_gets_the_known_biases_then_the_mean(m
 
 def test_a_cold_viewer_still_gets_a_list_in_a_stable_order(model, with_cold):
     fitted = model.fit(with_cold)
-    expected = fitted.global_mean_ + fitted.item_bias_
+    expected = level(fitted, 5, np.arange(5))
     order = np.argsort(-np.round(expected, 9), kind="stable")
     assert fitted.recommend(106, 5)["item_id"].tolist() == with_cold.item_ids[order].tolist()
 
@@ -318,15 +324,21 @@ def test_a_fit_that_failed_does_not_count_as_one(four):
 
 # ---- Parameters ----
 
-KINDS = [ct.BiasBaseline(), ct.ItemKNN(), ct.ALS(), ct.SpectralRegularization(), ct.NuclearNorm()]
-NUMBERS = ("reg", "bias_reg", "tol", "shrinkage", "n_factors", "n_epochs", "n_neighbors")
+ABOUT_FOUR = ct.Features([0, 1], [[1, 0], [0, 1]], ["funny", "sad"])
+KINDS = [ct.BiasBaseline(), ct.ItemKNN(), ct.ALS(), ct.SpectralRegularization(), ct.NuclearNorm(), ct.ImplicitALS(),
+         ct.GradientDescentMF(), ct.SGDMF(), ct.ContentMF(ABOUT_FOUR), ct.ContentOnly(ABOUT_FOUR),
+         ct.Blend(ct.GlobalMean(), ct.ContentOnly(ABOUT_FOUR))]  # fmt: skip
+NUMBERS = ("reg", "bias_reg", "tol", "shrinkage", "n_factors", "n_epochs", "n_neighbors", "confidence", "learning_rate",
+           "decay", "clip", "init_scale", "batch_size", "patience", "validation_size", "content_weight",
+           "weight")  # fmt: skip
+MAY_BE_NONE = ("clip", "batch_size", "patience", "weight")
 PARAMETERS = [(kind, name) for kind in KINDS for name in NUMBERS if name in kind.get_params()]
 
 
 def test_every_numeric_parameter_is_in_the_table_of_bad_values():
     tested = {(type(kind), name) for kind, name in PARAMETERS}
     for kind in KINDS:
-        for name, value in kind.get_params().items():
+        for name, value in kind.get_params(deep=False).items():
             if isinstance(value, (int, float)) and not isinstance(value, bool) and name != "random_state":
                 assert (type(kind), name) in tested
 
@@ -334,12 +346,14 @@ def test_every_numeric_parameter_is_in_the_table_of_bad_values():
 @pytest.mark.parametrize("value", [-1, -1e-9, NO, np.inf, -np.inf, "5", None, [5], True])
 @pytest.mark.parametrize(("kind", "name"), PARAMETERS, ids=lambda part: getattr(part, "__name__", str(part)))
 def test_negative_and_non_finite_parameters_are_named(kind, name, value, four):
+    if value is None and name in MAY_BE_NONE:
+        return
     with pytest.raises(ValueError, match=rf"^{name} must be "):
         clone(kind).set_params(**{name: value}).fit(four)
 
 
 @pytest.mark.parametrize("value", [0, 1.5])
-@pytest.mark.parametrize("name", ["n_factors", "n_epochs", "n_neighbors"])
+@pytest.mark.parametrize("name", ["n_factors", "n_epochs", "n_neighbors", "batch_size", "patience"])
 def test_counts_must_be_whole_numbers_from_1(name, value, four):
     for kind in KINDS:
         if name in kind.get_params():
@@ -353,6 +367,37 @@ def test_counts_must_be_whole_numbers_from_1(name, value, four):
 def test_counts_written_as_floats_are_refused_in_words(model, four):
     with pytest.raises(ValueError, match=r"must be a whole number, got \d+\.0"):
         model.fit(four)
+
+
+@pytest.mark.parametrize("share", [1, 1.5, 7])
+@pytest.mark.parametrize("kind", [ct.SGDMF(), ct.Blend(ct.GlobalMean(), ct.BiasBaseline())], ids=["SGD", "blend"])
+def test_a_validation_share_of_everything_is_an_error(kind, share, table):
+    with pytest.raises(ValueError, match=rf"validation_size must be a share below 1, got {share}"):
+        clone(kind).set_params(validation_size=share).fit(table)
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "init_scale", "clip", "validation_size"])
+def test_steps_and_scales_must_be_above_0(name, four):
+    with pytest.raises(ValueError, match=f"{name} must be above 0, got 0"):
+        ct.SGDMF(patience=None).set_params(**{name: 0}).fit(four)
+
+
+@pytest.mark.parametrize("weight", [1.1, 5])
+def test_a_weight_above_1_is_an_error(weight, four):
+    with pytest.raises(ValueError, match=f"weight is a share between 0 and 1, got {weight}"):
+        ct.Blend(ct.GlobalMean(), ct.BiasBaseline(), weight=weight).fit(four)
+
+
+def test_an_unknown_schedule_is_answered_with_the_known_ones(four):
+    with pytest.raises(ValueError, match=r"schedule must be one of .*'inverse'.*, got 'cosine'"):
+        ct.SGDMF(schedule="cosine", patience=None).fit(four)
+
+
+def test_a_validation_part_of_another_table_or_without_a_rating_is_an_error(model, table, four):
+    for part in (four, table.part([])):
+        with pytest.raises(ValueError, match="validation must hold ratings of the same users and items"):
+            model.fit(table, part)
+    assert not hasattr(model, "ratings_")
 
 
 @pytest.mark.parametrize("name", ["reg", "bias_reg"])
@@ -471,7 +516,7 @@ def test_a_plain_array_file_is_refused(tmp_path):
         "{}",
         "5",
         '{"format": 1}',
-        '{"format": 1, "model": "ALS"}',
+        '{"format": 2, "model": "ALS"}',
     ],
 )
 def test_an_npz_of_somebody_else_is_refused(tmp_path, about):
@@ -488,8 +533,58 @@ def test_a_pickle_in_a_weights_file_is_never_opened(tmp_path):
 
 def test_weights_of_another_version_are_refused(saved):
     change(saved, format=99)
-    with pytest.raises(ValueError, match="has format 99, this version reads 1; train the model again"):
+    with pytest.raises(ValueError, match="has format 99, this version reads 2; train the model again"):
         ct.load_model(saved)
+
+
+def test_weights_of_the_first_format_are_refused(saved):
+    change(saved, format=1)
+    with pytest.raises(ValueError, match="has format 1, this version reads 2; train the model again"):
+        ct.load_model(saved)
+
+
+def described(path):
+    with np.load(path, allow_pickle=False) as file:
+        return json.loads(str(file["about"]))["content"]
+
+
+@pytest.mark.parametrize(
+    "alter",
+    [
+        pytest.param(lambda content: content["state"].pop("ratings_"), id="no ratings"),
+        pytest.param(lambda content: content["state"].pop("n_factors"), id="no parameter"),
+        pytest.param(lambda content: content["state"]["user_factors_"].update(array="array 999"), id="no array"),
+        pytest.param(lambda content: content.update(kind="Path"), id="a foreign kind"),
+        pytest.param(
+            lambda content: content["state"]["ratings_"].update(kind="Features"), id="ratings of another kind"
+        ),
+        pytest.param(lambda content: content.clear(), id="nothing"),
+    ],
+)
+def test_a_description_that_does_not_fit_is_refused(saved, alter):
+    content = described(saved)
+    alter(content)
+    change(saved, content=content)
+    with pytest.raises(ValueError, match=r"model.npz is damaged or is not a saved model"):
+        ct.load_model(saved)
+
+
+def test_no_kind_outside_the_module_is_ever_made_from_a_file(saved):
+    content = described(saved)
+    content["state"]["reg"] = {"kind": "open", "state": {"file": str(saved.with_name("made"))}}
+    change(saved, content=content)
+    with pytest.raises(ValueError, match="is damaged or is not a saved model: KeyError: 'open'"):
+        ct.load_model(saved)
+    assert not saved.with_name("made").exists()
+
+
+def test_features_that_were_tampered_with_are_refused(table, tmp_path):
+    ct.ContentOnly(ct.Features([11, 12], [[1.0], [2.0]], ["funny"])).fit(table).save(tmp_path / "model.npz")
+    content = described(tmp_path / "model.npz")
+    content["state"]["item_features"]["state"]["names"] = {"list": []}
+    change(tmp_path / "model.npz", content=content)
+    with pytest.raises(ValueError, match=r"is damaged or is not a saved model: .* need a matrix of that shape"):
+        ct.load_model(tmp_path / "model.npz")
 
 
 def test_weights_of_an_unknown_model_are_refused(saved):
@@ -501,7 +596,8 @@ def test_weights_of_an_unknown_model_are_refused(saved):
 def test_training_ratings_that_were_tampered_with_are_noticed(saved):
     with np.load(saved, allow_pickle=False) as file:
         arrays = dict(file)
-    arrays["ratings.values"] = arrays["ratings.values"][::-1]
+    values = json.loads(str(arrays["about"]))["content"]["state"]["ratings_"]["state"]["values"]["array"]
+    arrays[values] = arrays[values][::-1]
     np.savez_compressed(saved, **arrays)
     with pytest.raises(ValueError, match="its training ratings do not match their own hash"):
         ct.load_model(saved)
@@ -546,8 +642,14 @@ def test_a_dense_table_that_would_fill_the_machine_is_refused_with_its_size(huge
         ct.ALS(n_factors=5, n_epochs=2, tol=0),
         ct.SpectralRegularization(reg=5, n_epochs=10),
         ct.SpectralRegularization(reg=5, biases=True, n_epochs=10),
+        ct.Popularity(),
+        ct.ImplicitALS(n_factors=5, n_epochs=2, tol=0),
+        ct.GradientDescentMF(n_epochs=2, tol=0),
+        ct.SGDMF(n_factors=5, n_epochs=2, patience=None),
+        ct.ContentMF(ct.Features(range(20), np.eye(20), range(20)), n_factors=5, n_epochs=2, patience=None),
+        ct.ContentOnly(ct.Features(range(20), np.eye(20), range(20))),
     ],
-    ids=repr,
+    ids=lambda model: repr(model)[:40],
 )
 def test_a_large_sparse_table_is_fitted_without_a_dense_one(large, model):
     tracemalloc.start()

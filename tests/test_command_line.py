@@ -20,7 +20,7 @@ def small(table, tmp_path):
 def quick(monkeypatch):
     """Two models instead of all: the command's own work is what is tested."""
     models = {"baseline": ct.BiasBaseline(), "spectral with biases": ct.SpectralRegularization(1, biases=True)}
-    monkeypatch.setattr(ct, "course_models", lambda: dict(models))
+    monkeypatch.setattr(ct, "course_models", lambda item_features=None: dict(models))
 
 
 def refused(arguments, capsys):

@@ -6,8 +6,9 @@ import warnings
 
 import numpy as np
 import pytest
+from conftest import ABOUT_ITEMS, plain_params
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 import content_table as ct
 
@@ -33,21 +34,21 @@ def test_fit_returns_the_model_itself(model, table):
 
 
 def test_the_constructor_stores_its_arguments_untouched(model):
-    params = model.get_params()
-    assert list(params) == sorted(inspect.signature(type(model)).parameters)
+    params = model.get_params(deep=False)
+    assert sorted(params) == sorted(inspect.signature(type(model)).parameters)
     again = type(model)(**params)
     assert all(getattr(again, name) is value for name, value in params.items())
     assert set(vars(again)) == set(params)  # nothing is learnt, checked or made before fit
 
 
 def test_fitting_changes_no_parameter(fitted):
-    assert set(fitted.get_params()) <= set(vars(fitted))
+    assert set(fitted.get_params(deep=False)) <= set(vars(fitted))
     assert repr(clone(fitted)) == repr(fitted)
 
 
 def test_a_clone_has_the_parameters_and_nothing_learnt(fitted):
     copy = clone(fitted)
-    assert copy.get_params() == fitted.get_params()
+    assert plain_params(copy) == plain_params(fitted)
     assert not hasattr(copy, "ratings_")
 
 
@@ -62,6 +63,17 @@ def test_fitting_again_starts_afresh_and_gives_the_same(model, table, with_cold)
     assert same(first, second)
     assert first.history_ == second.history_
     assert np.array_equal(first.complete(), second.complete())
+
+
+def test_a_validation_part_changes_nothing_where_nothing_is_stopped_or_mixed_by_it(model, table):
+    train, validation = table.split_random(0.3)
+    alone, watched = clone(model).fit(train), model.fit(train, validation)
+    assert watched.ratings_ is train
+    if getattr(model, "patience", None) or getattr(model, "weight", 0) is None:  # alone, these set a share aside
+        inner, whole = (getattr(fit, "first_", fit).global_mean_ for fit in (alone, watched))
+        assert inner != train.values.mean() == whole
+    else:
+        assert np.array_equal(alone.complete(), watched.complete())
 
 
 def test_predictions_come_one_per_pair_in_the_order_asked(fitted, table):
@@ -176,6 +188,16 @@ def test_blocks_of_users_do_not_show_in_the_lists():
 
 
 CLASSES = [ct.BiasBaseline, ct.ItemKNN, ct.ALS, ct.SpectralRegularization, ct.NuclearNorm]
+SHORTER = [ct.ImplicitALS, ct.GradientDescentMF, ct.SGDMF, ct.ContentMF, ct.ContentOnly, ct.Blend]  # "... as in `ALS`"
+
+
+@pytest.mark.parametrize("kind", SHORTER)
+def test_every_parameter_is_documented_or_the_others_are_said_to_be_elsewhere(kind):
+    section = inspect.getdoc(kind).split("Parameters\n----------\n")[1].split("\n\n")[0]
+    documented = {name for line in re.findall(r"^(\w[\w, ]*)(?: :|$)", section, re.M) for name in line.split(", ")}
+    if "the others" in documented:
+        documented = documented - {"the others"} | set(inspect.signature(ct.SGDMF).parameters)
+    assert documented == set(inspect.signature(kind).parameters)
 
 
 @pytest.mark.parametrize("kind", CLASSES)
@@ -186,7 +208,7 @@ def test_every_parameter_is_documented_and_nothing_else(kind):
     assert set(inspect.signature(kind).parameters) == set(documented)
 
 
-@pytest.mark.parametrize("kind", [*CLASSES, ct.load_ratings])
+@pytest.mark.parametrize("kind", [*CLASSES, *SHORTER, ct.load_ratings])
 def test_the_first_quoted_choice_in_a_docstring_is_the_default(kind):
     for name, first in re.findall(r'^ *(\w+) : "(\w+)"', inspect.getdoc(kind), re.M):
         assert inspect.signature(kind).parameters[name].default == first
@@ -345,7 +367,8 @@ def dense(ratings):
 def test_solve_rows_and_its_slow_twin_agree(random_ratings, reg):
     Q = np.random.default_rng(1).normal(size=(random_ratings.n_items, 4))
     fast, table = np.empty((random_ratings.n_users, 4)), random_ratings.csr
-    ct.solve_rows(table.indptr, table.indices, table.data, Q, np.full(4, float(reg)), fast)
+    ones = np.ones(len(table.data))
+    ct.solve_rows(table.indptr, table.indices, ones, table.data, Q, reg * np.eye(4), fast)
     assert fast == pytest.approx(ridge(dense(random_ratings), Q, reg), rel=1e-8, abs=1e-10)
 
 
@@ -487,7 +510,6 @@ def survive(call, *arguments):
 
 LONG = {
     "ALS": (ct.ALS(n_factors=3, tol=0), "solve_rows", 12),
-    "ALS, first pass": (ct.ALS(n_factors=3, tol=0), "solve_rows", 1),
     "ALS with biases": (ct.ALS(n_factors=3, biases=True, tol=0), "solve_rows", 13),
     "spectral": (ct.SpectralRegularization(reg=1, tol=1e-12), "_power_step", 20),
     "spectral with biases": (ct.SpectralRegularization(reg=1, biases=True, tol=1e-12), "spectral_certificate", 2),
@@ -509,13 +531,29 @@ def test_ctrl_c_keeps_a_usable_model(noisy, monkeypatch, name):
     assert len(model.history_) < 400
 
 
-@pytest.mark.parametrize("kind", [ct.ALS, ct.SpectralRegularization, ct.NuclearNorm])
-def test_progress_is_a_bar_on_the_error_stream_and_silence_otherwise(table, capsys, kind):
-    kind(progress=True).fit(table)
+@pytest.mark.parametrize("model", [ct.ALS(n_factors=3), ct.ImplicitALS(n_factors=3)], ids=lambda model: str(model)[:3])
+def test_ctrl_c_in_the_first_pass_leaves_nothing_to_keep(noisy, monkeypatch, model):
+    ratings = ct.Ratings.from_matrix(np.abs(dense(noisy)), scale=(0, 40))
+    break_off(monkeypatch, "solve_rows", 1)
+    model = clone(model)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(ratings)
+    with pytest.raises(NotFittedError):
+        model.predict(0, 0)
+
+
+SLOW_STARTERS = [ct.ALS(), ct.SpectralRegularization(), ct.NuclearNorm(), ct.ImplicitALS(),
+                 ct.GradientDescentMF(n_epochs=5, tol=0), ct.SGDMF(n_epochs=5, patience=None),
+                 ct.ContentMF(ABOUT_ITEMS, n_epochs=5, patience=None)]  # fmt: skip
+
+
+@pytest.mark.parametrize("model", SLOW_STARTERS, ids=lambda model: type(model).__name__)
+def test_progress_is_a_bar_on_the_error_stream_and_silence_otherwise(table, capsys, model):
+    clone(model).set_params(progress=True).fit(table)
     printed = capsys.readouterr()
-    assert kind.__name__ in printed.err
+    assert type(model).__name__ in printed.err
     assert printed.out == ""
-    kind().fit(table)
+    clone(model).fit(table)
     assert capsys.readouterr() == ("", "")
 
 

@@ -104,7 +104,7 @@ def test_our_answer_and_cvxpys_agree(ratings, kind):
 
 @pytest.fixture(scope="module")
 def held_out(ratings):
-    return ct.evaluate(ct.course_models(), ratings, n_splits=20)
+    return ct.evaluate(real_tables.course_models(ratings), ratings, n_splits=20)
 
 
 @pytest.mark.slow

@@ -6,6 +6,8 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import ABOUT_ITEMS, ABOUT_USERS, RANKERS, plain_params
+from sklearn.base import clone
 
 import content_table as ct
 
@@ -18,7 +20,7 @@ def loaded(fitted, tmp_path):
 
 def test_a_loaded_model_is_of_the_same_kind_with_the_same_parameters(fitted, loaded):
     assert type(loaded) is type(fitted)
-    assert loaded.get_params() == fitted.get_params()
+    assert plain_params(loaded) == plain_params(fitted)
     assert repr(loaded) == repr(fitted)
 
 
@@ -76,6 +78,58 @@ def test_no_pickle_is_needed_to_read_a_file(fitted, tmp_path):
     assert about["format"] == ct.FORMAT_VERSION
     assert about["ratings"] == fitted.ratings_.fingerprint
     assert not any(array.dtype.hasobject for array in arrays.values())
+
+
+SUBTLE = {
+    "content": ct.ContentMF(ABOUT_ITEMS, ABOUT_USERS, n_factors=2, n_epochs=5, patience=None),
+    "content, early stopping": ct.ContentMF(ABOUT_ITEMS, n_factors=2, learning_rate=0.1, validation_size=0.2),
+    "words of a file": ct.ContentOnly(ct.tfidf_features([11, 12, 13, 14, 15], ["a cat", "dog", "", "cat dog", "elk"])),
+    "blend of a blend": ct.Blend(
+        ct.Blend(ct.BiasBaseline(), ct.ItemKNN(), weight=0.5), ct.ContentOnly(ABOUT_ITEMS), validation_size=0.3
+    ),
+    "blend of fitted models": ct.Blend(ct.GlobalMean(), ct.ContentOnly(ABOUT_ITEMS), weight=0.5, prefit=True),
+    "popularity": RANKERS["popularity"],
+    "implicit ALS": RANKERS["implicit ALS"],
+}
+
+
+@pytest.mark.parametrize("name", SUBTLE)
+def test_models_with_features_or_models_in_them_are_kept_whole(name, with_cold, tmp_path):
+    model = clone(SUBTLE[name])
+    if name == "blend of fitted models":
+        model.set_params(first=model.first.fit(with_cold), second=model.second.fit(with_cold))
+    model.fit(with_cold).save(tmp_path / "model.npz")
+    again = ct.load_model(tmp_path / "model.npz", with_cold)
+    assert type(again) is type(model)
+    assert plain_params(again) == plain_params(model)
+    assert np.array_equal(again.complete(), model.complete())
+    assert again.history_ == model.history_
+    assert again.predict([106, 101], [11, 13]).tolist() == model.predict([106, 101], [11, 13]).tolist()
+    assert again.n_fallback_ == model.n_fallback_
+    if hasattr(model, "taste"):
+        pd.testing.assert_frame_equal(again.taste(101), model.taste(101))
+    if name != "popularity":
+        assert np.array_equal(clone(again).set_params(prefit=False).fit(with_cold).complete()
+                              if name == "blend of fitted models" else clone(again).fit(with_cold).complete(),
+                              model.complete())  # fmt: skip
+
+
+def test_features_are_kept_with_ids_names_and_order(table, tmp_path):
+    ct.ContentOnly(ABOUT_ITEMS).fit(table).save(tmp_path / "model.npz")
+    features = ct.load_model(tmp_path / "model.npz").item_features
+    assert features == ABOUT_ITEMS
+    assert features.names.tolist() == ["funny", "sad", "long"]
+    assert features.ids.tolist() == [15, 14, 13, 12, 11]
+
+
+def test_what_is_kept_of_a_blend_is_the_two_fits_and_their_weight(table, tmp_path):
+    model = ct.Blend(ct.BiasBaseline(), ct.ItemKNN(), validation_size=0.3).fit(table)
+    model.save(tmp_path / "model.npz")
+    again = ct.load_model(tmp_path / "model.npz")
+    assert (type(again.first_), type(again.second_)) == (ct.BiasBaseline, ct.ItemKNN)
+    assert again.weight_ == model.weight_
+    assert again.first_.ratings_.fingerprint == model.first_.ratings_.fingerprint != table.fingerprint
+    assert not hasattr(again.first, "ratings_")  # the parameters are the unfitted models
 
 
 @pytest.mark.parametrize("pair", [tuple, list])
