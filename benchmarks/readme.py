@@ -73,6 +73,76 @@ def movielens_table(runs):
     return markdown(["λ", "rank", "certified relative gap", "training RMSE", "validation RMSE", "seconds"], rows)
 
 
+def mean_of(values):
+    return sum(values) / len(values)
+
+
+def content_table(runs):
+    """Every model on MovieLens latest-small, means over the seeds, and what content has over it."""
+    rows = []
+    for name, row in runs["models"].items():
+        less = runs["content_minus"].get(name)
+        shown = (
+            "reference" if less is None else f"{less['difference']:+.4f} ({less['low']:+.4f} to {less['high']:+.4f})"
+        )
+        figures = [f"{mean_of(row[key]):.4f}" for key in ("validation_rmse", "test_rmse", "test_rmse_clipped")]
+        rows.append([name, len(row["test_rmse"]), *figures, shown])
+    header = ["model", "seeds", "validation RMSE", "test RMSE, raw", "clipped", "content minus this model"]
+    return markdown(header, rows)
+
+
+def misalignment_table(runs):
+    rows = []
+    for name in runs["misalignment"]["tuned"]:
+        cells = []
+        for kind in ("as published", "tuned"):
+            row = runs["misalignment"][kind][name]
+            cells.append(
+                f"{mean_of(row['test_rmse']):.4f} ({min(row['test_rmse']):.4f} to {max(row['test_rmse']):.4f})"
+            )
+        rows.append([name, *cells])
+    return markdown(["item i gets", "published hyper-parameters", "tuned, with the decade"], rows)
+
+
+def text_table(runs):
+    rows = []
+    for name, row in runs["texts"].items():
+        less = row["minus_SGD"]
+        gain = f"{less['difference']:+.4f} ({less['low']:+.4f} to {less['high']:+.4f})"
+        rows.append([name, row["terms"], f"{mean_of(row['test_rmse']):.4f}", gain])
+    return markdown(["texts", "terms", "test RMSE, raw", "minus SGD without texts (clipped)"], rows)
+
+
+def ranking_table(runs, protocol):
+    """P@10 and R@10 between random and ceiling, NDCG@10 and its difference from popularity, for both thresholds."""
+    cells = {}
+    for threshold in ("3.5", "4.0"):
+        part = runs["ranking"][f"{protocol}, threshold {threshold}"]
+        against = {row["model"]: row for row in part["ndcg_minus_popularity"]}
+        for row in part["summary"]:
+            precision = f"{row['precision']:.3f} ({row['precision_normalised']:.2f})"
+            recall = f"{row['recall']:.3f} ({row['recall_normalised']:.2f})"
+            verdict = against[row["model"]]["verdict"]
+            shown = [precision, recall, f"{row['ndcg']:.3f}", "" if row["model"] == "ceiling" else verdict]
+            cells.setdefault(row["model"], []).extend(shown)
+    header = ["model", *["P@10", "R@10", "NDCG@10", "vs popularity"] * 2]
+    return markdown(header, [[name, *row] for name, row in cells.items()])
+
+
+def speed_table(runs):
+    rates, times = runs["updates_per_second"], runs["times_the_plain_loop"]
+    return markdown(
+        ["one pass with content", "updates a second", "times the plain loop"],
+        [[name, f"{rate:,}", f"{times[name]:g}"] for name, rate in rates.items()],
+    )
+
+
+def epoch_table(runs):
+    times = runs["times_surprise"]
+    rows = [[name, f"{ms:g} ms", f"{times[name]:g}"] for name, ms in runs["milliseconds_per_epoch"].items()]
+    return markdown(["one pass without content", "time", "times faster than scikit-surprise"], rows)
+
+
 def fill(path, sections):
     """Replace what stands between <!-- name --> and <!-- /name --> for each section."""
     text = path.read_text(encoding="utf-8")
@@ -87,6 +157,7 @@ def fill(path, sections):
 def sections():
     """What the commands measured, as the pages show it: {file: {section: text}}."""
     real, solvers, films = read("real_tables.json"), read("convex_solvers.json"), read("movielens_spectral.json")
+    content, speed = read("movielens_content.json"), read("sgd.json")
     chosen = films["chosen"]
     choice = (
         f"Chosen on the validation part: λ = {chosen['reg']:g}. Test RMSE {chosen['test_rmse']:.4f} raw, "
@@ -99,8 +170,15 @@ def sections():
         "solvers": solver_table(solvers),
         "solvers machine": f"Machine: {solvers['settings']['machine']}.",
         "movielens": movielens_table(films) + "\n\n" + choice,
+        "content": content_table(content),
+        "misalignment": misalignment_table(content),
+        "texts": text_table(content),
+        "rated-only": ranking_table(content, "rated_only"),
+        "full-catalogue": ranking_table(content, "full_catalogue"),
+        "speed": speed_table(speed) + "\n\n" + epoch_table(speed),
+        "speed machine": f"Machine: {speed['settings']['machine']}; scikit-surprise {speed['settings']['surprise']}.",
     }
-    readme = {name: results[name] for name in ("published", "honest", "solvers")}
+    readme = {name: results[name] for name in ("published", "honest", "solvers", "content", "misalignment", "speed")}
     readme["run"] = f"```\n{(RESULTS / 'run.txt').read_text(encoding='utf-8').rstrip()}\n```"
     return {"README.md": readme, "benchmarks/RESULTS.md": results}
 
@@ -113,6 +191,8 @@ LOOKS = {
     "nuclear norm": ("#009E73", "D"),
     "ALS as published": ("#E69F00", "v"),
     "spectral with biases": ("#0072B2", "*"),
+    "SGD": ("#8856A7", "P"),
+    "content": ("#B2182B", "h"),
 }
 
 
@@ -135,7 +215,7 @@ def draw(path):
     fig.suptitle(
         "Remembering is not predicting: a small training error does not make a small held-out error", fontsize=11
     )
-    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False, fontsize=9)
     fig.tight_layout(rect=(0, 0.13, 1, 1))
     fig.savefig(path, dpi=110, metadata={"Software": None})
 
