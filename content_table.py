@@ -1955,24 +1955,26 @@ class SGDMF(FactorModel):
 
     def _descend(self, ratings, validation, rng):
         theta, data = self._theta, (ratings.rows, ratings.cols, ratings.values)
-        best, kept, self.best_epoch_ = np.inf, None, 0
+        lowest, kept = np.inf, None
         try:
             for epoch in self._epochs():
                 order = rng.permutation(len(ratings))
                 self._one_pass(epoch, *(array.take(order) for array in data))
                 row = self._measure(epoch, ratings, validation)
                 _check_descent(self, row["train_rmse"], epoch, ratings.scale)
+                better = self.patience is None or row["validation_rmse"] < lowest
+                if better:
+                    lowest, kept = row.get("validation_rmse"), (epoch, [array.copy() for array in theta])
                 self.history_.append(row)
-                if self.patience is None or row["validation_rmse"] < best:
-                    best, kept = row.get("validation_rmse"), [array.copy() for array in theta]
-                    self.best_epoch_ = epoch
-                elif epoch - self.best_epoch_ >= self.patience:
+                if not better and epoch - kept[0] >= self.patience:
                     break
-            if self.patience is not None and self.best_epoch_ == self.n_epochs:
-                self._warn_unfinished("the validation RMSE still falling")
+            else:
+                if self.patience is not None and kept[0] == self.n_epochs:
+                    self._warn_unfinished("the validation RMSE still falling")
         except KeyboardInterrupt:
             self._keep_after_interrupt()
-        for array, value in zip(theta, kept, strict=True):
+        self.best_epoch_, values = kept
+        for array, value in zip(theta, values, strict=True):
             array[:] = value
 
     def _one_pass(self, epoch, rows, cols, values):
