@@ -1214,14 +1214,21 @@ def movielens():
     return json.loads(MOVIELENS.read_text(encoding="utf-8"))
 
 
+def real_file(*parts):
+    """The path of a file under the folder that CONTENT_TABLE_DATA names, or None where it is not."""
+    folder = os.environ.get("CONTENT_TABLE_DATA")
+    if not folder:
+        return None
+    places = [Path(folder, *parts), Path(ct.DATA.parent, folder, *parts)]  # a relative one may start at the project
+    return next((path for path in places if path.is_file()), None)
+
+
 def movielens_agrees(results):
     """Whether the baseline's test error, computed afresh, is the one in the file; True where the data is not here."""
-    folder = os.environ.get("CONTENT_TABLE_DATA")
-    places = [Path(folder), ct.DATA.parent / folder] if folder else []
-    found = [place / "ml-latest-small" for place in places if (place / "ml-latest-small" / "ratings.csv").is_file()]
-    if not found:
+    path = real_file("ml-latest-small", "ratings.csv")
+    if path is None:
         return True
-    train, _, test = ct.load_ratings(found[0]).split_user_time()
+    train, _, test = ct.load_ratings(path).split_user_time()
     fresh = ct.rmse(ct.BiasBaseline(reg=5).fit(train), test)
     return all(abs(fresh - filed) < 2e-5 for filed in results["models"]["baseline"]["test_rmse"])
 
@@ -1391,18 +1398,9 @@ def raw_and_clipped(results):
     return table.loc[[name for name in LOOKS if name in table.index]]
 
 
-def real_file(name):
-    """The path of a course file under the folder that CONTENT_TABLE_DATA names, or None where it is not."""
-    folder = os.environ.get("CONTENT_TABLE_DATA")
-    if not folder:
-        return None
-    places = [Path(folder), ct.DATA.parent / folder]  # a relative folder may be meant from the project's root
-    return next((place / "mal" / name for place in places if (place / "mal" / name).is_file()), None)
-
-
 def baseline_row_agrees(results):
     """Whether the baseline's row of real table 1, computed afresh, is the one in the file; True without the data."""
-    path = real_file("100x100.csv")
+    path = real_file("mal", "100x100.csv")
     if path is None:
         return True
     name = next(iter(results["held_out"]))
