@@ -1989,6 +1989,9 @@ class SGDMF(FactorModel):
         steps = np.empty(min(int(touched.sum()), batch_size * int(touched.max())))
         batch_epoch(rows, cols, values, batch_size, *rest, steps)
 
+    def _scores(self, rows, cols):
+        return predict_pairs(rows, cols, self.global_mean_, self._theta, *_arrays(self._tables))
+
     def _step(self, epoch):
         """eta in this pass."""
         shrink = {"constant": 1.0, "inverse": 1 / (1 + self.decay * (epoch - 1)),
@@ -2120,9 +2123,6 @@ class ContentMF(_ContentModel, SGDMF):
 
     def _shared_taste(self, row):
         return (self.user_table_[[row]] @ self.group_weights_)[0]
-
-    def _scores(self, rows, cols):
-        return predict_pairs(rows, cols, self.global_mean_, self._theta, *_arrays(self._tables))
 
     def _all_scores(self, rows):
         tastes = self.feature_weights_[rows] + self.user_table_[rows] @ self.group_weights_

@@ -451,7 +451,8 @@ def test_gradient_descent_that_stops_short_names_the_number_to_raise(small):
 # ---- Ctrl-C ----
 
 CHILD = """
-import sys, warnings
+import signal, sys, warnings
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is born deaf to Ctrl-C
 import numpy as np
 import content_table as ct
 
