@@ -2100,7 +2100,7 @@ class ContentMF(_ContentModel, SGDMF):
         self.item_table_.eliminate_zeros()  # content_weight=0 leaves nothing known
         self.user_table_ = self._user_table(ratings)
         shapes = (ratings.n_users, self.item_table_.shape[1]), (self.user_table_.shape[1], self.item_table_.shape[1])
-        check_memory(shapes[0], "one weight for each user and feature; features.reduced() needs fewer:")
+        check_memory(shapes[0], "one weight for each user and feature (features.reduced() has fewer)")
         self.feature_weights_, self.group_weights_ = np.zeros(shapes[0]), np.zeros(shapes[1])
 
     def _user_table(self, ratings):
