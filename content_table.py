@@ -650,7 +650,10 @@ class Features:
     __hash__ = None
 
     def __repr__(self):
-        return f"Features({len(self.ids):,} ids x {len(self.names):,} columns, {self.matrix.nnz:,} values not 0)"
+        empty = int((np.diff(self.matrix.indptr) == 0).sum())
+        unknown = f", nothing known of {empty:,} ids" if empty else ""
+        size = f"{len(self.ids):,} ids x {len(self.names):,} columns"
+        return f"Features({size}, {self.matrix.nnz:,} values not 0{unknown})"
 
     def rows_for(self, ids):
         """The matrix with one row for each of `ids`, in their order; an id without features gets an empty row."""
@@ -681,7 +684,8 @@ def item_texts(path, ratings, use=("genres", "tags"), keep_no_genres=False, tags
     ----------
     path : str or Path
         MovieLens's folder (movies.csv, tags.csv), the MyAnimeList dump's (animes.csv), or one CSV with an id (movieId,
-        anime_id, a_id or uid) and genres. An item that it does not list gets an empty text.
+        anime_id, a_id or uid) and genres. An item that it does not list gets an empty text (the repr of `Features`
+        counts the ids of which nothing is known).
     use : some of "genres", "tags", "decade", "synopsis"
         Genres; lower-cased tags of all users; the decade of the year that ends a MovieLens title or of `aired`, as
         "1990s"; the synopsis. Asking for what the files do not have is an error.

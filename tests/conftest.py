@@ -188,3 +188,16 @@ def huge():
 def large():
     """Few ratings in a universe whose dense table would take 9 GiB."""
     return scattered(60_000, 20_000)
+
+
+def press_ctrl_c(monkeypatch, owner, name, at):
+    """Let the reader press Ctrl-C in the at-th call of a function of the module, or of a method of a class."""
+    original, calls = getattr(owner, name), []
+
+    def call(*arguments):
+        calls.append(name)
+        if len(calls) == at:
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    monkeypatch.setattr(owner, name, call)

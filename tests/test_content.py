@@ -58,6 +58,10 @@ def test_features_keep_one_row_for_each_id():
     assert repr(features) == "Features(2 ids x 2 columns, 2 values not 0)"
 
 
+def test_ids_of_which_nothing_is_known_are_counted():
+    assert repr(ABOUT_ITEMS) == "Features(5 ids x 3 columns, 6 values not 0, nothing known of 1 ids)"
+
+
 def test_an_id_without_features_gets_an_empty_row():
     assert ct.Features([7], [[5]], ["a"]).rows_for([1, 7, 2]).toarray().tolist() == [[0], [5], [0]]
 

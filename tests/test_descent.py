@@ -8,7 +8,7 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import ABOUT_ITEMS, ABOUT_USERS, random_table
+from conftest import ABOUT_ITEMS, ABOUT_USERS, press_ctrl_c, random_table
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
@@ -507,21 +507,8 @@ def test_ctrl_c_ends_a_long_fit_within_seconds_and_keeps_what_was_reached():
     assert (out, err, child.returncode) == ("", "", 0)
 
 
-def press(monkeypatch, at, kind=ct.SGDMF, name="_measure"):
-    """Let the reader press Ctrl-C in the at-th pass; a compiled loop ends before it is noticed."""
-    original, calls = getattr(kind, name), []
-
-    def call(*arguments):
-        calls.append(at)
-        if len(calls) == at:
-            raise KeyboardInterrupt
-        return original(*arguments)
-
-    monkeypatch.setattr(kind, name, call)
-
-
 def test_ctrl_c_keeps_the_best_pass_and_not_the_last(parts, monkeypatch):
-    press(monkeypatch, 30)
+    press_ctrl_c(monkeypatch, ct.SGDMF, "_measure", 30)
     with pytest.warns(UserWarning, match="stopped by the keyboard after 29 whole passes"):
         model = ct.SGDMF(10, reg=0, learning_rate=0.03, n_epochs=99, patience=99).fit(*parts)
     errors = [row["validation_rmse"] for row in model.history_]
@@ -534,8 +521,8 @@ def test_ctrl_c_keeps_the_best_pass_and_not_the_last(parts, monkeypatch):
     "model", [ct.SGDMF(), ct.SGDMF(patience=None), ct.GradientDescentMF()], ids=["best", "last", "gradient descent"]
 )
 def test_ctrl_c_in_the_first_pass_leaves_nothing_to_keep(parts, monkeypatch, model):
-    press(monkeypatch, 1)
-    press(monkeypatch, 1, ct.GradientDescentMF, "objective")
+    press_ctrl_c(monkeypatch, ct.SGDMF, "_measure", 1)
+    press_ctrl_c(monkeypatch, ct.GradientDescentMF, "objective", 1)
     model = clone(model)
     with pytest.raises(KeyboardInterrupt):
         model.fit(*parts)
@@ -551,8 +538,8 @@ def test_ctrl_c_in_the_first_pass_leaves_nothing_to_keep(parts, monkeypatch, mod
     ],
 )
 def test_ctrl_c_keeps_whole_passes_that_were_counted_and_checked(parts, monkeypatch, model):
-    press(monkeypatch, 6)
-    press(monkeypatch, 6, ct.GradientDescentMF, "objective")
+    press_ctrl_c(monkeypatch, ct.SGDMF, "_measure", 6)
+    press_ctrl_c(monkeypatch, ct.GradientDescentMF, "objective", 6)
     model = clone(model)
     with pytest.warns(UserWarning, match="stopped by the keyboard after 5 whole passes"):
         model.fit(parts[0])

@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import ABOUT_ITEMS, plain_params
+from conftest import ABOUT_ITEMS, plain_params, press_ctrl_c
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
@@ -487,19 +487,6 @@ def test_als_stops_as_soon_as_a_pass_gains_too_little(noisy):
 # ---- Ctrl-C and progress ----
 
 
-def break_off(monkeypatch, name, at):
-    """Let the reader press Ctrl-C in the at-th call of a function of the module."""
-    original, calls = getattr(ct, name), []
-
-    def call(*arguments):
-        calls.append(name)
-        if len(calls) == at:
-            raise KeyboardInterrupt
-        return original(*arguments)
-
-    monkeypatch.setattr(ct, name, call)
-
-
 def survive(call, *arguments):
     """A Ctrl-C that gets out of a model is a failed test, not the end of the test run."""
     try:
@@ -521,7 +508,7 @@ LONG = {
 @pytest.mark.parametrize("name", LONG)
 def test_ctrl_c_keeps_a_usable_model(noisy, monkeypatch, name):
     model, function, at = LONG[name]
-    break_off(monkeypatch, function, at)
+    press_ctrl_c(monkeypatch, ct, function, at)
     model = clone(model)
     with pytest.warns(UserWarning, match="stopped by the keyboard"):
         survive(model.fit, noisy)
@@ -534,7 +521,7 @@ def test_ctrl_c_keeps_a_usable_model(noisy, monkeypatch, name):
 @pytest.mark.parametrize("model", [ct.ALS(n_factors=3), ct.ImplicitALS(n_factors=3)], ids=lambda model: str(model)[:3])
 def test_ctrl_c_in_the_first_pass_leaves_nothing_to_keep(noisy, monkeypatch, model):
     ratings = ct.Ratings.from_matrix(np.abs(dense(noisy)), scale=(0, 40))
-    break_off(monkeypatch, "solve_rows", 1)
+    press_ctrl_c(monkeypatch, ct, "solve_rows", 1)
     model = clone(model)
     with pytest.raises(KeyboardInterrupt):
         model.fit(ratings)
