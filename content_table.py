@@ -879,6 +879,11 @@ def pair_dots(P, Q, rows, cols):
     return dots
 
 
+def squared_loss(residual, reg=0.0, *factors):
+    """sum residual^2 + reg (|F|^2 over the arrays `factors`): what every model of factors tries to make small."""
+    return float(residual @ residual + reg * sum(np.vdot(F, F) for F in factors))
+
+
 def bias_solver(rows, cols, shape, reg):
     """A function values -> (b_u, b_i) minimising sum (values - b_u - b_i)^2 + reg (|b_u|^2 + |b_i|^2).
 
@@ -1473,7 +1478,41 @@ def _solve_rows_unpenalised(indptr, indices, weights, targets, other, base, out)
 
 def _check_solution(rows, reg):
     if not np.isfinite(rows).all():
-        raise ValueError(f"the ridge regressions of reg={reg:g} are singular in floating point; raise reg.")
+        raise ValueError(f"the ridge regressions of reg={np.min(reg):g} are singular in floating point; raise reg.")
+
+
+def ridge_rows(table, other, reg=0.0):
+    """The best factors for each row of a sparse table, those of the other side held fixed: half a pass of `ALS`.
+
+    Objective, for each row u on its own: sum over its known cells of (A_ui - x_u . o_i)^2 + reg |x_u|^2.
+
+    Parameters
+    ----------
+    table : (m, n) sparse
+        `ratings.csr` to solve for the users, `ratings.csc.T` for the items.
+    other : (n, k)
+    reg : float, or (k,) with one penalty for each factor
+        All above 0, or 0: plain least squares, and of least norm where the ratings leave factors undetermined.
+
+    Returns
+    -------
+    (m, k) array; zeros in a row without a rating.
+    """
+    table = sp.csr_array(table, dtype=float)
+    other = np.ascontiguousarray(other, dtype=float)
+    if other.ndim != 2 or len(other) != table.shape[1]:
+        raise ValueError(
+            f"`other` must have one row of factors for each of the table's {table.shape[1]} columns, got shape "
+            f"{other.shape}; to solve for the items, pass ratings.csc.T and the user factors."
+        )
+    penalty = np.full(other.shape[1], reg, dtype=float)
+    if not (penalty > 0).all() and penalty.any():
+        raise ValueError(f"reg must be above 0, or 0 for all factors, got {reg}.")
+    solve = solve_rows if penalty.any() else _solve_rows_unpenalised
+    rows = np.empty((table.shape[0], other.shape[1]))
+    solve(table.indptr, table.indices, np.ones(table.nnz), table.data, other, np.diag(penalty), rows)
+    _check_solution(rows, reg)
+    return rows
 
 
 class ALS(FactorModel):
@@ -1545,26 +1584,21 @@ class ALS(FactorModel):
 
     def _half_step(self, table, factors, bias, other, other_bias):
         """Solve every row of `table` for its factors (and bias, a factor whose other side is 1), in place."""
-        table = sp.csr_array(table)
-        where, ones = (table.indptr, table.indices), np.ones(len(table.data))
         if not self.biases:
-            solve = solve_rows if self.reg > 0 else _solve_rows_unpenalised
-            solve(*where, ones, table.data, other, self.reg * np.eye(self.n_factors), factors)
-            _check_solution(factors, self.reg)
+            factors[:] = ridge_rows(table, other, self.reg)
             return
-        targets = table.data - self.global_mean_ - other_bias[table.indices]
+        table = sp.csr_array(table, copy=True)
+        table.data -= self.global_mean_ + other_bias[table.indices]
         reg = np.append(np.full(self.n_factors, float(self.reg)), self.bias_reg)
-        rows = np.empty((len(factors), self.n_factors + 1))
-        solve_rows(*where, ones, targets, np.column_stack([other, np.ones(len(other))]), np.diag(reg), rows)
-        _check_solution(rows, self.reg)
+        rows = ridge_rows(table, np.column_stack([other, np.ones(len(other))]), reg)
         factors[:], bias[:] = rows[:, :-1], rows[:, -1]
 
     def _objective(self, ratings):
         """(objective, training RMSE)."""
         residual = ratings.values - self._scores(ratings.rows, ratings.cols)
-        penalty = self.reg * ((self.user_factors_**2).sum() + (self.item_factors_**2).sum())
-        penalty += self.bias_reg * (self.user_bias_ @ self.user_bias_ + self.item_bias_ @ self.item_bias_)
-        return float(residual @ residual + penalty), float(np.sqrt(residual @ residual / len(residual)))
+        loss = squared_loss(residual, self.reg, self.user_factors_, self.item_factors_)
+        penalty = self.bias_reg * (self.user_bias_ @ self.user_bias_ + self.item_bias_ @ self.item_bias_)
+        return float(loss + penalty), float(np.sqrt(np.mean(residual**2)))
 
     @property
     def certificate_(self):
@@ -1730,7 +1764,7 @@ class GradientDescentMF(FactorModel):
     def objective(self, ratings, P, Q):
         """(E, training RMSE) at any factors."""
         left = ratings.values - pair_dots(P, Q, ratings.rows, ratings.cols)
-        return float(left @ left + self.reg * (np.vdot(P, P) + np.vdot(Q, Q))), float(np.sqrt(np.mean(left**2)))
+        return squared_loss(left, self.reg, P, Q), float(np.sqrt(np.mean(left**2)))
 
 
 @numba.njit(cache=True, inline="always")

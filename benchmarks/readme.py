@@ -143,6 +143,12 @@ def epoch_table(runs):
     return markdown(["one pass without content", "time", "times faster than scikit-surprise"], rows)
 
 
+def core_table(runs):
+    columns = list(runs["one_core"].values())
+    rows = [[name, *(f"{column[name]:,}" for column in columns)] for name in columns[0]]
+    return markdown(["one core", *runs["one_core"]], rows)
+
+
 def fill(path, sections):
     """Replace what stands between <!-- name --> and <!-- /name --> for each section."""
     text = path.read_text(encoding="utf-8")
@@ -157,7 +163,7 @@ def fill(path, sections):
 def sections():
     """What the commands measured, as the pages show it: {file: {section: text}}."""
     real, solvers, films = read("real_tables.json"), read("convex_solvers.json"), read("movielens_spectral.json")
-    content, speed = read("movielens_content.json"), read("sgd.json")
+    content, speed, core = read("movielens_content.json"), read("sgd.json"), read("throughput.json")
     chosen = films["chosen"]
     choice = (
         f"Chosen on the validation part: λ = {chosen['reg']:g}. Test RMSE {chosen['test_rmse']:.4f} raw, "
@@ -177,6 +183,7 @@ def sections():
         "full-catalogue": ranking_table(content, "full_catalogue"),
         "speed": speed_table(speed) + "\n\n" + epoch_table(speed),
         "speed machine": f"Machine: {speed['settings']['machine']}; scikit-surprise {speed['settings']['surprise']}.",
+        "one core": core_table(core) + f"\n\nMachine: {core['settings']['machine']}.",
     }
     readme = {name: results[name] for name in ("published", "honest", "solvers", "content", "misalignment", "speed")}
     readme["run"] = f"```\n{(RESULTS / 'run.txt').read_text(encoding='utf-8').rstrip()}\n```"

@@ -4,7 +4,7 @@ import inspect
 import json
 import os
 import textwrap
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import cycle
 from pathlib import Path
 
@@ -61,6 +61,91 @@ def show(fig):
     """Lay the figure out, show it, and return nothing, so that a cell stores the picture alone."""
     fig.tight_layout()
     plt.show()
+
+
+# ---- Quizzes: is an answer right, and if not, why not ----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Quiz:
+    """A question's right answer and the reason, and what each likely wrong answer has misunderstood.
+
+    `answer` is a number, a sequence of numbers, True or False, or one of the words in `choices`; numbers count as equal
+    within `tol`. `wrong` pairs an answer with why it is wrong; `hint` says why any other is, or how to find out.
+    """
+
+    answer: object
+    because: str
+    hint: str
+    wrong: tuple = ()
+    tol: float = 0.0
+    choices: tuple = ()
+
+    def read(self, answer):
+        """The answer in the form of the right one; ValueError says what form that is."""
+        if self.choices:
+            word = str(answer).strip().lower()
+            if word not in self.choices:
+                raise ValueError(f"answer with one of {', '.join(map(repr, self.choices))}, got {answer!r}.")
+            return word
+        if isinstance(self.answer, bool):
+            truth_values = {"true": True, "t": True, "false": False, "f": False}
+            word = str(answer).strip().lower()
+            if word not in truth_values:
+                raise ValueError(f"answer with True or False, got {answer!r}.")
+            return truth_values[word]
+        shape = np.shape(self.answer)
+        what = "one number" if shape == () else f"{shape[0]} numbers" if len(shape) == 1 else f"a table {shape}"
+        try:
+            numbers = np.asarray(answer, dtype=float)
+        except (TypeError, ValueError):
+            numbers = np.full((0, 0), np.nan)
+        if numbers.shape != shape or not np.isfinite(numbers).all():
+            raise ValueError(f"answer with {what}, got {answer!r}.")
+        return numbers
+
+    def equals(self, answer, other):
+        same = isinstance(other, (bool, str))
+        return answer == other if same else bool(np.all(np.abs(answer - np.asarray(other, dtype=float)) <= self.tol))
+
+
+QUIZZES = {}  # name -> a function without arguments that computes the Quiz, so that nothing is computed on import
+
+
+def quiz(make):
+    """Register a quiz under the name of the function that makes it."""
+    QUIZZES[make.__name__] = make
+    return make
+
+
+def _quiz(name):
+    if name not in QUIZZES:
+        raise KeyError(f"no quiz is called {name!r}; there are {', '.join(QUIZZES)}.")
+    return QUIZZES[name]()
+
+
+def verdict(name, answer):
+    """(right, words) for an answer to a quiz; right is None while it is blank."""
+    question = _quiz(name)
+    if answer is None or answer is Ellipsis:
+        return None, "Not answered yet: put your answer in place of None and run this cell again."
+    try:
+        given = question.read(answer)
+    except ValueError as error:
+        return False, f"Not an answer yet: {error}"
+    if question.equals(given, question.answer):
+        return True, f"Right. {question.because}"
+    reasons = [why for wrong, why in question.wrong if question.equals(given, wrong)]
+    return False, f"Not so. {(reasons or [question.hint])[0]}"
+
+
+def check(name, answer):
+    """Say whether an answer is right, and if not, why; a blank one is no error."""
+    print(textwrap.fill(verdict(name, answer)[1], 100))
+
+
+def is_right(name, answer):
+    return verdict(name, answer)[0] is True
 
 
 # ---- Lesson 01: from raw reviews to a table -------------------------------------------------------------------------
@@ -309,19 +394,39 @@ RUN_STYLES = (
 )
 
 
-def one_step(ratings, entry, P, Q, learning_rate, reg, mean, b_user=None, b_item=None):
-    """One step of `ct.sgd_epoch`, for the single rating number `entry`: (b_user, b_item, P, Q) after it, as copies.
-
-    Biases start at 0 where none are given.
+def parameters(P, Q, b_user=None, b_item=None, W=None):
+    """The parameters of `ct.SGDMF` or, with weights `W` on features, `ct.ContentMF`, from matrices typed in: copies, in
+    the order (b_user, b_item, P, Q, W, G) that the compiled loops take. What is not given is 0 or empty.
     """
-    m, n = ratings.shape
-    biases = [np.zeros(side) if bias is None else np.array(bias) for side, bias in ((m, b_user), (n, b_item))]
-    theta = (*biases, np.array(P, dtype=float), np.array(Q, dtype=float), np.zeros((m, 0)), np.zeros((0, 0)))
-    nothing = [sp.csr_array((side, 0)) for side in (n, m)]  # no features of titles or viewers in this lesson
-    C, F = [(table.indptr, table.indices, table.data) for table in nothing]
+    P, Q = np.array(P, dtype=float), np.array(Q, dtype=float)
+    biases = [np.zeros(len(F)) if b is None else np.array(b, dtype=float) for F, b in ((P, b_user), (Q, b_item))]
+    W = np.zeros((len(P), 0)) if W is None else np.array(W, dtype=float)
+    return (*biases, P, Q, W, np.zeros((0, W.shape[1])))
+
+
+def _feature_arrays(theta, C):
+    """C as CSR arrays, empty where there are no features, and no features of viewers."""
+    C = np.zeros((len(theta[3]), 0)) if C is None else C
+    return [(table.indptr, table.indices, table.data) for table in map(sp.csr_array, (C, np.zeros((len(theta[2]), 0))))]
+
+
+def predictions(ratings, theta, mean, C=None):
+    """mu + b_u + b_i + p_u . q_i + w_u . C_i on the known cells, by `ct.predict_pairs`: rating points."""
+    return ct.predict_pairs(ratings.rows, ratings.cols, float(mean), theta, *_feature_arrays(theta, C))
+
+
+def step_on(ratings, entry, theta, learning_rate, reg, mean, C=None):
+    """One step of `ct.sgd_epoch`, for the single rating number `entry`: the parameters after it, as copies."""
+    theta = tuple(array.copy() for array in theta)
     one = [array[entry : entry + 1] for array in (ratings.rows, ratings.cols, ratings.values)]
-    ct.sgd_epoch(*one, float(mean), theta, C, F, float(learning_rate), float(reg), np.inf)
-    return theta[:4]
+    rates = float(learning_rate), float(reg), np.inf
+    ct.sgd_epoch(*one, float(mean), theta, *_feature_arrays(theta, C), *rates)
+    return theta
+
+
+def one_step(ratings, entry, P, Q, learning_rate, reg, mean, b_user=None, b_item=None):
+    """`step_on` without features: (b_user, b_item, P, Q) after the step. Biases start at 0 where none are given."""
+    return step_on(ratings, entry, parameters(P, Q, b_user, b_item), learning_rate, reg, mean)[:4]
 
 
 def source_of_step():
@@ -515,20 +620,13 @@ def plot_against(differences, reference):
 ORANGE, BROWN, SAND = COLORS["ALS"], "#7A4B00", "#B79A62"  # three runs of one model: one family of colours
 
 
-def _solve(table, other, penalty, rows):
-    ct.solve_rows(table.indptr, table.indices, np.ones(len(table.data)), table.data, other, penalty, rows)
-
-
 def half_steps(ratings, P, Q, reg, n_passes):
     """(P, Q) at the start and after every half-step, users first: what `ct.ALS` does, one frame at a time."""
-    frames, penalty = [(P, Q)], reg * np.eye(P.shape[1])
-    by_user, by_item = ratings.csr, ratings.csc.T.tocsr()
+    frames = [(P, Q)]
     for _ in range(n_passes):
-        P = np.empty_like(P)
-        _solve(by_user, Q, penalty, P)
+        P = ct.ridge_rows(ratings.csr, Q, reg)
         frames.append((P, Q))
-        Q = np.empty_like(Q)
-        _solve(by_item, P, penalty, Q)
+        Q = ct.ridge_rows(ratings.csc.T, P, reg)
         frames.append((P, Q))
     return frames
 
