@@ -81,6 +81,10 @@ class Quiz:
     tol: float = 0.0
     choices: tuple = ()
 
+    def __post_init__(self):
+        if not self.choices and not isinstance(self.answer, bool | np.bool_) and self.tol <= 0:
+            raise ValueError(f"a quiz that asks for numbers needs a tol above 0, or a rounded answer is wrong: {self}.")
+
     def read(self, answer):
         """The answer in the form of the right one; ValueError says what form that is."""
         if self.choices:
@@ -88,7 +92,7 @@ class Quiz:
             if word not in self.choices:
                 raise ValueError(f"answer with one of {', '.join(map(repr, self.choices))}, got {answer!r}.")
             return word
-        if isinstance(self.answer, bool):
+        if isinstance(self.answer, bool | np.bool_):
             truth_values = {"true": True, "t": True, "false": False, "f": False}
             word = str(answer).strip().lower()
             if word not in truth_values:
@@ -105,8 +109,12 @@ class Quiz:
         return numbers
 
     def equals(self, answer, other):
-        same = isinstance(other, (bool, str))
-        return answer == other if same else bool(np.all(np.abs(answer - np.asarray(other, dtype=float)) <= self.tol))
+        exact = isinstance(other, bool | np.bool_ | str)
+        return (
+            bool(answer == other)
+            if exact
+            else bool(np.all(np.abs(answer - np.asarray(other, dtype=float)) <= self.tol))
+        )
 
 
 QUIZZES = {}  # name -> a function without arguments that computes the Quiz, so that nothing is computed on import
@@ -126,9 +134,9 @@ def _quiz(name):
 
 def verdict(name, answer):
     """(right, words) for an answer to a quiz; right is None while it is blank."""
-    question = _quiz(name)
-    if answer is None or answer is Ellipsis:
+    if name in QUIZZES and (answer is None or answer is Ellipsis):
         return None, "Not answered yet: put your answer in place of None and run this cell again."
+    question = _quiz(name)
     try:
         given = question.read(answer)
     except ValueError as error:

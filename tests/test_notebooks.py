@@ -130,6 +130,19 @@ def test_a_lesson_has_exercises_with_folded_solutions(path):
     assert prose(read(path)).count("<details>") == prose(read(path)).count("</details>")
 
 
+def headings(path):
+    """The anchors of a notebook's headings, as JupyterLab writes them."""
+    return {line.replace(" ", "-") for line in re.findall(r"(?m)^#+ +(.*?)\s*$", prose(read(path)))}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_link_of_a_lesson_leads_somewhere(path):
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", prose(read(path))):
+        other = FOLDER / target if target else path
+        assert other.is_file(), target
+        assert not anchor or anchor in headings(other), f"{target}#{anchor}"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_solution_of_a_lesson_runs(path):
