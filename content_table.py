@@ -31,6 +31,7 @@ import hashlib
 import json
 import os
 import re
+import time
 import warnings
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
@@ -312,6 +313,16 @@ class Ratings:
         }
         return replace(self, **chosen, dropped={})
 
+    def joined(self, other):
+        """The ratings of two parts of one table together, these first."""
+        if not self.same_universe(other):
+            raise ValueError(f"only parts of one table can be joined, with the same users and items: {self}, {other}.")
+        both = {
+            name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in ("rows", "cols", "values")
+        }
+        times = None if self.times is None or other.times is None else np.concatenate([self.times, other.times])
+        return replace(self, **both, times=times)
+
     def restrict(self, keep_users, keep_items):
         """A smaller table: only the users and items of the two masks, positions counted anew."""
         entries = keep_users[self.rows] & keep_items[self.cols]
@@ -376,6 +387,14 @@ class Ratings:
             raise ValueError(f"{len(self)} ratings cannot give a test share of {test_size} and leave some to train on.")
         order = np.random.default_rng(random_state).permutation(len(self))
         return self.part(np.sort(order[n_test:])), self.part(np.sort(order[:n_test]))
+
+    def split_folds(self, n_folds=5, random_state=0):
+        """Cross-validation: `n_folds` pairs (train, held out); each rating is held out once."""
+        check_number("n_folds", n_folds, low=2, whole=True)
+        if n_folds > len(self):
+            raise ValueError(f"{len(self)} ratings cannot make {n_folds} folds.")
+        fold = np.random.default_rng(random_state).permutation(len(self)) % n_folds
+        return [(self.part(fold != at), self.part(fold == at)) for at in range(n_folds)]
 
     def split_user_time(self, train=0.7, validation=0.15):
         """(train, validation, test) of each user's ratings in time order, cut at int(n*train) and
@@ -817,6 +836,30 @@ def check_number(name, value, *, low=0.0, strict=False, whole=False):
         raise ValueError(f"{name} must be {'above' if strict else 'at least'} {low:g}, got {value!r}.")
 
 
+@dataclass(frozen=True)
+class Range:
+    """What `tune` may set a hyper-parameter to: `low` to `high`, whole numbers where both ends are; with `log` every
+    factor of ten is as likely as the next."""
+
+    low: float
+    high: float
+    log: bool = False
+    unit: str = ""
+
+    def suggest(self, trial, name):
+        whole = isinstance(self.low, int) and isinstance(self.high, int)
+        return (trial.suggest_int if whole else trial.suggest_float)(name, self.low, self.high, log=self.log)
+
+
+RANK = Range(1, 50, log=True, unit="factors")
+IMAGINARY = Range(0.5, 50.0, log=True, unit="imaginary ratings of 0 deviation")
+PUBLISHED_SPACE = {  # of the blog notebook; 30 trials
+    "n_factors": Range(5, 50, unit="factors"),
+    "learning_rate": Range(1e-4, 1e-1, log=True, unit="step of one rating"),
+    "reg": Range(1e-5, 1e-1, log=True, unit="lambda, once for each rating"),
+}
+
+
 def check_memory(shape, what):
     """Refuse a dense table that would not fit `MAX_DENSE_BYTES`, naming the memory it would take."""
     needed = 8 * int(np.prod(shape, dtype=object))
@@ -1019,12 +1062,15 @@ class Recommender(BaseEstimator):
     _not_negative = ("reg", "bias_reg", "tol")
     _whole = ("n_factors", "n_epochs", "n_neighbors")  # whole numbers from 1
     _optional = ()  # may be None
+    _space = {}
+    _watch = None
 
-    def fit(self, ratings, validation=None):
+    def fit(self, ratings, validation=None, watch=None):
         """Learn from `ratings`, afresh; returns self.
 
         `validation`, a part of the same table, tells the models that stop early or mix two others when to stop or how
-        to mix; nothing else is learnt from it, and models that have no use for it ignore it.
+        to mix; nothing else is learnt from it, and models that have no use for it ignore it. `watch(model, row)` is
+        called after each pass of the models that go by passes, with its row of `history_`; it may raise to end the fit.
         """
         self._check(ratings)
         if validation is not None and not (len(validation) and ratings.same_universe(validation)):
@@ -1035,7 +1081,7 @@ class Recommender(BaseEstimator):
         self.ratings_ = ratings
         self.global_mean_ = float(ratings.values.mean())
         self.user_bias_, self.item_bias_ = np.zeros(ratings.n_users), np.zeros(ratings.n_items)
-        self.history_ = []
+        self.history_, self._watch = [], watch
         with _BLAS.limit(limits=1, user_api="blas"):  # small matrices: threads cost time, and stable digits
             try:
                 self._fit(ratings, validation)
@@ -1043,7 +1089,27 @@ class Recommender(BaseEstimator):
                 for name in [name for name in vars(self) if name.endswith("_")]:
                     delattr(self, name)  # a fit that failed is not a fit
                 raise
+            finally:
+                self._watch = None
         return self
+
+    @property
+    def search_space(self):
+        """What `tune` tries: {hyper-parameter: Range}; the penalty on biases only where the model has them."""
+        return {name: r for name, r in self._space.items() if name != "bias_reg" or self.biases}
+
+    @property
+    def n_parameters_(self):
+        """How many numbers were learnt, the mean among them; what stayed 0 throughout does not count."""
+        self._fitted()
+        names = ("user_bias_", "item_bias_", "user_factors_", "item_factors_", "feature_weights_", "group_weights_")
+        arrays = [getattr(self, name, np.zeros(0)) for name in names]
+        return 1 + sum(array.size for array in arrays if np.any(array))
+
+    def _record(self, row):
+        self.history_.append(row)
+        if self._watch is not None:
+            self._watch(self, row)
 
     def _check(self, ratings):
         if not isinstance(ratings, Ratings):
@@ -1178,7 +1244,7 @@ class Recommender(BaseEstimator):
 
     def _keep_after_interrupt(self):
         """Ctrl-C during a fit keeps what the whole passes so far have learnt; without one there is nothing to keep."""
-        if not self.history_:
+        if not self.history_ or self._watch is not None:  # who watches wants whole fits
             raise  # the KeyboardInterrupt that is being handled
         warnings.warn(f"stopped by the keyboard after {len(self.history_)} whole passes; these are kept.", stacklevel=4)
 
@@ -1225,7 +1291,7 @@ class FactorModel(Recommender):
         try:
             for epoch in self._epochs():
                 row = one_pass(epoch)
-                self.history_.append({"epoch": epoch} | row)
+                self._record({"epoch": epoch} | row)
                 if self.tol > 0 and abs(before - row["objective"]) <= self.tol * row["objective"]:
                     break
                 before = row["objective"]
@@ -1293,6 +1359,8 @@ class BiasBaseline(Recommender):
 
     Reference: Matrix Factorization Techniques for Recommender Systems, Computer 42(8), 2009 (baseline with biases).
     """
+
+    _space = {"reg": IMAGINARY}
 
     def __init__(self, reg=5.0, solver="direct"):
         self.reg = reg
@@ -1366,6 +1434,9 @@ class ItemKNN(Recommender):
     """
 
     _not_negative = ("reg", "shrinkage")
+
+    _space = {"n_neighbors": Range(5, 100, log=True, unit="titles"), "reg": IMAGINARY,
+              "shrinkage": Range(1.0, 100.0, log=True, unit="imaginary common raters")}  # fmt: skip
 
     def __init__(self, n_neighbors=40, shrinkage=10.0, reg=5.0):
         self.n_neighbors = n_neighbors
@@ -1554,6 +1625,8 @@ class ALS(FactorModel):
     norm).
     """
 
+    _space = {"n_factors": RANK, "reg": IMAGINARY, "bias_reg": IMAGINARY}
+
     def __init__(self, n_factors=20, reg=5.0, biases=False, bias_reg=5.0, n_epochs=500, tol=1e-6, init="random",
                  random_state=0, progress=False):  # fmt: skip
         self.n_factors = n_factors
@@ -1636,6 +1709,8 @@ class ImplicitALS(FactorModel):
     biases = False
     _positive = ("reg",)
     _not_negative = ("tol", "confidence")
+    _space = {"n_factors": RANK, "reg": Range(1.0, 300.0, log=True, unit="lambda"),
+              "confidence": Range(0.05, 5.0, log=True, unit="for each rating point")}  # fmt: skip
 
     def __init__(self, n_factors=20, reg=10.0, confidence=1.0, n_epochs=50, tol=1e-4, init="random", random_state=0,
                  progress=False):  # fmt: skip
@@ -1728,6 +1803,8 @@ class GradientDescentMF(FactorModel):
 
     biases = False
     _positive = ("learning_rate",)
+    _space = {"n_factors": RANK, "reg": IMAGINARY,
+              "learning_rate": Range(1e-5, 1e-2, log=True, unit="step of the whole table")}  # fmt: skip
 
     def __init__(self, n_factors=5, reg=5.0, learning_rate=1e-3, n_epochs=5000, tol=1e-6, init="random",
                  random_state=0, progress=False):  # fmt: skip
@@ -1941,6 +2018,8 @@ class SGDMF(FactorModel):
     _not_negative = ("reg", "decay")
     _whole = ("n_factors", "n_epochs", "batch_size", "patience")
     _optional = ("clip", "batch_size", "patience")
+    _space = {"n_factors": RANK, "learning_rate": Range(1e-3, 1e-1, log=True, unit="step of one rating"),
+              "reg": Range(1e-3, 0.3, log=True, unit="lambda, once for each rating")}  # fmt: skip
 
     def __init__(self, n_factors=20, reg=0.02, learning_rate=0.01, n_epochs=200, batch_size=1, schedule="constant",
                  decay=0.0, clip=None, patience=5, validation_size=0.1, init="random", init_scale=0.01, random_state=0,
@@ -2003,7 +2082,7 @@ class SGDMF(FactorModel):
                 better = self.patience is None or row["validation_rmse"] < lowest
                 if better:
                     lowest, kept = row.get("validation_rmse"), (epoch, [array.copy() for array in theta])
-                self.history_.append(row)
+                self._record(row)
                 if not better and epoch - kept[0] >= self.patience:
                     break
             else:
@@ -2120,6 +2199,7 @@ class ContentMF(_ContentModel, SGDMF):
     """
 
     _not_negative = ("reg", "decay", "content_weight")
+    _space = SGDMF._space | {"content_weight": Range(0.2, 3.0, log=True, unit="times the features")}
 
     def __init__(self, item_features=None, user_features=None, content_weight=1.0, shared_weights=True, n_factors=20,
                  reg=0.02, learning_rate=0.01, n_epochs=200, batch_size=1, schedule="constant", decay=0.0, clip=None,
@@ -2192,6 +2272,7 @@ class ContentOnly(_ContentModel):
     """
 
     _positive = ("reg",)
+    _space = {"reg": IMAGINARY}
 
     def __init__(self, item_features=None, reg=1.0):
         self.item_features = item_features
@@ -2420,6 +2501,8 @@ class SpectralRegularization(_LowRank):
     """
 
     _positive = ("reg", "bias_reg")
+
+    _space = {"reg": IMAGINARY, "bias_reg": IMAGINARY}
 
     def __init__(
         self, reg=5.0, biases=False, bias_reg=5.0, n_epochs=3000, tol=1e-6, solver="splitting", progress=False
@@ -2757,6 +2840,269 @@ def choose(candidates, train, validation, n_jobs=1):
     return fitted[int(np.argmin(scores))], scores
 
 
+@dataclass(frozen=True)
+class Tuning:
+    """What `tune` found: the model with the best settings, refitted, and the Optuna study with every trial."""
+
+    model: "Recommender"
+    study: object
+
+
+def tune(model, ratings, validation=None, *, n_trials=30, space=None, score=rmse, n_folds=1, validation_size=0.2,
+         sampler="tpe", prune=True, refit="all", storage=None, random_state=0, progress=False):  # fmt: skip
+    """Choose a model's settings by the error on a validation part, with Optuna.
+
+    A trial fits a clone of `model` with settings from `space` and takes the score of what it *keeps*: where the model
+    goes by passes and stops early, that is its best pass, never the last one, and never the regularised loss. The first
+    trial has the settings that `model` came with. A test part is not an argument.
+
+    Parameters
+    ----------
+    model : Recommender, unfitted
+    ratings, validation : Ratings
+        The parts to learn from and to choose by.
+    n_folds, validation_size : int, float
+        Without `validation`: 1 sets a share `validation_size` of `ratings` aside at random, more is a cross-validation
+        whose mean is a trial's score. The same parts for all trials.
+    n_trials : int
+        Trials in the whole study, those of earlier runs among them.
+    space : dict of name -> Range, optional
+        Default: `model.search_space`. `PUBLISHED_SPACE` is the blog notebook's.
+    score : function (fitted model, validation) -> number, smaller is better
+    sampler : "tpe" or "random"
+        Seeded for each trial on its own, so that a study that stops and goes on proposes what it would have proposed.
+    prune : bool
+        Give a trial up once it is worse than the median of the earlier ones after as many passes (or folds).
+    refit : "all" or "train"
+        What the model that is returned is fitted to: all ratings given, for as many passes as were best; or the
+        training part alone, with the validation part to stop by.
+    storage : path, optional
+        An SQLite file that keeps the study. A run that was stopped goes on where it was: trials that were finished
+        count, one that was not is tried again.
+
+    Returns
+    -------
+    Tuning : model, study
+
+    Raises
+    ------
+    ValueError : nothing to tune, a setting outside its range, a study in `storage` that was about something else, or no
+    trial that could be scored.
+    """
+    import optuna  # half a second to import: only for those who ask for it
+
+    check_number("n_trials", n_trials, low=1, whole=True)
+    check_number("random_state", random_state, whole=True)
+    space = model.search_space if space is None else space
+    default = _default_settings(model, space)
+    if sampler not in ("tpe", "random") or refit not in ("all", "train"):
+        raise ValueError(f"sampler is 'tpe' or 'random', refit 'all' or 'train'; got {sampler!r} and {refit!r}.")
+    parts = [(ratings, validation)]
+    if validation is None:
+        parts = _inner_splits(ratings, n_folds, validation_size, random_state)
+    about = {"model": repr(model), "space": str(space), "sampler": sampler, "random_state": str(random_state),
+             "score": getattr(score, "__name__", str(score)),
+             "ratings": [[part.fingerprint for part in pair] for pair in parts]}  # fmt: skip
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        study = _open_study(optuna, storage, about, default, prune)
+        finished = [trial for trial in study.trials if trial.state.name in ("COMPLETE", "PRUNED")]
+        for number in tqdm(range(len(finished), n_trials), desc="trials", disable=not progress):
+            seed = int(np.random.SeedSequence([random_state, number]).generate_state(1)[0])
+            kinds = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
+            study.sampler = kinds[sampler](seed=seed)
+            _one_trial(optuna, study, model, space, parts, score)
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+    if not any(trial.state.name == "COMPLETE" for trial in study.trials):
+        raise ValueError(f"none of {n_trials} trials could be scored: all diverged or were given up.")
+    best = clone(model).set_params(**study.best_params)
+    if refit == "train":
+        return Tuning(best.fit(*parts[0]), study)
+    if "patience" in best.get_params():
+        best.set_params(patience=None, n_epochs=study.best_trial.user_attrs["n_epochs"])
+    return Tuning(best.fit(ratings if validation is None else ratings.joined(validation)), study)
+
+
+def _default_settings(model, space):
+    """The settings that a model comes with, if they lie in the space."""
+    if not space:
+        raise ValueError(f"{type(model).__name__} has no settings to tune.")
+    values, known = model.get_params(deep=False), {}
+    for name, r in space.items():
+        if name not in values:
+            raise ValueError(f"{type(model).__name__} has no setting {name!r}; it has {sorted(values)}.")
+        if not r.low <= values[name] <= r.high:
+            raise ValueError(f"the first trial is the model as given, but {name}={values[name]} lies outside "
+                             f"{r.low:g} to {r.high:g}; change one of the two.")  # fmt: skip
+        known[name] = values[name]
+    return known
+
+
+def _inner_splits(ratings, n_folds, validation_size, random_state):
+    """One random split, or the folds of a cross-validation."""
+    check_number("n_folds", n_folds, low=1, whole=True)
+    if n_folds == 1:
+        return [ratings.split_random(validation_size, random_state)]
+    return ratings.split_folds(n_folds, random_state)
+
+
+def _open_study(optuna, storage, about, default, prune):
+    """A study in memory or in an SQLite file; an unfinished trial of an earlier run will be tried again."""
+    url = None if storage is None else f"sqlite:///{Path(storage).resolve()}"
+    pruner = optuna.pruners.MedianPruner(n_warmup_steps=10) if prune else optuna.pruners.NopPruner()
+    study = optuna.create_study(study_name="tune", storage=url, load_if_exists=True, pruner=pruner)
+    if not study.trials:
+        for key, value in about.items():
+            study.set_user_attr(key, value)
+        study.enqueue_trial(default)
+    for key, value in about.items():
+        if study.user_attrs.get(key) != value:
+            raise ValueError(f"{storage} holds a study with other {key}: {study.user_attrs.get(key)}, not {value}.")
+    for trial in study.trials:
+        if trial.state.name == "RUNNING":
+            _try_again(optuna, study, trial.number, trial.params)
+    return study
+
+
+def _try_again(optuna, study, number, settings):
+    study.tell(number, state=optuna.trial.TrialState.FAIL)
+    if settings:
+        study.enqueue_trial(settings)
+
+
+def _one_trial(optuna, study, model, space, parts, score):
+    trial = study.ask()
+    settings = {name: r.suggest(trial, name) for name, r in space.items()}
+    try:
+        with warnings.catch_warnings(record=True) as said:  # thirty fits would say the same; a trial keeps it instead
+            warnings.simplefilter("always")
+            value, n_epochs = _value(optuna, trial, clone(model).set_params(**settings), parts, score)
+    except (optuna.TrialPruned, DivergenceError) as reason:
+        trial.set_user_attr("given up", "diverged" if isinstance(reason, DivergenceError) else "worse than the median")
+        study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+    except BaseException:  # Ctrl-C among them: the trial is not lost but tried again
+        _try_again(optuna, study, trial.number, settings)
+        raise
+    else:
+        trial.set_user_attr("warnings", sorted({str(warning.message) for warning in said}))
+        trial.set_user_attr("n_epochs", n_epochs)
+        study.tell(trial, value)
+
+
+def _value(optuna, trial, model, parts, score):
+    """(mean score over the parts, mean number of passes that the fits kept)."""
+    values, epochs = [], []
+    for at, (train, validation) in enumerate(parts):
+        fitted = clone(model).fit(train, validation, _watcher(optuna, trial, validation, score, len(parts) == 1))
+        values.append(score(fitted, validation))
+        epochs.append(getattr(fitted, "best_epoch_", len(fitted.history_)))
+        if len(parts) > 1:
+            trial.report(float(np.mean(values)), at)
+            if at + 1 < len(parts) and trial.should_prune():
+                raise optuna.TrialPruned
+    return float(np.mean(values)), max(1, round(float(np.mean(epochs))))
+
+
+def _watcher(optuna, trial, validation, score, report):
+    """Watches a fit: with `report`, the best score after each pass is reported, and a hopeless trial is given up."""
+    best = np.inf
+
+    def watch(model, row):
+        nonlocal best
+        if not report:
+            return
+        known = score is rmse and "validation_rmse" in row
+        best = min(best, row["validation_rmse"] if known else score(model, validation))
+        trial.report(best, row["epoch"])
+        if trial.should_prune():
+            raise optuna.TrialPruned
+
+    return watch
+
+
+class Tuned(Recommender):
+    """A model that chooses its own settings, and itself among several, from the training ratings alone.
+
+    `fit` runs `tune` for every candidate, by cross-validation inside whatever it is given, and keeps the one with the
+    smallest mean validation score, refitted to all of it. So `evaluate` and `compare` judge a whole procedure, choice
+    included, on ratings that no part of it has seen: nested evaluation.
+
+    Parameters
+    ----------
+    candidates : Recommender or dict of name -> Recommender
+        One without settings to tune is only scored.
+    n_trials, space, score, n_folds, validation_size, sampler, random_state : as in `tune`
+        For a dict of candidates `space` is a dict too: the spaces of those that shall not search their own.
+
+    Attributes
+    ----------
+    model_ : the chosen model, refitted
+    chosen_ : str, its name
+    scores_ : dict of name -> best mean validation score
+    """
+
+    _positive = ("validation_size",)
+    _whole = ("n_trials", "n_folds")
+
+    def __init__(self, candidates=None, n_trials=20, space=None, score=rmse, n_folds=5, validation_size=0.2,
+                 sampler="tpe", random_state=0):  # fmt: skip
+        self.candidates = candidates
+        self.n_trials = n_trials
+        self.space = space
+        self.score = score
+        self.n_folds = n_folds
+        self.validation_size = validation_size
+        self.sampler = sampler
+        self.random_state = random_state
+
+    def _fit(self, ratings, validation=None):
+        candidates = self.candidates if isinstance(self.candidates, dict) else {"model": self.candidates}
+        strange = [name for name, model in candidates.items() if not isinstance(model, Recommender)]
+        if strange or not candidates:
+            raise TypeError(f"candidates must be a model or a dict of models, got {self.candidates!r}.")
+        spaces = self.space or {} if isinstance(self.candidates, dict) else {"model": self.space}
+        if set(spaces) - set(candidates):
+            raise ValueError(f"space names {sorted(set(spaces) - set(candidates))}, which are no candidates.")
+        found = {name: self._tuned(model, ratings, spaces.get(name)) for name, model in candidates.items()}
+        self.scores_ = {name: float(value) for name, (_, value) in found.items()}
+        self.chosen_ = min(self.scores_, key=self.scores_.get)
+        self.model_ = found[self.chosen_][0]
+
+    def _tuned(self, model, ratings, space):
+        """(model refitted with its best settings, its mean validation score)."""
+        inner = {"n_folds": self.n_folds, "validation_size": self.validation_size, "random_state": self.random_state}
+        space = model.search_space if space is None else space
+        if not space:
+            values = [self.score(clone(model).fit(*parts), parts[1]) for parts in _inner_splits(ratings, **inner)]
+            return clone(model).fit(ratings), np.mean(values)
+        tuning = tune(model, ratings, n_trials=self.n_trials, space=space, score=self.score, sampler=self.sampler,
+                      **inner)  # fmt: skip
+        return tuning.model, tuning.study.best_value
+
+    def save(self, path):
+        """Write the chosen model; what else was tried is not kept."""
+        self._fitted()
+        self.model_.save(path)
+
+    @property
+    def n_parameters_(self):
+        self._fitted()
+        return self.model_.n_parameters_
+
+    @property
+    def certificate_(self):
+        self._fitted()
+        return getattr(self.model_, "certificate_", None)
+
+    def _filled(self, rows, cols):
+        return self.model_._filled(rows, cols)
+
+    def _row_scores(self, rows):
+        return self.model_._row_scores(rows)
+
+
 def frequent_titles(models, n=10):
     """How many viewers' top-n lists each title enters, for every fitted model of a dict, most frequent first."""
     counts = {name: model.recommend_all(n).groupby(["item_id", "title"]).size() for name, model in models.items()}
@@ -2933,6 +3279,134 @@ def list_metrics(lists, train, features=None):
         apart = [1 - cosine_similarity(C[own])[np.triu_indices(len(own), 1)].mean() for own in several]
         found["diversity"] = float(np.mean(apart)) if apart else np.nan
     return found
+
+
+# ---- The comparison: everything about every model, on the same splits ------------------------------------------------
+
+
+def compare(models, ratings, threshold, n=10, features=None, n_splits=20, test_size=0.2, random_state=0, n_jobs=1,
+            progress=False):  # fmt: skip
+    """Fit each model on the same random splits and measure all that can be said about it.
+
+    Parameters
+    ----------
+    models : dict of name -> unfitted Recommender
+        One that fails on some split keeps its row, with the reason in `error`; the others are not concerned.
+    ratings : Ratings
+    threshold : float
+        A held-out title is relevant to its viewer where it was rated so or better, rating points.
+    n : int
+        Length of the lists.
+    features : Features, optional
+        Of the items, for the diversity of the lists.
+    n_splits, test_size, random_state : as in `evaluate`.
+    n_jobs : int
+        Pairs of a model and a split, run side by side; apart from `fit_seconds` the numbers do not depend on it.
+
+    Returns
+    -------
+    DataFrame : one row per model and split; `comparison` makes one row per model of it.
+        train_rmse, rmse, mae (raw), rmse_clipped, mae_clipped : rating points; missing for models that only rank.
+        ndcg, recall : of the full-catalogue lists, mean over users with a relevant item.
+        coverage, novelty, diversity : see `list_metrics`.
+        stability : share of a user's list that is also in their list from another split, mean over users and splits.
+        rated_precision : of the rated-only lists.
+        cold, fit_seconds, n_parameters, relative_gap, error, n_train, n_test.
+    Rows `random` (expected, exact) and `ceiling` have ranking figures only; `popularity` is always among the models.
+    """
+    check_number("n_splits", n_splits, low=2, whole=True)
+    taken = sorted({"random", "ceiling"} & set(models))
+    if taken:
+        raise ValueError(f"{taken} are rows that are added to every table; name these models otherwise.")
+    models = {"popularity": Popularity()} | models
+    seeds = np.random.SeedSequence(random_state).generate_state(n_splits).tolist()
+    parts = [ratings.split_random(test_size, seed) for seed in seeds]
+    if not all((test.values >= threshold).any() for _, test in parts):
+        raise ValueError(
+            f"on some split no user rated anything {threshold:g} or better in {ratings}; lower the threshold."
+        )
+    jobs = [(name, split) for split in range(n_splits) for name in models]
+    parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
+    measured = parallel(joblib.delayed(_measure)(models[name], *parts[at], threshold, n, features) for name, at in jobs)
+    rows, lists = [], {}
+    for (name, split), (row, top) in zip(jobs, tqdm(measured, total=len(jobs), disable=not progress), strict=True):
+        rows.append({"model": name, "split": split} | row)
+        lists.setdefault(name, {})[split] = top
+    for row in rows:
+        others = [top for split, top in lists[row["model"]].items() if split != row["split"] and top is not None]
+        own = lists[row["model"]][row["split"]]
+        row["stability"] = np.mean([_overlap(own, other) for other in others]) if own is not None and others else np.nan
+    for split, (train, test) in enumerate(parts):
+        rows += [{"split": split} | row for row in _chance_and_best(train, test, threshold, n)]
+    return pd.DataFrame(rows)
+
+
+def _measure(model, train, test, threshold, n, features):
+    """(figures, full-catalogue lists) of one model on one split; (the error, None) where it fails."""
+    row = {"error": "", "n_train": len(train), "n_test": len(test)}
+    try:
+        start = time.perf_counter()
+        fitted = clone(model).fit(train)
+        row["fit_seconds"] = time.perf_counter() - start
+        if fitted.score_name == "predicted_rating":
+            row |= {"train_rmse": rmse(fitted, train), "rmse": rmse(fitted, test), "cold": fitted.n_fallback_,
+                    "rmse_clipped": rmse(fitted, test, clip=True), "mae": mae(fitted, test),
+                    "mae_clipped": mae(fitted, test, clip=True)}  # fmt: skip
+        lists = top_lists(fitted, test, n)
+        found = ranking_metrics(lists, test, threshold)[["ndcg", "recall"]].mean()
+        rated = ranking_metrics(top_lists(fitted, test, n, "rated_only"), test, threshold)["precision"].mean()
+        certificate = getattr(fitted, "certificate_", None)
+        row |= dict(found) | list_metrics(lists, train, features) | {"rated_precision": rated}
+        row |= {"n_parameters": fitted.n_parameters_, "chosen": getattr(fitted, "chosen_", "")}
+        row["relative_gap"] = np.nan if certificate is None else certificate.relative_gap
+    except Exception as error:  # a model of somebody else may raise anything; it costs its row, not the run
+        return {"error": f"{type(error).__name__}: {error}", "n_train": len(train), "n_test": len(test)}, None
+    return row, lists
+
+
+def _overlap(lists, others):
+    """Share of each user's list that another list of theirs has too, mean over users."""
+    n_items = 1 + max(lists.max(), others.max())
+    tables = []
+    for top in (lists, others):
+        table = np.zeros((len(top), n_items), dtype=bool)
+        rows, ranks = np.nonzero(top >= 0)
+        table[rows, top[rows, ranks]] = True
+        tables.append(table)
+    listed = tables[0].sum(axis=1)
+    return float(((tables[0] & tables[1]).sum(axis=1)[listed > 0] / listed[listed > 0]).mean())
+
+
+def _chance_and_best(train, test, threshold, n):
+    """The rows `random` and `ceiling` of one split."""
+    unseen = test.n_items - np.diff(train.known.indptr)
+    full = _random_and_ceiling(test, unseen, n, threshold)
+    rated = _random_and_ceiling(test, np.bincount(test.rows, minlength=test.n_users), n, threshold)
+    for catalogue, own in zip(full, rated, strict=True):
+        figures = {"ndcg": catalogue["ndcg"].mean(), "recall": catalogue["recall"].mean()}
+        figures["rated_precision"] = own["precision"].mean()
+        yield {"model": catalogue["model"].iloc[0], "error": "", "n_train": len(train), "n_test": len(test)} | figures
+
+
+def comparison(results):
+    """`compare`'s rows as one row per model: means over the splits, best held-out error first, then by NDCG.
+
+    `half_width` is that of the 95 % interval of `rmse_clipped` (see `split_interval`), `relative_gap` the largest,
+    `failed` the number of splits that raised, and `error` what the first of them said.
+    """
+    means = ["train_rmse", "rmse", "rmse_clipped", "mae_clipped", "ndcg", "recall", "coverage", "novelty", "diversity",
+             "stability", "rated_precision", "fit_seconds", "n_parameters"]  # fmt: skip
+    rows = []
+    for name, part in results.groupby("model", sort=False):
+        row = {"model": name} | part.reindex(columns=means).mean().to_dict()
+        scored = part["rmse_clipped"].dropna()
+        sizes = part[["n_train", "n_test"]].iloc[0]
+        row["half_width"] = split_interval(scored, *sizes)[1] if len(scored) > 1 else np.nan
+        row["relative_gap"], failed = part["relative_gap"].max(), part.loc[part["error"] != "", "error"]
+        rows.append(row | {"failed": len(failed), "error": failed.iloc[0] if len(failed) else ""})
+    table = pd.DataFrame(rows).sort_values(["rmse_clipped", "ndcg"], ascending=[True, False], kind="stable")
+    table.insert(4, "half_width", table.pop("half_width"))
+    return table.reset_index(drop=True)
 
 
 # ---- Saving and loading ----------------------------------------------------------------------------------------------

@@ -1,0 +1,139 @@
+"""Every model tuned inside each split: the two real course tables, and MovieLens by time. Into results/tuned.json.
+
+    CONTENT_TABLE_DATA=... python benchmarks/tuned.py --jobs 2         # about half an hour on two cores
+
+Real tables: 20 random 80/20 splits. A model's settings, and in the row `chosen` the model too, come from a
+cross-validation inside the training part of each split; the test part is read once. MovieLens latest-small: settings
+from 30 trials on the validation part of a split by time, the test error of five seeds, trained on the training part
+alone and on training and validation together.
+"""
+
+import argparse
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+from common import describe, machine, real_data, write_results
+
+import content_table as ct
+
+TABLES = {"data 1": "100x100.csv", "data 2": "100x100_2.csv"}
+SEEDS = range(5)
+SGD_SPACE = {"reg": ct.Range(0.03, 0.3, log=True), "n_factors": ct.Range(1, 20, log=True)}
+CONTENT_SPACE = SGD_SPACE | {"content_weight": ct.Range(0.5, 2.0, log=True)}
+THRESHOLD = 8  # of a relevant title, rating points
+
+
+def candidates(features):
+    """The models of the comparison, and the space of each that does not search its own."""
+    steps = {"n_factors": 10, "learning_rate": 0.01, "reg": 0.1, "patience": 20, "n_epochs": 300}
+    models = {
+        "baseline": ct.BiasBaseline(),
+        "item neighbours": ct.ItemKNN(),
+        "spectral": ct.SpectralRegularization(tol=1e-4),
+        "spectral with biases": ct.SpectralRegularization(reg=8, biases=True, tol=1e-4),
+        "SGD": ct.SGDMF(**steps),
+        "content": ct.ContentMF(features, **steps),
+    }
+    return models, {"SGD": SGD_SPACE, "content": CONTENT_SPACE}
+
+
+def comparison_models(ratings):
+    """Each candidate tuned; the average of two tuned ones; the one that cross-validation chooses; and what is fixed."""
+    features = ct.load_features(real_data("mal", "anime_id_to_genre.csv"), ratings, use=("genres",))
+    models, spaces = candidates(features)
+    tuned = {name: ct.Tuned(model, n_trials=15, space=spaces.get(name)) for name, model in models.items()}
+    several = {name: models[name] for name in ("baseline", "spectral with biases", "content")}
+    return {
+        "global mean": ct.GlobalMean(),
+        **tuned,
+        "half spectral, half content": ct.Blend(tuned["spectral with biases"], tuned["content"], weight=0.5),
+        "chosen": ct.Tuned(several, n_trials=15, space={"content": CONTENT_SPACE}),
+        "ALS as published": ct.course_models()["ALS as published"],
+        "nuclear norm": ct.NuclearNorm(),
+        "implicit ALS": ct.ImplicitALS(reg=30),
+    }, features
+
+
+def table_results(file, options):
+    path = real_data("mal", file)
+    ratings = ct.load_ratings(path)
+    models, features = comparison_models(ratings)
+    results = ct.compare(models, ratings, THRESHOLD, features=features, n_splits=options.splits, n_jobs=options.jobs,
+                         progress=True)  # fmt: skip
+    table = ct.comparison(results)
+    print(
+        table[["model", "train_rmse", "rmse_clipped", "half_width", "ndcg", "stability", "failed"]].round(4).to_string()
+    )
+    scored = results.dropna(subset="rmse_clipped")
+    paired = {reference: ct.paired_differences(scored, reference).round(6).to_dict("records")
+              for reference in ("baseline", "spectral with biases")}  # fmt: skip
+    chosen = results.loc[results["model"] == "chosen", "chosen"].value_counts().to_dict()
+    splits = results[["model", "split", "rmse_clipped", "train_rmse", "ndcg"]].round(5)
+    return {
+        "data": describe(ratings, path),
+        "comparison": table.astype(object).where(table.notna(), None).map(_short).to_dict("records"),
+        "paired": paired,
+        "chosen": chosen,
+        "splits": splits.astype(object).where(splits.notna(), None).to_dict("records"),
+    }
+
+
+def _short(value):
+    return round(value, 5) if isinstance(value, float) else value
+
+
+def movielens_results(split, n_trials):
+    """ContentMF tuned on the validation part of a split by time, and its test error over five seeds."""
+    path = real_data("ml-latest-small", "ratings.csv")
+    ratings = ct.load_ratings(path)
+    train, validation, test = getattr(ratings, split)()
+    features = ct.load_features(path.parent, ratings, use=("genres", "tags", "decade"))
+    model = ct.ContentMF(features, learning_rate=0.01, reg=0.02)
+    model.fit(train, validation)  # compiled before the clock starts
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        found = ct.tune(model, train, validation, n_trials=n_trials, refit="train", progress=True,
+                        storage=Path(folder, "study.db"))  # fmt: skip
+        seconds = time.perf_counter() - start
+    settings, both, errors = found.study.best_params, train.joined(validation), []
+    for seed in SEEDS:
+        fitted = ct.clone(model).set_params(**settings, random_state=seed).fit(train, validation)
+        whole = ct.clone(model).set_params(**settings, random_state=seed, patience=None, n_epochs=fitted.best_epoch_)
+        whole.fit(both)
+        clipped = {"train only": fitted, "train and validation": whole, "biases": ct.BiasBaseline().fit(train),
+                   "biases, train and validation": ct.BiasBaseline().fit(both)}  # fmt: skip
+        errors.append({"validation": ct.rmse(fitted, validation), "train only, raw": ct.rmse(fitted, test)})
+        errors[-1] |= {name: ct.rmse(one, test, clip=True) for name, one in clipped.items()}
+    states = [trial.state.name for trial in found.study.trials]
+    report = {
+        "data": describe(ratings, path) | {"parts": [len(train), len(validation), len(test)]},
+        "settings": {name: _short(value) for name, value in settings.items()},
+        "trials": {state: states.count(state) for state in sorted(set(states))},
+        "seconds": round(seconds, 1),
+        "rmse": {name: [round(row[name], 5) for row in errors] for name in errors[0]},
+    }
+    print(split, report["seconds"], "s", {name: round(float(np.mean(v)), 4) for name, v in report["rmse"].items()})
+    return report
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--splits", type=int, default=20)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--trials", type=int, default=30)
+    options = parser.parse_args()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ct.ConvergenceWarning)  # the published ALS runs out of passes, as published
+        films = {split: movielens_results(split, options.trials) for split in ("split_user_time", "split_global_time")}
+        tables = {name: table_results(file, options) for name, file in TABLES.items()}
+    settings = {"command": "python benchmarks/tuned.py", "splits": f"{options.splits} random 80/20 splits",
+                "inside": "15 trials of 5-fold cross-validation in each split", "threshold": THRESHOLD,
+                "clip": "rmse_clipped: predictions clipped to the scale", "machine": machine()}  # fmt: skip
+    write_results("tuned.json", {"settings": settings, "tables": tables, "movielens": films})
+
+
+if __name__ == "__main__":
+    main()

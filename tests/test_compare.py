@@ -1,0 +1,117 @@
+"""The comparison: one row per model and split, the same for any number of workers, and a failure costs one row."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import content_table as ct
+
+MODELS = {
+    "mean": ct.GlobalMean(),
+    "biases": ct.BiasBaseline(reg=5),
+    "spectral": ct.SpectralRegularization(reg=8, biases=True, tol=1e-4),
+    "implicit": ct.ImplicitALS(n_factors=3, tol=1e-2),
+}
+FAILS = {"broken": ct.ALS(reg=0, biases=True)}
+
+
+@pytest.fixture(scope="module")
+def features(sample):
+    return ct.load_features(ct.DATA / "catalogue.csv", sample, use=("genres",))
+
+
+@pytest.fixture(scope="module")
+def results(sample, features):
+    return ct.compare(MODELS | FAILS, sample, 8, features=features, n_splits=3)
+
+
+def test_errors_are_those_of_evaluate(results, sample):
+    other = ct.evaluate({"biases": MODELS["biases"], "spectral": MODELS["spectral"]}, sample, n_splits=3)
+    columns = ["train_rmse", "rmse", "rmse_clipped", "mae", "mae_clipped", "cold", "n_train", "n_test"]
+    for name, part in other.groupby("model"):
+        ours = results[results["model"] == name].sort_values("split")
+        np.testing.assert_array_equal(ours[columns].to_numpy(float), part[columns].to_numpy(float))
+
+
+def test_lists_are_those_of_rank_models(results, sample, features):
+    train, test = sample.split_random(0.2, np.random.SeedSequence(0).generate_state(3).tolist()[1])
+    fitted = {name: ct.clone(model).fit(train) for name, model in MODELS.items()}
+    full = ct.rank_models(fitted, test, 8).groupby("model")[["ndcg", "recall"]].mean()
+    rated = ct.rank_models(fitted, test, 8, protocol="rated_only").groupby("model")["precision"].mean()
+    ours = results[results["split"] == 1].set_index("model").drop(index="broken")
+    assert set(ours.index) == {*MODELS, "popularity", "random", "ceiling"}
+    np.testing.assert_allclose(ours[["ndcg", "recall"]].to_numpy(float), full.loc[ours.index].to_numpy(), rtol=1e-12)
+    np.testing.assert_allclose(ours["rated_precision"].to_numpy(float), rated[ours.index].to_numpy(), rtol=1e-12)
+    lists = ct.list_metrics(ct.top_lists(fitted["spectral"], test), train, features)
+    assert ours.loc["spectral", list(lists)].to_dict() == pytest.approx(lists)
+
+
+def test_the_same_numbers_for_any_number_of_workers(results, sample, features):
+    other = ct.compare(MODELS | FAILS, sample, 8, features=features, n_splits=3, n_jobs=2)
+    pd.testing.assert_frame_equal(results.drop(columns="fit_seconds"), other.drop(columns="fit_seconds"))
+    assert (results["fit_seconds"].dropna() >= 0).all()
+
+
+def test_a_model_that_fails_costs_its_row_and_says_why(results):
+    table = ct.comparison(results).set_index("model")
+    assert table.loc["broken", "failed"] == 3
+    assert "ValueError: reg=0 with biases" in table.loc["broken", "error"]
+    assert table.loc["broken", ["rmse", "ndcg", "stability"]].isna().all()
+    assert (table.drop(index="broken")["failed"] == 0).all()
+
+
+def test_a_model_that_fails_now_and_then_keeps_its_other_splits(sample, monkeypatch):
+    class Moody(ct.GlobalMean):
+        def _fit(self, ratings, validation=None):
+            if ratings.values[0] > 7:
+                raise RuntimeError("not today")
+            super()._fit(ratings)
+
+    results = ct.compare({"moody": Moody()}, sample, 8, n_splits=6)
+    part = results[results["model"] == "moody"]
+    table = ct.comparison(results).set_index("model")
+    assert 0 < table.loc["moody", "failed"] == (part["error"] != "").sum() < 6
+    assert table.loc["moody", "rmse_clipped"] == pytest.approx(part["rmse_clipped"].mean())
+
+
+def test_the_table(results):
+    table = ct.comparison(results)
+    assert table["model"].is_unique
+    scored = table["rmse_clipped"].dropna()
+    assert scored.is_monotonic_increasing
+    assert set(table.loc[scored.index, "model"]) == {"mean", "biases", "spectral"}
+    table = table.set_index("model")
+    n_train, n_test = results[["n_train", "n_test"]].iloc[0]
+    errors = results.loc[results["model"] == "spectral", "rmse_clipped"]
+    assert table.loc["spectral", "half_width"] == ct.split_interval(errors, n_train, n_test)[1]
+    assert table.loc["biases", "n_parameters"] == 1 + 144 + 131
+    assert table.loc["mean", "n_parameters"] == 1
+    assert table.loc["spectral", "relative_gap"] < 1e-4
+    assert table.loc["random", "ndcg"] < table.loc["spectral", "ndcg"] < table.loc["ceiling", "ndcg"] == 1
+    assert table.loc["random", "rated_precision"] < table.loc["ceiling", "rated_precision"]
+
+
+def test_stability_by_hand():
+    lists = np.array([[0, 1, 2], [3, 4, -1], [-1, -1, -1]])
+    others = np.array([[2, 1, 5], [3, 4, 0], [1, 2, 3]])
+    assert ct._overlap(lists, lists) == 1
+    assert ct._overlap(lists, others) == pytest.approx((2 / 3 + 1) / 2)  # a user without a list does not count
+    assert ct._overlap(others, lists) == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
+
+
+def test_the_same_model_twice_is_as_stable_as_itself(sample):
+    results = ct.compare({"one": ct.BiasBaseline(), "two": ct.BiasBaseline()}, sample, 8, n_splits=2)
+    one, two = (results[results["model"] == name].drop(columns=["model", "fit_seconds"]) for name in ("one", "two"))
+    pd.testing.assert_frame_equal(one.reset_index(drop=True), two.reset_index(drop=True))
+    assert ((one["stability"] > 0.3) & (one["stability"] <= 1)).all()
+
+
+def test_names_that_the_table_adds_are_refused(sample):
+    with pytest.raises(ValueError, match=r"\['ceiling', 'random'\] are rows that are added"):
+        ct.compare({"random": ct.GlobalMean(), "ceiling": ct.GlobalMean()}, sample, 8, n_splits=2)
+
+
+def test_a_threshold_that_nobody_reaches_is_an_error_of_the_call(sample):
+    low = ct.Ratings.from_matrix(np.ones((6, 5)))
+    with pytest.raises(ValueError, match="rated anything 8 or better"):
+        ct.compare({"mean": ct.GlobalMean()}, low, 8, n_splits=2)

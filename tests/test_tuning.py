@@ -1,0 +1,355 @@
+"""Settings chosen on a validation part: seeded, resumable, never by the last pass, and blind to the test part."""
+
+import warnings
+
+import numpy as np
+import optuna
+import pandas as pd
+import pytest
+from conftest import random_table
+
+import content_table as ct
+
+SPACE = {"reg": ct.Range(0.1, 30.0, log=True), "bias_reg": ct.Range(0.1, 30.0, log=True)}
+
+
+@pytest.fixture(scope="module")
+def parts():
+    return random_table(0, (30, 20)).split_random(0.25, 0)
+
+
+def spectral():
+    return ct.SpectralRegularization(reg=2.0, biases=True, bias_reg=2.0, tol=1e-3)
+
+
+def sgd(**options):
+    return ct.SGDMF(**({"n_factors": 2, "learning_rate": 0.02, "n_epochs": 30, "patience": 3} | options))
+
+
+def history(study):
+    return [(trial.params, trial.value) for trial in study.trials if trial.state.name in ("COMPLETE", "PRUNED")]
+
+
+def tuned(parts, n_trials=6, **options):
+    return ct.tune(spectral(), *parts, n_trials=n_trials, space=SPACE, **options)
+
+
+# ---- What a study does ----
+
+
+def test_the_first_trial_is_the_model_as_given_and_the_best_is_returned_refitted(parts):
+    train, validation = parts
+    model, study = (found := tuned(parts)).model, found.study
+    assert study.trials[0].params == {"reg": 2.0, "bias_reg": 2.0}
+    assert study.best_value == min(trial.value for trial in study.trials) <= study.trials[0].value
+    assert {name: model.get_params()[name] for name in SPACE} == study.best_params
+    assert model.ratings_.fingerprint == train.joined(validation).fingerprint
+    again = spectral().set_params(**study.best_params).fit(train)
+    assert ct.rmse(again, validation) == study.best_value
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_the_same_seed_gives_the_same_study_and_another_seed_another(parts, sampler):
+    one, two, other = (tuned(parts, 14, sampler=sampler, random_state=seed).study for seed in (0, 0, 1))
+    assert history(one) == history(two) != history(other)
+
+
+def test_the_samplers_differ_once_tpe_has_seen_enough(parts):
+    assert history(tuned(parts, 14).study) != history(tuned(parts, 14, sampler="random").study)
+
+
+def test_an_exception_inside_optuna_verbosity_is_put_back(parts):
+    before = optuna.logging.get_verbosity()
+    tuned(parts, 1)
+    assert optuna.logging.get_verbosity() == before
+
+
+def test_progress_only_on_demand(parts, capsys):
+    tuned(parts, 1)
+    assert capsys.readouterr() == ("", "")
+    tuned(parts, 1, progress=True)
+    assert "trials" in capsys.readouterr().err
+
+
+# ---- What a trial is worth ----
+
+
+def test_a_trial_is_worth_its_best_pass_not_its_last(parts):
+    train, validation = parts
+    study = ct.tune(sgd(reg=0.001, learning_rate=0.1), train, validation, n_trials=1).study
+    fit = sgd(reg=0.001, learning_rate=0.1).fit(train, validation)
+    errors = [row["validation_rmse"] for row in fit.history_]
+    assert study.best_value == pytest.approx(min(errors), abs=1e-12)
+    assert study.best_value < errors[-1]
+    assert study.best_value != pytest.approx(min(row["validation_loss"] for row in fit.history_))
+
+
+def test_the_refit_runs_as_many_passes_as_were_best(parts):
+    train, validation = parts
+    found = ct.tune(sgd(), train, validation, n_trials=3, space={"reg": ct.Range(0.01, 0.1)})
+    best = sgd(reg=found.study.best_params["reg"]).fit(train, validation).best_epoch_
+    assert found.model.get_params()["n_epochs"] == best
+    assert found.model.get_params()["patience"] is None
+    assert len(found.model.ratings_) == len(train) + len(validation)
+
+
+def test_the_refit_can_leave_the_validation_part_out(parts):
+    train, validation = parts
+    found = ct.tune(sgd(), train, validation, n_trials=2, refit="train")
+    assert len(found.model.ratings_) == len(train)
+    assert ct.rmse(found.model, validation) == pytest.approx(found.study.best_value, abs=1e-12)
+
+
+def test_cross_validation_takes_the_mean_over_folds(parts):
+    ratings = parts[0]
+    study = ct.tune(spectral(), ratings, n_folds=4, n_trials=1, space=SPACE).study
+    folds = ratings.split_folds(4, 0)
+    assert study.best_value == pytest.approx(np.mean([ct.rmse(spectral().fit(a), b) for a, b in folds]), abs=1e-12)
+    held = np.concatenate([part.rows * ratings.n_items + part.cols for _, part in folds])
+    assert sorted(held) == sorted(ratings.rows * ratings.n_items + ratings.cols)
+    assert all(len(a) + len(b) == len(ratings) for a, b in folds)
+
+
+def test_another_score(parts):
+    study = ct.tune(spectral(), *parts, n_trials=2, space=SPACE, score=ct.mae).study
+    assert study.trials[0].value == ct.mae(spectral().fit(parts[0]), parts[1])
+    ranked = lambda model, part: -ct.ranking_metrics(ct.top_lists(model, part, 5), part, 6)["ndcg"].mean()  # noqa: E731
+    found = ct.tune(ct.ImplicitALS(n_factors=2, n_epochs=2000), *parts, n_trials=3, score=ranked)
+    assert found.study.best_value <= found.study.trials[0].value < 0
+    with pytest.raises(ValueError, match="ImplicitALS ranks"):
+        ct.tune(ct.ImplicitALS(n_factors=2), *parts, n_trials=1)
+
+
+def test_bad_trials_are_given_up_early(parts):
+    space = {"learning_rate": ct.Range(1e-4, 0.2, log=True)}
+    model = sgd(n_epochs=60, patience=60)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pruned, whole = (ct.tune(model, *parts, n_trials=15, space=space, prune=prune).study for prune in (True, False))
+    states = [trial.state.name for trial in pruned.trials]
+    assert "PRUNED" in states
+    assert {trial.state.name for trial in whole.trials} == {"COMPLETE"}
+    early = [trial for trial in pruned.trials if trial.state.name == "PRUNED"]
+    assert all(len(trial.intermediate_values) < 60 for trial in early)
+    assert all(trial.user_attrs["given up"] == "worse than the median" for trial in early)
+    reported = list(pruned.trials[0].intermediate_values.values())
+    assert reported == sorted(reported, reverse=True)  # the best so far, so a late worsening costs nothing
+
+
+def test_a_trial_that_diverges_costs_itself_only(parts):
+    space = {"learning_rate": ct.Range(0.02, 50.0, log=True)}
+    found = ct.tune(sgd(), *parts, n_trials=8, space=space)
+    gone = [trial for trial in found.study.trials if trial.user_attrs.get("given up") == "diverged"]
+    assert gone
+    assert found.study.best_value < 3
+    with pytest.raises(ValueError, match="none of 2 trials could be scored"):
+        ct.tune(sgd(learning_rate=40.0), *parts, n_trials=2, space={"learning_rate": ct.Range(30.0, 50.0)})
+
+
+# ---- Stopped, and gone on ----
+
+
+def test_a_study_goes_on_where_it_stopped(parts, tmp_path):
+    whole = tuned(parts, 14).study
+    tuned(parts, 5, storage=tmp_path / "study.db")
+    resumed = tuned(parts, 14, storage=tmp_path / "study.db").study
+    assert history(resumed) == history(whole)
+    assert len(tuned(parts, 14, storage=tmp_path / "study.db").study.trials) == 14  # nothing left to do
+
+
+def test_ctrl_c_loses_no_trial(parts, tmp_path):
+    calls = []
+
+    def score(model, validation):
+        calls.append(model)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return ct.rmse(model, validation)
+
+    with pytest.raises(KeyboardInterrupt):
+        tuned(parts, 8, storage=tmp_path / "study.db", score=score)
+    resumed = tuned(parts, 8, storage=tmp_path / "study.db", score=score).study
+    assert history(resumed) == history(tuned(parts, 8, score=ct.rmse).study)
+    assert [trial.state.name for trial in resumed.trials].count("FAIL") == 1
+
+
+def test_ctrl_c_in_the_middle_of_a_fit_does_not_pass_for_a_trial(parts, tmp_path, monkeypatch):
+    """On its own a fit keeps the passes it has; in a study half a fit is no trial."""
+    original, calls = ct.sgd_epoch, []
+
+    def press(*arguments):
+        calls.append(1)
+        if len(calls) == 12:
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    monkeypatch.setattr(ct, "sgd_epoch", press)
+    options = {"space": {"reg": ct.Range(0.01, 0.1)}, "n_trials": 3}
+    with pytest.raises(KeyboardInterrupt):
+        ct.tune(sgd(patience=30), *parts, storage=tmp_path / "study.db", **options)
+    monkeypatch.setattr(ct, "sgd_epoch", original)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        resumed = ct.tune(sgd(patience=30), *parts, storage=tmp_path / "study.db", **options).study
+        assert history(resumed) == history(ct.tune(sgd(patience=30), *parts, **options).study)
+
+
+def test_a_trial_of_a_killed_process_is_tried_again(parts, tmp_path):
+    study = tuned(parts, 3, storage=tmp_path / "study.db").study
+    killed = study.ask()
+    settings = {name: r.suggest(killed, name) for name, r in SPACE.items()}
+    resumed = tuned(parts, 5, storage=tmp_path / "study.db").study
+    assert settings in [params for params, _ in history(resumed)]
+    assert len(history(resumed)) == 5
+
+
+def test_a_study_about_something_else_is_refused(parts, tmp_path):
+    tuned(parts, 1, storage=tmp_path / "study.db")
+    with pytest.raises(ValueError, match="holds a study with other ratings"):
+        tuned(parts[::-1], 2, storage=tmp_path / "study.db")
+    with pytest.raises(ValueError, match="other random_state"):
+        tuned(parts, 2, storage=tmp_path / "study.db", random_state=1)
+    with pytest.raises(ValueError, match="other model"):
+        ct.tune(spectral().set_params(tol=1e-2), *parts, n_trials=2, space=SPACE, storage=tmp_path / "study.db")
+    with pytest.raises(ValueError, match="other score"):
+        tuned(parts, 2, storage=tmp_path / "study.db", score=ct.mae)
+
+
+# ---- What is refused ----
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"space": {"reg": ct.Range(10.0, 20.0)}}, "reg=2.0 lies outside 10 to 20"),
+        ({"space": {"weight": ct.Range(0.0, 1.0)}}, "no setting 'weight'"),
+        ({"space": {}}, "no settings to tune"),
+        ({"n_trials": 0}, "n_trials must be at least 1"),
+        ({"sampler": "grid"}, "sampler is 'tpe' or 'random'"),
+        ({"refit": "test"}, "refit 'all' or 'train'"),
+        ({"random_state": None}, "random_state must be a whole number"),
+        ({"validation": None, "n_folds": 0}, "n_folds must be at least 1"),
+        ({"validation": None, "n_folds": 10_000}, "cannot make 10000 folds"),
+    ],
+)
+def test_what_cannot_be_tuned_is_refused_before_any_fit(parts, options, message):
+    options = {"ratings": parts[0], "validation": parts[1], "space": SPACE, "n_trials": 2} | options
+    with pytest.raises(ValueError, match=message):
+        ct.tune(spectral(), **options)
+
+
+def test_models_without_settings_say_so(parts):
+    for model in (ct.GlobalMean(), ct.Popularity(), ct.NuclearNorm()):
+        with pytest.raises(ValueError, match=f"{type(model).__name__} has no settings to tune"):
+            ct.tune(model, *parts)
+
+
+def test_every_space_holds_the_defaults_and_names_its_units():
+    for kind in ct.MODELS:
+        model = kind()
+        for name, r in model.search_space.items():
+            assert r.low <= model.get_params()[name] <= r.high, (kind, name)
+            assert r.unit, (kind, name)
+            assert not r.log or r.low > 0
+    assert "bias_reg" not in ct.ALS().search_space
+    assert "bias_reg" in ct.ALS(biases=True).search_space
+
+
+def test_the_published_space_can_be_replayed(parts):
+    assert {name: (r.low, r.high, r.log) for name, r in ct.PUBLISHED_SPACE.items()} == {
+        "n_factors": (5, 50, False),
+        "learning_rate": (1e-4, 1e-1, True),
+        "reg": (1e-5, 1e-1, True),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some stop with the error still falling: so did the published ones
+        study = ct.tune(sgd(n_factors=5), *parts, n_trials=4, space=ct.PUBLISHED_SPACE).study
+    assert all(isinstance(trial.params["n_factors"], int) for trial in study.trials)
+
+
+# ---- A model that chooses itself, and leaks ----
+
+
+def test_the_tuned_model_is_one_of_its_candidates(parts):
+    train, validation = parts
+    candidates = {"mean": ct.GlobalMean(), "biases": ct.BiasBaseline(), "spectral": spectral()}
+    model = ct.Tuned(candidates, n_trials=5, n_folds=3).fit(train)
+    assert model.chosen_ == min(model.scores_, key=model.scores_.get)
+    assert set(model.scores_) == set(candidates)
+    np.testing.assert_array_equal(model.predict_cells(validation.rows, validation.cols),
+                                  model.model_.predict_cells(validation.rows, validation.cols))  # fmt: skip
+    user = train.user_ids[0]
+    pd.testing.assert_frame_equal(model.recommend(user, 3), model.model_.recommend(user, 3))
+    assert model.certificate_.relative_gap < 0.01
+    assert model.n_parameters_ == model.model_.n_parameters_
+
+
+def test_a_tuned_model_saves_what_it_chose(parts, tmp_path):
+    model = ct.Tuned(ct.BiasBaseline(), n_trials=3, n_folds=2).fit(parts[0])
+    model.save(tmp_path / "model.npz")
+    again = ct.load_model(tmp_path / "model.npz", parts[0])
+    assert isinstance(again, ct.BiasBaseline)
+    np.testing.assert_array_equal(again.complete(), model.complete())
+
+
+@pytest.mark.parametrize("candidates", [None, {}, {"mean": 4.0}, "spectral"])
+def test_what_is_no_candidate_is_refused(parts, candidates):
+    with pytest.raises(TypeError, match="candidates must be a model or a dict of models"):
+        ct.Tuned(candidates).fit(parts[0])
+
+
+def shuffled(ratings, rng):
+    return ct.Ratings(ratings.user_ids, ratings.item_ids, ratings.rows, ratings.cols, rng.permutation(ratings.values),
+                      scale=ratings.scale)  # fmt: skip
+
+
+def blanked(ratings, rng):
+    return ct.Ratings(ratings.user_ids, ratings.item_ids, ratings.rows, ratings.cols, np.full(len(ratings), 1.0),
+                      scale=ratings.scale)  # fmt: skip
+
+
+def leaks(pipeline, train, test):
+    """Whether what a pipeline does depends on the values of the ratings that it must not know."""
+    rng = np.random.default_rng(0)
+    settings, predictions = pipeline(train, test)
+    for change in (shuffled, blanked):
+        other_settings, other = pipeline(train, change(test, rng))
+        if other_settings != settings or not np.array_equal(other, predictions):
+            return True
+    return False
+
+
+def honest(train, test):
+    found = ct.tune(spectral(), train, n_folds=3, n_trials=6, space=SPACE)
+    return found.study.best_params, found.model.predict_cells(test.rows, test.cols)
+
+
+def nested(train, test):
+    model = ct.Tuned({"biases": ct.BiasBaseline(), "spectral": spectral()}, n_trials=4, n_folds=3).fit(train)
+    return model.model_.get_params(), model.predict_cells(test.rows, test.cols)
+
+
+def tunes_on_the_test_part(train, test):
+    found = ct.tune(spectral(), train, test, n_trials=6, space=SPACE, refit="train")
+    return found.study.best_params, found.model.predict_cells(test.rows, test.cols)
+
+
+def features_from_all_ratings(train, test):
+    """The mean rating of each title, the test part's among them, as a feature: a leak that no split can see."""
+    both = train.joined(test)
+    mean = np.bincount(both.cols, both.values, both.n_items) / np.maximum(
+        np.bincount(both.cols, minlength=both.n_items), 1
+    )
+    features = ct.Features(train.item_ids, mean[:, None] / 10, ["mean rating"])
+    model = ct.ContentOnly(features, reg=1.0).fit(train)
+    return model.get_params()["reg"], model.predict_cells(test.rows, test.cols)
+
+
+@pytest.mark.parametrize("pipeline", [honest, nested])
+def test_the_test_part_changes_no_setting_and_no_prediction(parts, pipeline):
+    assert not leaks(pipeline, *parts)
+
+
+@pytest.mark.parametrize("pipeline", [tunes_on_the_test_part, features_from_all_ratings])
+def test_a_leak_is_found(parts, pipeline):
+    assert leaks(pipeline, *parts)
