@@ -2018,6 +2018,7 @@ class SGDMF(FactorModel):
     _not_negative = ("reg", "decay")
     _whole = ("n_factors", "n_epochs", "batch_size", "patience")
     _optional = ("clip", "batch_size", "patience")
+    _features = None  # the tables as the compiled loops take them
     _space = {"n_factors": RANK, "learning_rate": Range(1e-3, 1e-1, log=True, unit="step of one rating"),
               "reg": Range(1e-3, 0.3, log=True, unit="lambda, once for each rating")}  # fmt: skip
 
@@ -2072,6 +2073,7 @@ class SGDMF(FactorModel):
 
     def _descend(self, ratings, validation, rng):
         theta, data = self._theta, (ratings.rows, ratings.cols, ratings.values)
+        self._features = _arrays(self._tables)  # made once: on small tables the passes cost less than making it
         lowest, kept = np.inf, None
         try:
             for epoch in self._epochs():
@@ -2095,7 +2097,7 @@ class SGDMF(FactorModel):
             array[:] = value
 
     def _one_pass(self, epoch, rows, cols, values):
-        C, F = _arrays(self._tables)
+        C, F = self._features
         clip = np.inf if self.clip is None else float(self.clip)
         rest = self.global_mean_, self._theta, C, F, self._step(epoch), self.reg, clip
         if self.batch_size == 1:
@@ -2107,7 +2109,8 @@ class SGDMF(FactorModel):
         batch_epoch(rows, cols, values, batch_size, *rest, steps)
 
     def _scores(self, rows, cols):
-        return predict_pairs(rows, cols, self.global_mean_, self._theta, *_arrays(self._tables))
+        C, F = self._features or _arrays(self._tables)
+        return predict_pairs(rows, cols, self.global_mean_, self._theta, C, F)
 
     def _step(self, epoch):
         """eta in this pass."""
@@ -2712,6 +2715,11 @@ class Blend(Recommender):
         self.first_, self.second_ = pair
         self.weight_ = float(self._best_weight(validation) if self.weight is None else self.weight)
 
+    @property
+    def n_parameters_(self):
+        self._fitted()
+        return self.first_.n_parameters_ + self.second_.n_parameters_ + 1  # and the weight
+
     def _best_weight(self, validation):
         a, b = (model.predict_cells(validation.rows, validation.cols) for model in (self.first_, self.second_))
         apart = (a - b) @ (a - b)
@@ -2813,19 +2821,20 @@ def summarize(results, metric="rmse_clipped"):
     return pd.DataFrame(rows).sort_values(metric, kind="stable", ignore_index=True)
 
 
-def paired_differences(results, reference, metric="rmse_clipped"):
+def paired_differences(results, reference, metric="rmse_clipped", larger_is_better=False):
     """Each model minus the reference, split by split: mean difference and 95 % half width; `better` or `worse` only
-    where the interval leaves 0 out."""
+    where the interval leaves 0 out. Models without this metric are left out."""
+    results = results.dropna(subset=metric)
     if reference not in set(results["model"]):
-        raise ValueError(f"reference {reference!r} is not among the models {sorted(set(results['model']))}.")
+        raise ValueError(f"reference {reference!r} is not among the models with {metric}: "
+                         f"{sorted(set(results['model']))}.")  # fmt: skip
     table = results.pivot(index="split", columns="model", values=metric)
     n_train, n_test = results[["n_train", "n_test"]].iloc[0]
     rows = []
     for name in results["model"].drop_duplicates():
-        mean, half = split_interval(table[name] - table[reference], n_train, n_test)
-        verdict = (
-            "reference" if name == reference else "tie" if abs(mean) <= half else "better" if mean < 0 else "worse"
-        )
+        mean, half = split_interval((table[name] - table[reference]).dropna(), n_train, n_test)
+        won = (mean > 0) == larger_is_better
+        verdict = "reference" if name == reference else "tie" if abs(mean) <= half else "better" if won else "worse"
         rows.append({"model": name, "difference": mean, "half_width": half, "verdict": verdict})
     return pd.DataFrame(rows).sort_values("difference", kind="stable", ignore_index=True)
 
@@ -2845,7 +2854,7 @@ class Tuning:
     """What `tune` found: the model with the best settings, refitted, and the Optuna study with every trial."""
 
     model: "Recommender"
-    study: object
+    study: object  # with `storage` it reads the file: later trials show in it too
 
 
 def tune(model, ratings, validation=None, *, n_trials=30, space=None, score=rmse, n_folds=1, validation_size=0.2,
@@ -2863,7 +2872,8 @@ def tune(model, ratings, validation=None, *, n_trials=30, space=None, score=rmse
         The parts to learn from and to choose by.
     n_folds, validation_size : int, float
         Without `validation`: 1 sets a share `validation_size` of `ratings` aside at random, more is a cross-validation
-        whose mean is a trial's score. The same parts for all trials.
+        whose mean is a trial's score, at one number of passes for all folds: if each fold kept its own best pass,
+        models that stop early would look better than they are. The same parts for all trials.
     n_trials : int
         Trials in the whole study, those of earlier runs among them.
     space : dict of name -> Range, optional
@@ -2872,7 +2882,8 @@ def tune(model, ratings, validation=None, *, n_trials=30, space=None, score=rmse
     sampler : "tpe" or "random"
         Seeded for each trial on its own, so that a study that stops and goes on proposes what it would have proposed.
     prune : bool
-        Give a trial up once it is worse than the median of the earlier ones after as many passes (or folds).
+        Give a trial up once it is worse than the median of the earlier ones after as many passes. A cross-validation is
+        never cut short.
     refit : "all" or "train"
         What the model that is returned is fitted to: all ratings given, for as many passes as were best; or the
         training part alone, with the validation part to stop by.
@@ -2889,8 +2900,7 @@ def tune(model, ratings, validation=None, *, n_trials=30, space=None, score=rmse
     ValueError : nothing to tune, a setting outside its range, a study in `storage` that was about something else, or no
     trial that could be scored.
     """
-    import optuna  # half a second to import: only for those who ask for it
-
+    optuna = _optuna()
     check_number("n_trials", n_trials, low=1, whole=True)
     check_number("random_state", random_state, whole=True)
     space = model.search_space if space is None else space
@@ -2923,6 +2933,14 @@ def tune(model, ratings, validation=None, *, n_trials=30, space=None, score=rmse
     if "patience" in best.get_params():
         best.set_params(patience=None, n_epochs=study.best_trial.user_attrs["n_epochs"])
     return Tuning(best.fit(ratings if validation is None else ratings.joined(validation)), study)
+
+
+def _optuna():
+    """Optuna, half a second to import: only for those who ask for it, and without its word about missing widgets."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import optuna
+    return optuna
 
 
 def _default_settings(model, space):
@@ -2992,27 +3010,32 @@ def _one_trial(optuna, study, model, space, parts, score):
 
 
 def _value(optuna, trial, model, parts, score):
-    """(mean score over the parts, mean number of passes that the fits kept)."""
-    values, epochs = [], []
-    for at, (train, validation) in enumerate(parts):
-        fitted = clone(model).fit(train, validation, _watcher(optuna, trial, validation, score, len(parts) == 1))
+    """(score of the settings, number of passes that it belongs to: 0 for models that keep their last)."""
+    values, curves = [], []
+    for train, validation in parts:
+        watch = _watcher(optuna, trial, validation, score) if len(parts) == 1 else _whole_fits_only
+        fitted = clone(model).fit(train, validation, watch)
         values.append(score(fitted, validation))
-        epochs.append(getattr(fitted, "best_epoch_", len(fitted.history_)))
-        if len(parts) > 1:
-            trial.report(float(np.mean(values)), at)
-            if at + 1 < len(parts) and trial.should_prune():
-                raise optuna.TrialPruned
-    return float(np.mean(values)), max(1, round(float(np.mean(epochs))))
+        curves.append([row["validation_rmse"] for row in fitted.history_ if "validation_rmse" in row])
+    shortest = min(len(curve) for curve in curves)
+    if (
+        len(parts) > 1 and shortest and score is rmse
+    ):  # one number of passes for all folds: its own best for each flatters
+        curve = np.mean([curve[:shortest] for curve in curves], axis=0)
+        return float(curve.min()), int(curve.argmin()) + 1
+    return float(np.mean(values)), round(float(np.mean([np.argmin(curve) + 1 if curve else 0 for curve in curves])))
 
 
-def _watcher(optuna, trial, validation, score, report):
-    """Watches a fit: with `report`, the best score after each pass is reported, and a hopeless trial is given up."""
+def _whole_fits_only(model, row):
+    """Asks nothing of a fit but that Ctrl-C ends it: half a fit is no trial."""
+
+
+def _watcher(optuna, trial, validation, score):
+    """Reports the best score so far after each pass, and gives up a trial that the pruner has lost faith in."""
     best = np.inf
 
     def watch(model, row):
         nonlocal best
-        if not report:
-            return
         known = score is rmse and "validation_rmse" in row
         best = min(best, row["validation_rmse"] if known else score(model, validation))
         trial.report(best, row["epoch"])
@@ -3274,11 +3297,21 @@ def list_metrics(lists, train, features=None):
     found = {"coverage": len(np.unique(listed)) / train.n_items,
              "novelty": float(-np.log2(counts[listed] / train.n_users).mean())}  # fmt: skip
     if features is not None:
-        C = features.rows_for(train.item_ids)
-        several = [own[own >= 0] for own in lists if (own >= 0).sum() > 1]
-        apart = [1 - cosine_similarity(C[own])[np.triu_indices(len(own), 1)].mean() for own in several]
-        found["diversity"] = float(np.mean(apart)) if apart else np.nan
+        found["diversity"] = _diversity(lists, features.rows_for(train.item_ids))
     return found
+
+
+def _diversity(lists, C):
+    """Mean over lists of 1 - the mean cosine of two items; |sum of unit rows|^2 is the sum of all cosines of a list."""
+    norms = np.sqrt(C.multiply(C).sum(axis=1))
+    unit = sp.diags_array(1 / np.where(norms > 0, norms, 1.0)) @ C
+    users, ranks = np.nonzero(lists >= 0)
+    held = sp.csr_array((np.ones(len(users)), (users, lists[users, ranks])), shape=(len(lists), C.shape[0]))
+    together = held @ unit
+    cosines = together.multiply(together).sum(axis=1) - held @ (norms > 0)  # without each item's own with itself
+    length = held.sum(axis=1)
+    several = length > 1
+    return float(np.mean(1 - cosines[several] / (length * (length - 1))[several])) if several.any() else np.nan
 
 
 # ---- The comparison: everything about every model, on the same splits ------------------------------------------------

@@ -9,11 +9,14 @@ alone and on training and validation together.
 """
 
 import argparse
+import hashlib
+import os
 import tempfile
 import time
 import warnings
 from pathlib import Path
 
+import joblib
 import numpy as np
 from common import describe, machine, real_data, write_results
 
@@ -21,49 +24,63 @@ import content_table as ct
 
 TABLES = {"data 1": "100x100.csv", "data 2": "100x100_2.csv"}
 SEEDS = range(5)
-SGD_SPACE = {"reg": ct.Range(0.03, 0.3, log=True), "n_factors": ct.Range(1, 20, log=True)}
-CONTENT_SPACE = SGD_SPACE | {"content_weight": ct.Range(0.5, 2.0, log=True)}
+N_TRIALS, N_FOLDS = 20, 10  # inside each split
+MEMORY = "CONTENT_TABLE_TUNED"  # names the folder to the workers, which inherit the environment
+SGD_SPACE = {"reg": ct.Range(0.03, 0.4, log=True), "n_factors": ct.Range(1, 20, log=True)}
+SPACES = {  # of tables of this size; the others search their own
+    "spectral with biases": {"reg": ct.Range(2.0, 30.0, log=True), "bias_reg": ct.Range(0.5, 10.0, log=True)},
+    "SGD": SGD_SPACE,
+    "content": SGD_SPACE | {"content_weight": ct.Range(0.5, 3.0, log=True)},
+}
 THRESHOLD = 8  # of a relevant title, rating points
 
 
-def candidates(features):
-    """The models of the comparison, and the space of each that does not search its own."""
+class Remembered(ct.Tuned):
+    """`Tuned` that keeps what it has tuned in a folder: three rows of the comparison tune the same models."""
+
+    def _tuned(self, model, ratings, space):
+        about = [repr(model), str(space), self.n_trials, self.n_folds, self.random_state, ratings.fingerprint]
+        path = Path(os.environ[MEMORY], hashlib.sha256(str(about).encode()).hexdigest())
+        if not path.exists():
+            found = super()._tuned(model, ratings, space)
+            ct.write_whole(path, lambda temporary: joblib.dump(found, temporary))
+        return joblib.load(path)
+
+
+def comparison_models(features):
+    """Each candidate tuned; the average of two tuned ones; the one that cross-validation chooses; and what is fixed."""
     steps = {"n_factors": 10, "learning_rate": 0.01, "reg": 0.1, "patience": 20, "n_epochs": 300}
-    models = {
+    candidates = {
         "baseline": ct.BiasBaseline(),
         "item neighbours": ct.ItemKNN(),
-        "spectral": ct.SpectralRegularization(tol=1e-4),
-        "spectral with biases": ct.SpectralRegularization(reg=8, biases=True, tol=1e-4),
+        "spectral": ct.SpectralRegularization(tol=1e-3),
+        "spectral with biases": ct.SpectralRegularization(reg=8, biases=True, tol=1e-3),
         "SGD": ct.SGDMF(**steps),
         "content": ct.ContentMF(features, **steps),
     }
-    return models, {"SGD": SGD_SPACE, "content": CONTENT_SPACE}
-
-
-def comparison_models(ratings):
-    """Each candidate tuned; the average of two tuned ones; the one that cross-validation chooses; and what is fixed."""
-    features = ct.load_features(real_data("mal", "anime_id_to_genre.csv"), ratings, use=("genres",))
-    models, spaces = candidates(features)
-    tuned = {name: ct.Tuned(model, n_trials=15, space=spaces.get(name)) for name, model in models.items()}
-    several = {name: models[name] for name in ("baseline", "spectral with biases", "content")}
+    inside = {"n_trials": N_TRIALS, "n_folds": N_FOLDS}
+    tuned = {name: Remembered(model, space=SPACES.get(name), **inside) for name, model in candidates.items()}
+    several = {name: candidates[name] for name in ("baseline", "spectral with biases", "content")}
+    spaces = {name: SPACES[name] for name in several if name in SPACES}
     return {
         "global mean": ct.GlobalMean(),
         **tuned,
         "half spectral, half content": ct.Blend(tuned["spectral with biases"], tuned["content"], weight=0.5),
-        "chosen": ct.Tuned(several, n_trials=15, space={"content": CONTENT_SPACE}),
+        "chosen": Remembered(several, space=spaces, **inside),
         "ALS as published": ct.course_models()["ALS as published"],
         "nuclear norm": ct.NuclearNorm(),
         "implicit ALS": ct.ImplicitALS(reg=30),
-    }, features
+    }
 
 
 def table_results(file, options):
     path = real_data("mal", file)
     ratings = ct.load_ratings(path)
-    models, features = comparison_models(ratings)
-    results = ct.compare(models, ratings, THRESHOLD, features=features, n_splits=options.splits, n_jobs=options.jobs,
-                         progress=True)  # fmt: skip
-    table = ct.comparison(results)
+    features = ct.load_features(real_data("mal", "anime_id_to_genre.csv"), ratings, use=("genres",))
+    how = {"n_splits": options.splits, "n_jobs": options.jobs, "progress": True}
+    results = ct.compare(comparison_models(features), ratings, THRESHOLD, features=features, **how)
+    results = results.drop(columns="fit_seconds")
+    table = ct.comparison(results).drop(columns="fit_seconds")
     print(
         table[["model", "train_rmse", "rmse_clipped", "half_width", "ndcg", "stability", "failed"]].round(4).to_string()
     )
@@ -109,7 +126,7 @@ def movielens_results(split, n_trials):
         errors[-1] |= {name: ct.rmse(one, test, clip=True) for name, one in clipped.items()}
     states = [trial.state.name for trial in found.study.trials]
     report = {
-        "data": describe(ratings, path) | {"parts": [len(train), len(validation), len(test)]},
+        "data": describe(ratings, path) | {"parts": [len(train), len(validation), len(test)]} | _newcomers(train, test),
         "settings": {name: _short(value) for name, value in settings.items()},
         "trials": {state: states.count(state) for state in sorted(set(states))},
         "seconds": round(seconds, 1),
@@ -119,18 +136,25 @@ def movielens_results(split, n_trials):
     return report
 
 
+def _newcomers(train, test):
+    viewers = np.unique(test.rows)
+    return {"test_viewers": len(viewers), "new_test_viewers": int((~np.isin(viewers, train.rows)).sum())}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--splits", type=int, default=20)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--trials", type=int, default=30)
     options = parser.parse_args()
-    with warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        os.environ[MEMORY] = folder
         warnings.simplefilter("ignore", ct.ConvergenceWarning)  # the published ALS runs out of passes, as published
         films = {split: movielens_results(split, options.trials) for split in ("split_user_time", "split_global_time")}
         tables = {name: table_results(file, options) for name, file in TABLES.items()}
+        print(len(list(Path(folder).iterdir())), "models tuned")
     settings = {"command": "python benchmarks/tuned.py", "splits": f"{options.splits} random 80/20 splits",
-                "inside": "15 trials of 5-fold cross-validation in each split", "threshold": THRESHOLD,
+                "inside": f"{N_TRIALS} trials of {N_FOLDS}-fold cross-validation in each split", "threshold": THRESHOLD,
                 "clip": "rmse_clipped: predictions clipped to the scale", "machine": machine()}  # fmt: skip
     write_results("tuned.json", {"settings": settings, "tables": tables, "movielens": films})
 

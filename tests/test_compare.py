@@ -115,3 +115,14 @@ def test_a_threshold_that_nobody_reaches_is_an_error_of_the_call(sample):
     low = ct.Ratings.from_matrix(np.ones((6, 5)))
     with pytest.raises(ValueError, match="rated anything 8 or better"):
         ct.compare({"mean": ct.GlobalMean()}, low, 8, n_splits=2)
+
+
+def test_larger_is_better_for_lists(results):
+    errors = ct.paired_differences(results, "biases").set_index("model")
+    assert set(errors.index) == {"mean", "biases", "spectral"}  # who only ranks has no error
+    assert errors.loc["mean", "verdict"] == "worse"
+    lists = ct.paired_differences(results, "ceiling", "ndcg", larger_is_better=True).set_index("model")
+    assert (lists.drop(index="ceiling")["verdict"] == "worse").all()
+    assert lists["difference"].max() == 0
+    with pytest.raises(ValueError, match="'implicit' is not among the models with rmse_clipped"):
+        ct.paired_differences(results, "implicit")

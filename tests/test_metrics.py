@@ -175,7 +175,7 @@ def test_splits_are_compared_in_pairs_whatever_the_order_of_the_rows():
 
 
 def test_an_unknown_reference_is_answered_with_the_known_models():
-    with pytest.raises(ValueError, match=r"reference 'oracle' is not among the models \['a', 'b'\]"):
+    with pytest.raises(ValueError, match=r"reference 'oracle' is not among the models with rmse_clipped: \['a', 'b'\]"):
         ct.paired_differences(made_up(a=[1, 2], b=[1, 2]), "oracle")
 
 

@@ -353,3 +353,16 @@ def test_the_test_part_changes_no_setting_and_no_prediction(parts, pipeline):
 @pytest.mark.parametrize("pipeline", [tunes_on_the_test_part, features_from_all_ratings])
 def test_a_leak_is_found(parts, pipeline):
     assert leaks(pipeline, *parts)
+
+
+def test_the_folds_share_one_number_of_passes(parts):
+    """Each fold's own best pass would flatter the models that stop early beside those that do not."""
+    ratings, model = parts[0], sgd(patience=8)
+    found = ct.tune(model, ratings, n_folds=3, n_trials=1, space={"reg": ct.Range(0.01, 0.1)})
+    fits = [ct.clone(model).fit(*fold) for fold in ratings.split_folds(3, 0)]
+    curves = [[row["validation_rmse"] for row in fit.history_] for fit in fits]
+    shortest = min(map(len, curves))
+    shared = np.mean([curve[:shortest] for curve in curves], axis=0)
+    assert found.study.best_value == pytest.approx(shared.min(), abs=1e-12)
+    assert found.study.best_value > np.mean([min(curve) for curve in curves])
+    assert found.model.get_params()["n_epochs"] == shared.argmin() + 1
