@@ -16,7 +16,8 @@ passes, rank                   -, k                `n_epochs`, `n_factors`
 =============================  ==================  ==========================================  =====================
 
 Models, simplest first: `GlobalMean`, `Popularity`, `BiasBaseline`, `ItemKNN`, `ALS`, `ImplicitALS`,
-`GradientDescentMF`, `SGDMF`, `ContentMF`, `ContentOnly`, `SpectralRegularization`, `NuclearNorm`; `Blend` mixes two.
+`GradientDescentMF`, `SGDMF`, `ContentMF`, `ContentOnly`, `SpectralRegularization`, `NuclearNorm`; `Blend` mixes two,
+and `Tuned` chooses the settings of one, or one of several, by `tune`. `compare` measures them all on the same splits.
 
 >>> import content_table as ct
 >>> ratings = ct.load_ratings(ct.DATA / "100x100.csv")

@@ -1456,14 +1456,6 @@ def real_results():
     return json.loads(RESULTS.read_text(encoding="utf-8"))
 
 
-def real_data_table(results):
-    """Sizes of the real tables and the first digits of the hash of each file."""
-    table = pd.DataFrame(results["data"]).T
-    table["sha256"] = table["sha256"].str[:12]
-    table["density"] = table["density"].astype(float).round(3)
-    return table[["n_users", "n_items", "n_ratings", "density", "sha256"]]
-
-
 def published_table(results):
     """The published training RMSE beside the ones that our fits reach on the same real tables."""
     rows = []
@@ -1477,31 +1469,6 @@ def published_table(results):
             }
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def honest_table(results, name):
-    """One real table: training and held-out error, its interval, and the verdict against the baseline."""
-    table = pd.DataFrame(results["held_out"][name])
-    verdicts = pd.DataFrame(results["paired"][name]).set_index("model")["verdict"]
-    table["against baseline"] = table["model"].map(verdicts).where(table["model"] != "baseline", "")
-    columns = {
-        "model": "model",
-        "train_rmse": "training RMSE",
-        "rmse_clipped": "held-out RMSE",
-        "half_width": "+/-",
-        "against baseline": "against baseline",
-    }
-    return table[list(columns)].rename(columns=columns).round(3)
-
-
-def raw_and_clipped(results):
-    """Raw and clipped held-out RMSE of both real tables side by side."""
-    columns = {}
-    for name, rows in results["held_out"].items():
-        table = pd.DataFrame(rows).set_index("model")
-        columns |= {f"{name}, raw": table["rmse"], f"{name}, clipped": table["rmse_clipped"]}
-    table = pd.DataFrame(columns).round(3)
-    return table.loc[[name for name in LOOKS if name in table.index]]
 
 
 def baseline_row_agrees(results):
@@ -1557,22 +1524,6 @@ def plot_als_passes(results):
     show(fig)
 
 
-def plot_paired(panels):
-    """Mean difference from the baseline on the same splits, with its interval: {title: frame}."""
-    fig, axes = plt.subplots(1, len(panels), figsize=(9.2, 3.4))
-    for ax, (title, table) in zip(axes, panels.items(), strict=True):
-        table = table[table["model"] != "baseline"].iloc[::-1]
-        for at, (_, row) in enumerate(table.iterrows()):
-            ax.errorbar(
-                row["difference"], at, xerr=row["half_width"], **(mark(row["model"]) | {"markersize": 6}), capsize=3
-            )
-        ax.axvline(0, color=color("baseline"), linestyle=":")
-        ax.set_yticks(range(len(table)), table["model"])
-        ax.set(title=title, xlabel="held-out RMSE minus the baseline's")
-    fig.suptitle("Left of the line is better; an interval that touches it is a tie", fontsize=12)
-    show(fig)
-
-
 def oracle_parts(ratings, test):
     """Three parts to score: the held-out ratings; the same cells with the true expected rating; all cells nobody rated.
 
@@ -1609,18 +1560,6 @@ def by_activity(models, train, test, edges=(8, 16)):
         for at, label in enumerate(names)
     }
     return pd.DataFrame(table)
-
-
-def plot_activity(table):
-    """Held-out error by the number of training ratings of the viewer."""
-    fig, ax = plt.subplots(figsize=(7.6, 3.8))
-    for model, row in table.iterrows():
-        ax.plot(range(len(row)), row.to_numpy(), **(mark(model) | {"linestyle": "-"}), linewidth=1, label=model)
-    ax.set_xticks(range(len(table.columns)), table.columns)
-    ax.set(xlabel="training ratings of the viewer", ylabel="held-out RMSE, clipped\n(rating points)")
-    ax.set_title("One average hides three kinds of viewer (simulated, one split)")
-    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=9, frameon=False)
-    show(fig)
 
 
 # ---- Lesson 12: lists ----------------------------------------------------------------------------------------------
