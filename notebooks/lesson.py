@@ -1550,18 +1550,6 @@ def plot_oracle(table):
     show(fig)
 
 
-def by_activity(models, train, test, edges=(8, 16)):
-    """Clipped held-out RMSE of each fitted model for viewers with few, some and many training ratings."""
-    counts = np.bincount(train.rows, minlength=train.n_users)[test.rows]
-    group = np.digitize(counts, [edge + 1 for edge in edges])
-    names = [f"up to {edges[0]}", f"{edges[0] + 1} to {edges[1]}", f"above {edges[1]}"]
-    table = {
-        label: {model: ct.rmse(fit, test.part(group == at), clip=True) for model, fit in models.items()}
-        for at, label in enumerate(names)
-    }
-    return pd.DataFrame(table)
-
-
 # ---- Lesson 12: lists ----------------------------------------------------------------------------------------------
 
 

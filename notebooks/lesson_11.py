@@ -307,9 +307,10 @@ def rated_and_true(models, ratings, threshold=8, n=10, n_splits=5):
     return table.round({"NDCG, rated": 3, "NDCG, true": 3, f"good of {n}": 1, "counted, %": 1})
 
 
-def by_popularity(models, train, test, edges=(12, 20)):
-    """Clipped held-out RMSE of each fitted model for titles with few, some and many training ratings."""
-    counts = np.bincount(train.cols, minlength=train.n_items)[test.cols]
+def by_count(models, train, test, side, edges):
+    """Clipped held-out RMSE of each fitted model for viewers ("rows") or titles ("cols") with few, some and many
+    training ratings."""
+    counts = np.bincount(getattr(train, side), minlength=max(train.shape))[getattr(test, side)]
     group = np.digitize(counts, [edge + 1 for edge in edges])
     names = [f"up to {edges[0]}", f"{edges[0] + 1} to {edges[1]}", f"above {edges[1]}"]
     table = {

@@ -6,7 +6,7 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
-from conftest import random_table
+from conftest import press_ctrl_c, random_table
 
 import content_table as ct
 
@@ -175,19 +175,11 @@ def test_ctrl_c_loses_no_trial(parts, tmp_path):
 
 def test_ctrl_c_in_the_middle_of_a_fit_does_not_pass_for_a_trial(parts, tmp_path, monkeypatch):
     """On its own a fit keeps the passes it has; in a study half a fit is no trial."""
-    original, calls = ct.sgd_epoch, []
-
-    def press(*arguments):
-        calls.append(1)
-        if len(calls) == 12:
-            raise KeyboardInterrupt
-        return original(*arguments)
-
-    monkeypatch.setattr(ct, "sgd_epoch", press)
+    press_ctrl_c(monkeypatch, ct, "sgd_epoch", at=12)
     options = {"space": {"reg": ct.Range(0.01, 0.1)}, "n_trials": 3}
     with pytest.raises(KeyboardInterrupt):
         ct.tune(sgd(patience=30), *parts, storage=tmp_path / "study.db", **options)
-    monkeypatch.setattr(ct, "sgd_epoch", original)
+    monkeypatch.undo()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         resumed = ct.tune(sgd(patience=30), *parts, storage=tmp_path / "study.db", **options).study
