@@ -89,8 +89,7 @@ def table_results(file, options):
     print(
         table[["model", "train_rmse", "rmse_clipped", "half_width", "ndcg", "stability", "failed"]].round(4).to_string()
     )
-    scored = results.dropna(subset="rmse_clipped")
-    paired = {reference: ct.paired_differences(scored, reference).round(6).to_dict("records")
+    paired = {reference: ct.paired_differences(results, reference).round(6).to_dict("records")
               for reference in ("baseline", "spectral with biases")}  # fmt: skip
     chosen = results.loc[results["model"] == "chosen", "chosen"].value_counts().to_dict()
     splits = results[["model", "split", "rmse_clipped", "train_rmse", "ndcg"]].round(5)
