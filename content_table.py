@@ -2506,7 +2506,10 @@ class SpectralRegularization(_LowRank):
 
     _positive = ("reg", "bias_reg")
 
-    _space = {"reg": IMAGINARY, "bias_reg": IMAGINARY}
+    _space = {
+        "reg": Range(0.5, 50.0, log=True, unit="rating points off each singular value"),
+        "bias_reg": IMAGINARY,
+    }
 
     def __init__(
         self, reg=5.0, biases=False, bias_reg=5.0, n_epochs=3000, tol=1e-6, solver="splitting", progress=False
