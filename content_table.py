@@ -28,12 +28,17 @@ True
 """
 
 import argparse
+import difflib
+import gzip
 import hashlib
+import io
 import json
 import os
 import re
 import time
+import unicodedata
 import warnings
+import zlib
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -46,12 +51,15 @@ import scipy.linalg
 import scipy.sparse as sp
 import scipy.sparse.linalg
 import scipy.stats
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import ParseError, iterparse
 from sklearn.base import BaseEstimator, clone
 from sklearn.decomposition import TruncatedSVD
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import ridge_regression
 from sklearn.metrics.pairwise import cosine_similarity
+from sklearn.preprocessing import MultiLabelBinarizer, normalize
 from threadpoolctl import ThreadpoolController
 from tqdm import tqdm
 
@@ -288,6 +296,63 @@ class Ratings:
             f"no user has the id or name {name!r}; names look like {names[:1] or self.user_ids[:1].tolist()}."
         )
 
+    def item_id(self, name):
+        """The id of the item with this id, title, or part of a title in any case; a name that could mean several, or
+        none, is an error that lists what may have been meant."""
+        if name in self._positions[1]:
+            return name
+        if not isinstance(name, str):
+            self.item_cols(name)  # an error that names the id
+        whole = [at for at, title in enumerate(self.item_labels.tolist()) if title.casefold() == str(name).casefold()]
+        if len(whole) == 1:
+            return self.item_ids[whole[0]].item()
+        if isinstance(name, str) and name.strip().isdigit() and int(name) in self._positions[1]:
+            return int(name)
+        found = self.find_titles(name)
+        candidates = "; ".join(
+            f"{title} ({item})" for item, title in zip(found["item_id"], found["title"], strict=True)
+        )
+        if len(found) == 0:
+            raise KeyError(
+                f"no title has {name!r} in it, or anything like it; titles look like {self.item_labels[:1].tolist()}."
+            )
+        if (found["match"] == "similar").all():
+            raise KeyError(f"no title has {name!r} in it; did you mean: {candidates}?")
+        exact = found[found["match"] == "exact"]
+        found = exact if len(exact) else found
+        if len(found) > 1:
+            raise KeyError(f"{name!r} could be any of: {candidates}. Give more of the name, or the id.")
+        return found["item_id"].item()
+
+    def find_titles(self, text, n=10):
+        """Titles with every word of `text` in them, in any case and order: item_id, title, match; the most rated first
+        after titles that are, or begin with, the text. Where there is none, misspelled words are first replaced by the
+        closest words of all titles, and `match` says "similar"."""
+        words = plain_title(text).split()
+        found, match = self._titles_with(words), "part"
+        if words and not len(found):
+            known = sorted({word for title in self._plain_titles for word in title.split()})
+            words = [(difflib.get_close_matches(word, known, 1, cutoff=0.7) or [word])[0] for word in words]
+            found, match = self._titles_with(words), "similar"
+        text, counts = " ".join(words), np.bincount(self.cols, minlength=self.n_items)
+        kinds = {at: "exact" if self._plain_titles[at] == text and match == "part" else match for at in found}
+        plain = self._plain_titles
+        found.sort(key=lambda at: (plain[at] != text, not plain[at].startswith(text), -counts[at], plain[at]))
+        ids = {"item_id": self.item_ids[found[:n]], "title": self.item_labels[found[:n]]}
+        return pd.DataFrame(ids | {"match": [kinds[at] for at in found[:n]]})
+
+    def _titles_with(self, words):
+        return [at for at, title in enumerate(self._plain_titles) if words and all(word in title for word in words)]
+
+    @cached_property
+    def _plain_titles(self):
+        return [plain_title(title) for title in self.item_labels.tolist()]
+
+    @cached_property
+    def series(self):
+        """A label for every column, equal for the seasons and parts of one title: see `series_of`."""
+        return np.arange(self.n_items) if self.titles is None else series_of(self.titles.tolist())
+
     def title(self, item):
         """The title of an item id, or the id as text where titles are not known."""
         return str(self.item_labels[self.item_cols(item)[0]])
@@ -438,6 +503,53 @@ class Ratings:
         return self.times
 
 
+def plain_title(title):
+    """A title as people type it: no case, accents or punctuation, one space between words."""
+    text = unicodedata.normalize("NFKD", str(title)).casefold()
+    text = re.sub(r"[\W_]+", " ", re.sub("[\u0300-\u036f]", "", text))
+    return " ".join(unicodedata.normalize("NFKC", text).split())
+
+
+_PART = re.compile(  # what marks one part of a series, where it ends a title (before or without a subtitle)
+    r"(the|final|first|second|third|fourth|fifth|new|next|season|seasons|part|cour|chapter|episode|movie|movies|film|films|"
+    r"gekijouban|ova|ovas|oad|ona|tv|special|specials|recap|picture|drama|kai|zoku|shin|remake|edition|"
+    r"\d+(st|nd|rd|th)?|x\d+|r\d+|[ivx]+|[a-z])"
+)
+
+
+def series_of(titles):
+    """A label for each title; titles with one label are taken for seasons, parts, films or retellings of one work.
+
+    The name of a work is what stands before a subtitle, without brackets and without the words and numbers that count
+    parts ("2nd Season", "Movie 3", "II"). A title that begins with the whole name of another work belongs to it too, if
+    that name has two words or six letters; one that ends with it, if it has two words ("Zoku ..."). A guess from names
+    alone: the tests hold it against pairs labelled by hand.
+    """
+    names = [_work_name(title) for title in titles]
+    whole = {plain_title(_main_part(title)) for title in titles}
+    known = {name for name in names if len(name) > 1 or (len(name[0]) >= 6 and name[0] in whole)}
+    works = []
+    for name in names:
+        begun = [name[:length] for length in range(1, len(name))]
+        ended = [name[at:] for at in range(1, len(name) - 1)]
+        works.append(next((other for other in begun + ended if other in known), name))
+    return np.unique([" ".join(work) for work in works], return_inverse=True)[1]
+
+
+def _main_part(title):
+    """What stands before a subtitle, without brackets."""
+    return re.split(r":\s| - |~", re.sub(r"\([^)]*\)", " ", title.strip()))[0]
+
+
+def _work_name(title):
+    """The words of a title that name the whole work."""
+    head = _main_part(title)
+    words = plain_title(head).split() or plain_title(title).split() or [title]
+    while len(words) > 1 and _PART.fullmatch(words[-1]):
+        words.pop()
+    return tuple(words)
+
+
 def _check_shares(train, validation):
     if not (0 < train < 1 and 0 < validation < 1 and train + validation < 1):
         raise ValueError(f"train and validation are shares that leave some for the test, got {train} and {validation}.")
@@ -503,12 +615,14 @@ def load_ratings(path, conflicts="error"):
     )
 
 
-def _read_text(path, **options):
+def _read_text(path, source=None, **options):
     """A CSV as text, blanks kept as blanks, so that we decide what is a number and what is missing."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"no such file: {path}")
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8", **options)
+        table = pd.read_csv(
+            path if source is None else source, dtype=str, keep_default_na=False, encoding="utf-8", **options
+        )
         if not isinstance(table.index, pd.RangeIndex):  # pandas takes a surplus first field for row names
             raise pd.errors.ParserError("the rows have more fields than the header")
         return table
@@ -557,7 +671,9 @@ def _tidy(frame, user, item, score, conflicts, path):
     if twice.any() and conflicts == "error":
         first = distinct[twice].sort_values([user, item], kind="stable")[:2]
         who = ", ".join(
-            f"{name} {first[name].tolist()[0]!r}" for name in (user, item, "profile", "title") if name in first
+            f"{name} {first[name].tolist()[0]!r}"
+            for name in dict.fromkeys((user, item, "profile", "title"))
+            if name in first
         )
         raise ValueError(
             f"{Path(path).name}: {twice.sum()} rows contradict each other, the first are {who} with {score} "
@@ -719,10 +835,7 @@ def item_texts(path, ratings, use=("genres", "tags"), keep_no_genres=False, tags
     if unknown or isinstance(use, str) or not use:
         raise ValueError(f"use must be a tuple of some of {_SOURCES}, got {use!r}.")
     path = _catalogue_file(Path(path))
-    catalogue = _read_text(path)
-    key = _column(catalogue, path, "an id", "movieId", "anime_id", "a_id", "uid")
-    catalogue = catalogue.set_index(_ids(catalogue[key], path))
-    catalogue = catalogue[~catalogue.index.duplicated()].reindex(ratings.item_ids, fill_value="")
+    catalogue = _catalogue(path, ratings)
     parts = []
     if "genres" in use:
         genres = catalogue[_column(catalogue, path, "genres", "genres", "genre")]
@@ -736,6 +849,14 @@ def item_texts(path, ratings, use=("genres", "tags"), keep_no_genres=False, tags
         parts.append(catalogue[_column(catalogue, path, "a synopsis", "synopsis")])
     texts = parts[0].str.cat(parts[1:], sep=" ") if len(parts) > 1 else parts[0]
     return texts.str.replace(r"[|,\[\]'\"]", " ", regex=True).str.split().str.join(" ").to_numpy(dtype=str)
+
+
+def _catalogue(path, ratings):
+    """The rows of a catalogue about the items of `ratings`, in the order of its columns; blank where it has none."""
+    table = _read_text(path)
+    key = _column(table, path, "an id", "movieId", "anime_id", "a_id", "uid")
+    table = table.set_index(_ids(table[key], path))
+    return table[~table.index.duplicated()].reindex(ratings.item_ids, fill_value="")
 
 
 def _catalogue_file(path):
@@ -796,6 +917,19 @@ def load_features(path, ratings, **options):
     return tfidf_features(ratings.item_ids, item_texts(path, ratings, **options))
 
 
+def load_genres(path, ratings):
+    """Features of the items from a catalogue: 1 for each genre of a title, by its whole name ("Slice of Life")."""
+    path = _catalogue_file(Path(path))
+    catalogue = _catalogue(path, ratings)
+    genres = catalogue[_column(catalogue, path, "genres", "genres", "genre")].replace(_NO_GENRES, "")
+    listed = genres.str.replace(r"[\[\]'\"]", "", regex=True).str.replace("|", ",").str.split(",")
+    kinds = MultiLabelBinarizer(sparse_output=True)
+    table = kinds.fit_transform([sorted({name.strip() for name in names} - {""}) for names in listed])
+    if table.shape[1] == 0:
+        raise ValueError(f"{path.name} names no genre of any of the {ratings.n_items} titles.")
+    return Features(ratings.item_ids, table, kinds.classes_)
+
+
 def load_profiles(path, ratings):
     """Features of the users from a dump's profiles.csv: gender, and the decade of birth, 1 where given."""
     if ratings.user_names is None:
@@ -813,10 +947,16 @@ def load_profiles(path, ratings):
 
 
 def similar_titles(ratings, features, item, n=10):
-    """The `n` items whose features point most in the direction of this item's: rank, item_id, title, cosine."""
+    """The `n` items whose features point most in the direction of this item's: rank, item_id, title, cosine.
+
+    `features` may be a fitted model with item factors: then titles are alike that the same viewers rate alike. `item`
+    is an id, or a title or a part of it.
+    """
     check_number("n", n, low=1, whole=True)
-    C, at = features.rows_for(ratings.item_ids), ratings.item_cols(item)[0]
-    if C[[at]].nnz == 0:
+    by_features = isinstance(features, Features)
+    C = features.rows_for(ratings.item_ids) if by_features else _item_vectors(features, None)
+    at = ratings.item_cols(ratings.item_id(item))[0]
+    if not abs(C[[at]]).sum():
         raise ValueError(f"nothing is known about {ratings.item_labels[at]}, so nothing can be said to be like it.")
     cosine = cosine_similarity(C, C[[at]]).ravel()
     order = np.argsort(-np.round(cosine, TIE), kind="stable")
@@ -1064,7 +1204,7 @@ class Recommender(BaseEstimator):
     _whole = ("n_factors", "n_epochs", "n_neighbors")  # whole numbers from 1
     _optional = ()  # may be None
     _space = {}
-    _watch = None
+    _watch = _noise = None
 
     def fit(self, ratings, validation=None, watch=None):
         """Learn from `ratings`, afresh; returns self.
@@ -1082,7 +1222,7 @@ class Recommender(BaseEstimator):
         self.ratings_ = ratings
         self.global_mean_ = float(ratings.values.mean())
         self.user_bias_, self.item_bias_ = np.zeros(ratings.n_users), np.zeros(ratings.n_items)
-        self.history_, self._watch = [], watch
+        self.history_, self._watch, self._noise = [], watch, None
         with _BLAS.limit(limits=1, user_api="blas"):  # small matrices: threads cost time, and stable digits
             try:
                 self._fit(ratings, validation)
@@ -1249,6 +1389,98 @@ class Recommender(BaseEstimator):
             raise  # the KeyboardInterrupt that is being handled
         warnings.warn(f"stopped by the keyboard after {len(self.history_)} whole passes; these are kept.", stacklevel=4)
 
+    # -- somebody new --
+
+    def fold_in(self, ratings):
+        """A viewer whom the model was not trained on, from a few ratings: {item id or title: rating points}.
+
+        The regression that gives a viewer of the training part their numbers, on the item side as trained: exact for
+        the biases, ALS, the spectral family and neighbours, whose trained predictions it repeats; for models by descent
+        the ridge regression of their objective, which their steps only approach. Nothing of the model changes.
+        Returns a `Viewer`: predict, recommend, explain, uncertainty.
+        """
+        return Viewer(self, *self._given(ratings, "fold_in"))
+
+    def fold_in_item(self, ratings, features=None):
+        """A title that the model was not trained on, from its ratings {user id or name: rating points} and, for models
+        with item features, {feature name: value}. Returns a `NewTitle`: predict, audience, explain, uncertainty."""
+        return NewTitle(self, *self._given(ratings, "fold_in_item"), features=features)
+
+    def viewer(self, user):
+        """A viewer of the training part, by id or name, as a `Viewer`: their trained predictions, and reasons."""
+        row = self._fitted().user_rows(self.ratings_.user_id(user))[0]
+        table = self.ratings_.csr[[row]]
+        return Viewer(self, table.indices.astype(np.intp), table.data, row=row)
+
+    def _given(self, given, what):
+        """(positions, values) of ratings by id or name."""
+        ratings = self._fitted()
+        given = getattr(given, "ratings", given)  # an OwnList
+        if not hasattr(given, "items"):
+            raise TypeError(f"{what} needs {{id or name: rating}}, got {type(given).__name__}.")
+        find = ratings.item_id if what == "fold_in" else ratings.user_id
+        ids = [find(key) for key, _ in given.items()]
+        at = (ratings.item_cols if what == "fold_in" else ratings.user_rows)(ids)
+        low, high = ratings.scale
+        for key, value in given.items():
+            if not isinstance(value, (int, float, np.number)) or isinstance(value, bool) or not low <= value <= high:
+                raise ValueError(
+                    f"a rating is a number from {low:g} to {high:g}, got {value!r} for {key!r}; leave unrated ones out."
+                )
+        if len(set(ids)) < len(ids):
+            raise ValueError(
+                f"{len(ids) - len(set(ids))} of {len(ids)} ratings repeat another: an id and a name of one thing?"
+            )
+        return at, np.array(list(given.values()), dtype=float)
+
+    def _fold(self, axis, at, values, features=None):
+        """The regression of a new viewer (axis 0) or title (axis 1)."""
+        if features is not None and not isinstance(self, _ContentModel):
+            raise ValueError(f"{self!r} learns nothing from features.")
+        return _ridge_fold(*self._half(axis, at, features), at, values)
+
+    def _half(self, axis, at, features=None):
+        """(offset, blocks of Z, penalties) of that regression: here there is nothing to learn about anybody."""
+        n = self.ratings_.shape[1 - axis]
+        return np.full(n, self.global_mean_), (np.zeros((n, 0)),), np.zeros(0)
+
+    def _other_side(self, axis):
+        """Biases, factors and cold mask of the side that stays as trained."""
+        names = (
+            ("item_bias_", "item_factors_", "cold_items_")
+            if axis == 0
+            else ("user_bias_", "user_factors_", "cold_users_")
+        )
+        return tuple(getattr(self, name, None) for name in names)
+
+    def _start_parts(self, start, axis):
+        """What a prediction starts from, in words."""
+        mean = self.global_mean_ if start and self.score_name == "predicted_rating" else 0.0
+        return {"the mean of all ratings": mean, ("this title", "this viewer")[axis]: start - mean}
+
+    def _terms(self, viewer, col, n):
+        raise ValueError(f"{self!r} knows nothing of what titles are about; explain by ratings.")
+
+    @property
+    def noise_(self):
+        """Standard deviation of a rating about its viewer's regression, rating points: the mean square of residual /
+        sqrt(1 - leverage) over the training ratings, with the item side as trained (so it is a little low)."""
+        if self._noise is None:
+            squares, table = 0.0, self._fitted().csr
+            for u in np.flatnonzero(np.diff(table.indptr)):
+                known = slice(table.indptr[u], table.indptr[u + 1])
+                fold = self._fold(0, table.indices[known], table.data[known])
+                if fold.variance is None:
+                    raise ValueError(
+                        f"{self!r} has no penalty that says how far tastes spread, so it cannot tell taste from noise."
+                    )
+                Z = fold.rows(table.indices[known])
+                leverage = (Z * fold.solve.T).sum(axis=1)
+                left = fold.target - Z @ (fold.solve @ fold.target)
+                squares += float((left**2 / np.maximum(1 - leverage, 1e-9)).sum())
+            self._noise = float(np.sqrt(squares / table.nnz))
+        return self._noise
+
     def save(self, path):
         """Write parameters, learnt arrays, training ratings and their hash to one .npz file, whole or not at all."""
         save_model(self, path)
@@ -1268,6 +1500,23 @@ class FactorModel(Recommender):
     def _all_scores(self, rows):
         base = self._intercept + self.user_bias_[rows, None] + self.item_bias_[None, :]
         return base + self.user_factors_[rows] @ self.item_factors_.T
+
+    def _half(self, axis, at, features=None):
+        bias, factors, cold = self._other_side(axis)
+        reg, bias_reg = self._penalties(len(at))
+        penalty = np.full(factors.shape[1], float(reg))
+        if getattr(self, "biases", True):
+            return self._intercept + bias, (factors, np.ones((len(factors), 1))), np.append(penalty, bias_reg)
+        lost = cold | (len(at) == 0)  # these get the mean, as in `predict`
+        return np.where(lost, self._level_of_the_lost, 0.0), (np.where(lost[:, None], 0.0, factors),), penalty
+
+    @property
+    def _level_of_the_lost(self):
+        return self.global_mean_
+
+    def _penalties(self, n_ratings):
+        """Of the factors and of the bias of a viewer with so many ratings."""
+        return self.reg, getattr(self, "bias_reg", 0.0)
 
     def _start(self, ratings, rng, scale=0.1):
         """(P, Q) to start from: small random numbers, all ones, or the arrays that `init` gives."""
@@ -1330,6 +1579,10 @@ class Popularity(Recommender):
     def _fit(self, ratings, validation=None):
         self.counts_ = np.bincount(ratings.cols, minlength=ratings.n_items).astype(float)
 
+    def _half(self, axis, at, features=None):
+        _, blocks, penalty = super()._half(axis, at)
+        return (np.full(len(blocks[0]), float(len(at))) if axis else self.counts_), blocks, penalty
+
     def _lost(self, rows, cols):
         return np.zeros(np.broadcast_shapes(rows.shape, cols.shape), dtype=bool)  # a count of 0 is knowledge
 
@@ -1376,6 +1629,10 @@ class BiasBaseline(Recommender):
         self.certificate_ = (
             bias_certificate(deviations, *where, self.user_bias_, self.item_bias_, self.reg) if self.reg > 0 else None
         )
+
+    def _half(self, axis, at, features=None):
+        bias = self._other_side(axis)[0]
+        return self.global_mean_ + bias, (np.ones((len(bias), 1)),), np.array([float(self.reg)])
 
     def _scores(self, rows, cols):
         return self._level(rows, cols)
@@ -1486,6 +1743,19 @@ class ItemKNN(Recommender):
         weighted, weight = (left @ near.T).toarray(), (known @ near.T).toarray()
         step = np.divide(weighted, weight, out=np.zeros_like(weighted), where=weight > 0)
         return self._level(rows[:, None], np.arange(self.ratings_.n_items)) + step
+
+    def _fold(self, axis, at, values, features=None):
+        """Z is a column of ones for the bias, and the shares w_ij / sum |w| of the neighbours for what that leaves."""
+        if axis == 1:
+            raise ValueError("ItemKNN compares the titles it was fitted to; for a new title fit it again.")
+        offset, n = self.global_mean_ + self.item_bias_, len(at)
+        near = self.similarity_[:, at].toarray()
+        weight = near.sum(axis=1, keepdims=True)
+        shares = np.divide(near, weight, out=np.zeros_like(near), where=weight > 0)
+        bias = np.full((1, n), 1 / (n + self.reg)) if n else np.zeros((1, 0))
+        return _Fold(
+            offset, (np.ones((len(offset), 1)), shares), np.vstack([bias, np.eye(n) - bias]), values - offset[at]
+        )
 
 
 def _best_of_each_row(table, count):
@@ -1739,6 +2009,14 @@ class ImplicitALS(FactorModel):
 
     def _level(self, rows, cols):
         return np.zeros(np.broadcast_shapes(rows.shape, cols.shape))  # nothing watched, nothing preferred
+
+    def _fold(self, axis, at, values, features=None):
+        """As in a half-step: every rated title is a preference of 1, with its confidence."""
+        other = self._other_side(axis)[1]
+        extra, rated = self.confidence * values[:, None], other[at]
+        gram = other.T @ other + self.reg * np.eye(self.n_factors) + rated.T @ (extra * rated)
+        solve = np.linalg.solve(gram, (rated * (1 + extra)).T)
+        return _Fold(np.zeros(len(other)), (other,), solve, np.ones(len(at)))
 
     def _half_step(self, table, factors, other):
         table = sp.csr_array(table)
@@ -2072,6 +2350,9 @@ class SGDMF(FactorModel):
     def _theta(self):
         return self.user_bias_, self.item_bias_, self.user_factors_, self.item_factors_, *self._weights
 
+    def _penalties(self, n_ratings):
+        return (self.reg * max(n_ratings, 1),) * 2  # it counts once for every rating
+
     def _descend(self, ratings, validation, rng):
         theta, data = self._theta, (ratings.rows, ratings.cols, ratings.values)
         self._features = _arrays(self._tables)  # made once: on small tables the passes cost less than making it
@@ -2157,6 +2438,29 @@ class _ContentModel(Recommender):
     def _unknown_users(self):
         return self.cold_users_
 
+    def _new_item(self, features):
+        """The row of C of a new title, from {feature name: value}."""
+        names = {name: j for j, name in enumerate(self.item_features.names.tolist())}
+        unknown = sorted(set(features or {}) - set(names))
+        if unknown:
+            raise ValueError(f"unknown features {unknown}; the {len(names)} known ones are such as {list(names)[:5]}.")
+        row = np.zeros(len(names))
+        for name, value in (features or {}).items():
+            row[names[name]] = value
+        return getattr(self, "content_weight", 1.0) * row
+
+    def _terms(self, viewer, col, n):
+        x, z = viewer._fold.solve @ viewer._fold.target, viewer._fold.rows([col])[0]
+        if viewer.row is not None:
+            x = self._trained_row(viewer.row)
+        k, shared = len(x) - 1 - self.item_table_.shape[1], self._shared_taste(viewer.row)
+        at = np.flatnonzero(z[k:-1])
+        parts = ((x[k:-1] + shared) * z[k:-1])[at]
+        own = list(zip(self.item_features.names[at].tolist(), [np.nan] * len(at), parts.tolist(), strict=True))
+        head = {"the mean of all ratings": self.global_mean_, "this title": self.item_bias_[col],
+                "this viewer": x[-1], "hidden factors": x[:k] @ z[:k]}  # fmt: skip
+        return _reasons(head, own, {}, n, "terms")
+
     def taste(self, user):
         """The weights of one viewer, by feature, largest first: own, and with what all viewers share added."""
         row = self._fitted().user_rows(user)[0]
@@ -2166,6 +2470,10 @@ class _ContentModel(Recommender):
 
     def _shared_taste(self, row):
         return 0.0
+
+    def _trained_row(self, row):
+        """The numbers of a viewer of the training part, in the order of the blocks of `_half`."""
+        return np.append(self.feature_weights_[row], self.user_bias_[row])
 
 
 class ContentMF(_ContentModel, SGDMF):
@@ -2244,7 +2552,25 @@ class ContentMF(_ContentModel, SGDMF):
         return self.cold_users_ & (np.diff(self.user_table_.indptr) <= int(self.shared_weights))  # no profile either
 
     def _shared_taste(self, row):
+        """What people like this viewer share; of somebody new only the 1 of their profile is known."""
+        if row is None:
+            return self.group_weights_[0] if self.shared_weights else 0.0
         return (self.user_table_[[row]] @ self.group_weights_)[0]
+
+    def _trained_row(self, row):
+        return np.concatenate([self.user_factors_[row], super()._trained_row(row)])
+
+    def _half(self, axis, at, features=None):
+        reg = self._penalties(len(at))[0]
+        if axis == 1:
+            offset, blocks, penalty = super()._half(axis, at)
+            tastes = self.feature_weights_ + self.user_table_ @ self.group_weights_
+            return offset + tastes @ self._new_item(features), blocks, penalty
+        C = self.item_table_
+        offset = self.global_mean_ + self.item_bias_ + C @ np.broadcast_to(self._shared_taste(None), C.shape[1])
+        touched = np.bincount(C[at].indices, minlength=C.shape[1])  # only the weights of features that were met
+        penalty = [np.full(self.n_factors, reg), self.reg * np.maximum(touched, 1), [reg]]
+        return offset, (self.item_factors_, C, np.ones((len(offset), 1))), np.concatenate(penalty)
 
     def _all_scores(self, rows):
         tastes = self.feature_weights_[rows] + self.user_table_[rows] @ self.group_weights_
@@ -2294,6 +2620,14 @@ class ContentOnly(_ContentModel):
             weights = ridge_regression(with_one[table.indices[known]], target, self.reg, solver="cholesky")
             self.feature_weights_[u], self.user_bias_[u] = weights[:-1], weights[-1]
         self.certificate_ = self._certify(ratings)
+
+    def _half(self, axis, at, features=None):
+        if axis == 1:  # the features are all that counts
+            offset = self.global_mean_ + self.user_bias_ + self.feature_weights_ @ self._new_item(features)
+            return offset, (np.zeros((len(offset), 0)),), np.zeros(0)
+        C = self.item_table_
+        blocks = C, np.ones((C.shape[0], 1))
+        return np.full(C.shape[0], self.global_mean_), blocks, np.full(C.shape[1] + 1, float(self.reg))
 
     def _certify(self, ratings):
         left = ratings.values - self._scores(ratings.rows, ratings.cols)
@@ -2623,6 +2957,7 @@ class NuclearNorm(_LowRank):
     """
 
     biases = False  # predictions are X itself, without a mean
+    reg = 0.0  # the limit: of all factors that repeat the ratings, those of least norm
 
     def __init__(self, n_epochs=20_000, tol=1e-6, solver="splitting", progress=False):
         self.n_epochs = n_epochs
@@ -2738,6 +3073,446 @@ class Blend(Recommender):
 
     def _row_scores(self, rows):
         return self._mix(self.first_._row_scores(rows), self.second_._row_scores(rows))
+
+    def _fold(self, axis, at, values, features=None):
+        first, second = (model._fold(axis, at, values, features) for model in (self.first_, self.second_))
+        blocks = (
+            *(self.weight_ * block for block in first.blocks),
+            *((1 - self.weight_) * block for block in second.blocks),
+        )
+        solve = np.vstack([first.solve * first.target, second.solve * second.target])
+        return _Fold(self._mix(first.offset, second.offset), blocks, solve, np.ones(len(at)))
+
+
+# ---- A list for somebody new: fold-in, reasons, and the list as it is shown ------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Fold:
+    """One new viewer's (or title's) regression on what a model knows of the other side, Z, given in blocks of columns.
+
+    Prediction: offset + Z x with x = solve @ target, so each rating's part in it can be told: Z (solve * target).
+    `variance(z)` is what the ratings leave open about z.x, in units of the variance of one rating.
+    """
+
+    offset: np.ndarray
+    blocks: tuple
+    solve: np.ndarray
+    target: np.ndarray
+    variance: object = None
+
+    def rows(self, at):
+        """Dense rows of Z."""
+        chosen = [block[at] for block in self.blocks]
+        return np.hstack([part.toarray() if sp.issparse(part) else part for part in chosen])
+
+    def scores(self):
+        x, total = self.solve @ self.target, self.offset.copy()
+        for block in self.blocks:
+            total += block @ x[: block.shape[1]]
+            x = x[block.shape[1] :]
+        return total
+
+
+def _ridge_fold(offset, blocks, penalty, at, values):
+    """argmin over x of sum (values - offset - Z x)^2 + sum penalty x^2 over the ratings at the positions `at`.
+
+    x = (Z'Z + D)^-1 Z' t; where there are fewer ratings than columns the same by D^-1 Z' (Z D^-1 Z' + I)^-1 t; without
+    a penalty the solution of least norm.
+    """
+    fold = _Fold(offset, blocks, None, values - offset[at])
+    Z = fold.rows(at)
+    if not penalty.all():
+        return replace(fold, solve=np.linalg.pinv(Z, rtol=np.finfo(float).eps * max(Z.shape)))
+    spread = Z / penalty  # Z D^-1
+    if len(Z) < Z.shape[1]:
+        solve = np.linalg.solve(spread @ Z.T + np.eye(len(Z)), spread).T
+        variance = lambda z: (z**2 / penalty).sum(axis=1) - ((z @ solve) * (z @ spread.T)).sum(axis=1)  # noqa: E731
+    else:
+        gram = Z.T @ Z + np.diag(penalty)
+        solve = np.linalg.solve(gram, Z.T)
+        variance = lambda z: (z * np.linalg.solve(gram, z.T).T).sum(axis=1)  # noqa: E731
+    return replace(fold, solve=solve, variance=variance)
+
+
+class _Newcomer:
+    """Somebody, or something, with ratings of their own, as a fitted model sees them.
+
+    `at` and `values` are the positions and ratings given, `scores` a prediction for every position of the other side.
+    """
+
+    _axis = 0  # 0: a viewer who meets titles; 1: a title that meets viewers
+
+    def __init__(self, model, at, values, row=None, features=None):
+        self.model, self.at, self.values, self.row = model, at, values, row
+        self._fold = model._fold(self._axis, at, values, features)
+        self.scores = self._fold.scores() if row is None else model._row_scores(np.array([row]))[0]
+
+    def __repr__(self):
+        return f"{type(self).__name__}({len(self.at)} ratings, seen by {self.model!r})"
+
+    def _others(self, ids):
+        ratings = self.model.ratings_
+        return ratings.user_rows(ids) if self._axis else ratings.item_cols(ids)
+
+    def predict(self, ids):
+        """Predictions, one for each of `ids` of the other side; rating points, unclipped, if the model gives these."""
+        return self.scores[self._others(ids)]
+
+    def uncertainty(self, ids, of_a_rating=False):
+        """Standard deviation of each prediction, rating points: what so few ratings leave open about the newcomer.
+
+        The penalty says how far tastes spread before a rating is known, and each rating narrows it down:
+        noise_ sqrt(z' (Z'Z + D)^-1 z). With `of_a_rating` the noise of a single rating is added. That the other side is
+        an estimate too is left out, so the true uncertainty is larger.
+        """
+        noise = self.model.noise_
+        unknown = self._fold.variance(self._fold.rows(self._others(ids)))
+        return noise * np.sqrt(np.maximum(unknown, 0.0) + of_a_rating)
+
+    def explain(self, other, n=None):
+        """Where the prediction for one id of the other side comes from: parts that sum to it (reason, rating,
+        contribution).
+
+        First the mean and the bias of the other side; then what each own rating contributes, the largest first (those
+        after the n-th in one row); last, for a viewer of the training part, what a descent has learnt beyond the
+        regression on these ratings.
+        """
+        ratings, at = self.model.ratings_, self._others(other)[0]
+        names = ratings.user_ids.astype(str) if ratings.user_names is None else ratings.user_names
+        labels = (names if self._axis else ratings.item_labels)[self.at].tolist()
+        parts = (self._fold.rows([at]) @ (self._fold.solve * self._fold.target))[0]
+        start = self._fold.offset[at]
+        own = list(zip(labels, self.values.tolist(), parts.tolist(), strict=True))
+        rest = self.scores[at] - start - parts.sum()
+        return _reasons(
+            self.model._start_parts(start, self._axis), own, {"the rest of the training": rest}, n, "ratings"
+        )
+
+
+def _reasons(head, own, tail, n, word):
+    """The parts of a prediction as a table; of `own` (reason, rating, contribution) the `n` largest, and their rest."""
+    own = sorted(own, key=lambda part: -abs(round(part[2], TIE)))
+    if n is not None and len(own) > n:
+        check_number("n", n, whole=True)
+        own[n:] = [(f"{len(own) - n} other {word}", np.nan, sum(part for _, _, part in own[n:]))]
+    head, tail = ([(name, np.nan, part) for name, part in side.items() if abs(part) > 1e-9] for side in (head, tail))
+    return pd.DataFrame([*head, *own, *tail], columns=["reason", "rating", "contribution"])
+
+
+class Viewer(_Newcomer):
+    """A viewer as a fitted model sees them, made by `fold_in` (a few ratings) or `viewer` (of the training part).
+
+    `scores` holds a prediction for every title, `at` and `values` the titles (positions) and ratings given.
+    """
+
+    def recommend(self, n=10, *, exclude=(), exclude_genres=(), genres=None, one_per_work=True, diversity=0.0,
+                  similarity=None, uncertainty=False):  # fmt: skip
+        """A list to choose from tonight: rank, item_id, title and the prediction; fewer rows where fewer are left.
+
+        Parameters
+        ----------
+        n : int
+        exclude : ids or titles to leave out, besides the rated ones
+        exclude_genres, genres : names of genres to leave out, and the `load_genres` table that knows them
+        one_per_work : bool
+            Of the seasons and parts of one work (`series_of`) only the first of the list.
+        diversity : float, at least 0
+            Maximal marginal relevance: the next title is the one with the largest prediction less `diversity` times
+            its largest cosine with those already listed. Rating points that a title loses for being another's twin.
+        similarity : Features, optional
+            What the cosine is taken of; default: the model's item factors.
+        uncertainty : bool
+            Also a column with `uncertainty(item_id)`.
+
+        Reference: The Use of MMR, Diversity-Based Reranking for Reordering Documents and Producing Summaries, SIGIR
+        1998; there both terms have weights that sum to one, here the unit is the rating point.
+        """
+        check_number("n", n, low=1, whole=True)
+        check_number("diversity", diversity)
+        ratings = self.model.ratings_
+        left = np.ones(ratings.n_items, dtype=bool)
+        left[self.at] = False
+        left[[ratings.item_cols(ratings.item_id(item))[0] for item in exclude]] = False
+        left &= ~_of_genres(exclude_genres, genres, ratings)
+        vectors = _unit_rows(_item_vectors(self.model, similarity)) if diversity > 0 else None
+        order = np.array(
+            self._pick(left, n, ratings.series if one_per_work else None, diversity, vectors), dtype=np.intp
+        )
+        columns = {"rank": np.arange(1, len(order) + 1), "item_id": ratings.item_ids[order]}
+        columns |= {"title": ratings.item_labels[order], self.model.score_name: self.scores[order]}
+        if uncertainty:
+            columns["uncertainty"] = self.uncertainty(ratings.item_ids[order]) if len(order) else np.zeros(0)
+        return pd.DataFrame(columns)
+
+    def _pick(self, left, n, works, diversity, vectors):
+        """Positions, best first: greedy, one by one; ties go by position."""
+        value, likeness, order = np.round(self.scores, TIE), np.zeros(len(left)), []
+        left = left.copy()
+        while len(order) < n and left.any():
+            best = int(np.argmax(np.where(left, value - diversity * likeness, -np.inf)))
+            order.append(best)
+            left[best] = False
+            if works is not None:
+                left &= works != works[best]
+            if diversity > 0:
+                likeness = np.maximum(likeness, vectors @ vectors[best])
+        return order
+
+    def terms(self, item, n=None):
+        """The same prediction by the words that the title is described with, for models with features."""
+        return self.model._terms(self, self._others(item)[0], n)
+
+
+class NewTitle(_Newcomer):
+    """A title that a fitted model has not been trained on, as it sees it: made by `fold_in_item`."""
+
+    _axis = 1
+
+    def audience(self, n=10):
+        """The `n` viewers with the highest predictions who have not rated it: rank, user_id and the prediction."""
+        check_number("n", n, low=1, whole=True)
+        ratings = self.model.ratings_
+        value = -np.round(self.scores, TIE)
+        value[self.at] = np.inf
+        order = np.argsort(value, kind="stable")[: min(n, len(value) - len(self.at))]
+        columns = {"rank": np.arange(1, len(order) + 1), "user_id": ratings.user_ids[order]}
+        return pd.DataFrame(columns | {self.model.score_name: self.scores[order]})
+
+
+def explain(model, viewer, title, n=None, by="ratings"):
+    """Why this title: the parts that the prediction is the sum of, as a table (reason, rating, contribution).
+
+    Parameters
+    ----------
+    model : fitted Recommender
+    viewer : user id or name, or the `Viewer` that `model.fold_in` gave
+    title : item id, or a title, or a part of it that no other title has
+    n : int, optional
+        Only the `n` reasons that contribute most; the others are one row, so the sum stays.
+    by : "ratings" or "terms"
+        What the viewer's own ratings contribute; or what the words that describe the title do, for models with
+        features.
+    """
+    if by not in ("ratings", "terms"):
+        raise ValueError(f"by must be 'ratings' or 'terms', got {by!r}.")
+    if not isinstance(viewer, Viewer):
+        viewer = model.viewer(viewer)
+    elif viewer.model is not model:
+        raise ValueError(f"this viewer was folded into another model: {viewer.model!r}, not {model!r}.")
+    item = model.ratings_.item_id(title)
+    return viewer.explain(item, n) if by == "ratings" else viewer.terms(item, n)
+
+
+def _item_vectors(model, similarity):
+    """Rows that a cosine of two items can be taken of."""
+    if similarity is not None:
+        return similarity.rows_for(model.ratings_.item_ids)
+    factors = getattr(getattr(model, "model_", model), "item_factors_", np.zeros((0, 0)))
+    if not factors.shape[1]:
+        raise ValueError(f"{model!r} has no item factors to compare titles by; give similarity=, as of load_genres.")
+    return factors
+
+
+def _unit_rows(vectors):
+    """Rows of length 1, dense; a row of zeros stays."""
+    vectors = normalize(vectors)
+    return vectors.toarray() if sp.issparse(vectors) else vectors
+
+
+def _of_genres(names, genres, ratings):
+    """Mask of the items that have one of these genres."""
+    if not names:
+        return np.zeros(ratings.n_items, dtype=bool)
+    if genres is None:
+        raise ValueError("exclude_genres needs genres=, the table that load_genres makes of a catalogue.")
+    known = {name.casefold(): at for at, name in enumerate(genres.names.tolist())}
+    unknown = [name for name in names if name.casefold() not in known]
+    if unknown or isinstance(names, str):
+        raise ValueError(
+            f"unknown genres {unknown or names!r}; give a list of some of {sorted(genres.names.tolist())}."
+        )
+    chosen = genres.rows_for(ratings.item_ids)[:, [known[name.casefold()] for name in names]]
+    return chosen.sum(axis=1) > 0
+
+
+# ---- The list that somebody already keeps ----------------------------------------------------------------------------
+
+MAX_EXPORT_BYTES = 2**25  # unpacked; a list of 25,000 titles takes about 25 MB
+_EXPORT_NAMES = {
+    "item": ("item_id", "series_animedb_id", "anime_id", "a_id", "movieId"),
+    "title": ("title", "series_title", "name"),
+    "score": ("score", "my_score", "rating"),
+    "status": ("status", "my_status"),
+}
+
+
+@dataclass(frozen=True)
+class OwnList:
+    """The list that somebody keeps, matched to the titles of a table.
+
+    ratings : dict of item id -> rating, ready for `fold_in`
+    seen : list of item ids begun or finished, rated or not: nothing to recommend
+    unmatched : DataFrame (item, title, score), the rated titles that the table does not have
+    dropped : dict, how many entries were left out, by reason
+    """
+
+    ratings: dict
+    seen: list
+    unmatched: pd.DataFrame
+    dropped: dict
+
+    def __repr__(self):
+        left = [f"{count} {reason}" for reason, count in self.dropped.items() if count]
+        return f"OwnList({'; '.join([f'{len(self.ratings)} ratings of known titles', *left])})"
+
+
+def load_mal_export(path, ratings=None, conflicts="error"):
+    """Read a MyAnimeList export (animelist.xml, also gzipped), or a CSV with an id or title, and a score.
+
+    Nothing leaves the machine, and the file is not trusted: entities and document types are refused, and so is a file
+    that unpacks to more than `MAX_EXPORT_BYTES`.
+
+    Parameters
+    ----------
+    path : str or Path
+        XML: `myanimelist` with `anime` entries (series_animedb_id, series_title, my_score 0 to 10, my_status). CSV: a
+        column item_id (or series_animedb_id, anime_id, a_id, movieId), or title (series_title, name), or both; score
+        (my_score, rating); status, if known.
+    ratings : Ratings, optional
+        The table whose titles are meant: by id, else by a title that agrees but for case and punctuation. Without it
+        the ids of the file are taken as they are.
+    conflicts : "error" or "last"
+        Where a title is scored twice, differently. Repeats that agree are dropped and counted.
+
+    Returns
+    -------
+    OwnList : a score of 0 or blank is no rating.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError : what was expected, what came, and the likely cause; a manga list, ids of another
+        catalogue and scores outside the scale among them.
+    """
+    if conflicts not in ("error", "last"):
+        raise ValueError(f"conflicts must be 'error' or 'last', got {conflicts!r}.")
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no such file: {path}")
+    if path.stat().st_size == 0:
+        raise ValueError(f"{path.name} is empty (0 bytes); export the list again.")
+    with open(path, "rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    with (gzip.open if packed else open)(path, "rb") as file:
+        try:
+            stream = io.BufferedReader(_Limited(file, path.name))
+            is_xml = stream.peek(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+            entries = _xml_entries(stream, path.name) if is_xml else _csv_entries(stream, path)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise ValueError(f"{path.name} is cut off or damaged ({error}); download the export again.") from error
+    return _own_list(entries, ratings, (1.0, 10.0) if is_xml or ratings is None else ratings.scale, conflicts, path)
+
+
+class _Limited(io.RawIOBase):
+    """A file that may be read up to `MAX_EXPORT_BYTES`, so that no packed bomb goes off."""
+
+    def __init__(self, file, name):
+        self.file, self.name, self.left = file, name, MAX_EXPORT_BYTES
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        data = self.file.read(min(len(buffer), 2**16))
+        self.left -= len(data)
+        if self.left < 0:
+            raise ValueError(
+                f"{self.name} unpacks to more than {MAX_EXPORT_BYTES / 2**20:g} MB, which is no list of titles."
+            )
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def _xml_entries(stream, name):
+    """Table of item, title, score, status as text, from MyAnimeList's XML, entry by entry."""
+    rows, root = [], None
+    try:
+        for event, element in iterparse(stream, events=("start", "end"), forbid_dtd=True):
+            root = element if root is None else root
+            if root.tag != "myanimelist":
+                raise ValueError(
+                    f"{name} begins with <{root.tag}>, not <myanimelist>; is it the export, or a web page?"
+                )
+            if event == "start":
+                continue
+            if element.tag == "manga" or (element.tag == "user_export_type" and (element.text or "").strip() == "2"):
+                raise ValueError(f"{name} is a list of manga; choose the anime list on the export page.")
+            if element.tag == "anime":
+                texts = {child.tag: (child.text or "").strip() for child in element}
+                rows.append([next((texts[n] for n in names if n in texts), "") for names in _EXPORT_NAMES.values()])
+                root.clear()  # an entry that was read needs no memory
+    except DefusedXmlException as error:
+        raise ValueError(f"{name} declares entities or a document type, which no export does: {error!r}") from error
+    except ParseError as error:
+        raise ValueError(f"{name} is not whole or not XML ({error}); download the export again.") from error
+    return pd.DataFrame(rows, columns=list(_EXPORT_NAMES), dtype=str)
+
+
+def _csv_entries(stream, path):
+    table = _read_text(path, source=stream)
+    found = {kind: [name for name in names if name in table.columns][:1] for kind, names in _EXPORT_NAMES.items()}
+    if not found["score"] or not (found["item"] or found["title"]):
+        raise ValueError(
+            f"{path.name} needs a column with the score (one of {_EXPORT_NAMES['score']}) and one with an id or title "
+            f"(one of {_EXPORT_NAMES['item'] + _EXPORT_NAMES['title']}), got {list(table.columns)}."
+        )
+    return pd.DataFrame({kind: table[names[0]] if names else "" for kind, names in found.items()}, dtype=str)
+
+
+def _own_list(entries, ratings, scale, conflicts, path):
+    """Entries matched to the table, with everything that is left out counted."""
+    entries = entries.assign(title=entries["title"].str.strip(), score=_numbers(entries["score"], path).fillna(0.0))
+    outside = (entries["score"] != 0) & ~entries["score"].between(*scale)
+    if outside.any():
+        first = entries[outside].iloc[0]
+        raise ValueError(
+            f"{path.name}: {outside.sum()} scores lie outside {scale[0]:g} to {scale[1]:g} (0 means none), "
+            f"the first is {first['score']:g} for {first['title'] or first['item']!r}."
+        )
+    if ratings is None:
+        known = entries.assign(item=_ids(entries["item"], path))
+    else:
+        at = _positions_of(entries, ratings, path)
+        known = entries[at >= 0].assign(item=ratings.item_ids[at[at >= 0]])
+    unmatched = entries.drop(index=known.index).drop(columns="status")
+    no_score = unmatched["score"] == 0
+    dropped = {"titles without a score": int((known["score"] == 0).sum())}
+    dropped |= {"unknown titles": int((~no_score).sum()), "unknown titles without a score": int(no_score.sum())}
+    rated = known[known["score"] > 0]
+    if len(rated):
+        rated, repeats = _tidy(rated, "item", "item", "score", conflicts, path)
+        dropped |= repeats
+    begun = known.loc[~known["status"].str.strip().str.casefold().isin(["plan to watch", "6"]), "item"]
+    pairs = dict(zip(rated["item"].tolist(), rated["score"].tolist(), strict=True))
+    return OwnList(pairs, begun.drop_duplicates().tolist(), unmatched[~no_score].reset_index(drop=True), dropped)
+
+
+def _positions_of(entries, ratings, path):
+    """The column of each entry: by id, else by a title that only one item has; -1 where the table has neither."""
+    plain = entries["title"].map(plain_title)
+    columns = np.arange(ratings.n_items)
+    by_id = entries["item"].str.strip().map(dict(zip(ratings.item_ids.astype(str).tolist(), columns, strict=True)))
+    titles = pd.Series(columns, index=ratings._plain_titles)
+    by_title = plain.map(titles[~titles.index.duplicated(keep=False)])
+    both = by_id.notna() & (plain != "")
+    there = [ratings._plain_titles[int(at)] for at in by_id[both]]
+    agree = sum(bool(set(one.split()) & set(two.split())) for one, two in zip(plain[both], there, strict=True))
+    if ratings.titles is not None and len(there) >= 5 and agree < len(there) / 2:
+        raise ValueError(
+            f"{path.name}: of {len(there)} ids that the table knows only {agree} have a title there that shares a "
+            "word, so the two number their titles differently. Leave the ids out to match by title."
+        )
+    return by_id.fillna(by_title).fillna(-1).to_numpy(int)
 
 
 # ---- Metrics, and models compared on the same splits -----------------------------------------------------------------
@@ -3128,6 +3903,12 @@ class Tuned(Recommender):
 
     def _row_scores(self, rows):
         return self.model_._row_scores(rows)
+
+    def _fold(self, axis, at, values, features=None):
+        return self.model_._fold(axis, at, values, features)
+
+    def _terms(self, viewer, col, n):
+        return self.model_._terms(viewer, col, n)
 
 
 def frequent_titles(models, n=10):
