@@ -1396,7 +1396,8 @@ class Recommender(BaseEstimator):
 
         The regression that gives a viewer of the training part their numbers, on the item side as trained: exact for
         the biases, ALS, the spectral family and neighbours, whose trained predictions it repeats; for models by descent
-        the ridge regression of their objective, which their steps only approach. Nothing of the model changes.
+        the regression that their steps approach, left as early as they were. Nothing of the model changes.
+
         Returns a `Viewer`: predict, recommend, explain, uncertainty.
         """
         return Viewer(self, *self._given(ratings, "fold_in"))
@@ -1463,9 +1464,11 @@ class Recommender(BaseEstimator):
 
     @property
     def noise_(self):
-        """Standard deviation of a rating about its viewer's regression, rating points: the mean square of residual /
-        sqrt(1 - leverage) over the training ratings, with the item side as trained (so it is a little low)."""
+        """Standard deviation of a rating about its viewer's regression, rating points: root mean square of residual /
+        sqrt(1 - leverage) over the training ratings. The item side is taken as known, so a model that overfits its
+        titles sees too little noise."""
         if self._noise is None:
+            _need_rating_points(self)
             squares, table = 0.0, self._fitted().csr
             for u in np.flatnonzero(np.diff(table.indptr)):
                 known = slice(table.indptr[u], table.indptr[u + 1])
@@ -2352,6 +2355,23 @@ class SGDMF(FactorModel):
 
     def _penalties(self, n_ratings):
         return (self.reg * max(n_ratings, 1),) * 2  # it counts once for every rating
+
+    def _fold(self, axis, at, values, features=None):
+        """The ridge regression of the objective, left as early as the training was: early stopping held the trained
+        factors back more than the penalty did.
+
+        Small steps from 0 that add up to a time T lead to x = (I - exp(-T G)) G^-1 Z' t with G = Z'Z + D; for T without
+        end that is the ridge regression itself.
+        """
+        offset, blocks, penalty = self._half(axis, at, features)
+        fold = _Fold(offset, blocks, np.zeros((len(penalty), len(at))), values - offset[at])
+        Z = fold.rows(at)
+        met = Z.any(axis=0)  # the weight of a feature that was never met stays 0
+        g, V = np.linalg.eigh(Z[:, met].T @ Z[:, met] + np.diag(penalty[met]))
+        time_ = sum(self._step(epoch) for epoch in range(1, self.best_epoch_ + 1))
+        passed = np.where(g * time_ > 1e-12, -np.expm1(-time_ * g) / np.maximum(g, 1e-300), time_)
+        fold.solve[met] = (V * passed) @ (Z[:, met] @ V).T
+        return fold
 
     def _descend(self, ratings, validation, rng):
         theta, data = self._theta, (ratings.rows, ratings.cols, ratings.values)
@@ -3520,8 +3540,7 @@ def _positions_of(entries, ratings, path):
 
 def errors(model, ratings, clip=False):
     """Prediction minus rating for each rating of the part, in rating points; `clip=True` clips to the scale first."""
-    if model.score_name != "predicted_rating":
-        raise ValueError(f"{type(model).__name__} ranks: it gives a {model.score_name}, not rating points to score.")
+    _need_rating_points(model)
     if len(ratings) == 0:
         raise ValueError("there is no rating to score: the part is empty.")
     if model._fitted().same_universe(ratings):
@@ -3529,6 +3548,11 @@ def errors(model, ratings, clip=False):
     else:
         predictions = model.predict(ratings.user_ids[ratings.rows], ratings.item_ids[ratings.cols])
     return (np.clip(predictions, *ratings.scale) if clip else predictions) - ratings.values
+
+
+def _need_rating_points(model):
+    if model.score_name != "predicted_rating":
+        raise ValueError(f"{type(model).__name__} ranks: it gives a {model.score_name}, not rating points to score.")
 
 
 def rmse(model, ratings, clip=False):

@@ -1304,6 +1304,29 @@ def parts_of(model, user, items):
     return pd.DataFrame(table)
 
 
+def plot_reasons(reasons, title):
+    """The parts of one prediction (`ct.explain`) as bars, in rating points; they add up to the prediction."""
+    table = reasons.iloc[::-1]
+    names = [
+        f"{reason[:38]}, rated {rating:g}" if rating == rating else reason
+        for reason, rating in table[["reason", "rating"]].to_numpy()
+    ]
+    parts = table["contribution"].to_numpy(float)
+    without_mean = np.where(table["reason"] == "the mean of all ratings", 0.0, parts)
+    fig, ax = plt.subplots(figsize=(8.4, 0.8 + 0.36 * len(table)))
+    ax.barh(names, without_mean, color=np.where(parts < 0, COLORS["held out"], COLORS["train"]))
+    reach = max(np.abs(without_mean).max(), 0.1)
+    for at, (part, shown) in enumerate(zip(parts, without_mean, strict=True)):
+        right = shown >= 0
+        ax.text(shown + (0.02 if right else -0.02) * reach, at, f"{part:+.2f}", va="center",
+                ha="left" if right else "right", fontsize=9)  # fmt: skip
+    ax.set_xlim(min(1.25 * without_mean.min(), -0.1 * reach), 1.25 * max(without_mean.max(), 0.1 * reach))
+    ax.axvline(0, color="#333333", linewidth=0.8)
+    ax.grid(axis="y", visible=False)
+    ax.set(xlabel="contribution, rating points (the mean is written, not drawn)", title=title)
+    show(fig)
+
+
 def rated_or_loved(models, train, test, threshold, n):
     """Full-catalogue lists of simulated viewers: the protocol's NDCG, and the mean true rating of what was listed."""
     fitted = {name: model.fit(train) for name, model in models.items()}
