@@ -1320,7 +1320,8 @@ def plot_reasons(reasons, title):
         right = shown >= 0
         ax.text(shown + (0.02 if right else -0.02) * reach, at, f"{part:+.2f}", va="center",
                 ha="left" if right else "right", fontsize=9)  # fmt: skip
-    ax.set_xlim(min(1.25 * without_mean.min(), -0.1 * reach), 1.25 * max(without_mean.max(), 0.1 * reach))
+    low, high = min(without_mean.min(), 0.0), max(without_mean.max(), 0.0)
+    ax.set_xlim(low - 0.2 * max(high - low, 0.1), high + 0.2 * max(high - low, 0.1))
     ax.axvline(0, color="#333333", linewidth=0.8)
     ax.grid(axis="y", visible=False)
     ax.set(xlabel="contribution, rating points (the mean is written, not drawn)", title=title)
