@@ -31,7 +31,6 @@ import argparse
 import difflib
 import gzip
 import hashlib
-import io
 import json
 import os
 import re
@@ -3425,40 +3424,36 @@ def load_mal_export(path, ratings=None, conflicts="error"):
         packed = file.read(2) == b"\x1f\x8b"
     with (gzip.open if packed else open)(path, "rb") as file:
         try:
-            stream = io.BufferedReader(_Limited(file, path.name))
-            is_xml = stream.peek(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
-            entries = _xml_entries(stream, path.name) if is_xml else _csv_entries(stream, path)
+            _check_unpacked_size(file, path.name)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise ValueError(f"{path.name} is cut off or damaged ({error}); download the export again.") from error
+        is_xml = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+        file.seek(0)
+        entries = _xml_entries(file, path.name) if is_xml else _csv_entries(file, path)
     return _own_list(entries, ratings, (1.0, 10.0) if is_xml or ratings is None else ratings.scale, conflicts, path)
 
 
-class _Limited(io.RawIOBase):
-    """A file that may be read up to `MAX_EXPORT_BYTES`, so that no packed bomb goes off."""
-
-    def __init__(self, file, name):
-        self.file, self.name, self.left = file, name, MAX_EXPORT_BYTES
-
-    def readable(self):
-        return True
-
-    def readinto(self, buffer):
-        data = self.file.read(min(len(buffer), 2**16))
-        self.left -= len(data)
-        if self.left < 0:
+def _check_unpacked_size(file, name):
+    """Unpack it once without keeping anything, so that no packed bomb goes off."""
+    left = MAX_EXPORT_BYTES
+    while block := file.read(2**18):
+        left -= len(block)
+        if left < 0:
             raise ValueError(
-                f"{self.name} unpacks to more than {MAX_EXPORT_BYTES / 2**20:g} MB, which is no list of titles."
+                f"{name} unpacks to more than {MAX_EXPORT_BYTES / 2**20:g} MB, which is no list of titles."
             )
-        buffer[: len(data)] = data
-        return len(data)
+    file.seek(0)
 
 
 def _xml_entries(stream, name):
     """Table of item, title, score, status as text, from MyAnimeList's XML, entry by entry."""
-    rows, root = [], None
+    rows, root, fields = [], None, 0
     try:
         for event, element in iterparse(stream, events=("start", "end"), forbid_dtd=True):
             root = element if root is None else root
+            fields += event == "start"
+            if fields > 1000:
+                raise ValueError(f"{name} has an entry of more than 1000 fields, which is no entry of a list.")
             if root.tag != "myanimelist":
                 raise ValueError(
                     f"{name} begins with <{root.tag}>, not <myanimelist>; is it the export, or a web page?"
@@ -3471,6 +3466,7 @@ def _xml_entries(stream, name):
                 texts = {child.tag: (child.text or "").strip() for child in element}
                 rows.append([next((texts[n] for n in names if n in texts), "") for names in _EXPORT_NAMES.values()])
                 root.clear()  # an entry that was read needs no memory
+                fields = 0
     except DefusedXmlException as error:
         raise ValueError(f"{name} declares entities or a document type, which no export does: {error!r}") from error
     except ParseError as error:

@@ -18,7 +18,7 @@ from sklearn.base import clone
 import content_table as ct
 
 sys.path.insert(0, str(Path(ct.__file__).parent / "notebooks"))
-import lesson_13 as lesson  # noqa: E402  the experiments live beside the lesson that explains them
+import lesson_13 as lesson  # the experiments live beside the lesson that explains them
 
 REFIT = {"embedded": (30, 0.1), "data 1": (60, 0.1), "MovieLens": (3, 0.1)}  # splits, share of viewers that are new
 CURVES = {"embedded": (60, 0.2), "data 1": (60, 0.2), "MovieLens": (5, 0.1)}
