@@ -504,9 +504,8 @@ class Ratings:
 
 def plain_title(title):
     """A title as people type it: no case, accents or punctuation, one space between words."""
-    text = unicodedata.normalize("NFKD", str(title)).casefold()
-    text = re.sub(r"[\W_]+", " ", re.sub("[\u0300-\u036f]", "", text))
-    return " ".join(unicodedata.normalize("NFKC", text).split())
+    letters = re.sub("[\u0300-\u036f]", "", unicodedata.normalize("NFKD", str(title)))  # Latin accents alone
+    return " ".join(re.sub(r"[\W_]+", " ", unicodedata.normalize("NFKC", letters).casefold()).split())
 
 
 _PART = re.compile(  # what marks one part of a series, where it ends a title (before or without a subtitle)
@@ -1419,7 +1418,8 @@ class Recommender(BaseEstimator):
         if not hasattr(given, "items"):
             raise TypeError(f"{what} needs {{id or name: rating}}, got {type(given).__name__}.")
         find = ratings.item_id if what == "fold_in" else ratings.user_id
-        ids = [find(key) for key, _ in given.items()]
+        given = dict(given.items())
+        ids = [find(key) for key in given]
         at = (ratings.item_cols if what == "fold_in" else ratings.user_rows)(ids)
         low, high = ratings.scale
         for key, value in given.items():

@@ -1,0 +1,515 @@
+"""Somebody new: fold-in against training, reasons that add up, uncertainty, and the list as it is shown."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ABOUT_ITEMS, MODELS, RANKERS, level, random_table
+from sklearn.base import clone
+
+import content_table as ct
+
+EXACT = ["global mean", "baseline", "baseline without a penalty", "baseline by cvxpy", "item neighbours",
+         "two neighbours", "ALS as published", "ALS with biases", "ALS", "ALS without a penalty", "content only",
+         "blend"]  # fmt: skip
+CERTIFIED = [name for name in MODELS if name.startswith(("spectral", "nuclear"))]  # exact at the optimum
+
+
+def own_ratings(ratings, user):
+    row = ratings.csr[[ratings.user_rows(user)[0]]]
+    return dict(zip(ratings.item_ids[row.indices].tolist(), row.data.tolist(), strict=True))
+
+
+def largest_change(model):
+    """Folding everybody in with their own training ratings: by how much does any prediction change?"""
+    ratings = model.ratings_
+    trained = {user: model.predict(user, ratings.item_ids) for user in ratings.user_ids.tolist()}
+    return max(
+        np.abs(model.fold_in(own_ratings(ratings, user)).predict(ratings.item_ids) - before).max()
+        for user, before in trained.items()
+    )
+
+
+# ---- Fold-in is the training's own regression ----
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_folded_in_with_their_training_ratings_viewers_get_their_trained_predictions(name, table):
+    assert largest_change(clone(MODELS[name]).fit(table)) < 1e-9
+
+
+@pytest.mark.parametrize("name", CERTIFIED)
+def test_for_the_spectral_family_to_the_accuracy_of_the_certificate(name, table):
+    assert largest_change(clone(MODELS[name]).fit(table)) < 5e-3
+
+
+def test_a_sharper_certificate_makes_the_fold_in_sharper(sample):
+    def change(tol):
+        return largest_change(ct.SpectralRegularization(8, biases=True, tol=tol).fit(sample))
+
+    assert change(1e-9) < 1e-5 < change(1e-3) < 0.1
+
+
+@pytest.mark.parametrize("ranker", RANKERS)
+def test_preferences_and_counts_are_folded_in_exactly_too(ranker, table):
+    assert largest_change(clone(RANKERS[ranker]).fit(table)) < 1e-12
+
+
+def test_on_a_real_size_table_als_and_neighbours_are_exact(sample):
+    for model in (ct.ALS(10, 5, biases=True), ct.ALS(20, 0.1, n_epochs=30, tol=0), ct.ItemKNN()):
+        assert largest_change(model.fit(sample)) < 1e-8
+
+
+def test_a_fold_in_of_descent_models_stops_as_early_as_their_training(sample):
+    model = ct.SGDMF(n_factors=10, reg=0.1, learning_rate=0.02, patience=20).fit(sample)
+
+    def away(viewers):
+        trained = model.complete()[: len(viewers)]
+        return np.sqrt(np.mean((np.array([viewer.scores for viewer in viewers]) - trained) ** 2))
+
+    users = sample.user_ids[:40].tolist()
+    stopped = away([model.fold_in(own_ratings(sample, user)) for user in users])
+    model.best_epoch_ *= 100  # the ridge regression itself
+    ridge = away([model.fold_in(own_ratings(sample, user)) for user in users])
+    assert stopped < ridge
+    assert stopped < 0.3
+
+
+def test_without_end_the_descent_fold_in_is_the_ridge_regression(table):
+    model = ct.SGDMF(n_factors=2, reg=0.3, n_epochs=5, patience=None).fit(table)
+    model.best_epoch_ = 10**5
+    told = {11: 8, 13: 5, 15: 9}
+    Z = np.column_stack([model.item_factors_, np.ones(5)])[[0, 2, 4]]
+    target = np.array([8, 5, 9]) - model.global_mean_ - model.item_bias_[[0, 2, 4]]
+    x = np.linalg.solve(Z.T @ Z + 0.3 * 3 * np.eye(3), Z.T @ target)
+    expected = model.global_mean_ + model.item_bias_ + np.column_stack([model.item_factors_, np.ones(5)]) @ x
+    assert np.allclose(model.fold_in(told).scores, expected)
+
+
+def test_the_baseline_fold_in_by_hand(table):
+    model = ct.BiasBaseline(reg=5).fit(table)
+    viewer = model.fold_in({"Apple": 9, "dog": 2})
+    deviations = [9 - model.global_mean_ - model.item_bias_[0], 2 - model.global_mean_ - model.item_bias_[3]]
+    expected = model.global_mean_ + model.item_bias_[1] + sum(deviations) / (2 + 5)
+    assert viewer.predict(12)[0] == pytest.approx(expected)
+
+
+def test_the_als_fold_in_is_half_a_pass(sample):
+    model = ct.ALS(5, reg=2, biases=True, bias_reg=3).fit(sample)
+    told = {sample.item_ids[4].item(): 9.0, sample.item_ids[90].item(): 3.0}
+    cells = sample.item_cols(list(told))
+    target = np.zeros(sample.n_items)
+    target[cells] = np.array(list(told.values())) - model.global_mean_ - model.item_bias_[cells]
+    row = ct.sp.csr_array((target[cells], (np.zeros(2, dtype=int), cells)), shape=(1, sample.n_items))
+    x = ct.ridge_rows(row, np.column_stack([model.item_factors_, np.ones(sample.n_items)]), [2] * 5 + [3])[0]
+    viewer = model.fold_in(told)
+    assert np.allclose(viewer.scores, model.global_mean_ + model.item_bias_ + model.item_factors_ @ x[:-1] + x[-1])
+
+
+def test_more_ratings_than_numbers_and_fewer_give_the_same_regression():
+    rng = np.random.default_rng(0)
+    Z, penalty = rng.normal(size=(9, 4)), rng.uniform(0.5, 2, 4)
+    for count in (2, 4, 7):
+        at, values = np.arange(count), rng.normal(size=count)
+        fold = ct._ridge_fold(np.zeros(9), (Z,), penalty, at, values)
+        gram = Z[:count].T @ Z[:count] + np.diag(penalty)
+        assert np.allclose(fold.scores(), Z @ np.linalg.solve(gram, Z[:count].T @ values))
+        assert np.allclose(fold.variance(Z), np.einsum("ij,jk,ik->i", Z, np.linalg.inv(gram), Z))
+
+
+def test_without_a_rating_a_viewer_gets_what_is_known_of_the_titles(fitted, table):
+    parts = [fitted.first_, fitted.second_] if isinstance(fitted, ct.Blend) else [fitted]
+    for part in parts:
+        part.user_bias_ = np.append(part.user_bias_, 0.0)  # of a viewer who rated nothing
+    try:
+        expected = [level(fitted, -1, col) for col in range(table.n_items)]
+    finally:
+        for part in parts:
+            part.user_bias_ = part.user_bias_[:-1]
+    assert np.allclose(fitted.fold_in({}).scores, expected)
+
+
+def test_a_cold_title_gets_what_predict_would_give_it(model, with_cold):
+    model.fit(with_cold)
+    told = {11: 8, 12: 6}
+    viewer = model.fold_in(told)
+    assert np.isfinite(viewer.scores).all()
+    assert 1 <= viewer.predict(13)[0] <= 11
+    assert np.allclose(model.fold_in(told | {13: 9}).at, [0, 1, 2])  # and may be rated all the same
+
+
+def test_nothing_of_the_model_changes(fitted, table):
+    before = fitted.complete()
+    fitted.fold_in({11: 10, 14: 1}).recommend(3)
+    if not isinstance(fitted, ct.ItemKNN) and not isinstance(getattr(fitted, "first_", None), ct.ItemKNN):
+        fitted.fold_in_item({101: 9})
+    assert np.array_equal(fitted.complete(), before)
+
+
+def test_a_saved_model_folds_in_as_before(fitted, tmp_path):
+    fitted.save(tmp_path / "model.npz")
+    told = {11: 8, 12: 3}
+    assert np.array_equal(ct.load_model(tmp_path / "model.npz").fold_in(told).scores, fitted.fold_in(told).scores)
+
+
+def test_a_tuned_model_folds_in_with_the_model_it_chose(sample):
+    tuned = ct.Tuned(ct.BiasBaseline(), n_trials=2, n_folds=2).fit(sample)
+    told = {sample.item_ids[0].item(): 9}
+    assert np.array_equal(tuned.fold_in(told).scores, tuned.model_.fold_in(told).scores)
+
+
+# ---- A new title ----
+
+
+@pytest.mark.parametrize("name", ["global mean", "baseline", "baseline by cvxpy", "ALS with biases"])
+def test_a_title_folded_in_with_its_own_ratings_gets_its_column_back(name, table):
+    options = {"tol": 1e-13, "n_epochs": 3000} if "ALS" in name else {}  # its last half-step was the viewers'
+    model = clone(MODELS[name]).set_params(**options).fit(table)
+    for item in table.item_ids.tolist():
+        column = table.csc[:, [table.item_cols(item)[0]]].tocoo()
+        told = dict(zip(table.user_ids[column.coords[0]].tolist(), column.data.tolist(), strict=True))
+        new = model.fold_in_item(told)
+        assert np.abs(new.predict(table.user_ids) - model.predict(table.user_ids, item)).max() < 1e-4
+
+
+def test_a_new_title_is_known_by_its_features(table):
+    for name in ("content", "content with profiles", "content only"):
+        model = clone(MODELS[name]).fit(table)
+        features = {"funny": 0.3, "sad": 0.3}  # those of title 13
+        expected = model.predict(table.user_ids, 13)
+        if isinstance(model, ct.ContentMF):  # without the bias and the factors that its ratings taught
+            expected = expected - model.item_bias_[2] - model.user_factors_ @ model.item_factors_[2]
+        assert np.allclose(model.fold_in_item({}, features).predict(table.user_ids), expected)
+
+
+def test_unknown_features_and_models_without_any_are_refused(table):
+    model = clone(MODELS["content only"]).fit(table)
+    with pytest.raises(ValueError, match=r"unknown features \['scary'\]; the 3 known ones"):
+        model.fold_in_item({}, {"scary": 1})
+    with pytest.raises(ValueError, match="learns nothing from features"):
+        ct.BiasBaseline().fit(table).fold_in_item({}, {"funny": 1})
+    with pytest.raises(ValueError, match="for a new title fit it again"):
+        ct.ItemKNN().fit(table).fold_in_item({101: 5})
+
+
+def test_the_audience_is_who_would_like_it_most_and_has_not_rated_it(table):
+    new = ct.BiasBaseline().fit(table).fold_in_item({"ann": 9, 103: 8})
+    audience = new.audience(10)
+    assert audience.columns.tolist() == ["rank", "user_id", "predicted_rating"]
+    assert sorted(audience["user_id"]) == [102, 104, 105, 106]
+    assert audience["predicted_rating"].is_monotonic_decreasing
+    reasons = new.explain(106)
+    assert set(reasons["reason"]) == {"the mean of all ratings", "this viewer", "ann", "cy"}
+    assert reasons["contribution"].sum() == pytest.approx(new.predict(106)[0])
+
+
+# ---- Reasons ----
+
+
+def test_reasons_sum_to_the_prediction(fitted, table):
+    newcomer = fitted.fold_in({11: 9, 14: 2, 15: 7})
+    for viewer in (newcomer, fitted.viewer("ann"), fitted.viewer(104)):
+        for item in table.item_ids.tolist():
+            for n in (None, 1):
+                table_of_reasons = ct.explain(fitted, viewer, item, n)
+                assert table_of_reasons["contribution"].sum() == pytest.approx(viewer.predict(item)[0], abs=1e-8)
+
+
+def test_reasons_of_a_large_table_sum_to_the_prediction_to_1e_8(sample):
+    for model in (ct.BiasBaseline(), ct.ALS(20, 0.1, n_epochs=20, tol=0), ct.SpectralRegularization(8, biases=True),
+                  ct.SpectralRegularization(5), ct.NuclearNorm(), ct.SGDMF(patience=None, n_epochs=10)):  # fmt: skip
+        model.fit(sample)
+        for user in sample.user_ids[:5].tolist():
+            for item in sample.item_ids[::20].tolist():
+                total = ct.explain(model, user, item)["contribution"].sum()
+                assert abs(total - model.predict(user, item)[0]) < 1e-8
+
+
+def test_each_rating_contributes_in_proportion_to_its_deviation(sample):
+    model = ct.ALS(5, 5, biases=True).fit(sample)
+    first, second, item = sample.item_ids[[3, 8, 20]].tolist()
+
+    def part(score):
+        reasons = ct.explain(model, model.fold_in({first: score, second: 6}), item).set_index("reason")
+        return reasons.loc[sample.title(first), "contribution"]
+
+    expected = model.global_mean_ + model.item_bias_[3]
+    assert part(10) / part(4) == pytest.approx((10 - expected) / (4 - expected))
+
+
+def test_the_largest_reasons_come_first_and_the_rest_is_one_row(sample):
+    model = ct.BiasBaseline().fit(sample)
+    item = sample.item_ids[0].item()
+    short, whole = ct.explain(model, "viewer1149", item, 3), ct.explain(model, "viewer1149", item)
+    own = whole.iloc[2:]
+    assert own["contribution"].abs().is_monotonic_decreasing
+    assert len(short) == 2 + 3 + 1
+    assert short["reason"].iloc[-1] == f"{len(own) - 3} other ratings"
+    assert short["contribution"].sum() == pytest.approx(whole["contribution"].sum())
+
+
+def test_terms_sum_to_the_prediction_too(table):
+    for name in ("content", "content with profiles", "content as published", "content only"):
+        model = clone(MODELS[name]).fit(table)
+        for viewer in (model.fold_in({15: 9, 12: 2}), model.viewer(101), model.viewer("fay")):
+            for item in table.item_ids.tolist():
+                terms = ct.explain(model, viewer, item, by="terms")
+                assert terms["contribution"].sum() == pytest.approx(viewer.predict(item)[0], abs=1e-8)
+        assert {"funny", "long"} <= set(ct.explain(model, 101, 15, by="terms")["reason"])
+    with pytest.raises(ValueError, match="knows nothing of what titles are about"):
+        ct.explain(ct.BiasBaseline().fit(table), 101, 11, by="terms")
+    with pytest.raises(ValueError, match="by must be"):
+        ct.explain(model, 101, 11, by="genres")
+
+
+def test_reasons_for_a_viewer_of_another_model_are_refused(table):
+    one, other = ct.BiasBaseline().fit(table), ct.BiasBaseline(1).fit(table)
+    with pytest.raises(ValueError, match="folded into another model"):
+        ct.explain(one, other.fold_in({11: 5}), 12)
+
+
+# ---- Uncertainty ----
+
+
+def test_a_rating_more_never_makes_anything_less_certain(sample):
+    model = ct.ALS(5, 5, biases=True).fit(sample)
+    told, before = {}, np.full(sample.n_items, np.inf)
+    for col in (0, 40, 80, 120):
+        now = model.fold_in(told).uncertainty(sample.item_ids)
+        assert (now <= before + 1e-12).all()
+        told, before = told | {sample.item_ids[col].item(): 7}, now
+
+
+def test_the_uncertainty_of_the_baseline_by_hand(table):
+    model = ct.BiasBaseline(reg=5).fit(table)
+    viewer = model.fold_in({11: 9, 12: 6})
+    assert viewer.uncertainty(13)[0] == pytest.approx(model.noise_ / np.sqrt(2 + 5))
+    assert viewer.uncertainty(13, of_a_rating=True)[0] == pytest.approx(model.noise_ * np.sqrt(1 + 1 / 7))
+
+
+def test_noise_is_found_where_it_was_put():
+    rng = np.random.default_rng(0)
+    table = 6 + rng.normal(0, 1, (300, 1)) + rng.normal(0, 1, (1, 40)) + rng.normal(0, 0.7, (300, 40))
+    known = rng.random(table.shape) < 0.5
+    ratings = ct.Ratings.from_matrix(np.where(known, table, np.nan), scale=(-5.0, 15.0))
+    assert ct.BiasBaseline(reg=0.49).fit(ratings).noise_ == pytest.approx(0.7, rel=0.03)
+
+
+def test_eighty_of_a_hundred_ratings_lie_within_eighty_per_cent_intervals():
+    rng = np.random.default_rng(1)
+    table = 6 + rng.normal(0, 1, (400, 1)) + rng.normal(0, 1, (1, 40)) + rng.normal(0, 0.7, (400, 40))
+    ratings = ct.Ratings.from_matrix(table[:300], scale=(-5.0, 15.0))
+    model, inside = ct.BiasBaseline(reg=0.49).fit(ratings), []
+    for row in table[300:]:
+        viewer = model.fold_in(dict(enumerate(row[:3].tolist())))
+        width = 1.2816 * viewer.uncertainty(np.arange(3, 40), of_a_rating=True)
+        inside.append(np.abs(viewer.scores[3:] - row[3:]) < width)
+    assert np.mean(inside) == pytest.approx(0.8, abs=0.03)
+
+
+@pytest.mark.parametrize("name", ["item neighbours", "nuclear norm", "SGD", "content", "blend"])
+def test_models_that_cannot_tell_taste_from_noise_say_so(name, table):
+    with pytest.raises(ValueError, match="cannot tell taste from noise"):
+        clone(MODELS[name]).fit(table).fold_in({11: 5}).uncertainty(12)
+
+
+def test_a_count_has_no_uncertainty_in_rating_points(table):
+    with pytest.raises(ValueError, match="not rating points"):
+        ct.Popularity().fit(table).fold_in({11: 5}).uncertainty(12)
+
+
+def test_fitting_again_forgets_the_noise(table, with_cold):
+    model = ct.BiasBaseline().fit(table)
+    before = model.noise_
+    assert model.fit(with_cold).noise_ != before
+
+
+# ---- What may be told ----
+
+
+@pytest.mark.parametrize("value", [0, 11, np.nan, True, "9", None])
+def test_a_rating_outside_the_scale_or_no_number_is_refused(table, value):
+    with pytest.raises(ValueError, match=r"a rating is a number from 1 to 10, got .* for 11"):
+        ct.BiasBaseline().fit(table).fold_in({11: value})
+
+
+def test_unknown_and_ambiguous_titles_are_refused_with_what_may_be_meant(table):
+    model = ct.BiasBaseline().fit(table)
+    with pytest.raises(KeyError, match="unknown item id 99"):
+        model.fold_in({99: 5})
+    with pytest.raises(KeyError, match=r"did you mean: Apple \(11\)"):
+        model.fold_in({"Aple": 5})
+    with pytest.raises(KeyError, match="no user has the id or name 'zoe'"):
+        model.fold_in_item({"zoe": 5})
+
+
+def test_one_title_by_id_and_by_name_is_refused(table):
+    with pytest.raises(ValueError, match="1 of 2 ratings repeat another"):
+        ct.BiasBaseline().fit(table).fold_in({11: 5, "apple": 6})
+
+
+@pytest.mark.parametrize("given", [[(11, 5)], 7, "apple"])
+def test_anything_but_a_dict_is_refused(table, given):
+    with pytest.raises(TypeError, match=r"fold_in needs \{id or name: rating\}"):
+        ct.BiasBaseline().fit(table).fold_in(given)
+
+
+def test_a_pandas_series_will_do(table):
+    model = ct.BiasBaseline().fit(table)
+    assert np.array_equal(model.fold_in(pd.Series({11: 5.0, 12: 9.0})).scores, model.fold_in({11: 5, 12: 9}).scores)
+
+
+def test_an_unfitted_model_is_refused():
+    with pytest.raises(ct.NotFittedError):
+        ct.BiasBaseline().fold_in({})
+
+
+# ---- The list as it is shown ----
+
+
+@pytest.fixture(scope="module")
+def shown():
+    """A model of a table with seasons, genres and factors, and a viewer of it."""
+    ratings = ct.load_ratings(ct.DATA / "100x100.csv")
+    model = ct.ALS(5, 5, biases=True).fit(ratings)
+    viewer = model.fold_in({"Steins;Gate": 10, "Sword Art Online": 2})
+    return model, viewer, ct.load_genres(ct.DATA / "catalogue.csv", ratings)
+
+
+def test_a_shown_list_leaves_out_what_was_rated_and_what_is_not_wanted(shown):
+    viewer = shown[1]
+    plain = viewer.recommend(20, one_per_work=False)
+    assert not {"Steins;Gate", "Sword Art Online"} & set(plain["title"])
+    assert plain["predicted_rating"].is_monotonic_decreasing
+    unwanted = [plain["item_id"].iloc[0], plain["title"].iloc[2]]
+    left = viewer.recommend(18, one_per_work=False, exclude=unwanted)
+    assert left["item_id"].tolist() == plain["item_id"].drop([0, 2]).tolist()
+
+
+def test_a_plain_list_is_the_list_of_recommend(shown):
+    model = shown[0]
+    for user in model.ratings_.user_ids[:10].tolist():
+        one = model.viewer(user).recommend(10, one_per_work=False)
+        pd.testing.assert_frame_equal(one, model.recommend(user, 10))
+
+
+def test_no_title_of_an_unwanted_genre_is_listed(shown):
+    _, viewer, genres = shown
+    listed = viewer.recommend(200, exclude_genres=["action", "Slice of Life"], genres=genres)
+    about = genres.rows_for(listed["item_id"]).toarray()
+    columns = [genres.names.tolist().index(name) for name in ("Action", "Slice of Life")]
+    assert len(listed) > 10
+    assert about[:, columns].sum() == 0
+    assert about.sum() > 0
+
+
+def test_unknown_genres_and_a_missing_table_of_them_are_named(shown):
+    _, viewer, genres = shown
+    with pytest.raises(ValueError, match=r"unknown genres \['Westerns'\]; give a list of some of \['Action'"):
+        viewer.recommend(exclude_genres=["Westerns"], genres=genres)
+    with pytest.raises(ValueError, match="needs genres="):
+        viewer.recommend(exclude_genres=["Action"])
+    with pytest.raises(ValueError, match="give a list"):
+        viewer.recommend(exclude_genres="Action", genres=genres)
+
+
+def test_of_each_work_only_its_best_part_is_listed_unless_asked(shown):
+    model, viewer, _ = shown
+    works = dict(zip(model.ratings_.item_ids.tolist(), model.ratings_.series.tolist(), strict=True))
+    whole = viewer.recommend(200, one_per_work=False)
+    once = viewer.recommend(200)
+    assert len(whole) == model.ratings_.n_items - 2
+    first = whole.drop_duplicates(subset="item_id").assign(work=whole["item_id"].map(works)).drop_duplicates("work")
+    assert once["item_id"].tolist() == first["item_id"].tolist()
+    assert len(once) < len(whole)
+
+
+def test_mmr_by_hand(table):
+    model = ct.BiasBaseline().fit(table)
+    viewer = model.fold_in({})
+    viewer.scores = np.array([9.0, 8.0, 8.5, 7.0, 1.0])
+    alike = ct.Features(table.item_ids, [[1, 0], [0, 1], [1, 0], [0.6, 0.8], [1, 1]], ["x", "y"])
+    # After Apple (9): Bear 8, Cat 8.5 - d (Apple's twin), Dog 7 - .6 d.
+    assert viewer.recommend(3, diversity=0.4, similarity=alike)["title"].tolist() == ["Apple", "Cat", "Bear"]
+    assert viewer.recommend(3, diversity=1, similarity=alike)["title"].tolist() == ["Apple", "Bear", "Cat"]
+    # After Apple and Bear, at d = 5: Cat 8.5 - 5, Dog 7 - 5 max(.6, .8) = 3, Elk 1 - 5 / sqrt 2.
+    assert viewer.recommend(4, diversity=5, similarity=alike)["title"].tolist() == ["Apple", "Bear", "Cat", "Dog"]
+
+
+def test_diversity_makes_lists_more_diverse_at_the_price_it_names(shown):
+    model, viewer, genres = shown
+    diversity, level = [], []
+    for price in (0, 0.5, 2):
+        listed = viewer.recommend(10, diversity=price, similarity=genres)
+        cols = model.ratings_.item_cols(listed["item_id"].to_numpy())[None, :]
+        diversity.append(ct.list_metrics(cols, model.ratings_, genres)["diversity"])
+        level.append(listed["predicted_rating"].mean())
+    assert diversity[0] < diversity[1] < diversity[2]
+    assert level[0] > level[1] > level[2] > level[0] - 2
+
+
+def test_diversity_needs_something_to_compare_titles_by(table):
+    viewer = ct.BiasBaseline().fit(table).fold_in({})
+    with pytest.raises(ValueError, match="has no item factors to compare titles by"):
+        viewer.recommend(3, diversity=1)
+    with pytest.raises(ValueError, match="diversity must be"):
+        viewer.recommend(3, diversity=-1)
+    with pytest.raises(ValueError, match="n must be"):
+        viewer.recommend(0)
+
+
+def test_a_list_can_carry_its_uncertainty(shown):
+    _, viewer, _ = shown
+    listed = viewer.recommend(5, uncertainty=True)
+    assert np.allclose(listed["uncertainty"], viewer.uncertainty(listed["item_id"]))
+
+
+def test_a_viewer_who_has_rated_everything_gets_an_empty_list(table):
+    viewer = ct.BiasBaseline().fit(table).viewer("dee")
+    assert viewer.recommend(5, uncertainty=True).empty
+    assert viewer.recommend(5).columns.tolist() == ["rank", "item_id", "title", "predicted_rating"]
+
+
+def test_without_titles_every_item_is_a_work_of_its_own():
+    ratings = random_table(3)
+    assert len(set(ratings.series)) == ratings.n_items
+
+
+# ---- Genres, and what is alike ----
+
+
+def test_genres_keep_their_whole_names(sample, tmp_path):
+    genres = ct.load_genres(ct.DATA / "catalogue.csv", sample)
+    assert {"Slice of Life", "Sci-Fi", "Action"} <= set(genres.names)
+    assert set(genres.matrix.data) == {1.0}
+    (tmp_path / "movies.csv").write_text(
+        "movieId,title,genres\n" + f"{sample.item_ids[0]},Heat (1995),Crime|Thriller\n"
+        f"{sample.item_ids[1]},Blank,(no genres listed)\n"
+    )
+    films = ct.load_genres(tmp_path, sample)
+    assert films.names.tolist() == ["Crime", "Thriller"]
+    assert films.rows_for(sample.item_ids[:3]).toarray().tolist() == [[1, 1], [0, 0], [0, 0]]
+
+
+def test_a_catalogue_without_any_genre_is_refused(sample, tmp_path):
+    (tmp_path / "movies.csv").write_text(f"movieId,title,genres\n{sample.item_ids[0]},Heat,\n")
+    with pytest.raises(ValueError, match=r"movies.csv names no genre of any of the"):
+        ct.load_genres(tmp_path, sample)
+
+
+def test_titles_are_alike_by_genres_or_by_factors(shown):
+    model, _, genres = shown
+    ratings = model.ratings_
+    by_genre = ct.similar_titles(ratings, genres, "Steins;Gate", 3)
+    by_factor = ct.similar_titles(ratings, model, "steins;gate", 3)
+    at = ratings.item_cols(ratings.item_id("Steins;Gate"))[0]
+    Q = model.item_factors_ / np.linalg.norm(model.item_factors_, axis=1, keepdims=True)
+    cosines = np.delete(Q @ Q[at], at)
+    assert by_factor["cosine"].tolist() == pytest.approx(np.sort(cosines)[::-1][:3].tolist())
+    assert by_genre["title"].tolist() != by_factor["title"].tolist()
+    with pytest.raises(ValueError, match="has no item factors"):
+        ct.similar_titles(ratings, ct.BiasBaseline().fit(ratings), at)
+
+
+def test_features_of_fewer_titles_still_compare_those_they_know(table):
+    few = ct.Features([15, 14], [[1.0, 0.0], [1.0, 0.1]], ABOUT_ITEMS.names[:2])
+    assert ct.similar_titles(table, few, 15, 1)["title"].tolist() == ["Dog"]

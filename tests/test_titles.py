@@ -1,0 +1,173 @@
+"""Titles as people type them, and which titles are parts of one work."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import content_table as ct
+
+PAIRS = Path(__file__).parent / "title_pairs.csv"
+NAMES = ["Code Geass: Hangyaku no Lelouch", "Code Geass: Hangyaku no Lelouch R2", "Steins;Gate", "K-On!", "K-On!!",
+         "Pokémon", "進撃の巨人", "86", "<b>Bold</b> & Co", "Re:Zero kara Hajimeru Isekai Seikatsu"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def named():
+    """Ten titles; R2 has more ratings than the first season."""
+    cells = [(0, col) for col in range(10)] + [(1, 1)]
+    rows, cols = np.transpose(cells)
+    return ct.Ratings([1, 2], np.arange(100, 110), rows, cols, np.full(11, 5.0), titles=NAMES)
+
+
+# ---- Found by name ----
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Steins;Gate", 102),
+        ("steins gate", 102),
+        ("STEINS", 102),
+        ("gate steins", 102),
+        ("K-On!", 103),
+        ("K-On!!", 104),
+        ("k-on!!", 104),
+        ("pokemon", 105),
+        ("Pokémon", 105),
+        ("巨人", 106),
+        ("86", 107),
+        ("bold & co", 108),
+        ("zero isekai", 109),
+        ("lelouch r2", 101),
+        (103, 103),
+        ("103", 103),
+        (np.int64(103), 103),
+    ],
+)
+def test_a_title_is_found_by_id_or_part_of_its_name_in_any_case(named, text, found):
+    assert named.item_id(text) == found
+
+
+@pytest.mark.parametrize("text", ["code geass", "k on", "lelouch"])
+def test_an_ambiguous_name_lists_the_candidates(named, text):
+    with pytest.raises(KeyError, match=r"could be any of: .*\(10\d\); .*\(10\d\)\. Give more of the name, or the id"):
+        named.item_id(text)
+
+
+@pytest.mark.parametrize(("text", "meant"), [("stiens gate", "Steins;Gate (102)"), ("pokemno", "Pokémon (105)"),
+                                             ("code gease lelouche r2", NAMES[1])])  # fmt: skip
+def test_a_misspelt_name_gets_a_suggestion_and_not_a_guess(named, text, meant):
+    with pytest.raises(KeyError) as error:
+        named.item_id(text)
+    assert f"did you mean: {meant}" in error.value.args[0]
+
+
+@pytest.mark.parametrize("text", ["qqqqqq", "", "  ", "!?"])
+def test_a_name_like_nothing_is_an_error_that_shows_what_titles_look_like(named, text):
+    with pytest.raises(KeyError, match=r"or anything like it; titles .*'Code Geass"):
+        named.item_id(text)
+
+
+def test_an_unknown_id_is_named(named):
+    with pytest.raises(KeyError, match="unknown item id 7"):
+        named.item_id(7)
+
+
+def test_found_titles_are_in_the_order_of_likely_meaning(named):
+    found = named.find_titles("code geass")
+    assert found["item_id"].tolist() == [101, 100]  # the more rated first
+    assert named.find_titles("k on")["match"].tolist() == ["exact", "exact", "part"]  # Pokémon has both, too
+    assert named.find_titles("lelouch")["match"].tolist() == ["part", "part"]
+    assert named.find_titles("lelouhc")["match"].tolist() == ["similar", "similar"]
+    assert len(named.find_titles("e", n=3)) == 3
+    assert named.find_titles("").empty
+    assert named.find_titles("").columns.tolist() == ["item_id", "title", "match"]
+
+
+def test_every_title_of_the_sample_is_found_by_its_whole_name(sample):
+    for item, title in zip(sample.item_ids.tolist(), sample.titles.tolist(), strict=True):
+        assert sample.item_id(title) == item
+        assert sample.item_id(title.upper()) == item
+
+
+def test_where_titles_are_unknown_ids_are_found_as_text():
+    ratings = ct.Ratings.from_matrix([[5.0, 3.0]])
+    assert ratings.item_id("1") == 1
+
+
+@pytest.mark.parametrize(
+    ("title", "plain"),
+    [
+        ("K-On!!", "k on"),
+        ("Déjà  Vu", "deja vu"),
+        ("ガンダム", "ガンダム"),
+        ("Gintama°", "gintama"),
+        ("Ⅱ", "ii"),
+        (7, "7"),
+    ],
+)
+def test_plain_titles_keep_letters_and_digits_only(title, plain):
+    assert ct.plain_title(title) == plain
+
+
+# ---- Parts of one work ----
+
+
+def one_work(first, second, *others):
+    labels = ct.series_of([first, second, *others])
+    return labels[0] == labels[1]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("Clannad", "Clannad: After Story"),
+        ("Fate/Zero", "Fate/Zero 2nd Season"),
+        ("Chihayafuru", "Chihayafuru 3"),
+        ("Noragami", "Noragami Aragoto"),
+        ("Hunter x Hunter", "Hunter x Hunter (2011)"),
+        ("Natsume Yuujinchou", "Zoku Natsume Yuujinchou"),
+        ("Mob Psycho 100", "Mob Psycho 100 II"),
+        ("Kara no Kyoukai 1: Fukan Fuukei", "Kara no Kyoukai 5: Mujun Rasen"),
+    ],
+)
+def test_seasons_parts_and_films_share_a_label(first, second):
+    assert one_work(first, second, "Another Story")
+    assert one_work(second, first)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("Death Note", "Death Parade"),
+        ("Re:Zero kara Hajimeru Isekai Seikatsu", "Re:Creators"),
+        ("Samurai 7", "Samurai Champloo"),
+        ("K", "K-On!"),
+        ("Kimi no Na wa.", "Kimi no Suizou wo Tabetai"),
+        ("Air", "Air Gear"),
+    ],
+)
+def test_titles_that_only_begin_alike_do_not(first, second):
+    assert not one_work(first, second)
+
+
+@pytest.mark.parametrize("titles", [[], ["!!!"], ["", "?"], ["2"], ["進撃の巨人", "進撃の巨人 2"]])
+def test_odd_titles_get_labels_too(titles):
+    assert len(ct.series_of(titles)) == len(titles)
+
+
+def test_precision_and_recall_on_pairs_labelled_by_hand():
+    """A third of the true pairs were chosen to be hard from names alone; 50 of 100 pairs are true."""
+    pairs = pd.read_csv(PAIRS)
+    names = pd.read_csv(ct.DATA / "catalogue.csv")["name"].tolist()
+    label = dict(zip(names, ct.series_of(names).tolist(), strict=True))
+    found = np.array([label[one] == label[two] for one, two in zip(pairs["first"], pairs["second"], strict=True)])
+    true = pairs["same"].to_numpy() == 1
+    hard = pairs["why"].str.startswith("hard").to_numpy()
+    assert len(pairs) == 100
+    assert true.sum() == 50
+    assert (found & true).sum() / found.sum() >= 0.85  # precision
+    assert (found & true).sum() / true.sum() >= 0.7  # recall
+    assert (found & true & ~hard).sum() / (true & ~hard).sum() >= 0.95  # of those that a name can tell
