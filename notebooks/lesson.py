@@ -1306,7 +1306,7 @@ def parts_of(model, user, items):
 
 def plot_reasons(reasons, title):
     """The parts of one prediction (`ct.explain`) as bars, in rating points; they add up to the prediction."""
-    table = reasons.iloc[::-1]
+    table = reasons[reasons["contribution"].abs() >= 0.0005].iloc[::-1]  # a bar of 0.00 is no reason
     names = [
         f"{reason[:38]}, rated {rating:g}" if rating == rating else reason
         for reason, rating in table[["reason", "rating"]].to_numpy()
@@ -1674,22 +1674,3 @@ def six_titles_table(ranks):
     numbers = table.columns[2:]
     table[numbers] = table[numbers].astype(int)
     return table
-
-
-def with_viewer(ratings, name, scores):
-    """The table with one more viewer, who gave these {title: rating}; titles must be spelled as in the table."""
-    labels = ratings.item_labels.tolist()
-    unknown = [title for title in scores if title not in labels]
-    if unknown:
-        raise ValueError(f"the table has no title {unknown[0]!r}; it holds, for example, {labels[:3]}.")
-    names = ratings.user_ids.astype(str) if ratings.user_names is None else ratings.user_names
-    return ct.Ratings(
-        np.append(ratings.user_ids, ratings.user_ids.max() + 1),
-        ratings.item_ids,
-        np.append(ratings.rows, [ratings.n_users] * len(scores)),
-        np.append(ratings.cols, [labels.index(title) for title in scores]),
-        np.append(ratings.values, list(scores.values())),
-        scale=ratings.scale,
-        titles=ratings.titles,
-        user_names=np.append(names, name),
-    )
