@@ -1,6 +1,7 @@
 # make run    set up, train every model on the sample, print the table and a list, leave the lessons as HTML in build/
 # make test   set up, run the unit tests and then every notebook, outputs compared
 # make test-slow   the long tests: every exercise solution, more seeds of the sample, 20 splits of the real tables
+# make site   set up, write the lessons as they are stored into build/site: pages that need no network
 # make lab    set up and open JupyterLab
 PYTHON ?= python3
 VIEWER ?= viewer1149
@@ -14,7 +15,7 @@ READY := $(VENV)/ready
 export OMP_NUM_THREADS = 1
 export OPENBLAS_NUM_THREADS = 1
 
-.PHONY: run test test-slow lab weights lint clean
+.PHONY: run test test-slow site lab weights lint clean
 
 run: $(READY)
 	$(BIN)/python -m content_table --viewer $(VIEWER) --n $(N) --jobs $(JOBS)
@@ -33,6 +34,10 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/pytest -n $(JOBS) -m slow
+
+site: $(READY)
+	@rm -rf build/site
+	@$(BIN)/python web/build_site.py build/site
 
 lab: $(READY)
 	$(BIN)/jupyter lab notebooks

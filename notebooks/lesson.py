@@ -3,6 +3,7 @@
 import inspect
 import json
 import os
+import re
 import textwrap
 from dataclasses import dataclass, replace
 from itertools import cycle
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 import seaborn as sns
+from IPython.display import display
 from matplotlib.ticker import StrMethodFormatter
 from sklearn.base import clone
 
@@ -57,10 +59,36 @@ def truth(ratings):
     return expected[np.ix_(chosen_rows, chosen_cols)]
 
 
-def show(fig):
-    """Lay the figure out, show it, and return nothing, so that a cell stores the picture alone."""
-    fig.tight_layout()
-    plt.show()
+def describe(fig):
+    """What a figure says, for those who cannot see it: its title, and panel by panel the axes and the series."""
+    said = [fig.get_suptitle()]
+    for ax in fig.axes:
+        if ax.get_label() == "<colorbar>":
+            label = ax.get_ylabel() or ax.get_xlabel()
+            said.append(f"colour: {label}" if label else "")
+            continue
+        named = {"across": ax.get_xlabel() or fig.get_supxlabel(), "up": ax.get_ylabel() or fig.get_supylabel()}
+        said += [ax.get_title(), "; ".join(f"{way}: {label}" for way, label in named.items() if label)]
+    legends = [legend for legend in [*(ax.get_legend() for ax in fig.axes), *fig.legends] if legend]
+    names = dict.fromkeys(text.get_text() for legend in legends for text in legend.get_texts())
+    said.append(f"shown: {', '.join(names)}" if names else "")
+    words = [" ".join(re.sub(r"[$\\{}]", " ", text).split()) for text in said]  # TeX read aloud
+    return " ".join(f"{text[0].upper()}{text[1:].rstrip('.')}." for text in words if text)
+
+
+def show(fig, alt=None, tight=True):
+    """Lay the figure out, show it, and return nothing, so that a cell stores the picture alone.
+
+    The picture carries a text for those who cannot see it, in the notebook and on the pages made from it: `alt`, or
+    else what the figure says of itself.
+    """
+    if tight:
+        fig.tight_layout()
+    if "inline" not in plt.get_backend():
+        plt.show()
+        return
+    display(fig, metadata={"image/png": {"alt": alt or describe(fig)}})
+    plt.close(fig)
 
 
 # ---- Quizzes: is an answer right, and if not, why not ----------------------------------------------------------------
@@ -299,7 +327,7 @@ def plot_holes(tables, viewer):
     )
     fig.tight_layout()
     fig.colorbar(image, ax=axes, label="score (points)", fraction=0.04, pad=0.02)
-    plt.show()
+    show(fig, tight=False)
 
 
 def plot_exposure(ratings):
@@ -1528,7 +1556,7 @@ def plot_turn(panels):
     fig.legend(entries.values(), entries.keys(), loc="lower center", ncols=4, fontsize=9, frameon=False)
     fig.suptitle("A smaller training error (left) is not a smaller held-out error (down)", fontsize=12)
     fig.tight_layout(rect=(0, 0.14, 1, 1))
-    plt.show()
+    show(fig, tight=False)
 
 
 def plot_als_passes(results):

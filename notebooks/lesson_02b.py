@@ -133,7 +133,7 @@ def plot_pulls(panels):
     fig.legend(handles, labels, loc="lower center", ncols=3, frameon=False, fontsize=10)
     fig.suptitle("The error pulls one way for all; the penalty always pulls towards 0, and can win", fontsize=12)
     fig.tight_layout(rect=(0, 0.08, 1, 1))
-    plt.show()
+    lesson.show(fig, tight=False)
 
 
 # ---- Three recipes of TF-IDF -----------------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ def plot_unit_balls():
     for place, (first, off, x, title) in enumerate(balls, 1):
         _cylinder(fig.add_subplot(grid[place], projection="3d"), first, off, x, title)
     fig.suptitle("A ball that grows until it meets a line likes corners and rims, but need not end on one", fontsize=12)
-    plt.show()
+    lesson.show(fig, tight=False)
 
 
 def plot_soft_threshold(table, reg):

@@ -114,7 +114,7 @@ def plot_slices(study, space, shares):
     axes[n].bar(list(space), [shares[name] for name in space], color=PLAIN, width=0.5)
     axes[n].set(ylim=(0, 1), ylabel="share of the variation", xlabel="importance")
     fig.suptitle("Lower edge: what a value can reach; star: the best; bars: importance (simulated)", fontsize=11)
-    plt.show()
+    lesson.show(fig, tight=False)
 
 
 def importance(study, seed=0):

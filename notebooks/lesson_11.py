@@ -164,7 +164,7 @@ def plot_error_and_list(panels):
     fig.legend(entries.values(), entries.keys(), loc="lower center", ncols=5, fontsize=8, frameon=False)
     fig.suptitle("If the smaller error always made the better list, the markers would fall to the right", fontsize=12)
     fig.tight_layout(rect=(0, 0.1, 1, 1))
-    plt.show()
+    lesson.show(fig, tight=False)
 
 
 def two_orders(panels):
