@@ -15,6 +15,9 @@ penalty, step                  lambda, eta         `reg`, `learning_rate`       
 passes, rank                   -, k                `n_epochs`, `n_factors`
 =============================  ==================  ==========================================  =====================
 
+A viewer whom no model has met gets a list by `fold_in`, from a dozen ratings or from `load_mal_export`, and `explain`
+says why each title is on it.
+
 Models, simplest first: `GlobalMean`, `Popularity`, `BiasBaseline`, `ItemKNN`, `ALS`, `ImplicitALS`,
 `GradientDescentMF`, `SGDMF`, `ContentMF`, `ContentOnly`, `SpectralRegularization`, `NuclearNorm`; `Blend` mixes two,
 and `Tuned` chooses the settings of one, or one of several, by `tune`. `compare` measures them all on the same splits.
@@ -1396,9 +1399,12 @@ class Recommender(BaseEstimator):
         the biases, ALS, the spectral family and neighbours, whose trained predictions it repeats; for models by descent
         the regression that their steps approach, left as early as they were. Nothing of the model changes.
 
-        Returns a `Viewer`: predict, recommend, explain, uncertainty.
+        Returns a `Viewer`: predict, recommend, explain, uncertainty. Of an `OwnList` it also knows what was seen, and
+        does not recommend it.
         """
-        return Viewer(self, *self._given(ratings, "fold_in"))
+        viewer = Viewer(self, *self._given(ratings, "fold_in"))
+        viewer.seen = self.ratings_.item_cols(getattr(ratings, "seen", []))
+        return viewer
 
     def fold_in_item(self, ratings, features=None):
         """A title that the model was not trained on, from its ratings {user id or name: rating points} and, for models
@@ -3222,8 +3228,11 @@ def _reasons(head, own, tail, n, word):
 class Viewer(_Newcomer):
     """A viewer as a fitted model sees them, made by `fold_in` (a few ratings) or `viewer` (of the training part).
 
-    `scores` holds a prediction for every title, `at` and `values` the titles (positions) and ratings given.
+    `scores` holds a prediction for every title, `at` and `values` the titles (positions) and ratings given, `seen` what
+    else is not to be recommended.
     """
+
+    seen = np.zeros(0, dtype=np.intp)
 
     def recommend(self, n=10, *, exclude=(), exclude_genres=(), genres=None, one_per_work=True, diversity=0.0,
                   similarity=None, uncertainty=False):  # fmt: skip
@@ -3251,7 +3260,7 @@ class Viewer(_Newcomer):
         check_number("diversity", diversity)
         ratings = self.model.ratings_
         left = np.ones(ratings.n_items, dtype=bool)
-        left[self.at] = False
+        left[self.at] = left[self.seen] = False
         left[[ratings.item_cols(ratings.item_id(item))[0] for item in exclude]] = False
         left &= ~_of_genres(exclude_genres, genres, ratings)
         vectors = _unit_rows(_item_vectors(self.model, similarity)) if diversity > 0 else None

@@ -133,6 +133,12 @@ def test_an_own_list_can_be_folded_in_at_once(load, table):
     assert np.array_equal(model.fold_in(mine).scores, model.fold_in({1: 9, 457: 7}).scores)
 
 
+def test_what_was_seen_and_not_rated_is_not_recommended(load, table):
+    mine = load(document(entry(), entry(457, "Mushishi", 0), entry(9253, "Steins;Gate", 0, "Plan to Watch")))
+    listed = ct.BiasBaseline().fit(table).fold_in(mine).recommend(10, one_per_work=False)
+    assert set(listed["item_id"]) == set(IDS) - {1, 457}
+
+
 # ---- What is refused, or counted ----
 
 
