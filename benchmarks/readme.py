@@ -198,6 +198,37 @@ def epoch_table(runs):
     return markdown(["one pass without content", "time", "times faster than scikit-surprise"], rows)
 
 
+def refit_table(runs, columns=("fold_in", "refit", "difference")):
+    """Held-out error of new viewers who were folded in, the same after training with them, and the difference."""
+    names = {"fold_in": "folded in", "refit": "retrained", "difference": "difference"}
+    cells = {}
+    for table, found in runs["tables"].items():
+        for row in found["refit"]:
+            shown = {key: f"{row[key]:.3f}" for key in ("fold_in", "refit")}
+            shown["difference"] = f"{row['difference']:+.3f} ± {row['half_width']:.3f}"
+            cells.setdefault(row["model"], {}).update({(table, key): shown[key] for key in columns})
+    keys = [(table, key) for table in runs["tables"] for key in columns]
+    header = ["model", *(f"{table}: {names[key]}" for table, key in keys)]
+    return markdown(header, [[name, *(row.get(key, "") for key in keys)] for name, row in cells.items()])
+
+
+def newcomer_tables(runs):
+    """Held-out error after so many ratings, and after so many questions, one table for each data set."""
+    texts = []
+    for name, table in runs["tables"].items():
+        for what, unit in (("curves", "ratings"), ("asking", "questions")):
+            rows = [[model, *(f"{value:.3f}" for value in row)] for model, row in table[what]["rmse"].items()]
+            header = [f"{name}: {unit}", *table[what]["at"]]
+            texts.append(markdown(header, rows))
+    return "\n\n".join(texts)
+
+
+def seconds_table(runs):
+    rows = [[name, *(f"{1000 * row[key]:.2f} ms" for key in ("fold_in", "list", "reasons"))]
+            for name, row in runs["seconds"].items()]  # fmt: skip
+    return markdown(["table", "fold-in of ten ratings", "list of ten", "reasons for one title"], rows)
+
+
 def core_table(runs):
     columns = list(runs["one_core"].values())
     rows = [[name, *(f"{column[name]:,}" for column in columns)] for name in columns[0]]
@@ -219,7 +250,7 @@ def sections():
     """What the commands measured, as the pages show it: {file: {section: text}}."""
     real, solvers, films = read("real_tables.json"), read("convex_solvers.json"), read("movielens_spectral.json")
     content, speed, core = read("movielens_content.json"), read("sgd.json"), read("throughput.json")
-    tuned = read("tuned.json")
+    tuned, new = read("tuned.json"), read("cold_start.json")
     chosen = films["chosen"]
     choice = (
         f"Chosen on the validation part: λ = {chosen['reg']:g}. Test RMSE {chosen['test_rmse']:.4f} raw, "
@@ -243,11 +274,14 @@ def sections():
         "full-catalogue": ranking_table(content, "full_catalogue"),
         "speed": speed_table(speed) + "\n\n" + epoch_table(speed),
         "speed machine": f"Machine: {speed['settings']['machine']}; scikit-surprise {speed['settings']['surprise']}.",
+        "new viewers": refit_table(new),
+        "cold start": newcomer_tables(new),
+        "seconds": seconds_table(new) + f"\n\nMachine: {new['machine']}.",
         "one core": core_table(core) + f"\n\nMachine: {core['settings']['machine']}.",
     }
-    readme = {
-        name: results[name] for name in ("published", "tuned", "by time", "solvers", "content", "misalignment", "speed")
-    }
+    shown = ("published", "tuned", "by time", "solvers", "content", "misalignment", "speed")
+    readme = {name: results[name] for name in shown}
+    readme["new viewers"] = refit_table(new, ("fold_in", "difference"))
     readme["run"] = f"```\n{(RESULTS / 'run.txt').read_text(encoding='utf-8').rstrip()}\n```"
     return {"README.md": readme, "benchmarks/RESULTS.md": results}
 
