@@ -22,7 +22,8 @@ run: $(READY)
 	@mkdir -p build
 	@echo "Running the lessons into build/:"
 	@printf '%s\n' notebooks/*.ipynb | xargs -P $(JOBS) -I{} sh -c 'echo "  {}"; \
-		$(BIN)/jupyter nbconvert --execute --to html --output-dir build --log-level ERROR {} || exit 255'
+		$(BIN)/jupyter nbconvert --execute --to html --output-dir build --log-level ERROR \
+		--ExecutePreprocessor.store_widget_state=False {} || exit 255'
 	@echo "Done. Open build/01_prepare_data.html in a browser."
 
 test: $(READY)

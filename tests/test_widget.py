@@ -1,0 +1,332 @@
+"""The page of one's own, driven from Python: what it finds, takes and shows, and what stays without a kernel."""
+
+import importlib.util
+import re
+import sys
+from html import unescape
+
+import numpy as np
+import pytest
+import widget
+
+import content_table as ct
+
+TITLES = ["Apple", "Bear", "<b>Cat</b> & $x$ $y$", "進撃の巨人", "Elk & Bear"]
+
+
+@pytest.fixture(scope="module")
+def model(table):
+    """A model fitted to the typed-in table, two of its titles with signs that HTML and formulas use."""
+    named = ct.Ratings(table.user_ids, table.item_ids, table.rows, table.cols, table.values, titles=TITLES)
+    return ct.SpectralRegularization(reg=1, biases=True).fit(named)
+
+
+@pytest.fixture(scope="module")
+def genres():
+    return ct.Features([11, 12, 13], [[1, 0], [0, 1], [1, 1]], ["Comedy", "Drama"])
+
+
+@pytest.fixture
+def page(model, genres):
+    return widget.your_list(model, {"Apple": 9}, genres=genres)
+
+
+def listed(page):
+    """The titles of the list, as the widget shows them."""
+    return [title for title, _ in page.titles.options]
+
+
+def plain(html):
+    return unescape(re.sub("<[^>]*>", " ", html))
+
+
+# ---- What it takes and what it makes of it ----
+
+
+def test_the_list_and_its_reasons_are_those_of_the_model(model):
+    own = widget.OwnRatings(model, {"Apple": 9, 12: 3})
+    viewer = model.fold_in({11: 9, 12: 3})
+    assert own.ratings == {11: 9, 12: 3}
+    assert own.list().equals(viewer.recommend(10, uncertainty=True))
+    assert [item for item, _, _ in own.rows()] == viewer.recommend()["item_id"].tolist()
+    why = ct.explain(model, viewer, 14)
+    assert own.reasons(14) == [
+        (name if np.isnan(rating) else f"{name}, rated {rating:g}", round(part, 2))
+        for name, rating, part in why.itertuples(index=False)
+    ]
+
+
+def test_a_rating_is_added_changed_and_taken_back(model):
+    own = widget.OwnRatings(model)
+    nobody = own.rows()
+    own.rate("appl", 9)
+    assert (own.ratings, own.message) == ({11: 9}, "You gave 9 to Apple.")
+    assert own.rows() != nobody
+    own.rate(11, 2.5)
+    assert (own.ratings, own.message) == ({11: 2.5}, "You gave 2.5 to Apple.")
+    own.remove(11)
+    assert (own.ratings, own.message) == ({}, "Apple is no longer rated.")
+    assert own.rows() == nobody
+
+
+def test_with_no_rating_the_page_says_so_and_lists_what_is_said_of_anybody(model):
+    own = widget.OwnRatings(model)
+    assert own.list()["item_id"].tolist() == model.fold_in({}).recommend()["item_id"].tolist()
+    assert "No rating yet" in repr(own)
+    assert "No rating yet" in own.html()
+    own.rate("Apple", 9)
+    assert "No rating yet" not in repr(own) + own.html()
+
+
+@pytest.mark.parametrize(
+    ("title", "rating", "words"),
+    [
+        ("Apple", 11, "a rating is a number from 1 to 10, got 11"),
+        ("Apple", "many", "got 'many'"),
+        ("ear", 8, "could be any of: Bear (12); Elk & Bear (15)"),
+        ("Zebra", 8, "no title has 'Zebra' in it"),
+        (99, 8, "unknown item id 99"),
+        (None, 8, "unknown item id None"),
+    ],
+)
+def test_what_is_wrong_is_said_in_words_and_changes_nothing(model, title, rating, words):
+    own = widget.OwnRatings(model, {"Bear": 8})
+    before = own.rows()
+    own.rate(title, rating)
+    assert words in own.message
+    assert own.ratings == {12: 8}
+    assert own.rows() == before
+    assert words in repr(own)
+    assert words in plain(own.html())
+
+
+@pytest.mark.parametrize("start", [{"Apple": 11}, {"Apple": 8, 11: 7}, {"Zebra": 3}, ["Apple"]])
+def test_a_wrong_start_is_said_in_words_and_the_page_opens(model, start):
+    page = widget.your_list(model, start)
+    assert page.own.message == widget.refused(lambda: model.fold_in(start)) != ""
+    assert page.own.message in plain(page.message.value)
+    assert page.ratings == {}
+
+
+def test_a_list_somebody_keeps_is_taken_and_what_was_seen_is_not_listed(model):
+    own = widget.OwnRatings(model, ct.OwnList({11: 9}, [11, 12], None, {}))
+    assert own.ratings == {11: 9}
+    assert sorted(own.list()["item_id"]) == [13, 14, 15]
+
+
+# ---- Titles by name ----
+
+
+def test_titles_are_found_by_a_part_in_any_case_and_a_misspelling_is_told(model):
+    own = widget.OwnRatings(model, {"Apple": 9})
+    assert own.search("BEA") == ([12, 15], "Choose one:")
+    assert own.search("進撃")[0] == [14]
+    assert own.search("aple") == ([11], "Nothing has “aple” in it; closest:")
+    assert own.search("qqqq") == ([], "No title is like “qqqq”.")
+    assert own.search("!!")[0] == []
+    assert own.search("ear", n=1) == ([12], "The first 1; type more for others:")
+
+
+def test_before_anything_is_typed_the_most_rated_titles_are_offered(model):
+    counts = np.bincount(model.ratings_.cols)
+    ids = widget.OwnRatings(model, {"Apple": 9}).search(" ")[0]
+    assert sorted(ids) == [12, 13, 14, 15]
+    assert (np.diff(counts[np.array(ids) - 11]) <= 0).all()
+
+
+def test_a_page_of_typing_is_no_burden(model):
+    ids, note = widget.OwnRatings(model).search("lorem ipsum " * 10_000)
+    assert ids == []
+    assert len(note) < 100
+
+
+# ---- The widgets ----
+
+
+def test_typing_offers_titles_and_rating_one_changes_the_list(page, model):
+    before = listed(page)
+    page.search.value = "BEA"
+    assert page.found.options == (("Bear", 12), ("Elk & Bear", 15))
+    assert page.found.value == 12
+    page.rating.value = 2
+    assert page.rate.description == "Rate it 2"
+    page.rate.click()
+    assert page.ratings == {11: 9, 12: 2}
+    assert "Bear" in before
+    assert listed(page) == model.fold_in({11: 9, 12: 2}).recommend()["title"].tolist()
+    assert "You gave 2 to Bear." in page.message.value
+    assert page.search.value == ""
+
+
+def test_removing_a_rating_brings_the_list_back(page):
+    scores, reasons = page.scores.value, page.reasons.value
+    page.search.value = "bear"
+    page.rate.click()
+    assert page.scores.value != scores
+    assert [plain(slot.children[0].value).split(":")[0] for slot in page.rated.children] == ["Bear", "Apple"]
+    page.rated.children[0].children[1].click()
+    assert page.ratings == {11: 9}
+    assert len(page.rated.children) == 1
+    page.titles.index = 0
+    assert (page.scores.value, page.reasons.value) == (scores, reasons)
+
+
+def test_the_reasons_are_those_of_the_chosen_row_and_it_stays_chosen(page):
+    assert page.titles.index == 0
+    chosen = page.titles.options[2][1]
+    page.titles.value = chosen
+    assert plain(page.own.title(chosen)) in plain(page.reasons.value)
+    page.search.value = "bear"
+    page.rate.click()
+    if chosen in [item for _, item in page.titles.options]:
+        assert page.titles.value == chosen
+
+
+def test_a_rated_title_is_marked_and_brings_its_rating_along(page):
+    page.search.value = "appl"
+    assert page.found.options == (("Apple (rated 9)", 11),)
+    assert page.rating.value == 9
+
+
+def test_nothing_can_be_rated_where_nothing_was_found(page):
+    page.search.value = "qqqq"
+    assert page.rate.disabled
+    assert page.found.options == ()
+    assert "No title is like" in page.note.value
+    page.search.value = "aple"
+    assert not page.rate.disabled
+    assert "closest" in page.note.value
+
+
+def test_a_genre_is_left_out_and_let_in_again(page):
+    page.leave.value = "Drama"
+    assert sorted(listed(page)) == ["Elk & Bear", "進撃の巨人"]
+    assert "without Drama" in page.left_out.value
+    page.leave.value = "Comedy"
+    assert page.own.leave_out == ("Comedy", "Drama")
+    page.leave.value = "Drama"
+    assert sorted(listed(page)) == ["Bear", "Elk & Bear", "進撃の巨人"]
+
+
+def test_the_options_change_the_list(sample):
+    model = ct.ALS(n_factors=3, biases=True, n_epochs=10, tol=0).fit(sample)
+    page, viewer = widget.your_list(model, {"Monster": 10}, n=30), model.fold_in({"Monster": 10})
+    lists = {}
+    for one, vary in ((True, 0.0), (False, 0.0), (True, 2.0)):
+        page.one.value, page.vary.value = one, vary
+        lists[one, vary] = tuple(listed(page))
+        assert listed(page) == viewer.recommend(30, one_per_work=one, diversity=vary)["title"].tolist()
+    assert len(set(lists.values())) == 3
+
+
+def test_how_far_titles_have_moved_is_shown(page):
+    assert plain(page.moves.value).split() == []
+    page.ranks_before = {page.titles.options[1][1]: 0, page.titles.options[0][1]: 1, page.titles.options[2][1]: 2}
+    page.show()
+    assert plain(page.moves.value).split() == ["▲", "1", "▼", "1", "new"]
+
+
+def test_where_everything_is_rated_the_page_says_so(model):
+    page = widget.your_list(model, dict.fromkeys(model.ratings_.item_ids.tolist(), 5))
+    assert listed(page) == []
+    assert page.titles.value is None
+    assert "Nothing is left" in page.reasons.value
+    assert "Nothing is left" in page.own.html()
+
+
+def test_a_long_list_of_ratings_shows_the_latest_and_more_on_demand(sample):
+    model = ct.BiasBaseline().fit(sample)
+    page = widget.your_list(model, dict.fromkeys(sample.item_ids[:20].tolist(), 7))
+    assert len(page.rated.children) == 8 + 1
+    page.more.click()
+    page.more.click()
+    assert len(page.rated.children) == 20
+
+
+@pytest.mark.parametrize("kind", [ct.ItemKNN(), ct.BiasBaseline(), ct.ImplicitALS(n_factors=2), ct.Popularity()])
+def test_what_a_model_cannot_do_is_not_offered(kind, table, genres):
+    model = kind.fit(table)
+    bare, informed = widget.your_list(model), widget.your_list(model, genres=genres)
+    assert ("±" in repr(bare)) == isinstance(model, ct.BiasBaseline)
+    assert bare.own.can_vary == isinstance(model, ct.ImplicitALS)
+    assert informed.own.can_vary
+    informed.vary.value = 1.0
+    assert len(listed(informed)) == 5
+
+
+@pytest.mark.parametrize(
+    ("values", "scale", "step"), [([5, 3], (1, 10), 1.0), ([4.5, 3], (1, 5), 0.5), ([5, 3], (0.5, 5), 0.5)]
+)
+def test_the_slider_has_the_steps_of_the_scale(values, scale, step):
+    ratings = ct.Ratings([1, 2], [3, 4], [0, 1], [0, 1], values, scale=scale)
+    slider = widget.your_list(ct.BiasBaseline().fit(ratings)).rating
+    assert (slider.min, slider.max, slider.step) == (*scale, step)
+
+
+# ---- What stays without a kernel ----
+
+
+def test_signs_of_html_in_a_title_stay_signs(model):
+    page = widget.your_list(model, {13: 9})
+    for html in (
+        page.own.html(),
+        page.rated.children[0].children[0].value,
+        page.reasons.value,
+        page.own.reasons_html(13).split("</p>")[0],
+    ):
+        assert "<b>Cat" not in html
+        assert "&lt;b&gt;Cat&lt;/b&gt; &amp; $x$ $y$" in html
+    page.own.remove(13)
+    assert "&lt;b&gt;Cat" in page.own.html()
+    assert "進撃の巨人" in page.own.html()
+    assert page.own.html().startswith('<div class="tex2jax_ignore">')
+    page.search.value = "<script>"
+    page.own.rate("<script>", 8)
+    page.show()
+    for html in (page.note.value, page.message.value, page.own.html()):
+        assert "<script>" not in html
+        assert "&lt;script&gt;" in html
+
+
+def test_a_cell_shows_the_widget_or_the_same_list_as_text(page):
+    bundle = page._repr_mimebundle_()
+    assert bundle.keys() == {"application/vnd.jupyter.widget-view+json", "text/html", "text/plain"}
+    assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == page.box.model_id
+    for title, score in zip(listed(page), re.findall(r"\d\.\d\d ± \d\.\d\d", page.scores.value), strict=True):
+        assert score in bundle["text/plain"]
+        assert title in bundle["text/plain"]
+        assert f"{title}  {score}" in plain(bundle["text/html"])
+    assert page.reasons.value in bundle["text/html"]
+    page.search.value = "bear"
+    page.rate.click()
+    assert page._repr_mimebundle_()["text/plain"] != bundle["text/plain"]
+
+
+def test_the_text_that_stays_is_the_same_each_time(model, page, genres):
+    again = widget.your_list(model, {11: 9.0}, genres=genres)
+    for kind in ("text/html", "text/plain"):
+        assert again._repr_mimebundle_()[kind] == page._repr_mimebundle_()[kind]
+        assert not re.search(r"0x[0-9a-f]{6}|[0-9a-f]{16}|\d\.\d{3}|-0\.00", page._repr_mimebundle_()[kind])
+
+
+def test_bars_go_right_for_what_raises_a_prediction_and_left_for_what_lowers_it(model, monkeypatch):
+    own = widget.OwnRatings(model, {"Apple": 9})
+    parts = [("the mean of all ratings", 5.0), ("this title", 1.0), ("Bear, rated 2", -0.5), ("Elk, rated 3", 0.0)]
+    monkeypatch.setattr(own, "reasons", lambda item: parts)
+    rows = own.reasons_html(12).split("<tr>")[1:]
+    bars = [[(color, width, left) for width, color, left in BAR.findall(row)] for row in rows]
+    full = widget.BAR
+    assert bars == [[], [(widget.MORE, str(full), "0")], [(widget.LESS, str(full // 2), str(full - full // 2))], []]
+
+
+BAR = re.compile(r"width: (\d+)px; height: 12px; background-color: (#\w+); margin-left: (\d+)px")
+
+
+def test_without_ipywidgets_the_list_stands_there_as_a_table(model, page, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    spec = importlib.util.spec_from_file_location("widget_alone", widget.__file__)
+    alone = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(alone)
+    shown = alone.your_list(model, {"Apple": 9})._repr_mimebundle_()
+    assert shown.keys() == {"text/html", "text/plain"}
+    assert shown["text/html"] == page._repr_mimebundle_()["text/html"]
