@@ -30,22 +30,12 @@ True
 >>> my_list = model.recommend(ratings.user_ids[0], n=10)
 """
 
-import argparse
-import difflib
-import gzip
-import hashlib
 import json
-import os
-import re
-import time
-import unicodedata
 import warnings
-import zlib
-from dataclasses import dataclass, field, fields, replace
-from functools import cached_property, partial
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 
-import joblib
 import numba
 import numpy as np
 import pandas as pd
@@ -53,17 +43,14 @@ import scipy.linalg
 import scipy.sparse as sp
 import scipy.sparse.linalg
 import scipy.stats
-from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import ParseError, iterparse
 from sklearn.base import BaseEstimator, clone
-from sklearn.decomposition import TruncatedSVD
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import ridge_regression
-from sklearn.metrics.pairwise import cosine_similarity
-from sklearn.preprocessing import MultiLabelBinarizer, normalize
+from sklearn.preprocessing import normalize
 from threadpoolctl import ThreadpoolController
 from tqdm import tqdm
+
+from content_table_data import *  # the table, its files and its titles: read them first, import them from here
 
 __version__ = "0.1.0"
 
@@ -73,933 +60,13 @@ MAX_DENSE_BYTES = 2**30  # a dense users x items table above this is refused, no
 DENSE_CELLS = 10**6  # up to this many cells the splitting solver works on a dense table: faster, and 8 MB at most
 GRAM_SIDE = 5_000  # up to this side a spectral norm is bounded by a dense Gram matrix; above it is only estimated
 _BLAS = ThreadpoolController()
-TIE = 9  # decimals: predictions that agree to 1e-9 rating points are ties, and ties go by item position
 
 
 class DivergenceError(ArithmeticError):
     """A descent whose steps were too long: the error grew instead of falling. The message names the remedy."""
 
 
-# ---- Ratings: the table, where it is known, and the one place that turns ids into positions --------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Ratings:
-    """Known ratings of m users and n items: an immutable list of (row, column, value) with the ids behind them.
-
-    Parameters
-    ----------
-    user_ids, item_ids : arrays (m,), (n,)
-        What the data calls a user or an item; `user_ids[row]` and `item_ids[col]`. Splits keep all of them, so a model
-        trained on one part can be asked about any cell of another.
-    rows, cols, values : arrays, one entry per rating
-        Positions and rating points, in the order of the file.
-    scale : (low, high)
-        The rating scale, both ends included.
-    times : array, one entry per rating, optional
-    titles, user_names : arrays of str (n,), (m,), optional
-    dropped : dict
-        How many rows of the source were left out, by reason.
-
-    Raises
-    ------
-    ValueError : lengths that differ, positions outside the ids, a value that is not finite or outside the scale, or a
-        cell given twice.
-    """
-
-    user_ids: np.ndarray
-    item_ids: np.ndarray
-    rows: np.ndarray
-    cols: np.ndarray
-    values: np.ndarray
-    scale: tuple = (1.0, 10.0)
-    times: np.ndarray | None = None
-    titles: np.ndarray | None = None
-    user_names: np.ndarray | None = None
-    dropped: dict = field(default_factory=dict)
-
-    def __post_init__(self):
-        arrays = {"rows": np.intp, "cols": np.intp, "values": np.float64}
-        for name in ("user_ids", "item_ids", "rows", "cols", "values", "times", "titles", "user_names"):
-            if getattr(self, name) is not None:
-                given = np.asarray(getattr(self, name))
-                if name in ("rows", "cols") and given.size and given.dtype.kind not in "iu":
-                    raise TypeError(f"{name} holds positions, whole numbers from 0, got {given.dtype}.")
-                array = np.array(given, dtype=str if given.dtype.kind == "O" else arrays.get(name))
-                array.setflags(write=False)
-                object.__setattr__(self, name, array)
-        self._check_lengths()
-        self._check_values()
-        order = np.lexsort((self.cols, self.rows))
-        same = (np.diff(self.rows[order]) == 0) & (np.diff(self.cols[order]) == 0)
-        if same.any():
-            first = order[np.flatnonzero(same)[0]]
-            user, item = self.user_ids[self.rows[first]].item(), self.item_ids[self.cols[first]].item()
-            raise ValueError(
-                f"{same.sum()} cells are given more than once, the first by user {user!r}, item {item!r}; "
-                "a sparse matrix would silently add them up. Drop the repeats first."
-            )
-
-    def _check_lengths(self):
-        expected = dict.fromkeys(("rows", "cols", "times"), len(self.values))
-        expected |= {"titles": self.n_items, "user_names": self.n_users}
-        for name, length in expected.items():
-            array = getattr(self, name)
-            if array is not None and len(array) != length:
-                raise ValueError(f"{name} needs {length} entries, got {len(array)}.")
-        for name, positions, ids in (("rows", self.rows, self.user_ids), ("cols", self.cols, self.item_ids)):
-            if len(np.unique(ids)) != len(ids):
-                raise ValueError(
-                    f"the ids behind {name} are not unique: {len(ids)} ids, {len(np.unique(ids))} distinct."
-                )
-            if len(positions) and (positions.min() < 0 or positions.max() >= len(ids)):
-                raise ValueError(
-                    f"{name} must lie in 0..{len(ids) - 1}, got {positions.min()}..{positions.max()}; "
-                    "users are rows and items are columns, so check for a transposed table."
-                )
-
-    def _check_values(self):
-        low, high = self.scale
-        if not low < high:
-            raise ValueError(f"the scale needs a low end below its high end, got {self.scale}.")
-        bad = ~np.isfinite(self.values)
-        if bad.any():
-            raise ValueError(f"{bad.sum()} ratings are NaN or infinite, the first at entry {np.flatnonzero(bad)[0]}.")
-        bad = (self.values < low) | (self.values > high)
-        if bad.any():
-            first = np.flatnonzero(bad)[0]
-            raise ValueError(
-                f"{bad.sum()} ratings lie outside the scale {low:g} to {high:g}, the first is {self.values[first]:g} "
-                f"by user {self.user_ids[self.rows[first]].item()!r}, item {self.item_ids[self.cols[first]].item()!r}; "
-                "check the scale and the columns."
-            )
-
-    @classmethod
-    def from_frame(cls, frame, user, item, rating, *, time=None, title=None, name=None, **options):
-        """Ratings from a table with one row per rating; ids become sorted positions, rows keep their order."""
-        if frame.empty:
-            raise ValueError("the table holds no rating: nothing to learn from.")
-        user_ids, rows = np.unique(frame[user].to_numpy(), return_inverse=True)
-        item_ids, cols = np.unique(frame[item].to_numpy(), return_inverse=True)
-        return cls(
-            user_ids,
-            item_ids,
-            rows,
-            cols,
-            frame[rating].to_numpy(float),
-            times=None if time is None else frame[time].to_numpy(),
-            titles=None if title is None else _one_label_each(frame, item, title, user),
-            user_names=None if name is None else _one_label_each(frame, user, name, item),
-            **options,
-        )
-
-    @classmethod
-    def from_matrix(cls, matrix, *, scale=(1.0, 10.0), **options):
-        """Ratings from a small dense table typed in by hand, NaN where a rating is missing; ids are 0, 1, 2, ..."""
-        matrix = np.asarray(matrix, dtype=float)
-        rows, cols = np.nonzero(~np.isnan(matrix))
-        ids = (np.arange(side) for side in matrix.shape)
-        return cls(*ids, rows, cols, matrix[rows, cols], scale=scale, **options)
-
-    def __repr__(self):
-        return f"Ratings({len(self):,} ratings of {self.n_users:,} users on {self.n_items:,} items, scale {self.scale})"
-
-    def __len__(self):
-        return len(self.values)
-
-    @property
-    def n_users(self):
-        return len(self.user_ids)
-
-    @property
-    def n_items(self):
-        return len(self.item_ids)
-
-    @property
-    def shape(self):
-        return self.n_users, self.n_items
-
-    @property
-    def density(self):
-        return len(self) / (self.n_users * self.n_items)
-
-    @cached_property
-    def csr(self):
-        """The table by rows (SciPy CSR, columns sorted)."""
-        table = sp.csr_array((self.values, (self.rows, self.cols)), shape=self.shape)
-        table.sort_indices()
-        return table
-
-    @cached_property
-    def known(self):
-        """1 where a rating is known (SciPy CSR)."""
-        return sp.csr_array((np.ones(len(self)), self.csr.indices, self.csr.indptr), shape=self.shape)
-
-    def same_universe(self, other):
-        """Whether `other` has the same users and items in the same positions."""
-        return np.array_equal(self.user_ids, other.user_ids) and np.array_equal(self.item_ids, other.item_ids)
-
-    @cached_property
-    def csc(self):
-        """The same table by columns."""
-        return self.csr.tocsc()
-
-    @cached_property
-    def fingerprint(self):
-        """SHA-256 of ids, cells and values: two Ratings with the same fingerprint are the same data."""
-        order = np.lexsort((self.cols, self.rows))
-        digest = hashlib.sha256()
-        for ids in (self.user_ids, self.item_ids):
-            digest.update(json.dumps(ids.tolist()).encode())
-        for array in (self.rows[order].astype("<i8"), self.cols[order].astype("<i8"), self.values[order].astype("<f8")):
-            digest.update(array.tobytes())
-        return digest.hexdigest()
-
-    @cached_property
-    def _positions(self):
-        return tuple({key: at for at, key in enumerate(ids.tolist())} for ids in (self.user_ids, self.item_ids))
-
-    def user_rows(self, users):
-        """Rows of the given user ids; an id that the table does not know is an error that names it."""
-        return self._look_up(users, 0)
-
-    def item_cols(self, items):
-        """Columns of the given item ids."""
-        return self._look_up(items, 1)
-
-    def _look_up(self, ids, axis):
-        here, there = self._positions[axis], self._positions[1 - axis]
-        kind, other = (("user", "item"), ("item", "user"))[axis]
-        keys = np.atleast_1d(np.asarray(ids)).tolist()
-        unknown = [key for key in keys if key not in here]
-        if unknown:
-            swapped = unknown[0] in there
-            hint = (
-                f"it is an {other} id, so users and items may be swapped"
-                if swapped
-                else "check the id's type and spelling"
-            )
-            raise KeyError(
-                f"unknown {kind} id {unknown[0]!r} ({len(unknown)} unknown in all); the table has {len(here)} "
-                f"{kind}s, such as {next(iter(here), None)!r}; {hint}."
-            )
-        return np.array([here[key] for key in keys], dtype=np.intp)
-
-    def user_id(self, name):
-        """The id of the user with this id or name (a viewer is asked for by either)."""
-        if name in self._positions[0]:
-            return name
-        names = [] if self.user_names is None else self.user_names.tolist()
-        if name in names:
-            return self.user_ids[names.index(name)]
-        if isinstance(name, str) and name.isdigit():
-            return self.user_ids[self.user_rows(int(name))[0]]
-        raise KeyError(
-            f"no user has the id or name {name!r}; names look like {names[:1] or self.user_ids[:1].tolist()}."
-        )
-
-    def item_id(self, name):
-        """The id of the item with this id, title, or part of a title in any case; a name that could mean several, or
-        none, is an error that lists what may have been meant."""
-        if name in self._positions[1]:
-            return name
-        if not isinstance(name, str):
-            self.item_cols(name)  # an error that names the id
-        whole = [at for at, title in enumerate(self.item_labels.tolist()) if title.casefold() == str(name).casefold()]
-        if len(whole) == 1:
-            return self.item_ids[whole[0]].item()
-        if isinstance(name, str) and name.strip().isdigit() and int(name) in self._positions[1]:
-            return int(name)
-        found = self.find_titles(name)
-        candidates = "; ".join(
-            f"{title} ({item})" for item, title in zip(found["item_id"], found["title"], strict=True)
-        )
-        if len(found) == 0:
-            raise KeyError(
-                f"no title has {name!r} in it, or anything like it; titles look like {self.item_labels[:1].tolist()}."
-            )
-        if (found["match"] == "similar").all():
-            raise KeyError(f"no title has {name!r} in it; did you mean: {candidates}?")
-        exact = found[found["match"] == "exact"]
-        found = exact if len(exact) else found
-        if len(found) > 1:
-            raise KeyError(f"{name!r} could be any of: {candidates}. Give more of the name, or the id.")
-        return found["item_id"].item()
-
-    def find_titles(self, text, n=10):
-        """Titles with every word of `text` in them, in any case and order: item_id, title, match; the most rated first
-        after titles that are, or begin with, the text. Where there is none, misspelled words are first replaced by the
-        closest words of all titles, and `match` says "similar"."""
-        words = plain_title(text).split()
-        found, match = self._titles_with(words), "part"
-        if words and not len(found):
-            known = sorted({word for title in self._plain_titles for word in title.split()})
-            words = [(difflib.get_close_matches(word, known, 1, cutoff=0.7) or [word])[0] for word in words]
-            found, match = self._titles_with(words), "similar"
-        text, counts = " ".join(words), np.bincount(self.cols, minlength=self.n_items)
-        kinds = {at: "exact" if self._plain_titles[at] == text and match == "part" else match for at in found}
-        plain = self._plain_titles
-        found.sort(key=lambda at: (plain[at] != text, not plain[at].startswith(text), -counts[at], plain[at]))
-        ids = {"item_id": self.item_ids[found[:n]], "title": self.item_labels[found[:n]]}
-        return pd.DataFrame(ids | {"match": [kinds[at] for at in found[:n]]})
-
-    def _titles_with(self, words):
-        return [at for at, title in enumerate(self._plain_titles) if words and all(word in title for word in words)]
-
-    @cached_property
-    def _plain_titles(self):
-        return [plain_title(title) for title in self.item_labels.tolist()]
-
-    @cached_property
-    def series(self):
-        """A label for every column, equal for the seasons and parts of one title: see `series_of`."""
-        return np.arange(self.n_items) if self.titles is None else series_of(self.titles.tolist())
-
-    def title(self, item):
-        """The title of an item id, or the id as text where titles are not known."""
-        return str(self.item_labels[self.item_cols(item)[0]])
-
-    @cached_property
-    def item_labels(self):
-        """A title for every column; the id as text where titles are not known."""
-        return self.item_ids.astype(str) if self.titles is None else self.titles
-
-    def frame(self):
-        """One row per rating, as a pandas table."""
-        columns = {"user_id": self.user_ids[self.rows], "item_id": self.item_ids[self.cols]}
-        columns |= {"title": self.item_labels[self.cols], "rating": self.values}
-        return pd.DataFrame(columns | ({} if self.times is None else {"time": self.times}))
-
-    def part(self, entries):
-        """The given entries (mask or indices) as Ratings over the *same* users and items."""
-        times = None if self.times is None else self.times[entries]
-        chosen = {
-            "rows": self.rows[entries],
-            "cols": self.cols[entries],
-            "values": self.values[entries],
-            "times": times,
-        }
-        return replace(self, **chosen, dropped={})
-
-    def joined(self, other):
-        """The ratings of two parts of one table together, these first."""
-        if not self.same_universe(other):
-            raise ValueError(f"only parts of one table can be joined, with the same users and items: {self}, {other}.")
-        both = {
-            name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in ("rows", "cols", "values")
-        }
-        times = None if self.times is None or other.times is None else np.concatenate([self.times, other.times])
-        return replace(self, **both, times=times)
-
-    def restrict(self, keep_users, keep_items):
-        """A smaller table: only the users and items of the two masks, positions counted anew."""
-        entries = keep_users[self.rows] & keep_items[self.cols]
-        label = lambda labels, keep: None if labels is None else labels[keep]  # noqa: E731
-        return Ratings(
-            self.user_ids[keep_users],
-            self.item_ids[keep_items],
-            (np.cumsum(keep_users) - 1)[self.rows[entries]],
-            (np.cumsum(keep_items) - 1)[self.cols[entries]],
-            self.values[entries],
-            scale=self.scale,
-            times=label(self.times, entries),
-            titles=label(self.titles, keep_items),
-            user_names=label(self.user_names, keep_users),
-        )
-
-    def filter_once(self, min_per_user, min_per_item):
-        """The course's filter: users with enough ratings, then items with enough of *their* ratings, in one pass.
-
-        Because the second step removes ratings of the users who passed the first, a user may keep a single rating.
-        """
-        keep_users = np.bincount(self.rows, minlength=self.n_users) >= min_per_user
-        keep_items = np.bincount(self.cols[keep_users[self.rows]], minlength=self.n_items) >= min_per_item
-        entries = keep_users[self.rows] & keep_items[self.cols]
-        if not entries.any():
-            raise ValueError(
-                f"no rating is left by min_per_user={min_per_user}, min_per_item={min_per_item}; lower them."
-            )
-        keep_users = np.bincount(self.rows[entries], minlength=self.n_users) > 0  # nobody stays without a rating
-        return self.restrict(keep_users, keep_items)
-
-    def without_items(self, item_ids):
-        """The table without these items, and without users who rated nothing else."""
-        keep_items = ~np.isin(self.item_ids, item_ids)
-        keep_users = np.bincount(self.rows[keep_items[self.cols]], minlength=self.n_users) > 0
-        return self.restrict(keep_users, keep_items)
-
-    def to_csv(self, path):
-        """Write the course's schema (u_id, a_id, profile, title, score), by title then user; whole file or nothing."""
-        names = self.user_ids if self.user_names is None else self.user_names
-        order = np.lexsort((self.rows, self.cols))
-        table = pd.DataFrame(
-            dtype=object,
-            data={
-                "u_id": self.user_ids[self.rows[order]],
-                "a_id": self.item_ids[self.cols[order]],
-                "profile": names[self.rows[order]],
-                "title": self.item_labels[self.cols[order]],
-                "score": [int(value) if value.is_integer() else value for value in self.values[order].tolist()],
-            },
-        )
-        write_whole(path, lambda temporary: table.to_csv(temporary, index=False, lineterminator="\n"))
-
-    # -- splits: every part keeps the whole id universe --
-
-    def split_random(self, test_size=0.2, random_state=0):
-        """(train, test): a random `test_size` share of the ratings is held out."""
-        if not 0 < test_size < 1:
-            raise ValueError(f"test_size is a share between 0 and 1, got {test_size}.")
-        n_test = round(len(self) * test_size)
-        if n_test == 0 or n_test == len(self):
-            raise ValueError(f"{len(self)} ratings cannot give a test share of {test_size} and leave some to train on.")
-        order = np.random.default_rng(random_state).permutation(len(self))
-        return self.part(np.sort(order[n_test:])), self.part(np.sort(order[:n_test]))
-
-    def split_folds(self, n_folds=5, random_state=0):
-        """Cross-validation: `n_folds` pairs (train, held out); each rating is held out once."""
-        check_number("n_folds", n_folds, low=2, whole=True)
-        if n_folds > len(self):
-            raise ValueError(f"{len(self)} ratings cannot make {n_folds} folds.")
-        fold = np.random.default_rng(random_state).permutation(len(self)) % n_folds
-        return [(self.part(fold != at), self.part(fold == at)) for at in range(n_folds)]
-
-    def split_user_time(self, train=0.7, validation=0.15):
-        """(train, validation, test) of each user's ratings in time order, cut at int(n*train) and
-        int(n*(train+validation)).
-
-        The sort is stable by user, then time: the order of the file breaks ties, and published figures depend on it.
-        """
-        _check_shares(train, validation)
-        order = np.lexsort((self._need_times(), self.rows))
-        counts = np.bincount(self.rows, minlength=self.n_users)
-        rank = np.arange(len(self)) - np.repeat(np.cumsum(counts) - counts, counts)
-        n = counts[self.rows[order]]
-        # In floating point .7 + .15 is .85 less one unit in the last place; the sum is rounded to keep the published
-        # cut.
-        late = rank >= (n * round(train + validation, 12)).astype(int)
-        middle = (rank >= (n * train).astype(int)) & ~late
-        return tuple(self.part(order[chosen]) for chosen in (~middle & ~late, middle, late))
-
-    def split_global_time(self, train=0.7, validation=0.15):
-        """(train, validation, test) cut at two moments common to all users: nobody's future is used for anybody."""
-        _check_shares(train, validation)
-        times = self._need_times()
-        cuts = np.quantile(times, [train, round(train + validation, 12)], method="lower")
-        part = np.searchsorted(cuts, times, side="left")  # a moment belongs to one part as a whole
-        return tuple(self.part(part == chosen) for chosen in range(3))
-
-    def split_leave_one_out(self, random_state=0):
-        """(train, test): one rating of each user who has two or more; the latest where times are known, else any."""
-        rng = np.random.default_rng(random_state)
-        late = rng.permutation(len(self)) if self.times is None else np.argsort(np.argsort(self.times, kind="stable"))
-        order = np.lexsort((late, self.rows))
-        last = np.append(np.diff(self.rows[order]) != 0, True)
-        several = np.bincount(self.rows, minlength=self.n_users)[self.rows[order]] > 1
-        test = np.sort(order[last & several])
-        return self.part(np.setdiff1d(np.arange(len(self)), test)), self.part(test)
-
-    def _need_times(self):
-        if self.times is None:
-            raise ValueError("a split by time needs `times`, and these ratings have none; use split_random.")
-        return self.times
-
-
-def plain_title(title):
-    """A title as people type it: no case, accents or punctuation, one space between words."""
-    letters = re.sub("[\u0300-\u036f]", "", unicodedata.normalize("NFKD", str(title)))  # Latin accents alone
-    return " ".join(re.sub(r"[\W_]+", " ", unicodedata.normalize("NFKC", letters).casefold()).split())
-
-
-_PART = re.compile(  # what marks one part of a series, where it ends a title (before or without a subtitle)
-    r"(the|final|first|second|third|fourth|fifth|new|next|season|seasons|part|cour|chapter|episode|movie|movies|film|films|"
-    r"gekijouban|ova|ovas|oad|ona|tv|special|specials|recap|picture|drama|kai|zoku|shin|remake|edition|"
-    r"\d+(st|nd|rd|th)?|x\d+|r\d+|[ivx]+|[a-z])"
-)
-
-
-def series_of(titles):
-    """A label for each title; titles with one label are taken for seasons, parts, films or retellings of one work.
-
-    The name of a work is what stands before a subtitle, without brackets and without the words and numbers that count
-    parts ("2nd Season", "Movie 3", "II"). A title that begins with the whole name of another work belongs to it too, if
-    that name has two words or six letters; one that ends with it, if it has two words ("Zoku ..."). A guess from names
-    alone: the tests hold it against pairs labelled by hand.
-    """
-    names = [_work_name(title) for title in titles]
-    whole = {plain_title(_main_part(title)) for title in titles}
-    known = {name for name in names if len(name) > 1 or (len(name[0]) >= 6 and name[0] in whole)}
-    works = []
-    for name in names:
-        begun = [name[:length] for length in range(1, len(name))]
-        ended = [name[at:] for at in range(1, len(name) - 1)]
-        works.append(next((other for other in begun + ended if other in known), name))
-    return np.unique([" ".join(work) for work in works], return_inverse=True)[1]
-
-
-def _main_part(title):
-    """What stands before a subtitle, without brackets."""
-    return re.split(r":\s| - |~", re.sub(r"\([^)]*\)", " ", title.strip()))[0]
-
-
-def _work_name(title):
-    """The words of a title that name the whole work."""
-    head = _main_part(title)
-    words = plain_title(head).split() or plain_title(title).split() or [title]
-    while len(words) > 1 and _PART.fullmatch(words[-1]):
-        words.pop()
-    return tuple(words)
-
-
-def _check_shares(train, validation):
-    if not (0 < train < 1 and 0 < validation < 1 and train + validation < 1):
-        raise ValueError(f"train and validation are shares that leave some for the test, got {train} and {validation}.")
-
-
-def _one_label_each(frame, key, label, other):
-    """The label of each distinct key, in key order; two labels for one key are an error."""
-    labels = frame.drop_duplicates([key, label])
-    twice = labels[labels.duplicated(key, keep=False)].sort_values(key)
-    if len(twice):
-        swapped = not frame.drop_duplicates([other, label]).duplicated(other).any()
-        hint = f"columns {key!r} and {other!r} look swapped" if swapped else "the ids or titles are mixed up"
-        raise ValueError(
-            f"{key} {twice[key].tolist()[0]!r} has several values of {label}: {twice[label].tolist()[:3]}; {hint}."
-        )
-    return labels.sort_values(key)[label].to_numpy(dtype=str)
-
-
-# ---- Reading the three schemas ---------------------------------------------------------------------------------------
-
-_COURSE = ("u_id", "a_id", "profile", "title", "score")
-_MOVIELENS = ("userId", "movieId", "rating", "timestamp")
-_REVIEWS = ("uid", "profile", "anime_uid", "score")
-
-
-def load_ratings(path, conflicts="error"):
-    """Read a course file, a MovieLens folder or the raw MyAnimeList dump; the columns tell which.
-
-    Parameters
-    ----------
-    path : str or Path
-        A course CSV (u_id, a_id, profile, title, score); MovieLens's folder or its ratings.csv (userId, movieId,
-        rating, timestamp; titles from movies.csv beside it); or a folder with the dump's animes.csv and reviews.csv,
-        whose users are numbered in order of first appearance.
-    conflicts : "error" or "last"
-        What to do when one user rates one item twice with different scores. Repeats that agree are dropped and counted.
-
-    Returns
-    -------
-    Ratings : `dropped` counts the rows left out. A score of 0 or a blank is missing, never a rating.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError : what was expected, what came, and the likely cause.
-    """
-    if conflicts not in ("error", "last"):
-        raise ValueError(f"conflicts must be 'error' or 'last', got {conflicts!r}.")
-    path = Path(path)
-    if path.is_dir():
-        found = [name for name in ("reviews.csv", "ratings.csv") if (path / name).is_file()]
-        if not found:
-            raise FileNotFoundError(f"{path} holds neither reviews.csv (MyAnimeList dump) nor ratings.csv (MovieLens).")
-        path = path / found[0]
-    header = _read_text(path, nrows=0).columns
-    schemas = {_COURSE: _load_course, _MOVIELENS: _load_movielens, _REVIEWS: _load_dump}
-    for columns, load in schemas.items():
-        if set(columns) <= set(header):
-            return load(path, conflicts)
-    closest = max(schemas, key=lambda columns: len(set(columns) & set(header)))
-    raise ValueError(
-        f"{path.name} has columns {list(header)}; the closest known schema is {list(closest)}, of which "
-        f"{sorted(set(closest) - set(header))} is missing. Was a column renamed, or the header row cut off?"
-    )
-
-
-def _read_text(path, source=None, **options):
-    """A CSV as text, blanks kept as blanks, so that we decide what is a number and what is missing."""
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"no such file: {path}")
-    try:
-        table = pd.read_csv(
-            path if source is None else source, dtype=str, keep_default_na=False, encoding="utf-8", **options
-        )
-        if not isinstance(table.index, pd.RangeIndex):  # pandas takes a surplus first field for row names
-            raise pd.errors.ParserError("the rows have more fields than the header")
-        return table
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not a CSV file with a header: {error}") from error
-
-
-def _numbers(column, path):
-    """A text column as floats, NaN where blank; anything else that is not a finite number is an error with its line."""
-    text = column.str.strip()
-    values = pd.to_numeric(text, errors="coerce").astype(float)
-    bad = (text != "") & ~np.isfinite(values)
-    if bad.any():
-        at = bad[bad].index[0]
-        raise ValueError(
-            f"{Path(path).name}: {bad.sum()} values of {column.name!r} are not finite numbers, the first is "
-            f"{column[at]!r} in data row {at + 1}."
-        )
-    return values
-
-
-def _ids(column, path):
-    """A text column of ids as integers."""
-    values = _numbers(column, path)
-    bad = values.isna() | (values % 1 != 0)
-    if bad.any():
-        at = bad[bad].index[0]
-        raise ValueError(
-            f"{Path(path).name}: {bad.sum()} values of {column.name!r} are not whole-number ids, the first is "
-            f"{column[at]!r} in data row {at + 1}."
-        )
-    return values.astype(np.int64)
-
-
-def _tidy(frame, user, item, score, conflicts, path):
-    """Drop what is missing or said twice, with counts; refuse what contradicts itself."""
-    missing = frame[score].isna() | (frame[score] == 0)
-    known = frame[~missing]
-    if known.empty:
-        raise ValueError(
-            f"{Path(path).name} holds no rating ({len(frame)} rows, {missing.sum()} of them without a score)."
-        )
-    distinct = known.drop_duplicates([user, item, score], keep="last")
-    twice = distinct.duplicated([user, item], keep=False)
-    dropped = {"no score": int(missing.sum()), "repeats": len(known) - len(distinct)}
-    if twice.any() and conflicts == "error":
-        first = distinct[twice].sort_values([user, item], kind="stable")[:2]
-        who = ", ".join(
-            f"{name} {first[name].tolist()[0]!r}"
-            for name in dict.fromkeys((user, item, "profile", "title"))
-            if name in first
-        )
-        raise ValueError(
-            f"{Path(path).name}: {twice.sum()} rows contradict each other, the first are {who} with {score} "
-            f"{first[score].tolist()}; pass conflicts='last' to keep the later."
-        )
-    tidy = distinct.drop_duplicates([user, item], keep="last")
-    dropped["conflicts, the later kept"] = len(distinct) - len(tidy)
-    return tidy, {reason: count for reason, count in dropped.items() if count}
-
-
-def _load_course(path, conflicts):
-    frame = _read_text(path)
-    frame["u_id"], frame["a_id"] = _ids(frame["u_id"], path), _ids(frame["a_id"], path)
-    frame["score"] = _numbers(frame["score"], path)
-    tidy, dropped = _tidy(frame, "u_id", "a_id", "score", conflicts, path)
-    return Ratings.from_frame(tidy, "u_id", "a_id", "score", title="title", name="profile", dropped=dropped)
-
-
-def _load_movielens(path, conflicts):
-    frame = _read_text(path)
-    frame["userId"], frame["movieId"] = _ids(frame["userId"], path), _ids(frame["movieId"], path)
-    frame["rating"], frame["timestamp"] = _numbers(frame["rating"], path), _ids(frame["timestamp"], path)
-    tidy, dropped = _tidy(frame, "userId", "movieId", "rating", conflicts, path)
-    options = {"time": "timestamp", "scale": (0.5, 5.0), "dropped": dropped}
-    films = path.with_name("movies.csv")
-    if films.is_file():
-        tidy, options["title"] = tidy.assign(title=_titles(films, "movieId", tidy["movieId"])), "title"
-    return Ratings.from_frame(tidy, "userId", "movieId", "rating", **options)
-
-
-def _titles(path, key, items):
-    """The title of each item id, from the first row of a catalogue that has it; the id as text where none does."""
-    catalogue = _read_text(path)
-    if not {key, "title"} <= set(catalogue.columns):
-        raise ValueError(f"{path.name} needs the columns {key!r} and 'title', got {list(catalogue.columns)}.")
-    names = pd.Series(catalogue["title"].to_numpy(), index=_ids(catalogue[key], path))
-    return items.map(names[~names.index.duplicated()]).fillna(items.astype(str))
-
-
-def _load_dump(path, conflicts):
-    reviews = _read_text(path)
-    nameless = (reviews["profile"].str.strip() == "") | (reviews["anime_uid"].str.strip() == "")
-    frame = reviews[~nameless].copy()
-    frame["a_id"], frame["score"] = _ids(frame["anime_uid"], path), _numbers(frame["score"], path)
-    frame["u_id"] = pd.factorize(frame["profile"])[0]  # the number of a viewer: order of first appearance
-    tidy, dropped = _tidy(frame, "u_id", "a_id", "score", conflicts, path)
-    if nameless.any():
-        dropped["no profile or no title id"] = int(nameless.sum())
-    tidy = tidy.assign(title=_titles(path.with_name("animes.csv"), "uid", tidy["a_id"]))
-    return Ratings.from_frame(tidy, "u_id", "a_id", "score", title="title", name="profile", dropped=dropped)
-
-
-# ---- Features: what a title is about, one row per title --------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Features:
-    """What is known about items (or users) besides ratings: one sparse row of numbers for each id.
-
-    Parameters
-    ----------
-    ids : array (n,)
-        What each row is about: item ids, or user ids.
-    matrix : sparse or dense (n, d)
-    names : array of str (d,)
-        What each column means.
-
-    Raises
-    ------
-    ValueError : an id that comes twice (the mark of features made for every *rating* instead of every item), lengths
-        that differ, or a number that is not finite.
-    """
-
-    ids: np.ndarray
-    matrix: sp.csr_array
-    names: np.ndarray
-
-    def __post_init__(self):
-        ids, names = (np.array(given, dtype=str if np.asarray(given).dtype.kind == "O" else None)
-                      for given in (self.ids, self.names))  # fmt: skip
-        matrix = sp.csr_array(self.matrix, dtype=float, copy=True)
-        matrix.sum_duplicates()
-        matrix.eliminate_zeros()  # a stored zero is no feature
-        distinct = len(np.unique(ids))
-        if distinct != len(ids):
-            raise ValueError(
-                f"features need one row for each id, got {len(ids):,} rows for {distinct:,} ids; were they made for "
-                "every rating instead of every item?"
-            )
-        if matrix.shape != (len(ids), len(names)):
-            raise ValueError(f"{len(ids)} ids and {len(names)} names need a matrix of that shape, got {matrix.shape}.")
-        if not np.isfinite(matrix.data).all():
-            raise ValueError(f"{(~np.isfinite(matrix.data)).sum()} feature values are NaN or infinite.")
-        for name, value in (("ids", ids), ("names", names), ("matrix", matrix)):
-            object.__setattr__(self, name, value)
-
-    def __eq__(self, other):
-        return isinstance(other, Features) and all(
-            np.array_equal(one, two)
-            for one, two in (
-                (self.ids, other.ids),
-                (self.names, other.names),
-                (self.matrix.shape, other.matrix.shape),
-                (self.matrix.indptr, other.matrix.indptr),
-                (self.matrix.indices, other.matrix.indices),
-                (self.matrix.data, other.matrix.data),
-            )
-        )
-
-    __hash__ = None
-
-    def __repr__(self):
-        empty = int((np.diff(self.matrix.indptr) == 0).sum())
-        unknown = f", nothing known of {empty:,} ids" if empty else ""
-        size = f"{len(self.ids):,} ids x {len(self.names):,} columns"
-        return f"Features({size}, {self.matrix.nnz:,} values not 0{unknown})"
-
-    def rows_for(self, ids):
-        """The matrix with one row for each of `ids`, in their order; an id without features gets an empty row."""
-        at = {key: row for row, key in enumerate(self.ids.tolist())}
-        rows = np.array([at.get(key, -1) for key in np.asarray(ids).tolist()])
-        found = np.flatnonzero(rows >= 0)
-        if len(found) == 0:
-            raise ValueError(
-                f"none of the {len(rows)} ids has features; the features are about ids such as {self.ids[:3].tolist()}."
-            )
-        pick = sp.csr_array((np.ones(len(found)), (found, rows[found])), shape=(len(rows), len(self.ids)))
-        return sp.csr_array(pick @ self.matrix)
-
-    def reduced(self, n_components=50, random_state=0):
-        """The same ids described by fewer, dense numbers: scikit-learn's TruncatedSVD of the matrix."""
-        svd = TruncatedSVD(n_components, random_state=random_state)
-        return Features(self.ids, svd.fit_transform(self.matrix), [f"direction {j + 1}" for j in range(n_components)])
-
-
-_NO_GENRES = "(no genres listed)"  # what MovieLens writes where a film has no genre: the absence of a text, not a text
-_SOURCES = ("genres", "tags", "decade", "synopsis")
-
-
-def item_texts(path, ratings, use=("genres", "tags"), keep_no_genres=False, tags_until=None):
-    """What is written about each item of `ratings`: texts (n,), one per *item*, in the order of its columns.
-
-    Parameters
-    ----------
-    path : str or Path
-        MovieLens's folder (movies.csv, tags.csv), the MyAnimeList dump's (animes.csv), or one CSV with an id (movieId,
-        anime_id, a_id or uid) and genres. An item that it does not list gets an empty text (the repr of `Features`
-        counts the ids of which nothing is known).
-    use : some of "genres", "tags", "decade", "synopsis"
-        Genres; lower-cased tags of all users; the decade of the year that ends a MovieLens title or of `aired`, as
-        "1990s"; the synopsis. Asking for what the files do not have is an error.
-    keep_no_genres : bool
-        "(no genres listed)" says that nothing is known, so it is left out; True keeps its words, as published.
-    tags_until : Ratings with times, optional
-        Leave out what a user wrote after the last of their ratings in this part: later tags are the future. Tags of
-        users without a rating in it are left out too.
-    """
-    unknown = [name for name in use if name not in _SOURCES]
-    if unknown or isinstance(use, str) or not use:
-        raise ValueError(f"use must be a tuple of some of {_SOURCES}, got {use!r}.")
-    path = _catalogue_file(Path(path))
-    catalogue = _catalogue(path, ratings)
-    parts = []
-    if "genres" in use:
-        genres = catalogue[_column(catalogue, path, "genres", "genres", "genre")]
-        parts.append(genres if keep_no_genres else genres.mask(genres == _NO_GENRES, ""))
-    if "tags" in use:
-        parts.append(_tags(path.with_name("tags.csv"), tags_until).reindex(ratings.item_ids, fill_value=""))
-    if "decade" in use:
-        dated = catalogue[_column(catalogue, path, "a year", "aired", "title")]
-        parts.append(dated.map(_decade))
-    if "synopsis" in use:
-        parts.append(catalogue[_column(catalogue, path, "a synopsis", "synopsis")])
-    texts = parts[0].str.cat(parts[1:], sep=" ") if len(parts) > 1 else parts[0]
-    return texts.str.replace(r"[|,\[\]'\"]", " ", regex=True).str.split().str.join(" ").to_numpy(dtype=str)
-
-
-def _catalogue(path, ratings):
-    """The rows of a catalogue about the items of `ratings`, in the order of its columns; blank where it has none."""
-    table = _read_text(path)
-    key = _column(table, path, "an id", "movieId", "anime_id", "a_id", "uid")
-    table = table.set_index(_ids(table[key], path))
-    return table[~table.index.duplicated()].reindex(ratings.item_ids, fill_value="")
-
-
-def _catalogue_file(path):
-    if not path.is_dir():
-        return path
-    found = [name for name in ("movies.csv", "animes.csv", "catalogue.csv") if (path / name).is_file()]
-    if not found:
-        raise FileNotFoundError(f"{path} holds none of movies.csv, animes.csv and catalogue.csv.")
-    return path / found[0]
-
-
-def _column(table, path, what, *names):
-    found = [name for name in names if name in table.columns]
-    if not found:
-        raise ValueError(
-            f"{path.name} has no column for {what} (one of {list(names)}); it has {list(table.columns)}. "
-            "Leave it out of `use`, or give the file that holds it."
-        )
-    return found[0]
-
-
-def _tags(path, until):
-    """All tags of each item, lower-cased and joined in the order of the file."""
-    table = _read_text(path)
-    for name in ("movieId", "tag", *(() if until is None else ("userId", "timestamp"))):
-        _column(table, path, f"the {name}", name)
-    table["movieId"] = _ids(table["movieId"], path)
-    if until is not None:
-        last = pd.Series(until._need_times()).groupby(until.user_ids[until.rows]).max()
-        cut = _ids(table["userId"], path).map(last)
-        table = table[_ids(table["timestamp"], path) <= cut]  # False where the user has no rating: cut is NaN
-    return table["tag"].str.lower().groupby(table["movieId"]).agg(" ".join)
-
-
-def _decade(text):
-    """Of the year in brackets that ends the text, else of the first year in it: '2001: A Space Odyssey (1968)'."""
-    year = re.search(r"\((\d{3})\d\)\s*$", text) or re.search(r"(?<!\d)((?:19|20)\d)\d(?!\d)", text)
-    return f"{year[1]}0s" if year else ""
-
-
-def tfidf_features(ids, texts, max_features=5000):
-    """TF-IDF of the texts (scikit-learn's, English stop words, rows of length 1): a row for each id.
-
-    Columns go by how many texts have the term, the most frequent first: weights that are used together lie together in
-    memory.
-    """
-    vectorizer = TfidfVectorizer(stop_words="english", max_features=max_features)
-    try:
-        matrix = vectorizer.fit_transform(texts)
-    except ValueError as error:
-        raise ValueError(f"the {len(texts)} texts hold no word to learn from ({error}).") from error
-    order = np.argsort(-np.bincount(matrix.indices, minlength=matrix.shape[1]), kind="stable")
-    return Features(ids, matrix[:, order], vectorizer.get_feature_names_out()[order])
-
-
-def load_features(path, ratings, **options):
-    """`tfidf_features` of `item_texts`: the Features of every item of `ratings`; options are those of `item_texts`."""
-    return tfidf_features(ratings.item_ids, item_texts(path, ratings, **options))
-
-
-def load_genres(path, ratings):
-    """Features of the items from a catalogue: 1 for each genre of a title, by its whole name ("Slice of Life")."""
-    path = _catalogue_file(Path(path))
-    catalogue = _catalogue(path, ratings)
-    genres = catalogue[_column(catalogue, path, "genres", "genres", "genre")].replace(_NO_GENRES, "")
-    listed = genres.str.replace(r"[\[\]'\"]", "", regex=True).str.replace("|", ",").str.split(",")
-    kinds = MultiLabelBinarizer(sparse_output=True)
-    table = kinds.fit_transform([sorted({name.strip() for name in names} - {""}) for names in listed])
-    if table.shape[1] == 0:
-        raise ValueError(f"{path.name} names no genre of any of the {ratings.n_items} titles.")
-    return Features(ratings.item_ids, table, kinds.classes_)
-
-
-def load_profiles(path, ratings):
-    """Features of the users from a dump's profiles.csv: gender, and the decade of birth, 1 where given."""
-    if ratings.user_names is None:
-        raise ValueError("profiles are matched by name, and these ratings have no user_names.")
-    path = Path(path) / "profiles.csv" if Path(path).is_dir() else Path(path)
-    table = _read_text(path)
-    for name in ("profile", "gender", "birthday"):
-        _column(table, path, f"the {name}", name)
-    table = table.drop_duplicates("profile").set_index("profile").reindex(ratings.user_names, fill_value="")
-    born = table["birthday"].map(_decade)
-    kinds = pd.get_dummies(pd.DataFrame({"gender": table["gender"], "born": born}).replace("", np.nan), prefix_sep=" ")
-    if kinds.shape[1] == 0:
-        raise ValueError(f"{path.name} gives neither gender nor birthday of any of the {ratings.n_users} users.")
-    return Features(ratings.user_ids, kinds.to_numpy(float), kinds.columns.to_numpy(dtype=str))
-
-
-def similar_titles(ratings, features, item, n=10):
-    """The `n` items whose features point most in the direction of this item's: rank, item_id, title, cosine.
-
-    `features` may be a fitted model with item factors: then titles are alike that the same viewers rate alike. `item`
-    is an id, or a title or a part of it.
-    """
-    check_number("n", n, low=1, whole=True)
-    by_features = isinstance(features, Features)
-    C = features.rows_for(ratings.item_ids) if by_features else _item_vectors(features, None)
-    at = ratings.item_cols(ratings.item_id(item))[0]
-    if not abs(C[[at]]).sum():
-        raise ValueError(f"nothing is known about {ratings.item_labels[at]}, so nothing can be said to be like it.")
-    cosine = cosine_similarity(C, C[[at]]).ravel()
-    order = np.argsort(-np.round(cosine, TIE), kind="stable")
-    order = order[order != at][:n]
-    columns = {"rank": np.arange(1, len(order) + 1), "item_id": ratings.item_ids[order]}
-    return pd.DataFrame(columns | {"title": ratings.item_labels[order], "cosine": cosine[order]})
-
-
-# ---- Input checks and shared linear algebra --------------------------------------------------------------------------
-
-
-def check_number(name, value, *, low=0.0, strict=False, whole=False):
-    """Refuse a hyper-parameter that is not a finite number, not whole where it must be, or below `low`."""
-    kinds = (int, np.integer) if whole else (int, float, np.integer, np.floating)
-    if not isinstance(value, kinds) or isinstance(value, bool) or not np.isfinite(value):
-        raise ValueError(f"{name} must be a {'whole' if whole else 'finite'} number, got {value!r}.")
-    if value < low or (strict and value == low):
-        raise ValueError(f"{name} must be {'above' if strict else 'at least'} {low:g}, got {value!r}.")
-
-
-@dataclass(frozen=True)
-class Range:
-    """What `tune` may set a hyper-parameter to: `low` to `high`, whole numbers where both ends are; with `log` every
-    factor of ten is as likely as the next."""
-
-    low: float
-    high: float
-    log: bool = False
-    unit: str = ""
-
-    def suggest(self, trial, name):
-        whole = isinstance(self.low, int) and isinstance(self.high, int)
-        return (trial.suggest_int if whole else trial.suggest_float)(name, self.low, self.high, log=self.log)
-
-
-RANK = Range(1, 50, log=True, unit="factors")
-IMAGINARY = Range(0.5, 50.0, log=True, unit="imaginary ratings of 0 deviation")
-PUBLISHED_SPACE = {  # of the blog notebook; 30 trials
-    "n_factors": Range(5, 50, unit="factors"),
-    "learning_rate": Range(1e-4, 1e-1, log=True, unit="step of one rating"),
-    "reg": Range(1e-5, 1e-1, log=True, unit="lambda, once for each rating"),
-}
+# ---- Shared linear algebra -------------------------------------------------------------------------------------------
 
 
 def check_memory(shape, what):
@@ -1190,6 +257,11 @@ def nuclear_certificate(target, multipliers, rows, cols, X):
 
 
 # ---- What every model shares -----------------------------------------------------------------------------------------
+
+
+def _store(model, arguments):
+    """A constructor keeps its arguments untouched, each under its own name, as scikit-learn expects."""
+    vars(model).update({name: value for name, value in arguments.items() if name not in ("self", "__class__")})
 
 
 class Recommender(BaseEstimator):
@@ -1402,42 +474,20 @@ class Recommender(BaseEstimator):
         Returns a `Viewer`: predict, recommend, explain, uncertainty. Of an `OwnList` it also knows what was seen, and
         does not recommend it.
         """
-        viewer = Viewer(self, *self._given(ratings, "fold_in"))
+        viewer = Viewer(self, *self._fitted().told(ratings))
         viewer.seen = self.ratings_.item_cols(getattr(ratings, "seen", []))
         return viewer
 
     def fold_in_item(self, ratings, features=None):
         """A title that the model was not trained on, from its ratings {user id or name: rating points} and, for models
         with item features, {feature name: value}. Returns a `NewTitle`: predict, audience, explain, uncertainty."""
-        return NewTitle(self, *self._given(ratings, "fold_in_item"), features=features)
+        return NewTitle(self, *self._fitted().told(ratings, axis=1), features=features)
 
     def viewer(self, user):
         """A viewer of the training part, by id or name, as a `Viewer`: their trained predictions, and reasons."""
         row = self._fitted().user_rows(self.ratings_.user_id(user))[0]
         table = self.ratings_.csr[[row]]
         return Viewer(self, table.indices.astype(np.intp), table.data, row=row)
-
-    def _given(self, given, what):
-        """(positions, values) of ratings by id or name."""
-        ratings = self._fitted()
-        given = getattr(given, "ratings", given)  # an OwnList
-        if not hasattr(given, "items"):
-            raise TypeError(f"{what} needs {{id or name: rating}}, got {type(given).__name__}.")
-        find = ratings.item_id if what == "fold_in" else ratings.user_id
-        given = dict(given.items())
-        ids = [find(key) for key in given]
-        at = (ratings.item_cols if what == "fold_in" else ratings.user_rows)(ids)
-        low, high = ratings.scale
-        for key, value in given.items():
-            if not isinstance(value, (int, float, np.number)) or isinstance(value, bool) or not low <= value <= high:
-                raise ValueError(
-                    f"a rating is a number from {low:g} to {high:g}, got {value!r} for {key!r}; leave unrated ones out."
-                )
-        if len(set(ids)) < len(ids):
-            raise ValueError(
-                f"{len(ids) - len(set(ids))} of {len(ids)} ratings repeat another: an id and a name of one thing?"
-            )
-        return at, np.array(list(given.values()), dtype=float)
 
     def _fold(self, axis, at, values, features=None):
         """The regression of a new viewer (axis 0) or title (axis 1)."""
@@ -1625,8 +675,7 @@ class BiasBaseline(Recommender):
     _space = {"reg": IMAGINARY}
 
     def __init__(self, reg=5.0, solver="direct"):
-        self.reg = reg
-        self.solver = solver
+        _store(self, locals())
 
     def _fit(self, ratings, validation=None):
         _check_solver(self.solver, ("direct", "cvxpy"))
@@ -1705,9 +754,7 @@ class ItemKNN(Recommender):
               "shrinkage": Range(1.0, 100.0, log=True, unit="imaginary common raters")}  # fmt: skip
 
     def __init__(self, n_neighbors=40, shrinkage=10.0, reg=5.0):
-        self.n_neighbors = n_neighbors
-        self.shrinkage = shrinkage
-        self.reg = reg
+        _store(self, locals())
 
     def _fit(self, ratings, validation=None):
         deviations = ratings.values - self.global_mean_
@@ -1908,15 +955,7 @@ class ALS(FactorModel):
 
     def __init__(self, n_factors=20, reg=5.0, biases=False, bias_reg=5.0, n_epochs=500, tol=1e-6, init="random",
                  random_state=0, progress=False):  # fmt: skip
-        self.n_factors = n_factors
-        self.reg = reg
-        self.biases = biases
-        self.bias_reg = bias_reg
-        self.n_epochs = n_epochs
-        self.tol = tol
-        self.init = init
-        self.random_state = random_state
-        self.progress = progress
+        _store(self, locals())
 
     def _fit(self, ratings, validation=None):
         if self.reg == 0 and self.biases:
@@ -1993,14 +1032,7 @@ class ImplicitALS(FactorModel):
 
     def __init__(self, n_factors=20, reg=10.0, confidence=1.0, n_epochs=50, tol=1e-4, init="random", random_state=0,
                  progress=False):  # fmt: skip
-        self.n_factors = n_factors
-        self.reg = reg
-        self.confidence = confidence
-        self.n_epochs = n_epochs
-        self.tol = tol
-        self.init = init
-        self.random_state = random_state
-        self.progress = progress
+        _store(self, locals())
 
     def _fit(self, ratings, validation=None):
         if ratings.values.min() < 0:
@@ -2095,14 +1127,7 @@ class GradientDescentMF(FactorModel):
 
     def __init__(self, n_factors=5, reg=5.0, learning_rate=1e-3, n_epochs=5000, tol=1e-6, init="random",
                  random_state=0, progress=False):  # fmt: skip
-        self.n_factors = n_factors
-        self.reg = reg
-        self.learning_rate = learning_rate
-        self.n_epochs = n_epochs
-        self.tol = tol
-        self.init = init
-        self.random_state = random_state
-        self.progress = progress
+        _store(self, locals())
 
     def _fit(self, ratings, validation=None):
         self.user_factors_, self.item_factors_ = self._start(ratings, self.random_state)
@@ -2312,20 +1337,7 @@ class SGDMF(FactorModel):
     def __init__(self, n_factors=20, reg=0.02, learning_rate=0.01, n_epochs=200, batch_size=1, schedule="constant",
                  decay=0.0, clip=None, patience=5, validation_size=0.1, init="random", init_scale=0.01, random_state=0,
                  progress=False):  # fmt: skip
-        self.n_factors = n_factors
-        self.reg = reg
-        self.learning_rate = learning_rate
-        self.n_epochs = n_epochs
-        self.batch_size = batch_size
-        self.schedule = schedule
-        self.decay = decay
-        self.clip = clip
-        self.patience = patience
-        self.validation_size = validation_size
-        self.init = init
-        self.init_scale = init_scale
-        self.random_state = random_state
-        self.progress = progress
+        _store(self, locals())
 
     def _fit(self, ratings, validation=None):
         schedules = ("constant", "inverse", "exponential")
@@ -2542,12 +1554,7 @@ class ContentMF(_ContentModel, SGDMF):
                  reg=0.02, learning_rate=0.01, n_epochs=200, batch_size=1, schedule="constant", decay=0.0, clip=None,
                  patience=5, validation_size=0.1, init="random", init_scale=0.01, random_state=0,
                  progress=False):  # fmt: skip
-        super().__init__(n_factors, reg, learning_rate, n_epochs, batch_size, schedule, decay, clip, patience,
-                         validation_size, init, init_scale, random_state, progress)  # fmt: skip
-        self.item_features = item_features
-        self.user_features = user_features
-        self.content_weight = content_weight
-        self.shared_weights = shared_weights
+        _store(self, locals())
 
     def _prepare(self, ratings, rng):
         super()._prepare(ratings, rng)
@@ -2630,8 +1637,7 @@ class ContentOnly(_ContentModel):
     _space = {"reg": IMAGINARY}
 
     def __init__(self, item_features=None, reg=1.0):
-        self.item_features = item_features
-        self.reg = reg
+        _store(self, locals())
 
     def _fit(self, ratings, validation=None):
         self.item_table_ = C = self._item_table(ratings)
@@ -2865,21 +1871,12 @@ class SpectralRegularization(_LowRank):
 
     _positive = ("reg", "bias_reg")
 
-    _space = {
-        "reg": Range(0.5, 50.0, log=True, unit="rating points off each singular value"),
-        "bias_reg": IMAGINARY,
-    }
+    _space = {"reg": Range(0.5, 50.0, log=True, unit="rating points off each singular value"), "bias_reg": IMAGINARY}
 
     def __init__(
         self, reg=5.0, biases=False, bias_reg=5.0, n_epochs=3000, tol=1e-6, solver="splitting", progress=False
     ):
-        self.reg = reg
-        self.biases = biases
-        self.bias_reg = bias_reg
-        self.n_epochs = n_epochs
-        self.tol = tol
-        self.solver = solver
-        self.progress = progress
+        _store(self, locals())
 
     def _fit(self, ratings, validation=None):
         solvers = {"splitting": self._fit_splitting, "soft_impute": self._fit_soft_impute, "cvxpy": self._fit_cvxpy}
@@ -2985,10 +1982,7 @@ class NuclearNorm(_LowRank):
     reg = 0.0  # the limit: of all factors that repeat the ratings, those of least norm
 
     def __init__(self, n_epochs=20_000, tol=1e-6, solver="splitting", progress=False):
-        self.n_epochs = n_epochs
-        self.tol = tol
-        self.solver = solver
-        self.progress = progress
+        _store(self, locals())
 
     def _fit(self, ratings, validation=None):
         _check_solver(self.solver, ("splitting", "cvxpy"))
@@ -3048,12 +2042,7 @@ class Blend(Recommender):
     _positive = ("validation_size",)
 
     def __init__(self, first=None, second=None, weight=None, prefit=False, validation_size=0.1, random_state=0):
-        self.first = first
-        self.second = second
-        self.weight = weight
-        self.prefit = prefit
-        self.validation_size = validation_size
-        self.random_state = random_state
+        _store(self, locals())
 
     def _fit(self, ratings, validation=None):
         for name in ("first", "second"):
@@ -3209,10 +2198,8 @@ class _Newcomer:
         parts = (self._fold.rows([at]) @ (self._fold.solve * self._fold.target))[0]
         start = self._fold.offset[at]
         own = list(zip(labels, self.values.tolist(), parts.tolist(), strict=True))
-        rest = self.scores[at] - start - parts.sum()
-        return _reasons(
-            self.model._start_parts(start, self._axis), own, {"the rest of the training": rest}, n, "ratings"
-        )
+        rest = {"the rest of the training": self.scores[at] - start - parts.sum()}
+        return _reasons(self.model._start_parts(start, self._axis), own, rest, n, "ratings")
 
 
 def _reasons(head, own, tail, n, word):
@@ -3262,11 +2249,9 @@ class Viewer(_Newcomer):
         left = np.ones(ratings.n_items, dtype=bool)
         left[self.at] = left[self.seen] = False
         left[[ratings.item_cols(ratings.item_id(item))[0] for item in exclude]] = False
-        left &= ~_of_genres(exclude_genres, genres, ratings)
-        vectors = _unit_rows(_item_vectors(self.model, similarity)) if diversity > 0 else None
-        order = np.array(
-            self._pick(left, n, ratings.series if one_per_work else None, diversity, vectors), dtype=np.intp
-        )
+        left &= ~of_genres(exclude_genres, genres, ratings)
+        vectors = _unit_rows(item_vectors(self.model, similarity)) if diversity > 0 else None
+        order = self._pick(left, n, ratings.series if one_per_work else None, diversity, vectors)
         columns = {"rank": np.arange(1, len(order) + 1), "item_id": ratings.item_ids[order]}
         columns |= {"title": ratings.item_labels[order], self.model.score_name: self.scores[order]}
         if uncertainty:
@@ -3285,7 +2270,7 @@ class Viewer(_Newcomer):
                 left &= works != works[best]
             if diversity > 0:
                 likeness = np.maximum(likeness, vectors @ vectors[best])
-        return order
+        return np.array(order, dtype=np.intp)
 
     def terms(self, item, n=None):
         """The same prediction by the words that the title is described with, for models with features."""
@@ -3332,215 +2317,13 @@ def explain(model, viewer, title, n=None, by="ratings"):
     return viewer.explain(item, n) if by == "ratings" else viewer.terms(item, n)
 
 
-def _item_vectors(model, similarity):
-    """Rows that a cosine of two items can be taken of."""
-    if similarity is not None:
-        return similarity.rows_for(model.ratings_.item_ids)
-    factors = getattr(getattr(model, "model_", model), "item_factors_", np.zeros((0, 0)))
-    if not factors.shape[1]:
-        raise ValueError(f"{model!r} has no item factors to compare titles by; give similarity=, as of load_genres.")
-    return factors
-
-
 def _unit_rows(vectors):
     """Rows of length 1, dense; a row of zeros stays."""
     vectors = normalize(vectors)
     return vectors.toarray() if sp.issparse(vectors) else vectors
 
 
-def _of_genres(names, genres, ratings):
-    """Mask of the items that have one of these genres."""
-    if not names:
-        return np.zeros(ratings.n_items, dtype=bool)
-    if genres is None:
-        raise ValueError("exclude_genres needs genres=, the table that load_genres makes of a catalogue.")
-    known = {name.casefold(): at for at, name in enumerate(genres.names.tolist())}
-    unknown = [name for name in names if name.casefold() not in known]
-    if unknown or isinstance(names, str):
-        raise ValueError(
-            f"unknown genres {unknown or names!r}; give a list of some of {sorted(genres.names.tolist())}."
-        )
-    chosen = genres.rows_for(ratings.item_ids)[:, [known[name.casefold()] for name in names]]
-    return chosen.sum(axis=1) > 0
-
-
-# ---- The list that somebody already keeps ----------------------------------------------------------------------------
-
-MAX_EXPORT_BYTES = 2**25  # unpacked; a list of 25,000 titles takes about 25 MB
-_EXPORT_NAMES = {
-    "item": ("item_id", "series_animedb_id", "anime_id", "a_id", "movieId"),
-    "title": ("title", "series_title", "name"),
-    "score": ("score", "my_score", "rating"),
-    "status": ("status", "my_status"),
-}
-
-
-@dataclass(frozen=True)
-class OwnList:
-    """The list that somebody keeps, matched to the titles of a table.
-
-    ratings : dict of item id -> rating, ready for `fold_in`
-    seen : list of item ids begun or finished, rated or not: nothing to recommend
-    unmatched : DataFrame (item, title, score), the rated titles that the table does not have
-    dropped : dict, how many entries were left out, by reason
-    """
-
-    ratings: dict
-    seen: list
-    unmatched: pd.DataFrame
-    dropped: dict
-
-    def __repr__(self):
-        left = [f"{count} {reason}" for reason, count in self.dropped.items() if count]
-        return f"OwnList({'; '.join([f'{len(self.ratings)} ratings of known titles', *left])})"
-
-
-def load_mal_export(path, ratings=None, conflicts="error"):
-    """Read a MyAnimeList export (animelist.xml, also gzipped), or a CSV with an id or title, and a score.
-
-    Nothing leaves the machine, and the file is not trusted: entities and document types are refused, and so is a file
-    that unpacks to more than `MAX_EXPORT_BYTES`.
-
-    Parameters
-    ----------
-    path : str or Path
-        XML: `myanimelist` with `anime` entries (series_animedb_id, series_title, my_score 0 to 10, my_status). CSV: a
-        column item_id (or series_animedb_id, anime_id, a_id, movieId), or title (series_title, name), or both; score
-        (my_score, rating); status, if known.
-    ratings : Ratings, optional
-        The table whose titles are meant: by id, else by a title that agrees but for case and punctuation. Without it
-        the ids of the file are taken as they are.
-    conflicts : "error" or "last"
-        Where a title is scored twice, differently. Repeats that agree are dropped and counted.
-
-    Returns
-    -------
-    OwnList : a score of 0 or blank is no rating.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError : what was expected, what came, and the likely cause; a manga list, ids of another
-        catalogue and scores outside the scale among them.
-    """
-    if conflicts not in ("error", "last"):
-        raise ValueError(f"conflicts must be 'error' or 'last', got {conflicts!r}.")
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no such file: {path}")
-    if path.stat().st_size == 0:
-        raise ValueError(f"{path.name} is empty (0 bytes); export the list again.")
-    with open(path, "rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    with (gzip.open if packed else open)(path, "rb") as file:
-        try:
-            _check_unpacked_size(file, path.name)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise ValueError(f"{path.name} is cut off or damaged ({error}); download the export again.") from error
-        is_xml = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
-        file.seek(0)
-        entries = _xml_entries(file, path.name) if is_xml else _csv_entries(file, path)
-    return _own_list(entries, ratings, (1.0, 10.0) if is_xml or ratings is None else ratings.scale, conflicts, path)
-
-
-def _check_unpacked_size(file, name):
-    """Unpack it once without keeping anything, so that no packed bomb goes off."""
-    left = MAX_EXPORT_BYTES
-    while block := file.read(2**18):
-        left -= len(block)
-        if left < 0:
-            raise ValueError(
-                f"{name} unpacks to more than {MAX_EXPORT_BYTES / 2**20:g} MB, which is no list of titles."
-            )
-    file.seek(0)
-
-
-def _xml_entries(stream, name):
-    """Table of item, title, score, status as text, from MyAnimeList's XML, entry by entry."""
-    rows, root, fields = [], None, 0
-    try:
-        for event, element in iterparse(stream, events=("start", "end"), forbid_dtd=True):
-            root = element if root is None else root
-            fields += event == "start"
-            if fields > 1000:
-                raise ValueError(f"{name} has an entry of more than 1000 fields, which is no entry of a list.")
-            if root.tag != "myanimelist":
-                raise ValueError(
-                    f"{name} begins with <{root.tag}>, not <myanimelist>; is it the export, or a web page?"
-                )
-            if event == "start":
-                continue
-            if element.tag == "manga" or (element.tag == "user_export_type" and (element.text or "").strip() == "2"):
-                raise ValueError(f"{name} is a list of manga; choose the anime list on the export page.")
-            if element.tag == "anime":
-                texts = {child.tag: (child.text or "").strip() for child in element}
-                rows.append([next((texts[n] for n in names if n in texts), "") for names in _EXPORT_NAMES.values()])
-                root.clear()  # an entry that was read needs no memory
-                fields = 0
-    except DefusedXmlException as error:
-        raise ValueError(f"{name} declares entities or a document type, which no export does: {error!r}") from error
-    except ParseError as error:
-        raise ValueError(f"{name} is not whole or not XML ({error}); download the export again.") from error
-    return pd.DataFrame(rows, columns=list(_EXPORT_NAMES), dtype=str)
-
-
-def _csv_entries(stream, path):
-    table = _read_text(path, source=stream)
-    found = {kind: [name for name in names if name in table.columns][:1] for kind, names in _EXPORT_NAMES.items()}
-    if not found["score"] or not (found["item"] or found["title"]):
-        raise ValueError(
-            f"{path.name} needs a column with the score (one of {_EXPORT_NAMES['score']}) and one with an id or title "
-            f"(one of {_EXPORT_NAMES['item'] + _EXPORT_NAMES['title']}), got {list(table.columns)}."
-        )
-    return pd.DataFrame({kind: table[names[0]] if names else "" for kind, names in found.items()}, dtype=str)
-
-
-def _own_list(entries, ratings, scale, conflicts, path):
-    """Entries matched to the table, with everything that is left out counted."""
-    entries = entries.assign(title=entries["title"].str.strip(), score=_numbers(entries["score"], path).fillna(0.0))
-    outside = (entries["score"] != 0) & ~entries["score"].between(*scale)
-    if outside.any():
-        first = entries[outside].iloc[0]
-        raise ValueError(
-            f"{path.name}: {outside.sum()} scores lie outside {scale[0]:g} to {scale[1]:g} (0 means none), "
-            f"the first is {first['score']:g} for {first['title'] or first['item']!r}."
-        )
-    if ratings is None:
-        known = entries.assign(item=_ids(entries["item"], path))
-    else:
-        at = _positions_of(entries, ratings, path)
-        known = entries[at >= 0].assign(item=ratings.item_ids[at[at >= 0]])
-    unmatched = entries.drop(index=known.index).drop(columns="status")
-    no_score = unmatched["score"] == 0
-    dropped = {"titles without a score": int((known["score"] == 0).sum())}
-    dropped |= {"unknown titles": int((~no_score).sum()), "unknown titles without a score": int(no_score.sum())}
-    rated = known[known["score"] > 0]
-    if len(rated):
-        rated, repeats = _tidy(rated, "item", "item", "score", conflicts, path)
-        dropped |= repeats
-    begun = known.loc[~known["status"].str.strip().str.casefold().isin(["plan to watch", "6"]), "item"]
-    pairs = dict(zip(rated["item"].tolist(), rated["score"].tolist(), strict=True))
-    return OwnList(pairs, begun.drop_duplicates().tolist(), unmatched[~no_score].reset_index(drop=True), dropped)
-
-
-def _positions_of(entries, ratings, path):
-    """The column of each entry: by id, else by a title that only one item has; -1 where the table has neither."""
-    plain = entries["title"].map(plain_title)
-    columns = np.arange(ratings.n_items)
-    by_id = entries["item"].str.strip().map(dict(zip(ratings.item_ids.astype(str).tolist(), columns, strict=True)))
-    titles = pd.Series(columns, index=ratings._plain_titles)
-    by_title = plain.map(titles[~titles.index.duplicated(keep=False)])
-    both = by_id.notna() & (plain != "")
-    there = [ratings._plain_titles[int(at)] for at in by_id[both]]
-    agree = sum(bool(set(one.split()) & set(two.split())) for one, two in zip(plain[both], there, strict=True))
-    if ratings.titles is not None and len(there) >= 5 and agree < len(there) / 2:
-        raise ValueError(
-            f"{path.name}: of {len(there)} ids that the table knows only {agree} have a title there that shares a "
-            "word, so the two number their titles differently. Leave the ids out to match by title."
-        )
-    return by_id.fillna(by_title).fillna(-1).to_numpy(int)
-
-
-# ---- Metrics, and models compared on the same splits -----------------------------------------------------------------
+# ---- Errors ----------------------------------------------------------------------------------------------------------
 
 
 def errors(model, ratings, clip=False):
@@ -3570,709 +2353,12 @@ def mae(model, ratings, clip=False):
     return float(np.mean(np.abs(errors(model, ratings, clip))))
 
 
-def evaluate(models, ratings, n_splits=20, test_size=0.2, random_state=0, n_jobs=1, progress=False):
-    """Fit each model on the same random splits and score what was held out.
-
-    Parameters
-    ----------
-    models : dict of name -> unfitted Recommender
-    ratings : Ratings
-    n_splits, test_size, random_state : the splits; split s uses the s-th child of `random_state`'s SeedSequence.
-    n_jobs : int
-        Splits run side by side by joblib; the numbers do not depend on it.
-
-    Returns
-    -------
-    DataFrame : one row per model and split: model, split, train_rmse, rmse and mae (raw), rmse_clipped and
-    mae_clipped, cold
-        (held-out cells without a training rating in their row or column), n_train, n_test.
-    """
-    check_number("n_splits", n_splits, low=2, whole=True)
-    seeds = np.random.SeedSequence(random_state).generate_state(n_splits).tolist()
-    jobs = [
-        joblib.delayed(_evaluate_split)(models, ratings, test_size, split, seed) for split, seed in enumerate(seeds)
-    ]
-    parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
-    rows = tqdm(parallel(jobs), total=n_splits, desc="splits", disable=not progress)
-    return pd.DataFrame([row for split in rows for row in split])
-
-
-def _evaluate_split(models, ratings, test_size, split, seed):
-    train, test = ratings.split_random(test_size, random_state=seed)
-    rows = []
-    for name, model in models.items():
-        fitted = clone(model).fit(train)
-        scores = {"train_rmse": rmse(fitted, train), "rmse": rmse(fitted, test), "cold": fitted.n_fallback_,
-                  "rmse_clipped": rmse(fitted, test, clip=True), "mae": mae(fitted, test),
-                  "mae_clipped": mae(fitted, test, clip=True)}  # fmt: skip
-        rows.append({"model": name, "split": split} | scores | {"n_train": len(train), "n_test": len(test)})
-    return rows
-
-
-def split_interval(values, n_train, n_test, level=0.95):
-    """(mean, half width) of a confidence interval for a mean over random splits of one data set.
-
-    Splits share most of their training ratings, so the plain standard error is too small; the variance is multiplied by
-    1/J + n_test/n_train instead of 1/J. Reference: Inference for the Generalization Error, Machine Learning 52, 2003.
-    """
-    values = np.asarray(values, dtype=float)
-    scale = np.sqrt((1 / len(values) + n_test / n_train) * values.var(ddof=1))
-    return float(values.mean()), float(scipy.stats.t.ppf(0.5 + level / 2, len(values) - 1) * scale)
-
-
-def summarize(results, metric="rmse_clipped"):
-    """Mean and 95 % half width of one metric of `evaluate` for each model, and of its training RMSE; best first."""
-    rows = []
-    for name, part in results.groupby("model", sort=False):
-        mean, half = split_interval(part[metric], part["n_train"].iloc[0], part["n_test"].iloc[0])
-        rows.append({"model": name, "train_rmse": part["train_rmse"].mean(), metric: mean, "half_width": half})
-    return pd.DataFrame(rows).sort_values(metric, kind="stable", ignore_index=True)
-
-
-def paired_differences(results, reference, metric="rmse_clipped", larger_is_better=False):
-    """Each model minus the reference, split by split: mean difference and 95 % half width; `better` or `worse` only
-    where the interval leaves 0 out. Models without this metric are left out."""
-    results = results.dropna(subset=metric)
-    if reference not in set(results["model"]):
-        raise ValueError(f"reference {reference!r} is not among the models with {metric}: "
-                         f"{sorted(set(results['model']))}.")  # fmt: skip
-    table = results.pivot(index="split", columns="model", values=metric)
-    n_train, n_test = results[["n_train", "n_test"]].iloc[0]
-    rows = []
-    for name in results["model"].drop_duplicates():
-        mean, half = split_interval((table[name] - table[reference]).dropna(), n_train, n_test)
-        won = (mean > 0) == larger_is_better
-        verdict = "reference" if name == reference else "tie" if abs(mean) <= half else "better" if won else "worse"
-        rows.append({"model": name, "difference": mean, "half_width": half, "verdict": verdict})
-    return pd.DataFrame(rows).sort_values("difference", kind="stable", ignore_index=True)
-
-
-def choose(candidates, train, validation, n_jobs=1):
-    """The candidate with the smallest clipped validation RMSE (first on ties), fitted to `train`, and all the errors.
-
-    The test part is not an argument: a choice that has seen it is not a choice.
-    """
-    fitted = joblib.Parallel(n_jobs=n_jobs)(joblib.delayed(clone(model).fit)(train, validation) for model in candidates)
-    scores = [rmse(model, validation, clip=True) for model in fitted]
-    return fitted[int(np.argmin(scores))], scores
-
-
-@dataclass(frozen=True)
-class Tuning:
-    """What `tune` found: the model with the best settings, refitted, and the Optuna study with every trial."""
-
-    model: "Recommender"
-    study: object  # with `storage` it reads the file: later trials show in it too
-
-
-def tune(model, ratings, validation=None, *, n_trials=30, space=None, score=rmse, n_folds=1, validation_size=0.2,
-         sampler="tpe", prune=True, refit="all", storage=None, random_state=0, progress=False):  # fmt: skip
-    """Choose a model's settings by the error on a validation part, with Optuna.
-
-    A trial fits a clone of `model` with settings from `space` and takes the score of what it *keeps*: where the model
-    goes by passes and stops early, that is its best pass, never the last one, and never the regularised loss. The first
-    trial has the settings that `model` came with. A test part is not an argument.
-
-    Parameters
-    ----------
-    model : Recommender, unfitted
-    ratings, validation : Ratings
-        The parts to learn from and to choose by.
-    n_folds, validation_size : int, float
-        Without `validation`: 1 sets a share `validation_size` of `ratings` aside at random, more is a cross-validation
-        whose mean is a trial's score, at one number of passes for all folds: if each fold kept its own best pass,
-        models that stop early would look better than they are. The same parts for all trials.
-    n_trials : int
-        Trials in the whole study, those of earlier runs among them.
-    space : dict of name -> Range, optional
-        Default: `model.search_space`. `PUBLISHED_SPACE` is the blog notebook's.
-    score : function (fitted model, validation) -> number, smaller is better
-    sampler : "tpe" or "random"
-        Seeded for each trial on its own, so that a study that stops and goes on proposes what it would have proposed.
-    prune : bool
-        Give a trial up once it is worse than the median of the earlier ones after as many passes. A cross-validation is
-        never cut short.
-    refit : "all" or "train"
-        What the model that is returned is fitted to: all ratings given, for as many passes as were best; or the
-        training part alone, with the validation part to stop by.
-    storage : path, optional
-        An SQLite file that keeps the study. A run that was stopped goes on where it was: trials that were finished
-        count, one that was not is tried again.
-
-    Returns
-    -------
-    Tuning : model, study
-
-    Raises
-    ------
-    ValueError : nothing to tune, a setting outside its range, a study in `storage` that was about something else, or no
-    trial that could be scored.
-    """
-    optuna = _optuna()
-    check_number("n_trials", n_trials, low=1, whole=True)
-    check_number("random_state", random_state, whole=True)
-    space = model.search_space if space is None else space
-    default = _default_settings(model, space)
-    if sampler not in ("tpe", "random") or refit not in ("all", "train"):
-        raise ValueError(f"sampler is 'tpe' or 'random', refit 'all' or 'train'; got {sampler!r} and {refit!r}.")
-    parts = [(ratings, validation)]
-    if validation is None:
-        parts = _inner_splits(ratings, n_folds, validation_size, random_state)
-    about = {"model": repr(model), "space": str(space), "sampler": sampler, "random_state": str(random_state),
-             "score": getattr(score, "__name__", str(score)),
-             "ratings": [[part.fingerprint for part in pair] for pair in parts]}  # fmt: skip
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        study = _open_study(optuna, storage, about, default, prune)
-        finished = [trial for trial in study.trials if trial.state.name in ("COMPLETE", "PRUNED")]
-        for number in tqdm(range(len(finished), n_trials), desc="trials", disable=not progress):
-            seed = int(np.random.SeedSequence([random_state, number]).generate_state(1)[0])
-            kinds = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
-            study.sampler = kinds[sampler](seed=seed)
-            _one_trial(optuna, study, model, space, parts, score)
-    finally:
-        optuna.logging.set_verbosity(verbosity)
-    if not any(trial.state.name == "COMPLETE" for trial in study.trials):
-        raise ValueError(f"none of {n_trials} trials could be scored: all diverged or were given up.")
-    best = clone(model).set_params(**study.best_params)
-    if refit == "train":
-        return Tuning(best.fit(*parts[0]), study)
-    if "patience" in best.get_params():
-        best.set_params(patience=None, n_epochs=study.best_trial.user_attrs["n_epochs"])
-    return Tuning(best.fit(ratings if validation is None else ratings.joined(validation)), study)
-
-
-def _optuna():
-    """Optuna, half a second to import: only for those who ask for it, and without its word about missing widgets."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import optuna
-    return optuna
-
-
-def _default_settings(model, space):
-    """The settings that a model comes with, if they lie in the space."""
-    if not space:
-        raise ValueError(f"{type(model).__name__} has no settings to tune.")
-    values, known = model.get_params(deep=False), {}
-    for name, r in space.items():
-        if name not in values:
-            raise ValueError(f"{type(model).__name__} has no setting {name!r}; it has {sorted(values)}.")
-        if not r.low <= values[name] <= r.high:
-            raise ValueError(f"the first trial is the model as given, but {name}={values[name]} lies outside "
-                             f"{r.low:g} to {r.high:g}; change one of the two.")  # fmt: skip
-        known[name] = values[name]
-    return known
-
-
-def _inner_splits(ratings, n_folds, validation_size, random_state):
-    """One random split, or the folds of a cross-validation."""
-    check_number("n_folds", n_folds, low=1, whole=True)
-    if n_folds == 1:
-        return [ratings.split_random(validation_size, random_state)]
-    return ratings.split_folds(n_folds, random_state)
-
-
-def _open_study(optuna, storage, about, default, prune):
-    """A study in memory or in an SQLite file; an unfinished trial of an earlier run will be tried again."""
-    url = None if storage is None else f"sqlite:///{Path(storage).resolve()}"
-    pruner = optuna.pruners.MedianPruner(n_warmup_steps=10) if prune else optuna.pruners.NopPruner()
-    study = optuna.create_study(study_name="tune", storage=url, load_if_exists=True, pruner=pruner)
-    if not study.trials:
-        for key, value in about.items():
-            study.set_user_attr(key, value)
-        study.enqueue_trial(default)
-    for key, value in about.items():
-        if study.user_attrs.get(key) != value:
-            raise ValueError(f"{storage} holds a study with other {key}: {study.user_attrs.get(key)}, not {value}.")
-    for trial in study.trials:
-        if trial.state.name == "RUNNING":
-            _try_again(optuna, study, trial.number, trial.params)
-    return study
-
-
-def _try_again(optuna, study, number, settings):
-    study.tell(number, state=optuna.trial.TrialState.FAIL)
-    if settings:
-        study.enqueue_trial(settings)
-
-
-def _one_trial(optuna, study, model, space, parts, score):
-    trial = study.ask()
-    settings = {name: r.suggest(trial, name) for name, r in space.items()}
-    try:
-        with warnings.catch_warnings(record=True) as said:  # thirty fits would say the same; a trial keeps it instead
-            warnings.simplefilter("always")
-            value, n_epochs = _value(optuna, trial, clone(model).set_params(**settings), parts, score)
-    except (optuna.TrialPruned, DivergenceError) as reason:
-        trial.set_user_attr("given up", "diverged" if isinstance(reason, DivergenceError) else "worse than the median")
-        study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-    except BaseException:  # Ctrl-C among them: the trial is not lost but tried again
-        _try_again(optuna, study, trial.number, settings)
-        raise
-    else:
-        trial.set_user_attr("warnings", sorted({str(warning.message) for warning in said}))
-        trial.set_user_attr("n_epochs", n_epochs)
-        study.tell(trial, value)
-
-
-def _value(optuna, trial, model, parts, score):
-    """(score of the settings, number of passes that it belongs to: 0 for models that keep their last)."""
-    values, curves = [], []
-    for train, validation in parts:
-        watch = _watcher(optuna, trial, validation, score) if len(parts) == 1 else _whole_fits_only
-        fitted = clone(model).fit(train, validation, watch)
-        values.append(score(fitted, validation))
-        curves.append([row["validation_rmse"] for row in fitted.history_ if "validation_rmse" in row])
-    shortest = min(len(curve) for curve in curves)
-    if (
-        len(parts) > 1 and shortest and score is rmse
-    ):  # one number of passes for all folds: its own best for each flatters
-        curve = np.mean([curve[:shortest] for curve in curves], axis=0)
-        return float(curve.min()), int(curve.argmin()) + 1
-    return float(np.mean(values)), round(float(np.mean([np.argmin(curve) + 1 if curve else 0 for curve in curves])))
-
-
-def _whole_fits_only(model, row):
-    """Asks nothing of a fit but that Ctrl-C ends it: half a fit is no trial."""
-
-
-def _watcher(optuna, trial, validation, score):
-    """Reports the best score so far after each pass, and gives up a trial that the pruner has lost faith in."""
-    best = np.inf
-
-    def watch(model, row):
-        nonlocal best
-        known = score is rmse and "validation_rmse" in row
-        best = min(best, row["validation_rmse"] if known else score(model, validation))
-        trial.report(best, row["epoch"])
-        if trial.should_prune():
-            raise optuna.TrialPruned
-
-    return watch
-
-
-class Tuned(Recommender):
-    """A model that chooses its own settings, and itself among several, from the training ratings alone.
-
-    `fit` runs `tune` for every candidate, by cross-validation inside whatever it is given, and keeps the one with the
-    smallest mean validation score, refitted to all of it. So `evaluate` and `compare` judge a whole procedure, choice
-    included, on ratings that no part of it has seen: nested evaluation.
-
-    Parameters
-    ----------
-    candidates : Recommender or dict of name -> Recommender
-        One without settings to tune is only scored.
-    n_trials, space, score, n_folds, validation_size, sampler, random_state : as in `tune`
-        For a dict of candidates `space` is a dict too: the spaces of those that shall not search their own.
-
-    Attributes
-    ----------
-    model_ : the chosen model, refitted
-    chosen_ : str, its name
-    scores_ : dict of name -> best mean validation score
-    """
-
-    _positive = ("validation_size",)
-    _whole = ("n_trials", "n_folds")
-
-    def __init__(self, candidates=None, n_trials=20, space=None, score=rmse, n_folds=5, validation_size=0.2,
-                 sampler="tpe", random_state=0):  # fmt: skip
-        self.candidates = candidates
-        self.n_trials = n_trials
-        self.space = space
-        self.score = score
-        self.n_folds = n_folds
-        self.validation_size = validation_size
-        self.sampler = sampler
-        self.random_state = random_state
-
-    def _fit(self, ratings, validation=None):
-        candidates = self.candidates if isinstance(self.candidates, dict) else {"model": self.candidates}
-        strange = [name for name, model in candidates.items() if not isinstance(model, Recommender)]
-        if strange or not candidates:
-            raise TypeError(f"candidates must be a model or a dict of models, got {self.candidates!r}.")
-        spaces = self.space or {} if isinstance(self.candidates, dict) else {"model": self.space}
-        if set(spaces) - set(candidates):
-            raise ValueError(f"space names {sorted(set(spaces) - set(candidates))}, which are no candidates.")
-        found = {name: self._tuned(model, ratings, spaces.get(name)) for name, model in candidates.items()}
-        self.scores_ = {name: float(value) for name, (_, value) in found.items()}
-        self.chosen_ = min(self.scores_, key=self.scores_.get)
-        self.model_ = found[self.chosen_][0]
-
-    def _tuned(self, model, ratings, space):
-        """(model refitted with its best settings, its mean validation score)."""
-        inner = {"n_folds": self.n_folds, "validation_size": self.validation_size, "random_state": self.random_state}
-        space = model.search_space if space is None else space
-        if not space:
-            values = [self.score(clone(model).fit(*parts), parts[1]) for parts in _inner_splits(ratings, **inner)]
-            return clone(model).fit(ratings), np.mean(values)
-        tuning = tune(model, ratings, n_trials=self.n_trials, space=space, score=self.score, sampler=self.sampler,
-                      **inner)  # fmt: skip
-        return tuning.model, tuning.study.best_value
-
-    def save(self, path):
-        """Write the chosen model; what else was tried is not kept."""
-        self._fitted()
-        self.model_.save(path)
-
-    @property
-    def n_parameters_(self):
-        self._fitted()
-        return self.model_.n_parameters_
-
-    @property
-    def certificate_(self):
-        self._fitted()
-        return getattr(self.model_, "certificate_", None)
-
-    def _filled(self, rows, cols):
-        return self.model_._filled(rows, cols)
-
-    def _row_scores(self, rows):
-        return self.model_._row_scores(rows)
-
-    def _fold(self, axis, at, values, features=None):
-        return self.model_._fold(axis, at, values, features)
-
-    def _terms(self, viewer, col, n):
-        return self.model_._terms(viewer, col, n)
-
-
-def frequent_titles(models, n=10):
-    """How many viewers' top-n lists each title enters, for every fitted model of a dict, most frequent first."""
-    counts = {name: model.recommend_all(n).groupby(["item_id", "title"]).size() for name, model in models.items()}
-    table = pd.DataFrame(counts).fillna(0).astype(int)
-    table["all models"] = table.sum(axis=1)
-    return table.sort_values("all models", ascending=False, kind="stable").reset_index()
-
-
-# ---- Ranking: lists instead of ratings -------------------------------------------------------------------------------
-
-RANKING_METRICS = ("precision", "recall", "ndcg", "average_precision", "hit")
-PROTOCOLS = ("rated_only", "full_catalogue")
-
-
-def top_lists(model, test, n=10, protocol="full_catalogue", also_seen=None):
-    """(m, n) positions of the items that `model` puts first for each user, best first; -1 where a list is shorter.
-
-    protocol "rated_only" orders just the items that the user rated in `test` (an easy game: nothing else can be
-    listed); "full_catalogue" orders every item that the user has not rated in training or in `also_seen` (give the
-    validation part). Ties go by item position.
-    """
-    check_number("n", n, low=1, whole=True)
-    _check_protocol(model, test, protocol)
-    if protocol == "full_catalogue":
-        return model._top_items(np.arange(test.n_users), n, also_seen)
-    scores = np.round(model._filled(test.rows, test.cols)[0], TIE)
-    order = np.lexsort((test.cols, -scores, test.rows))
-    counts = np.bincount(test.rows, minlength=test.n_users)
-    rank = np.arange(len(test)) - np.repeat(np.cumsum(counts) - counts, counts)
-    lists = np.full((test.n_users, n), -1)
-    first = order[rank < n]
-    lists[test.rows[first], rank[rank < n]] = test.cols[first]
-    return lists
-
-
-def _check_protocol(model, test, protocol):
-    if protocol not in PROTOCOLS:
-        raise ValueError(f"protocol must be one of {PROTOCOLS}, got {protocol!r}; their figures cannot be compared.")
-    if not model._fitted().same_universe(test):
-        raise ValueError("test must have the users and items of the training ratings, as parts of one table do.")
-
-
-def ranking_metrics(lists, test, threshold):
-    """Precision, recall, NDCG, average precision and hit of each user's list: one row for every user who has a relevant
-    item, one that they rated `threshold` or better in `test`; the others have no right answer and are left out.
-
-    With n the length asked for and r the user's number of relevant items: precision = hits / n (also where fewer than n
-    items could be listed), recall = hits / r, NDCG = sum over hits of 1 / log2(rank + 1), divided by the same sum over
-    ranks 1..min(r, n) (gains 0 or 1), average precision = mean over ranks of hits of the precision so far, out of
-    min(r, n); hit = any.
-    """
-    n = lists.shape[1]
-    relevant = sp.csr_array((test.values >= threshold, (test.rows, test.cols)), shape=test.shape)
-    r = relevant.sum(axis=1).astype(int)
-    users = np.flatnonzero(r)
-    if len(users) == 0:
-        raise ValueError(f"no user rated anything {threshold:g} or better in {test}; lower the threshold.")
-    lists, r = lists[users], r[users]
-    hits = np.zeros(lists.shape)
-    listed = lists >= 0
-    hits[listed] = relevant[np.broadcast_to(users[:, None], lists.shape)[listed], lists[listed]]
-    rank = np.arange(1, n + 1)
-    gains = 1 / np.log2(rank + 1)
-    possible = np.minimum(r, n)
-    columns = {"user_id": test.user_ids[users], "precision": hits.sum(axis=1) / n, "recall": hits.sum(axis=1) / r,
-               "ndcg": hits @ gains / np.cumsum(gains)[possible - 1],
-               "average_precision": (hits * np.cumsum(hits, axis=1) / rank).sum(axis=1) / possible,
-               "hit": hits.any(axis=1).astype(float)}  # fmt: skip
-    return pd.DataFrame(columns)
-
-
-def _random_and_ceiling(test, n_candidates, n, threshold):
-    """The same metrics, exactly: expected over all orders of each user's candidates, and of the best possible order."""
-    r = np.bincount(test.rows[test.values >= threshold], minlength=test.n_users)
-    users = np.flatnonzero(r)
-    r, N = r[users], n_candidates[users]
-    rank = np.arange(1, n + 1)
-    there = rank <= N[:, None]  # ranks that this user's list has
-    gains, possible = 1 / np.log2(rank + 1), np.minimum(r, n)
-    ideal = np.cumsum(gains)[possible - 1]
-    share, rest = r / N, (r - 1) / np.maximum(N - 1, 1)  # that an item is relevant; another one, given that
-    precision_there = (1 + (rank - 1) * rest[:, None]) / rank
-    miss = scipy.stats.hypergeom.pmf(0, N, r, np.minimum(n, N))
-    chance = {"precision": share * there.sum(axis=1) / n, "recall": there.sum(axis=1) / N,
-              "ndcg": share * (there @ gains) / ideal,
-              "average_precision": share * (there * precision_there).sum(axis=1) / possible,
-              "hit": 1 - miss}  # fmt: skip
-    best = {"precision": possible / n, "recall": possible / r} | dict.fromkeys(RANKING_METRICS[2:], np.ones(len(r)))
-    rows = {"random": chance, "ceiling": best}
-    return [pd.DataFrame({"model": name, "user_id": test.user_ids[users]} | row) for name, row in rows.items()]
-
-
-def rank_models(models, test, threshold, n=10, protocol="full_catalogue", also_seen=None):
-    """`ranking_metrics` of each fitted model of a dict, with the rows any ranking must be read against.
-
-    Returns
-    -------
-    DataFrame : one row per model and user: model, user_id and the five metrics. Added are `popularity` (fitted to the
-    same training ratings), `random` (the expected value over all orders, exact) and `ceiling` (the best order there
-    is). `attrs` keeps protocol, n, threshold and the number of users left out for want of a relevant item. `also_seen`
-    matters to the full catalogue only.
-    """
-    train = next(iter(models.values()))._fitted()
-    strange = [name for name, model in models.items() if model._fitted().fingerprint != train.fingerprint]
-    if strange:
-        raise ValueError(f"models to compare must be fitted to the same ratings; {strange} were fitted to others.")
-    taken = sorted({"random", "popularity", "ceiling"} & set(models))
-    if taken:
-        raise ValueError(f"{taken} are rows that are added to every table; name these models otherwise.")
-    models = models | {"popularity": Popularity().fit(train)}
-    tables = []
-    for name, model in models.items():
-        table = ranking_metrics(top_lists(model, test, n, protocol, also_seen), test, threshold)
-        table.insert(0, "model", name)
-        tables.append(table)
-    n_candidates = np.bincount(test.rows, minlength=test.n_users)
-    if protocol == "full_catalogue":
-        seen = train.known if also_seen is None else train.known + also_seen.known
-        n_candidates = test.n_items - np.diff(seen.indptr)
-        lost = seen.multiply(test.known).nnz
-        if lost:
-            raise ValueError(
-                f"no list can hold {lost} of the {len(test)} test ratings: training or also_seen has them."
-            )
-    results = pd.concat(tables + _random_and_ceiling(test, n_candidates, n, threshold), ignore_index=True)
-    left_out = test.n_users - results["user_id"].nunique()
-    results.attrs |= {"protocol": protocol, "n": n, "threshold": threshold, "users_left_out": int(left_out)}
-    return results
-
-
-def rank_summary(results, normalised=("precision", "recall")):
-    """Means over users, one row per model, and (score - random) / (ceiling - random) of some metrics: 0 is chance, 1
-    the best possible order, whatever the protocol makes easy."""
-    table = results.groupby("model", sort=False)[list(RANKING_METRICS)].mean()
-    for metric in normalised:
-        chance, best = table.loc["random", metric], table.loc["ceiling", metric]
-        table[f"{metric}_normalised"] = (table[metric] - chance) / (best - chance) if best > chance else np.nan
-    return table.reset_index()
-
-
-def rank_differences(results, reference, metric="ndcg", n_boot=2000, random_state=0, level=0.95):
-    """Each model minus the reference, user by user: mean difference and a bootstrap interval over users; `better` or
-    `worse` only where the interval leaves 0 out."""
-    table = results.pivot(index="user_id", columns="model", values=metric)
-    if reference not in table:
-        raise ValueError(f"reference {reference!r} is not among the models {sorted(table)}.")
-    draws = np.random.default_rng(random_state).integers(0, len(table), (n_boot, len(table)))
-    rows = []
-    for name in results["model"].drop_duplicates():
-        difference = (table[name] - table[reference]).to_numpy()
-        low, high = np.quantile(difference[draws].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
-        verdict = "reference" if name == reference else "better" if low > 0 else "worse" if high < 0 else "tie"
-        rows.append({"model": name, "difference": difference.mean(), "low": low, "high": high, "verdict": verdict})
-    return pd.DataFrame(rows).sort_values("difference", ascending=False, kind="stable", ignore_index=True)
-
-
-def list_metrics(lists, train, features=None):
-    """What a set of lists is like, whoever likes it: coverage, novelty, and diversity where features are given.
-
-    coverage : share of the catalogue that enters some list.
-    novelty : mean of -log2(share of the training users who rated the item), bits; for an item that nobody rated, as if
-        one had.
-    diversity : mean over lists of the mean 1 - cosine between the features of two of its items; 1 where one has none.
-    """
-    listed = lists[lists >= 0]
-    if len(listed) == 0:
-        raise ValueError("the lists are empty.")
-    counts = np.maximum(np.bincount(train.cols, minlength=train.n_items), 1)
-    found = {"coverage": len(np.unique(listed)) / train.n_items,
-             "novelty": float(-np.log2(counts[listed] / train.n_users).mean())}  # fmt: skip
-    if features is not None:
-        found["diversity"] = _diversity(lists, features.rows_for(train.item_ids))
-    return found
-
-
-def _diversity(lists, C):
-    """Mean over lists of 1 - the mean cosine of two items; |sum of unit rows|^2 is the sum of all cosines of a list."""
-    norms = np.sqrt(C.multiply(C).sum(axis=1))
-    unit = sp.diags_array(1 / np.where(norms > 0, norms, 1.0)) @ C
-    users, ranks = np.nonzero(lists >= 0)
-    held = sp.csr_array((np.ones(len(users)), (users, lists[users, ranks])), shape=(len(lists), C.shape[0]))
-    together = held @ unit
-    cosines = together.multiply(together).sum(axis=1) - held @ (norms > 0)  # without each item's own with itself
-    length = held.sum(axis=1)
-    several = length > 1
-    return float(np.mean(1 - cosines[several] / (length * (length - 1))[several])) if several.any() else np.nan
-
-
-# ---- The comparison: everything about every model, on the same splits ------------------------------------------------
-
-
-def compare(models, ratings, threshold, n=10, features=None, n_splits=20, test_size=0.2, random_state=0, n_jobs=1,
-            progress=False):  # fmt: skip
-    """Fit each model on the same random splits and measure all that can be said about it.
-
-    Parameters
-    ----------
-    models : dict of name -> unfitted Recommender
-        One that fails on some split keeps its row, with the reason in `error`; the others are not concerned.
-    ratings : Ratings
-    threshold : float
-        A held-out title is relevant to its viewer where it was rated so or better, rating points.
-    n : int
-        Length of the lists.
-    features : Features, optional
-        Of the items, for the diversity of the lists.
-    n_splits, test_size, random_state : as in `evaluate`.
-    n_jobs : int
-        Pairs of a model and a split, run side by side; apart from `fit_seconds` the numbers do not depend on it.
-
-    Returns
-    -------
-    DataFrame : one row per model and split; `comparison` makes one row per model of it.
-        train_rmse, rmse, mae (raw), rmse_clipped, mae_clipped : rating points; missing for models that only rank.
-        ndcg, recall : of the full-catalogue lists, mean over users with a relevant item.
-        coverage, novelty, diversity : see `list_metrics`.
-        stability : share of a user's list that is also in their list from another split, mean over users and splits.
-        rated_precision : of the rated-only lists.
-        cold, fit_seconds, n_parameters, relative_gap, error, n_train, n_test.
-    Rows `random` (expected, exact) and `ceiling` have ranking figures only; `popularity` is always among the models.
-    """
-    check_number("n_splits", n_splits, low=2, whole=True)
-    taken = sorted({"random", "ceiling"} & set(models))
-    if taken:
-        raise ValueError(f"{taken} are rows that are added to every table; name these models otherwise.")
-    models = {"popularity": Popularity()} | models
-    seeds = np.random.SeedSequence(random_state).generate_state(n_splits).tolist()
-    parts = [ratings.split_random(test_size, seed) for seed in seeds]
-    if not all((test.values >= threshold).any() for _, test in parts):
-        raise ValueError(
-            f"on some split no user rated anything {threshold:g} or better in {ratings}; lower the threshold."
-        )
-    jobs = [(name, split) for split in range(n_splits) for name in models]
-    parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
-    measured = parallel(joblib.delayed(_measure)(models[name], *parts[at], threshold, n, features) for name, at in jobs)
-    rows, lists = [], {}
-    for (name, split), (row, top) in zip(jobs, tqdm(measured, total=len(jobs), disable=not progress), strict=True):
-        rows.append({"model": name, "split": split} | row)
-        lists.setdefault(name, {})[split] = top
-    for row in rows:
-        others = [top for split, top in lists[row["model"]].items() if split != row["split"] and top is not None]
-        own = lists[row["model"]][row["split"]]
-        row["stability"] = np.mean([_overlap(own, other) for other in others]) if own is not None and others else np.nan
-    for split, (train, test) in enumerate(parts):
-        rows += [{"split": split} | row for row in _chance_and_best(train, test, threshold, n)]
-    return pd.DataFrame(rows)
-
-
-def _measure(model, train, test, threshold, n, features):
-    """(figures, full-catalogue lists) of one model on one split; (the error, None) where it fails."""
-    row = {"error": "", "n_train": len(train), "n_test": len(test)}
-    try:
-        start = time.perf_counter()
-        fitted = clone(model).fit(train)
-        row["fit_seconds"] = time.perf_counter() - start
-        if fitted.score_name == "predicted_rating":
-            row |= {"train_rmse": rmse(fitted, train), "rmse": rmse(fitted, test), "cold": fitted.n_fallback_,
-                    "rmse_clipped": rmse(fitted, test, clip=True), "mae": mae(fitted, test),
-                    "mae_clipped": mae(fitted, test, clip=True)}  # fmt: skip
-        lists = top_lists(fitted, test, n)
-        found = ranking_metrics(lists, test, threshold)[["ndcg", "recall"]].mean()
-        rated = ranking_metrics(top_lists(fitted, test, n, "rated_only"), test, threshold)["precision"].mean()
-        certificate = getattr(fitted, "certificate_", None)
-        row |= dict(found) | list_metrics(lists, train, features) | {"rated_precision": rated}
-        row |= {"n_parameters": fitted.n_parameters_, "chosen": getattr(fitted, "chosen_", "")}
-        row["relative_gap"] = np.nan if certificate is None else certificate.relative_gap
-    except Exception as error:  # a model of somebody else may raise anything; it costs its row, not the run
-        return {"error": f"{type(error).__name__}: {error}", "n_train": len(train), "n_test": len(test)}, None
-    return row, lists
-
-
-def _overlap(lists, others):
-    """Share of each user's list that another list of theirs has too, mean over users."""
-    n_items = 1 + max(lists.max(), others.max())
-    tables = []
-    for top in (lists, others):
-        table = np.zeros((len(top), n_items), dtype=bool)
-        rows, ranks = np.nonzero(top >= 0)
-        table[rows, top[rows, ranks]] = True
-        tables.append(table)
-    listed = tables[0].sum(axis=1)
-    return float(((tables[0] & tables[1]).sum(axis=1)[listed > 0] / listed[listed > 0]).mean())
-
-
-def _chance_and_best(train, test, threshold, n):
-    """The rows `random` and `ceiling` of one split."""
-    unseen = test.n_items - np.diff(train.known.indptr)
-    full = _random_and_ceiling(test, unseen, n, threshold)
-    rated = _random_and_ceiling(test, np.bincount(test.rows, minlength=test.n_users), n, threshold)
-    for catalogue, own in zip(full, rated, strict=True):
-        figures = {"ndcg": catalogue["ndcg"].mean(), "recall": catalogue["recall"].mean()}
-        figures["rated_precision"] = own["precision"].mean()
-        yield {"model": catalogue["model"].iloc[0], "error": "", "n_train": len(train), "n_test": len(test)} | figures
-
-
-def comparison(results):
-    """`compare`'s rows as one row per model: means over the splits, best held-out error first, then by NDCG.
-
-    `half_width` is that of the 95 % interval of `rmse_clipped` (see `split_interval`), `relative_gap` the largest,
-    `failed` the number of splits that raised, and `error` what the first of them said.
-    """
-    means = ["train_rmse", "rmse", "rmse_clipped", "mae_clipped", "ndcg", "recall", "coverage", "novelty", "diversity",
-             "stability", "rated_precision", "fit_seconds", "n_parameters"]  # fmt: skip
-    rows = []
-    for name, part in results.groupby("model", sort=False):
-        row = {"model": name} | part.reindex(columns=means).mean().to_dict()
-        scored = part["rmse_clipped"].dropna()
-        sizes = part[["n_train", "n_test"]].iloc[0]
-        row["half_width"] = split_interval(scored, *sizes)[1] if len(scored) > 1 else np.nan
-        row["relative_gap"], failed = part["relative_gap"].max(), part.loc[part["error"] != "", "error"]
-        rows.append(row | {"failed": len(failed), "error": failed.iloc[0] if len(failed) else ""})
-    table = pd.DataFrame(rows).sort_values(["rmse_clipped", "ndcg"], ascending=[True, False], kind="stable")
-    table.insert(4, "half_width", table.pop("half_width"))
-    return table.reset_index(drop=True)
-
-
 # ---- Saving and loading ----------------------------------------------------------------------------------------------
 
 FORMAT_VERSION = 2
 MODELS = (GlobalMean, Popularity, BiasBaseline, ItemKNN, ALS, ImplicitALS, GradientDescentMF, SGDMF, ContentMF,
           ContentOnly, SpectralRegularization, NuclearNorm, Blend)  # fmt: skip
 _STORED = {kind.__name__: kind for kind in (Ratings, Features, Certificate, *MODELS)}
-
-
-def write_whole(path, write):
-    """Write beside the target and rename: a reader sees the old file or the new one, never half of one."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def save_model(model, path):
@@ -4307,7 +2393,9 @@ def _pack(value, arrays):
     if isinstance(value, dict):
         return {"dict": {key: _pack(part, arrays) for key, part in value.items()}}
     if isinstance(value, Recommender):
-        learnt = {name: part for name, part in vars(value).items() if name.endswith("_") or name == "_certificate"}
+        learnt = {
+            name: part for name, part in vars(value).items() if name.endswith("_") or name in ("_certificate", "_noise")
+        }
         state = value.get_params(deep=False) | learnt
     elif type(value).__name__ in _STORED:
         state = {part.name: getattr(value, part.name) for part in fields(value)}
@@ -4368,90 +2456,28 @@ def load_model(path, ratings=None):
     return model
 
 
-# ---- The command line: train everything, print the table and a list --------------------------------------------------
+# ---- Comparing, ranking and tuning: in a file of their own, which builds on this one ---------------------------------
+
+STUDY = ("evaluate", "split_interval", "summarize", "paired_differences", "choose", "Tuning", "tune", "Tuned",
+         "PUBLISHED_SPACE", "frequent_titles", "RANKING_METRICS", "PROTOCOLS", "top_lists", "ranking_metrics",
+         "rank_models", "rank_summary", "rank_differences", "list_metrics", "compare", "comparison", "course_models",
+         "main")  # fmt: skip
 
 
-def course_models(item_features=None):
-    """The course's models with the settings it published, and the ones that a fair comparison adds; all unfitted.
+def __getattr__(name):
+    """What the names in STUDY stand for: `content_table_study` is read when one of them is first asked for."""
+    if name not in STUDY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import content_table_study
 
-    With `item_features`, also `ContentMF`, which needs them.
-    """
-    models = {
-        "global mean": GlobalMean(),
-        "baseline": BiasBaseline(reg=5),
-        "item neighbours": ItemKNN(),
-        "ALS as published": ALS(n_factors=20, reg=0.1, n_epochs=1000, tol=0, init="ones"),
-        "ALS with biases": ALS(n_factors=20, reg=8, biases=True, bias_reg=5),
-        "spectral": SpectralRegularization(reg=5),
-        "spectral with biases": SpectralRegularization(reg=8, biases=True, bias_reg=5),
-        "nuclear norm": NuclearNorm(),
-        "SGD": SGDMF(n_factors=10, reg=0.1, learning_rate=0.02, patience=20),
-    }
-    if item_features is not None:
-        models["content"] = ContentMF(item_features, n_factors=10, reg=0.1, learning_rate=0.02, patience=20)
-    return models
+    return getattr(content_table_study, name)
 
 
-def main(arguments=None):
-    """`python -m content_table`: the honest table of all models on a rating table, and one viewer's list."""
-    parser = argparse.ArgumentParser(prog="content_table", description=main.__doc__)
-    parser.add_argument(
-        "--data", default=DATA / "100x100.csv", help="anything that load_ratings reads; default: the sample"
-    )
-    parser.add_argument("--features", help="a catalogue whose genres load_features reads; default: the sample's own")
-    parser.add_argument("--viewer", help="id or name; default: the first viewer with 25 ratings or more")
-    parser.add_argument("--n", type=int, default=10, help="length of the list (default 10)")
-    parser.add_argument("--splits", type=int, default=20, help="random 80/20 splits (default 20)")
-    parser.add_argument("--jobs", type=int, default=1, help="splits run side by side (default 1)")
-    parser.add_argument(
-        "--save-weights", action="store_true", help="train on all ratings, write saved_weights/, and stop"
-    )
-    options = parser.parse_args(arguments)
-    try:
-        ratings = load_ratings(options.data)
-        check_number("n", options.n, low=1, whole=True)
-        options.simulated = Path(options.data).resolve().is_relative_to(DATA)
-        catalogue = options.features or (DATA / "catalogue.csv" if options.simulated else None)
-        models = course_models(catalogue and load_features(catalogue, ratings, use=("genres",)))
-        if options.save_weights:
-            return _save_weights(models, ratings)
-        user = _some_user(ratings) if options.viewer is None else ratings.user_id(options.viewer)
-        _report(models, ratings, user, options)
-    except (ValueError, KeyError, OSError, MemoryError) as error:
-        message = error.args[0] if isinstance(error, KeyError) else error  # str(KeyError) would add quotes
-        parser.exit(2, f"content_table: {message}\n")
-
-
-def _some_user(ratings):
-    busy = np.flatnonzero(np.bincount(ratings.rows, minlength=ratings.n_users) >= 25)
-    return ratings.user_ids[busy[0] if len(busy) else 0]
-
-
-def _save_weights(models, ratings):
-    WEIGHTS.mkdir(exist_ok=True)
-    for name, model in tqdm(models.items(), desc="training"):
-        model.fit(ratings).save(WEIGHTS / f"{name.replace(' ', '_')}.npz")
-    print(f"{len(models)} models in {WEIGHTS.name}/")
-
-
-def _report(models, ratings, user, options):
-    simulated = " of simulated viewers over real titles" if options.simulated else ""
-    print(f"{ratings}{simulated}\n")
-    results = evaluate(models, ratings, n_splits=options.splits, n_jobs=options.jobs, progress=True)
-    table = summarize(results)
-    compared = paired_differences(results, "baseline").set_index("model")
-    table["against baseline"] = table["model"].map(compared["verdict"])
-    table.columns = ["model", "training RMSE", "held-out RMSE", "+/-", "against baseline"]
-    print(f"RMSE in rating points, {options.splits} random 80/20 splits, predictions clipped, 95 % intervals:")
-    print(table.to_string(index=False, float_format="{:.3f}".format), end="\n\n")
-    model = models["spectral with biases"].fit(ratings)
-    name = user if ratings.user_names is None else ratings.user_names[ratings.user_rows(user)[0]]
-    print(f"For viewer {name}, by {model}\n(certified: no fit has an objective lower by more than "
-          f"{max(model.certificate_.relative_gap, 0):.0e} of it):")  # fmt: skip
-    print(model.recommend(user, options.n).to_string(index=False, float_format="{:.2f}".format))
+def __dir__():
+    return sorted([*globals(), *STUDY])
 
 
 if __name__ == "__main__":
-    from content_table import main as run  # by its importable name, so that joblib's workers find the models
+    from content_table_study import main as run
 
     run()

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import content_table as ct
+import content_table_study as study
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def small(table, tmp_path):
 def quick(monkeypatch):
     """Two models instead of all: the command's own work is what is tested."""
     models = {"baseline": ct.BiasBaseline(), "spectral with biases": ct.SpectralRegularization(1, biases=True)}
-    monkeypatch.setattr(ct, "course_models", lambda item_features=None: dict(models))
+    monkeypatch.setattr(study, "course_models", lambda item_features=None: dict(models))
 
 
 def refused(arguments, capsys):
@@ -113,21 +114,21 @@ def test_an_error_of_the_system_is_shown_in_words(small, monkeypatch, capsys):
     def locked(path):
         raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr(ct, "load_ratings", locked)
+    monkeypatch.setattr(study, "load_ratings", locked)
     code, message = refused(["--data", small], capsys)
     assert code == 2
     assert "Permission denied" in message
 
 
 def test_without_a_viewer_the_first_busy_one_is_taken(sample):
-    viewer = ct._some_user(sample)
+    viewer = study._some_user(sample)
     counts = (sample.rows[:, None] == range(sample.n_users)).sum(axis=0)
     assert counts[sample.user_rows(viewer)[0]] >= 25
     assert all(counts[: sample.user_rows(viewer)[0]] < 25)
 
 
 def test_weights_of_every_model_are_written_and_load(small, table, quick, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(ct, "WEIGHTS", tmp_path / "saved_weights")
+    monkeypatch.setattr(study, "WEIGHTS", tmp_path / "saved_weights")
     ct.main(["--data", small, "--save-weights"])
     assert capsys.readouterr().out == "2 models in saved_weights/\n"
     for name, kind in (("baseline", ct.BiasBaseline), ("spectral_with_biases", ct.SpectralRegularization)):

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import content_table as ct
+import content_table_study as study
 
 MODELS = {
     "mean": ct.GlobalMean(),
@@ -94,9 +95,9 @@ def test_the_table(results):
 def test_stability_by_hand():
     lists = np.array([[0, 1, 2], [3, 4, -1], [-1, -1, -1]])
     others = np.array([[2, 1, 5], [3, 4, 0], [1, 2, 3]])
-    assert ct._overlap(lists, lists) == 1
-    assert ct._overlap(lists, others) == pytest.approx((2 / 3 + 1) / 2)  # a user without a list does not count
-    assert ct._overlap(others, lists) == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
+    assert study._overlap(lists, lists) == 1
+    assert study._overlap(lists, others) == pytest.approx((2 / 3 + 1) / 2)  # a user without a list does not count
+    assert study._overlap(others, lists) == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
 
 
 def test_the_same_model_twice_is_as_stable_as_itself(sample):

@@ -151,6 +151,14 @@ def test_a_saved_model_folds_in_as_before(fitted, tmp_path):
     assert np.array_equal(ct.load_model(tmp_path / "model.npz").fold_in(told).scores, fitted.fold_in(told).scores)
 
 
+def test_a_saved_model_remembers_its_noise(table, tmp_path):
+    model = ct.BiasBaseline().fit(table)
+    before = model.noise_
+    model.save(tmp_path / "model.npz")
+    again = ct.load_model(tmp_path / "model.npz")
+    assert again._noise == before == again.noise_
+
+
 def test_a_tuned_model_folds_in_with_the_model_it_chose(sample):
     tuned = ct.Tuned(ct.BiasBaseline(), n_trials=2, n_folds=2).fit(sample)
     told = {sample.item_ids[0].item(): 9}
@@ -349,7 +357,7 @@ def test_one_title_by_id_and_by_name_is_refused(table):
 
 @pytest.mark.parametrize("given", [[(11, 5)], 7, "apple"])
 def test_anything_but_a_dict_is_refused(table, given):
-    with pytest.raises(TypeError, match=r"fold_in needs \{id or name: rating\}"):
+    with pytest.raises(TypeError, match=r"expected \{id or name: rating\}"):
         ct.BiasBaseline().fit(table).fold_in(given)
 
 
