@@ -336,7 +336,10 @@ class Ratings:
         return pd.DataFrame(ids | {"match": [kinds[at] for at in found[:n]]})
 
     def _titles_with(self, words):
-        return [at for at, title in enumerate(self._plain_titles) if words and all(word in title for word in words)]
+        """Columns whose titles have all these words; one of two letters or less must be a whole word there."""
+        short = [word for word in words if len(word) < 3 and word.isascii()]
+        return [at for at, title in enumerate(self._plain_titles)
+                if words and all(word in title for word in words) and set(short) <= set(title.split())]  # fmt: skip
 
     @cached_property
     def _plain_titles(self):
