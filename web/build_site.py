@@ -1,6 +1,6 @@
 """The lessons as pages that need no network: `python web/build_site.py` writes them into build/site.
 
-Reads the notebooks as they are stored and runs nothing. From the lessons, README.md and content_table.py it follows
+Reads the notebooks as they are stored and runs nothing. From the lessons, README.md and the module it follows
 every link to a file of this repository, so that all links lead to pages (or copies) of the site. Formulas become
 MathML, which browsers draw by themselves; the font for them is copied from the package ziamath.
 """
@@ -241,7 +241,7 @@ def collect(seeds):
 def build(out, root=ROOT):
     """Write the site into the folder `out`; returns its first page."""
     lessons = sorted((root / "notebooks").glob("*.ipynb"))
-    pages, copies = collect([root / "README.md", *lessons, root / "content_table.py"])
+    pages, copies = collect([root / "README.md", *lessons, *sorted(root.glob("content_table*.py"))])
     order = [pages[path] for path in lessons]
     others = [page for path, page in pages.items() if path not in lessons]
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined)
