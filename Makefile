@@ -2,11 +2,13 @@
 # make test   set up, run the unit tests and then every notebook, outputs compared
 # make test-slow   the long tests: every exercise solution, more seeds of the sample, 20 splits of the real tables
 # make site   set up, write the lessons as they are stored into build/site: pages that need no network
+# make list LIST=animelist.xml   set up, print a list for the list that you keep
 # make lab    set up and open JupyterLab
 PYTHON ?= python3
 VIEWER ?= viewer1149
 N ?= 10
 JOBS ?= 2
+LIST ?= tests/animelist.xml
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,7 +17,7 @@ READY := $(VENV)/ready
 export OMP_NUM_THREADS = 1
 export OPENBLAS_NUM_THREADS = 1
 
-.PHONY: run test test-slow site lab weights lint clean
+.PHONY: run test test-slow site list lab weights lint clean
 
 run: $(READY)
 	$(BIN)/python -m content_table --viewer $(VIEWER) --n $(N) --jobs $(JOBS)
@@ -39,6 +41,9 @@ test-slow: $(READY)
 site: $(READY)
 	@rm -rf build/site
 	@$(BIN)/python web/build_site.py build/site
+
+list: $(READY)
+	$(BIN)/python -m content_table --list $(LIST) --n $(N)
 
 lab: $(READY)
 	$(BIN)/jupyter lab notebooks

@@ -37,6 +37,7 @@ from content_table import (
     _store,
     check_number,
     load_features,
+    load_mal_export,
     load_ratings,
     mae,
     rmse,
@@ -759,10 +760,11 @@ def course_models(item_features=None):
 
 
 def main(arguments=None):
-    """`python -m content_table`: the honest table of all models on a rating table, and one viewer's list."""
+    """`python -m content_table`: the honest table of all models on a rating table, and one viewer's list; or yours."""
     parser = argparse.ArgumentParser(prog="content_table", description=main.__doc__)
+    parser.add_argument("--data", help="anything that load_ratings reads; default: the sample")
     parser.add_argument(
-        "--data", default=DATA / "100x100.csv", help="anything that load_ratings reads; default: the sample"
+        "--list", help="your own list (animelist.xml, or a CSV with titles and scores): only a list for it"
     )
     parser.add_argument("--features", help="a catalogue whose genres load_features reads; default: the sample's own")
     parser.add_argument("--viewer", help="id or name; default: the first viewer with 25 ratings or more")
@@ -774,9 +776,12 @@ def main(arguments=None):
     )
     options = parser.parse_args(arguments)
     try:
+        options.data = options.data or DATA / ("sparse.csv" if options.list else "100x100.csv")
         ratings = load_ratings(options.data)
         check_number("n", options.n, low=1, whole=True)
         options.simulated = Path(options.data).resolve().is_relative_to(DATA)
+        if options.list:
+            return _list_for(load_mal_export(options.list, ratings), ratings, options)
         catalogue = options.features or (DATA / "catalogue.csv" if options.simulated else None)
         models = course_models(catalogue and load_features(catalogue, ratings, use=("genres",)))
         if options.save_weights:
@@ -800,9 +805,27 @@ def _save_weights(models, ratings):
     print(f"{len(models)} models in {WEIGHTS.name}/")
 
 
+def _about(ratings, options):
+    return f"{ratings}{' of simulated viewers over real titles' if options.simulated else ''}"
+
+
+def _list_for(own, ratings, options):
+    """The list of somebody who keeps a list, and the reasons for its first title."""
+    print(f"{_about(ratings, options)}\n{own}")
+    for item, title, score in own.unmatched.to_numpy():
+        print(f"  not in the table: {title or item}, rated {score:g}")
+    model = SpectralRegularization(reg=8, biases=True, tol=1e-4).fit(ratings)
+    viewer = model.fold_in(own)
+    table = viewer.recommend(options.n, uncertainty=True)
+    print(f"\nFor you, by {model}; uncertainty: what so few ratings leave open, rating points:")
+    print(table.to_string(index=False, float_format="{:.2f}".format))
+    for item, title in table[["item_id", "title"]].head(1).to_numpy():
+        print(f"\nWhy {title}: the sum of")
+        print(viewer.explain(item, 5).to_string(index=False, header=False, na_rep="", float_format="{:.2f}".format))
+
+
 def _report(models, ratings, user, options):
-    simulated = " of simulated viewers over real titles" if options.simulated else ""
-    print(f"{ratings}{simulated}\n")
+    print(f"{_about(ratings, options)}\n")
     results = evaluate(models, ratings, n_splits=options.splits, n_jobs=options.jobs, progress=True)
     table = summarize(results)
     compared = paired_differences(results, "baseline").set_index("model")

@@ -120,6 +120,27 @@ def test_an_error_of_the_system_is_shown_in_words(small, monkeypatch, capsys):
     assert "Permission denied" in message
 
 
+def test_an_own_list_gets_a_list_with_uncertainty_and_reasons(small, tmp_path, capsys):
+    (tmp_path / "mine.csv").write_text("title,score\nbear,9\nDOG,2\nNo Such Show,8\n", encoding="utf-8")
+    ct.main(["--data", small, "--list", str(tmp_path / "mine.csv"), "--n", "2"])
+    printed = capsys.readouterr().out
+    assert "OwnList(2 ratings of known titles; 1 unknown titles)" in printed
+    assert "not in the table: No Such Show, rated 8" in printed
+    lines = printed.split("For you, by")[1].splitlines()
+    assert lines[1].split() == ["rank", "item_id", "title", "predicted_rating", "uncertainty"]
+    assert [line.split()[0] for line in lines[2:4]] == ["1", "2"]
+    reasons = printed.split(": the sum of\n")[1].splitlines()
+    total = sum(float(line.split()[-1]) for line in reasons)
+    assert total == pytest.approx(float(lines[2].split()[-2]), abs=0.03)
+
+
+def test_an_own_list_that_cannot_be_read_is_one_line_and_status_2(small, tmp_path, capsys):
+    (tmp_path / "manga.xml").write_text("<mymangalist/>")
+    code, message = refused(["--data", small, "--list", str(tmp_path / "manga.xml")], capsys)
+    assert code == 2
+    assert message.startswith("content_table: manga.xml begins with <mymangalist>, not <myanimelist>")
+
+
 def test_without_a_viewer_the_first_busy_one_is_taken(sample):
     viewer = study._some_user(sample)
     counts = (sample.rows[:, None] == range(sample.n_users)).sum(axis=0)
