@@ -68,27 +68,38 @@ def describe(fig):
             said.append(f"colour: {label}" if label else "")
             continue
         named = {"across": ax.get_xlabel() or fig.get_supxlabel(), "up": ax.get_ylabel() or fig.get_supylabel()}
-        said += [ax.get_title(), "; ".join(f"{way}: {label}" for way, label in named.items() if label)]
+        said += [
+            ax.get_title() or ax.get_title("right"),
+            "; ".join(f"{way}: {label}" for way, label in named.items() if label),
+        ]
     legends = [legend for legend in [*(ax.get_legend() for ax in fig.axes), *fig.legends] if legend]
     names = dict.fromkeys(text.get_text() for legend in legends for text in legend.get_texts())
-    said.append(f"shown: {', '.join(names)}" if names else "")
-    words = [" ".join(re.sub(r"[$\\{}]", " ", text).split()) for text in said]  # TeX read aloud
+    said.append(f"shown: {'; '.join(names)}" if names else "")
+    for sign, name in ((r"\cdot", " times "), (r"\leq", " at most "), (r"\|", "|")):  # TeX read aloud
+        said = [text.replace(sign, name) for text in said]
+    words = [re.sub(r" ([,;:.])", r"\1", " ".join(re.sub(r"[$\\{}]", " ", text).split())) for text in said]
     return " ".join(f"{text[0].upper()}{text[1:].rstrip('.')}." for text in words if text)
 
 
-def show(fig, alt=None, tight=True):
+def show(fig, alt=None, tight=True, seen=""):
     """Lay the figure out, show it, and return nothing, so that a cell stores the picture alone.
 
     The picture carries a text for those who cannot see it, in the notebook and on the pages made from it: `alt`, or
-    else what the figure says of itself.
+    else what the figure says of itself and after it `seen`, what the eye finds between the axes.
     """
     if tight:
         fig.tight_layout()
     if "inline" not in plt.get_backend():
         plt.show()
         return
-    display(fig, metadata={"image/png": {"alt": alt or describe(fig)}})
+    display(fig, metadata={"image/png": {"alt": alt or f"{describe(fig)} {seen}".strip()}})
     plt.close(fig)
+
+
+def by_verdict(table):
+    """The models of a table of differences by what became of them, as words: better: “a”, “b”; tie: “c”."""
+    groups = table["model"].map("“{}”".format).groupby(table["verdict"], sort=False).agg(", ".join)
+    return "; ".join(f"{verdict}: {models}" for verdict, models in groups.items())
 
 
 # ---- Quizzes: is an answer right, and if not, why not ----------------------------------------------------------------
@@ -248,11 +259,12 @@ def plot_viewers(ratings, kept, bound):
     ax.scatter(counts[~stays], means[~stays], s=10, color=GOES, alpha=0.5, label="goes")
     ax.scatter(counts[stays], means[stays], s=22, color=STAYS, marker="^", label="stays")
     ax.axvline(bound, color="black", linestyle="--", linewidth=1, label=f"{bound} ratings")
-    ax.set(xscale="log", xlabel="ratings that the viewer gave (log scale)", ylabel="mean score of the viewer (points)")
+    ax.set(xscale="log", xlabel="ratings that the viewer gave (log scale)")
+    ax.set_ylabel("mean score of the viewer\n(rating points)")
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     ax.set_title(f"The filter keeps the busiest viewers, and they are few ({origin(ratings)})", pad=26)
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 0.99), ncol=3, frameon=False)
-    show(fig)
+    show(fig, seen="Only the few markers right of the dashed line stay; their mean scores lie about the same middle.")
 
 
 def plot_scores(tables):
@@ -265,10 +277,10 @@ def plot_scores(tables):
         ax.plot(scores, share, marker=marker, color=color, label=name)
     middle = (low + high) / 2
     ax.axvline(middle, color="black", linestyle="--", linewidth=1, label=f"middle of the scale, {middle:g}")
-    ax.set(xlabel="score (points)", ylabel="share of the ratings (%)", xticks=scores)
+    ax.set(xlabel="score (rating points)", ylabel="share of the ratings (%)", xticks=scores)
     ax.set_title(f"Most scores lie above the middle of the scale ({origin(ratings)})")
     ax.legend(frameon=True)
-    show(fig)
+    show(fig, seen="In every table low scores are rare, and most ratings lie right of the dashed line.")
 
 
 def plot_long_tail(ratings, tables):
@@ -285,7 +297,8 @@ def plot_long_tail(ratings, tables):
     ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     ax.set_title(f"Few titles have many ratings: both tables come from that end ({origin(ratings)})")
     ax.legend(frameon=True)
-    show(fig)
+    seen = "The curve falls steeply and runs out in a long tail; the titles of the tables are at its steep end."
+    show(fig, seen=seen)
 
 
 def plot_counts(ratings, name):
@@ -301,7 +314,7 @@ def plot_counts(ratings, name):
         ax.set_title(f"{side.capitalize()}s of {name}")
         ax.legend(frameon=True)
     fig.suptitle(f"Viewers differ more in their number of ratings than titles do ({origin(ratings)})", fontsize=11)
-    show(fig)
+    show(fig, seen="Both histograms have a tail to the right; that of the viewers reaches further from its median.")
 
 
 def plot_holes(tables, viewer):
@@ -326,8 +339,8 @@ def plot_holes(tables, viewer):
         f"Mostly holes: a dot is a rating, white is unknown, the arrow marks {viewer} ({origin(ratings)})", fontsize=11
     )
     fig.tight_layout()
-    fig.colorbar(image, ax=axes, label="score (points)", fraction=0.04, pad=0.02)
-    show(fig, tight=False)
+    fig.colorbar(image, ax=axes, label="score (rating points)", fraction=0.04, pad=0.02)
+    show(fig, tight=False, seen="The dots are densest in the upper left corner of each table and thin out from there.")
 
 
 def plot_exposure(ratings):
@@ -340,10 +353,10 @@ def plot_exposure(ratings):
     fig, ax = plt.subplots(figsize=(7, 3.8))
     ax.plot(middle, share, "o-", color=TABLE_COLORS[0], label="a tenth of the cells each")
     ax.axhline(100 * rated.mean(), color="black", linestyle="--", linewidth=1, label="if the holes were random")
-    ax.set(xlabel="true expected rating of the cell (points)", ylabel="share of cells rated (%)", ylim=(0, None))
+    ax.set(xlabel="true expected rating of the cell (rating points)", ylabel="share of cells rated (%)", ylim=(0, None))
     ax.set_title("The more a title would please a viewer, the likelier the rating exists (simulated)")
     ax.legend(frameon=True)
-    show(fig)
+    show(fig, seen="The share climbs all the way from left to right, and crosses the dashed line.")
 
 
 # ---- Lesson 03: the bias baseline -----------------------------------------------------------------------------------
@@ -361,12 +374,15 @@ def plot_lambda_sweep(summary, floor):
     ax.plot(reg, held_out, "s--", color=COLORS["held out"], label="held out (clipped), 95 % interval")
     ax.fill_between(reg, held_out - half, held_out + half, color=COLORS["held out"], alpha=0.15, lw=0)
     ax.plot(reg, curve["train_rmse"], "o-", color=COLORS["train"], label="training (raw)")
-    ax.set(xscale="log", xlabel=r"penalty $\lambda$ (log scale)", ylabel="RMSE (rating points)",
+    ax.set(xscale="log", xlabel=r"penalty $\lambda$ (imaginary ratings, log scale)", ylabel="RMSE (rating points)",
            title="Any penalty costs training error; held out, only a large one does\n(simulated viewers)")  # fmt: skip
     ax.set_xticks(reg.tolist(), [f"{value:g}" for value in reg])
     ax.minorticks_off()
     ax.legend(loc="upper left", bbox_to_anchor=(0.01, 0.91), fontsize=9)
-    show(fig)
+    seen = (
+        "The training error rises all along; the held-out error is nearly level, then rises towards that of the mean."
+    )
+    show(fig, seen=seen)
 
 
 def plot_bias_shrinkage(model):
@@ -394,7 +410,10 @@ def plot_bias_shrinkage(model):
     bar = fig.colorbar(dots, ax=axes[1])
     bar.set_label("number of ratings (also marker size)", size=10)
     fig.suptitle("The fewer the ratings, the stronger the pull towards 0 (simulated viewers)", fontsize=11)
-    show(fig)
+    seen = (
+        "The small markers, of few ratings, lie near the flatter dotted line; the large ones near the dashed diagonal."
+    )
+    show(fig, seen=seen)
 
 
 def plot_parallel(model, followed, generous, strict):
@@ -413,10 +432,12 @@ def plot_parallel(model, followed, generous, strict):
     own = ratings.rows == followed
     ax.plot(place[ratings.cols[own]], ratings.values[own], "o", ms=5, mfc="none", color=COLORS["baseline"],
             label="ratings our viewer gave")  # fmt: skip
-    ax.set(xlabel="titles, from the highest title bias to the lowest", ylabel="rating (points)",
+    ax.set(xlabel="titles, from the highest title bias to the lowest",
+           ylabel="predicted or given rating\n(rating points)",
            title="One order of titles for everybody: only the level moves (simulated viewers)")  # fmt: skip
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncol=2, fontsize=9)
-    show(fig)
+    seen = "Three parallel lines fall from left to right; the ratings given scatter widely about the middle one."
+    show(fig, seen=seen)
 
 
 # ---- Lesson 04: gradient descent ------------------------------------------------------------------------------------
@@ -512,11 +533,16 @@ def plot_walks(rating, reg, rates, start=(0.5, 2.4), n_steps=12):
         ax.contourf(p, q, height, levels=16, cmap="viridis")
         ax.plot(*np.array(walk).T, "o-", color="white", markeredgecolor="black", ms=5)
         ax.plot(*start, "s", color="#D55E00", markeredgecolor="black", ms=8)
-        ax.set(title=rf"$\eta$ = {rate:g}", xlabel="p, the viewer's factor", xlim=(0, 3.2), ylim=(1.2, 3.4))
+        ax.set(title=rf"$\eta$ = {rate:g}", xlabel="p, the viewer's factor\n(√ rating points)")
+        ax.set(xlim=(0, 3.2), ylim=(1.2, 3.4))
         ax.grid(False)
-    axes[0].set_ylabel("q, the title's factor")
-    fig.suptitle(f"The same {n_steps} steps from the same start: only their length differs", fontsize=11)
-    show(fig)
+    axes[0].set_ylabel("q, the title's factor\n(√ rating points)")
+    title = f"The same {n_steps} steps from the same start: only their length differs (dark: a low objective)"
+    fig.suptitle(title, fontsize=11)
+    seen = (
+        "The first walk ends on the slope, the second in the dark valley; the third leaps across it from side to side."
+    )
+    show(fig, seen=seen)
 
 
 def _curves(ax, runs, column, every):
@@ -533,10 +559,14 @@ def plot_learning_rates(runs):
     """The objective of full-batch descent pass by pass, one line a learning rate."""
     fig, ax = plt.subplots(figsize=(7.4, 4.1))
     _curves(ax, runs, "objective", every=12)
-    ax.set(yscale="log", xlabel="passes", ylabel="objective E (log scale)",
+    ax.set(yscale="log", xlabel="passes", ylabel="objective E\n(rating points², log scale)",
            title="Too short crawls, too long diverges (cross: the last pass that stood)")  # fmt: skip
     ax.legend(title="learning rate", loc="center", bbox_to_anchor=(0.55, 0.58))
-    show(fig)
+    seen = (
+        "The smallest rate has hardly come down at the end; the next falls smoothly, and ends lowest; a larger "
+        "one falls first and then trembles above it; the largest breaks off after few passes."
+    )
+    show(fig, seen=seen)
 
 
 def plot_batches(panels, top=2.4):
@@ -550,12 +580,15 @@ def plot_batches(panels, top=2.4):
             if error is not None:
                 ax.plot(stands.index[-1], stands.iloc[-1], "X", ms=12, color=style["color"], markeredgecolor="black")
         ax.set(title=title, xlabel="passes", ylim=(1.35, top))
-    axes[0].set_ylabel("RMSE on the validation part (points)")
+    axes[0].set_ylabel("RMSE on the validation part\n(rating points)")
     axes[0].legend(title="batch size", loc="upper right")
     fig.suptitle(
         "Batches agree while steps are short; the largest diverges first (cross: leaves the chart)", fontsize=11
     )
-    show(fig)
+    seen = (
+        "Left all three lines coincide; right the batch of all ratings leaves the chart, and the others still coincide."
+    )
+    show(fig, seen=seen)
 
 
 def plot_schedules(models, runs):
@@ -564,23 +597,30 @@ def plot_schedules(models, runs):
     for (name, model), style in zip(models.items(), RUN_STYLES, strict=True):
         passes = np.arange(1, model.n_epochs + 1)
         axes[0].plot(passes, [model._step(t) for t in passes], label=name, ms=5, markevery=12, **style)
-    axes[0].set(yscale="log", ylim=(1e-4, 0.3), xlabel="passes", ylabel=r"learning rate $\eta$ (log scale)")
+    axes[0].set(
+        yscale="log", ylim=(1e-4, 0.3), xlabel="passes", ylabel="learning rate $\\eta$\n(step of one rating, log scale)"
+    )
     axes[0].set_title("The plan")
     _curves(axes[1], runs, "train_rmse", every=12)
-    axes[1].set(xlabel="passes", ylabel="training RMSE (points)", title="What comes of it")
+    axes[1].set(xlabel="passes", ylabel="training RMSE (rating points)", title="What comes of it")
     axes[1].legend(title="schedule")
     fig.suptitle("A constant step keeps trembling; a fading one settles, or freezes too soon", fontsize=11)
-    show(fig)
+    seen = (
+        "Right: the constant rate ends uneven and higher than the two that fade slowly; the one that fades fast "
+        "stays high."
+    )
+    show(fig, seen=seen)
 
 
 def plot_clipping(runs):
     """Validation error pass by pass: a step too long, the same clipped, and a shorter one."""
     fig, ax = plt.subplots(figsize=(7.4, 4.1))
     _curves(ax, runs, "validation_rmse", every=6)
-    ax.set(xlabel="passes", ylabel="RMSE on the validation part (points)", ylim=(1.4, 2.4),
+    ax.set(xlabel="passes", ylabel="RMSE on the validation part\n(rating points)", ylim=(1.4, 2.4),
            title="Clipping keeps a hasty run alive (cross: the last pass that stood)")  # fmt: skip
     ax.legend(title="learning rate", loc="upper right")
-    show(fig)
+    seen = "The hasty run breaks off after few passes; clipped, it goes on, unevenly and above the short steps."
+    show(fig, seen=seen)
 
 
 def plot_early_stopping(history, baseline, best):
@@ -594,10 +634,13 @@ def plot_early_stopping(history, baseline, best):
         ax.axhline(value, color=BLACK, linestyle=line, linewidth=1.2, label=f"bias baseline, {label}")
     ax.plot(best, history["validation_rmse"][best], "*", ms=17, color=COLORS["held out"],
             markeredgecolor="black", label="the pass that is kept")  # fmt: skip
-    ax.set(xlabel="passes", ylabel="RMSE (points)")
+    ax.set(xlabel="passes", ylabel="RMSE (rating points)")
     ax.set_title("The training error falls on; the validation error turns (simulated viewers)")
     ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
-    show(fig)
+    seen = (
+        "The training error falls all along; the validation error is lowest early, at the star, and rises from there."
+    )
+    show(fig, seen=seen)
 
 
 def penalty_sweep(splits, regs, **options):
@@ -620,7 +663,7 @@ def plot_penalty_sweep(sweep, baseline):
     means = sweep.groupby("model")[["size", "train_rmse", "rmse_clipped"]].mean()
     fig, axes = plt.subplots(1, 2, figsize=(10, 4.1))
     axes[0].plot(means.index, means["size"], "D-", color="#009E73")
-    axes[0].set(ylim=(0, None), ylabel="mean squared size per rating (points²)")
+    axes[0].set(ylim=(0, None), ylabel="mean squared size per rating\n(numbers without units)")
     axes[0].set_title("The unknowns shrink")
     looks = (("train_rmse", "train", "o-", "training (raw)"), ("rmse_clipped", "held out", "s--", "held out (clipped)"))
     for column, color, line, label in looks:
@@ -632,10 +675,11 @@ def plot_penalty_sweep(sweep, baseline):
     axes[1].legend(fontsize=9)
     fig.suptitle("A stronger penalty shrinks; it helps up to a point (simulated viewers)", fontsize=11)
     for ax in axes:
-        ax.set(xscale="log", xlabel=r"penalty $\lambda$ (log scale)")
+        ax.set(xscale="log", xlabel=r"penalty $\lambda$, once for each rating (log scale)")
         ax.set_xticks(means.index.tolist(), [f"{value:g}" for value in means.index])
         ax.minorticks_off()
-    show(fig)
+    seen = "The line on the left falls all along; right, training rises while held out falls to a minimum and turns."
+    show(fig, seen=seen)
 
 
 def plot_against(differences, reference):
@@ -646,9 +690,10 @@ def plot_against(differences, reference):
     ax.errorbar(table["difference"], table.index, xerr=table["half_width"], **look)
     ax.axvline(0, color=BLACK, linestyle="--", linewidth=1.2)
     ax.set_yticks(table.index, table["model"])
-    ax.set(ylim=(-0.6, len(table) - 0.4), xlabel=f"held-out RMSE minus that of the {reference} (points)")
+    ax.set(xlabel=f"held-out RMSE minus that of the {reference} (rating points)", ylabel="model")
+    ax.set_ylim(-0.6, len(table) - 0.4)
     ax.set_title("Left of the line is better; an interval across it is a tie (simulated viewers)", loc="right")
-    show(fig)
+    show(fig, seen=f"Of the models, {by_verdict(table.iloc[::-1])}.")
 
 
 # ---- Lesson 05: alternating least squares ---------------------------------------------------------------------------
@@ -680,12 +725,18 @@ def plot_valley(rating, reg, starts, n_passes=4):
         walk = np.array([(P[0, 0], Q[0, 0]) for P, Q in walk])
         ax.plot(*walk.T, style, color="white", markeredgecolor="black", label=f"from ({p0:g}, {q0:g})")
     ax.set(
-        xlabel="p, the viewer's factor", ylabel="q, the title's factor", title="Two valleys, and a ridge between them"
+        xlabel="p, the viewer's factor (√ rating points)",
+        ylabel="q, the title's factor (√ rating points)",
+        title="Two valleys, and a ridge between them",
     )
     ax.legend(loc="upper left", facecolor="#555555", labelcolor="white")
     ax.grid(False)
-    fig.colorbar(filled, label="log10 of the objective")
-    show(fig)
+    fig.colorbar(filled, label="log10 of the objective (rating points²)")
+    seen = (
+        "The valleys lie upper right and lower left; each staircase takes a long step, then short ones along its "
+        "valley."
+    )
+    show(fig, seen=seen)
 
 
 def second_share(model):
@@ -714,12 +765,13 @@ def plot_trap(ones, random):
     ax.semilogy(ones.index, ones["second share"], "o-", color=ORANGE, label="all-ones start")
     ax.set(
         xlabel="passes",
-        ylabel="second / first singular value",
+        ylabel="second / first singular value\n(log scale)",
         title="From all ones, twenty factors act as one, until noise parts them",
         xticks=ones.index,
     )
     ax.legend(loc="lower right")
-    show(fig)
+    seen = "The random start stays level at the top; all ones begin as small as rounding, climb steeply and meet it."
+    show(fig, seen=seen)
 
 
 def plot_paths(paths, baseline):
@@ -735,10 +787,11 @@ def plot_paths(paths, baseline):
     axes[1].set_title("Held out, it ends above the bias baseline")
     handles, labels = axes[1].get_legend_handles_labels()
     fig.legend(handles, labels, loc="lower center", ncol=4, frameon=False, bbox_to_anchor=(0.5, -0.06))
-    show(fig)
+    seen = "Left both runs of the weak penalty end near 0. Right all runs end above the line of the bias baseline."
+    show(fig, seen=seen)
 
 
-def _plot_runs(results, parameter, runs, baseline, xlabel, title):
+def _plot_runs(results, parameter, runs, baseline, xlabel, title, seen):
     """Clipped RMSE against one hyper-parameter, mean and single splits; `runs` is a dict of name -> (style, colour)."""
     fig, ax = plt.subplots(figsize=(6.8, 4))
     for name, (style, color) in runs.items():
@@ -753,7 +806,7 @@ def _plot_runs(results, parameter, runs, baseline, xlabel, title):
     ax.set_xticks(values, [f"{value:g}" for value in values])
     ax.minorticks_off()
     ax.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
-    show(fig)
+    show(fig, seen=seen)
 
 
 def sweep(make, values, parameter, train, n_splits=3):
@@ -772,8 +825,9 @@ def plot_penalty(results, baseline):
         "reg",
         runs,
         baseline,
-        r"penalty $\lambda$ (log scale)",
+        r"penalty $\lambda$ (rating points, log scale)",
         "Training asks for no penalty, held-out ratings ask for one",
+        "The training lines rise with the penalty; held out, a strong one harms without biases and helps with them.",
     )
 
 
@@ -781,7 +835,8 @@ def plot_rank(results, baseline):
     """Held-out error against the number of factors, weak and strong penalty."""
     runs = {r"$\lambda$ = 0.1": ("o-", ORANGE), r"$\lambda$ = 5": ("s--", BROWN)}
     title = "With a weak penalty the rank decides; with a strong one it hardly matters"
-    _plot_runs(results, "k", runs, baseline, "number of factors k (log scale)", title)
+    seen = "Held out, the weak penalty climbs with the factors, the strong one stays level; both training lines fall."
+    _plot_runs(results, "k", runs, baseline, "number of factors k (log scale)", title, seen)
 
 
 def gap_table(ratings, settings, decimals=0):
@@ -845,11 +900,13 @@ def plot_genre_pull(pull):
     for bar, value in zip(bars, pull, strict=True):
         bar.set_hatch("" if value > 0 else "//")
     ax.axvline(0, color="black", linewidth=0.8)
-    ax.set(xlabel="mean loading with the genre minus without it", title="What separates the two ends of the first axis")
+    ax.set(xlabel="mean loading with the genre minus without it (no unit)", ylabel="genre")
+    ax.set(title="What separates the two ends of the first axis")
     ax.tick_params(axis="y", labelsize=8)
     ax.locator_params(axis="x", nbins=5)
     ax.grid(axis="y", visible=False)
-    show(fig)
+    ends = ", ".join(pull.index[:-4:-1]), ", ".join(pull.index[:3])
+    show(fig, seen=f"Furthest to the right: {ends[0]}; furthest to the left: {ends[1]}.")
 
 
 def genre_share(Vt, genres, n_axes=6, n_shuffles=200, random_state=0):
@@ -902,7 +959,8 @@ def plot_shrunk_values(table, threshold, count=100):
         title=r"Each singular value loses $\lambda$; the small ones vanish",
     )
     ax.legend()
-    show(fig)
+    seen = "Every value drops by the same length; where the value before is below the line, the one after is 0."
+    show(fig, seen=seen)
 
 
 def plot_hand_certificate(hand, reg=1.0):
@@ -920,12 +978,13 @@ def plot_hand_certificate(hand, reg=1.0):
     ax.plot([1.0], [3.0], "k*", ms=12, label="optimum")
     ax.set(
         xlabel="t, the one number in every cell of the guess X (rating points)",
-        ylabel="objective",
+        ylabel="objective (rating points²)",
         ylim=(-3.2, 7.2),
         title="Primal and dual meet at the optimum, and nowhere else",
     )
     ax.legend(loc="lower center", ncols=2, fontsize=9)
-    show(fig)
+    seen = "The primal is a valley; the dual stays below it and touches it only at its lowest point, where t is 1."
+    show(fig, seen=seen)
 
 
 def plot_primal_and_dual(models, names):
@@ -939,12 +998,15 @@ def plot_primal_and_dual(models, names):
             left.plot(passes, values, style, ms=4, color=color, alpha=shade, label=f"{side}, {name}")
         gaps = [max(check["relative_gap"], 1e-9) for check in model.history_]
         right.semilogy(passes, gaps, style, ms=4, color="0.15", alpha=shade, label=name)
-    left.set(xlabel="pass", ylabel="objective", title="The two sides close on the optimum", xlim=(0, None))
+    left.set(xlabel="pass", ylabel="objective (rating points²)", title="The two sides close on the optimum")
     right.axhline(models[0].tol, color=COLORS["dual"], ls=":", label="tolerance")
-    right.set(xlabel="pass", ylabel="relative gap", title="The gap falls until it is small enough", xlim=(0, None))
+    right.set(xlabel="pass", ylabel="relative gap (no unit, log scale)", title="The gap falls until it is small enough")
+    left.set_xlim(0, None)
+    right.set_xlim(0, None)
     left.legend(fontsize=8)
     right.legend(fontsize=9)
-    show(fig)
+    fast = min(zip(models, names, strict=True), key=lambda pair: pair[0].history_[-1]["epoch"])[1]
+    show(fig, seen=f"Left each primal comes down and each dual up until they coincide; right {fast} arrives first.")
 
 
 def plot_residual_spectrum(model, ratings, count=60):
@@ -965,7 +1027,7 @@ def plot_residual_spectrum(model, ratings, count=60):
         title=r"The largest singular values of what is left over all equal $\lambda$",
     )
     ax.legend(loc="lower left")
-    show(fig)
+    show(fig, seen="The first values, as many as X has tastes, lie exactly on the line; the rest fall away below it.")
 
 
 def plot_path(results, ranks, baseline):
@@ -995,13 +1057,17 @@ def plot_path(results, ranks, baseline):
         "Held out, the best is inside the path",
     )
     for ax, label, title in zip(axes, labels, titles, strict=True):
-        ax.set(xscale="log", xlabel=r"penalty $\lambda$ (log scale)", ylabel=label, title=title)
+        ax.set(xscale="log", xlabel=r"penalty $\lambda$ (rating points, log scale)", ylabel=label, title=title)
         ticks = sorted(ranks["reg"].unique())
         ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         ax.minorticks_off()
     axes[0].legend(fontsize=9)
     axes[2].legend(fontsize=9)
-    show(fig)
+    seen = (
+        "Both ranks fall and both training errors rise; held out, the line with biases ends at the baseline, the "
+        "other far above it."
+    )
+    show(fig, seen=seen)
 
 
 # ---- Lesson 07: the nuclear norm ------------------------------------------------------------------------------------
@@ -1074,7 +1140,8 @@ def plot_hand_case():
     left.plot(1, 4, "o", ms=9, color=COLORS["primal"], label="x = 1: smallest nuclear norm")
     left.plot(4, 5, "s", ms=9, color=COLORS["dual"], label="x = 4: rank one")
     left.axhline(4, ls="--", lw=1, color=COLORS["global mean"], label="no table costs less (proved below)")
-    left.set(xlabel="missing rating x (rating points)", ylabel="nuclear norm", title="The nuclear norm leads to x = 1")
+    left.set(xlabel="missing rating x (rating points)", ylabel="nuclear norm (rating points)")
+    left.set_title("The nuclear norm leads to x = 1")
     left.legend(loc="upper left", fontsize=9)
     left.set_ylim(3, 10)
     right.plot(x, np.full_like(x, 2.0), color=COLORS["nuclear norm"])
@@ -1083,7 +1150,11 @@ def plot_hand_case():
     right.plot(4, 1, "s", ms=9, color=COLORS["dual"])
     right.set(xlabel="missing rating x (rating points)", ylabel="rank", title="The rank has no slope to follow")
     right.set(yticks=[0, 1, 2], ylim=(0.5, 2.5))
-    return fig
+    seen = (
+        "Left a valley, lowest at x = 1; the table of rank one lies higher, at x = 4. Right a level line, with "
+        "one hole at x = 4, where the rank drops from 2 to 1."
+    )
+    show(fig, seen=seen)
 
 
 def plot_transition(recovered, ranks, shares, n):
@@ -1101,7 +1172,11 @@ def plot_transition(recovered, ranks, shares, n):
     ax.legend(loc="upper left", fontsize=9)
     ax.grid(False)
     fig.colorbar(image, label="share of trials recovered")
-    return fig
+    seen = (
+        "The bright cells, where all came back, fill the right; on the whole they begin further right at a "
+        "higher rank, and always right of the dashed line. Grey: fewer known cells than unknowns."
+    )
+    show(fig, seen=seen)
 
 
 def plot_training_against_held_out(summary):
@@ -1119,10 +1194,11 @@ def plot_training_against_held_out(summary):
     }
     ax.errorbar(summary["rmse_clipped"], at, xerr=summary["half_width"], **held_out)
     ax.set_yticks(at, summary["model"])
-    ax.set(xlabel="RMSE (rating points)", ylim=(len(at) - 0.5, -0.5), xlim=(-0.1, None))
+    ax.set(xlabel="RMSE (rating points)", ylabel="model", ylim=(len(at) - 0.5, -0.5), xlim=(-0.1, None))
     ax.set_title("The smallest training error does not win on held-out ratings")
     ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
-    return fig
+    first = {column: summary.loc[summary[column].idxmin(), "model"] for column in ("train_rmse", "rmse_clipped")}
+    show(fig, seen=f"Smallest in training: {first['train_rmse']}; smallest held out: {first['rmse_clipped']}.")
 
 
 def plot_relatives(path, full, short):
@@ -1134,11 +1210,14 @@ def plot_relatives(path, full, short):
     style |= {"ls": ":", "ms": 9, "color": COLORS["ALS with biases"]}
     ax.loglog(list(short), list(short.values()), marker="x", label="ALS, too few factors", **style)
     ax.invert_xaxis()
-    ax.set_xlabel(r"penalty $\lambda$ (log axis, weaker to the right)")
-    ax.set_ylabel("RMS distance to the nuclear norm completion\n(rating points, log axis)", fontsize=10)
+    ax.set_xlabel(r"penalty $\lambda$ (rating points, log scale, weaker to the right)")
+    ax.set_ylabel("RMS distance to the nuclear norm completion\n(rating points, log scale)", fontsize=10)
     ax.set_title("As the penalty vanishes, the relatives arrive, unless factors are too few")
     ax.legend(loc="lower left")
-    return fig
+    seen = (
+        "Spectral and ALS with enough factors fall together towards the right; ALS with too few factors does not fall."
+    )
+    show(fig, seen=seen)
 
 
 def plot_half_objectives(factors, halves, optimum, rank):
@@ -1147,10 +1226,10 @@ def plot_half_objectives(factors, halves, optimum, rank):
     ax.plot(factors, halves, "o-", color=COLORS["ALS"], label="ALS, half its objective")
     ax.axhline(optimum, color=COLORS["spectral"], ls="--", label="spectral, the convex optimum")
     ax.axvline(rank, color=COLORS["global mean"], ls=":", label="rank of the convex optimum")
-    ax.set(xlabel="number of factors k", ylabel="objective (squared rating points)", ylim=(0.98 * optimum, None))
+    ax.set(xlabel="number of factors k", ylabel="objective (rating points²)", ylim=(0.98 * optimum, None))
     ax.set_title("With enough factors ALS solves the convex problem")
     ax.legend(loc="upper right")
-    return fig
+    show(fig, seen="The line of ALS falls to the dashed line and stays on it from about the marked rank on.")
 
 
 # ---- Lesson 08: content ---------------------------------------------------------------------------------------------
@@ -1208,10 +1287,12 @@ def plot_verdicts(panels, xlabel, title):
         ax.set_yticks(range(len(table)), table["model"])
         ax.set_ylim(-0.6, len(table) - 0.4)
         ax.set_xlabel(xlabel, fontsize=10)
+        ax.set_ylabel("model", fontsize=10)
         ax.set_title(f"{title}\n({name})" if len(panels) == 1 else name, fontsize=11)
     if len(panels) > 1:
         fig.suptitle(title, fontsize=11)
-    show(fig)
+    found = {name: intervals(table).query("verdict != 'reference'") for name, table in panels.items()}
+    show(fig, seen=" ".join(f"{name[0].upper()}{name[1:]}, {by_verdict(table)}." for name, table in found.items()))
 
 
 def intervals(table):
@@ -1312,10 +1393,12 @@ def plot_genres(model, user, least=20):
     ax.axvline(0, color="black", linestyle=":", linewidth=1)
     ax.set_yticks(at, table.index)
     ax.set_ylim(-0.7, len(table) - 0.3)
+    ax.set_ylabel("word of the genres")
     ax.set_xlabel("mean over the titles with the word (standard deviations of this viewer's taste)")
     ax.set_title(f"What {VIEWER} leans to, and what the model made of it (simulated)")
     ax.legend(frameon=True, loc="lower right")
-    show(fig)
+    same = int((table["true"] * table["learnt"] > 0).sum())
+    show(fig, seen=f"For {same} of {len(table)} words the learnt taste lies on the same side of 0 as the true one.")
 
 
 def parts_of(model, user, items):
@@ -1352,8 +1435,9 @@ def plot_reasons(reasons, title):
     ax.set_xlim(low - 0.2 * max(high - low, 0.1), high + 0.2 * max(high - low, 0.1))
     ax.axvline(0, color="#333333", linewidth=0.8)
     ax.grid(axis="y", visible=False)
-    ax.set(xlabel="contribution, rating points (the mean is written, not drawn)", title=title)
-    show(fig)
+    ax.set(xlabel="contribution, rating points (the mean is written, not drawn)", ylabel="reason", title=title)
+    listed = [f"{name} {part:+.2f}" for name, part in zip(names[::-1], parts[::-1], strict=True)]
+    show(fig, seen=f"From the top: {'; '.join(listed)}.")
 
 
 def rated_or_loved(models, train, test, threshold, n):
@@ -1556,7 +1640,10 @@ def plot_turn(panels):
     fig.legend(entries.values(), entries.keys(), loc="lower center", ncols=4, fontsize=9, frameon=False)
     fig.suptitle("A smaller training error (left) is not a smaller held-out error (down)", fontsize=12)
     fig.tight_layout(rect=(0, 0.14, 1, 1))
-    show(fig, tight=False)
+    found = {title: table.set_index("model") for title, table in panels.items()}
+    ends = {title: (table["train_rmse"].idxmin(), table["rmse_clipped"].idxmin()) for title, table in found.items()}
+    words = "; ".join(f"in {title} {left} and {low}" for title, (left, low) in ends.items())
+    show(fig, tight=False, seen=f"Furthest left and lowest are {words}.")
 
 
 def plot_als_passes(results):
@@ -1569,11 +1656,15 @@ def plot_als_passes(results):
         rows = pd.DataFrame(results["held_out"][name]).set_index("model")
         for model, style in (("nuclear norm", "-."), ("baseline", ":")):
             ax.axhline(rows.loc[model, "rmse_clipped"], color=color(model), linestyle=style, label=model)
-        ax.set(xscale="log", xlabel="passes of ALS", title=f"real {name}, mean of {run['splits']} splits")
+        ax.set(xscale="log", xlabel="passes of ALS (log scale)", title=f"real {name}, mean of {run['splits']} splits")
     axes[0].set_ylabel("held-out RMSE, clipped\n(rating points)")
     axes[1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=9, frameon=False)
     fig.suptitle("With so small a penalty, a random start needs hundreds of passes", fontsize=12)
-    show(fig)
+    seen = (
+        "The random start falls slowly from far above; all ones begin at the baseline and leave it after few "
+        "passes; in the end both are near the nuclear norm."
+    )
+    show(fig, seen=seen)
 
 
 def oracle_parts(ratings, test):
@@ -1596,10 +1687,14 @@ def plot_oracle(table):
     for model, row in table.iterrows():
         ax.plot(range(len(row)), row.to_numpy(), **(mark(model) | {"linestyle": "-"}), linewidth=1, label=model)
     ax.set_xticks(range(len(table.columns)), [name.replace(": ", ":\n") for name in table.columns])
-    ax.set(xlim=(-0.3, len(table.columns) - 0.7), ylabel="RMSE, clipped (rating points)")
+    ax.set(
+        xlim=(-0.3, len(table.columns) - 0.7),
+        ylabel="RMSE, clipped (rating points)",
+        xlabel="cells that are scored: what the prediction is compared with",
+    )
     ax.set_title("Against the true mean, unrated cells are harder than rated ones (simulated)")
     ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=9, frameon=False)
-    show(fig)
+    show(fig, seen="Every line is lowest in the middle, and higher on the right, for the cells that nobody rated.")
 
 
 # ---- Lesson 12: lists ----------------------------------------------------------------------------------------------
@@ -1613,7 +1708,7 @@ def course_slip(user_list, ratings):
 
 
 def rank_table(lists, at_least=2):
-    """Titles that at least so many of the lists hold: the rank in each list, blank where it is absent."""
+    """The titles that at least so many of the lists hold, and their rank in each list, blank where they are absent."""
     ranks = pd.DataFrame({model: part.set_index("title")["rank"] for model, part in lists.items()})
     ranks.insert(0, "lists", ranks.notna().sum(axis=1))
     ranks = ranks[ranks["lists"] >= at_least].reset_index()
@@ -1621,7 +1716,7 @@ def rank_table(lists, at_least=2):
     text = ranks.drop(columns=["title", "lists"]).apply(
         lambda column: ["" if np.isnan(rank) else str(int(rank)) for rank in column]
     )
-    return pd.concat([ranks[["title", "lists"]], text], axis=1)
+    return pd.concat([ranks["lists"], text], axis=1).set_index(ranks["title"].rename(None))
 
 
 def overlaps(models, n=10):
@@ -1638,13 +1733,16 @@ def overlaps(models, n=10):
 
 def plot_overlap(table, n=10):
     """Heat map of the overlaps."""
-    fig, ax = plt.subplots(figsize=(7.6, 5.6))
-    sns.heatmap(table, annot=True, fmt=".2f", cmap="cividis", vmin=0, vmax=1, square=True, ax=ax,
-                       cbar_kws={"label": f"shared part of the top {n}"})  # fmt: skip
+    fig, ax = plt.subplots(figsize=(9.6, 7))
+    look = {"cmap": "cividis", "vmin": 0, "vmax": 1, "square": True, "annot_kws": {"fontsize": 10}}
+    sns.heatmap(table, annot=True, fmt=".2f", ax=ax, cbar_kws={"label": f"shared part of the top {n}"}, **look)
+    ax.set(xlabel="model", ylabel="model")
     ax.set_title("Trained on the same ratings, models disagree about the top ten")
     ax.tick_params(axis="x", rotation=40)
     plt.setp(ax.get_xticklabels(), ha="right")
-    show(fig)
+    others = table.where(~np.eye(len(table), dtype=bool))
+    pair, least = others.stack().idxmax(), others.mean().idxmin()
+    show(fig, seen=f"The most alike are {pair[0]} and {pair[1]}; {least} shares least with the others.")
 
 
 def plot_popularity(frequent, ratings, models):
@@ -1658,7 +1756,8 @@ def plot_popularity(frequent, ratings, models):
         ax.set(title=name, xlabel="ratings of the title")
     axes[0].set_ylabel("viewers whose\ntop 10 holds it")
     fig.suptitle("One marker a title: the baseline fills all lists with the same few", fontsize=12)
-    show(fig)
+    seen = "Under the baseline nearly all markers lie at 0 and a few high up; under the others they spread in between."
+    show(fig, seen=seen)
 
 
 def list_quality(models, truth, n=10):

@@ -49,8 +49,10 @@ def plot_table(ratings):
     ax.set_yticks(range(ratings.n_users), ratings.user_names.tolist())
     ax.set(xlabel="film", ylabel="viewer", title="Eleven ratings, four holes: the holes are the question")
     ax.grid(False)
-    fig.colorbar(image, label="rating (points)", ticks=range(int(low), int(high) + 1))
-    lesson.show(fig)
+    fig.colorbar(image, label="rating given\n(rating points)", ticks=range(int(low), int(high) + 1))
+    rows = [f"{name} {' '.join('?' if np.isnan(a) else f'{a:g}' for a in row)}"
+            for name, row in zip(ratings.user_names, table, strict=True)]  # fmt: skip
+    lesson.show(fig, seen=f"From left to right: {'; '.join(rows)}.")
 
 
 SHIFTS = {"Alice": (-23, -4), "Bob": (-14, -10), "Carol": (24, 2), "Sholay": (26, 0), "Swades": (28, -3),
@@ -96,9 +98,14 @@ def plot_trails(ratings, P, Q, reg, n_passes, follow):
     moving.set_title("ALS moves the points (hollow: where they began)")
     ruler.set_title(f"{follow}'s arrow is a ruler: the foot is the prediction")
     for ax in (moving, ruler):
-        ax.set(xlabel="factor 1", ylabel="factor 2", aspect="equal", **PLANE)
+        ax.set(xlabel="factor 1 (√ rating points)", ylabel="factor 2 (√ rating points)", aspect="equal", **PLANE)
     moving.legend(loc="upper right", frameon=True, fontsize=9)
-    lesson.show(fig)
+    seen = (
+        "Left the points wind from scattered places to their ends. Right each title drops a dashed line on the "
+        "arrow, whose ticks count rating points from 1 to 5; Batman and Shawshank land near its tail, the others "
+        "near its tip."
+    )
+    lesson.show(fig, seen=seen)
 
 
 def plot_half_steps(objectives):
@@ -111,12 +118,16 @@ def plot_half_steps(objectives):
     ax.plot(
         at[2::2], objectives[2::2], "s", color=TITLE_COLOR, ms=7, mfc="white", mew=1.6, label="after the titles' half"
     )
-    ax.set(yscale="log", xlabel="half-steps", ylabel="objective E (log scale)", xticks=at[::4],
+    ax.set(yscale="log", xlabel="half-steps", ylabel="objective E\n(rating points², log scale)", xticks=at[::4],
            title="No half-step ever raises the objective; the first does most")  # fmt: skip
     ax.set_yticks([2, 5, 10, 20, 50], ["2", "5", "10", "20", "50"])
     ax.minorticks_off()
     ax.legend()
-    lesson.show(fig)
+    seen = (
+        "The objective drops steeply at the first half-step, then more and more slowly; both kinds of half-step "
+        "take part."
+    )
+    lesson.show(fig, seen=seen)
 
 
 def three_paths(rating, other_rating, fixed, start, rate=0.02, sgd_rate=0.12, n_steps=60, n_passes=8, random_state=0):
@@ -163,12 +174,16 @@ def plot_three_paths(rating, other_rating, fixed, start, **options):
         ax.plot(*start, "D", color="#D55E00", markeredgecolor="black", ms=9, label="start")
         best = other_rating / fixed
         ax.plot(best, rating / best, "*", color="#D55E00", markeredgecolor="black", ms=16, label="minimum")
-        ax.set(xlabel="p, the viewer's factor", title=f"{name}\n{words.format(len(path) - 1)}")
+        ax.set(xlabel="p, the viewer's factor\n(√ rating points)", title=f"{name}\n{words.format(len(path) - 1)}")
         ax.grid(False)
-    axes[0].set_ylabel("q, the first title's factor")
+    axes[0].set_ylabel("q, the first title's factor\n(√ rating points)")
     axes[0].legend(loc="upper right", facecolor="white", framealpha=0.9)
     fig.suptitle("One loss, three ways down (dark is low)", fontsize=11)
-    lesson.show(fig)
+    seen = (
+        "From the same start gradient descent bends round in one curve, SGD leaps to and fro across the valley, "
+        "and ALS moves along one axis at a time; all three head for the minimum."
+    )
+    lesson.show(fig, seen=seen)
 
 
 # ---- Quizzes ---------------------------------------------------------------------------------------------------------

@@ -102,11 +102,12 @@ def plot_pieces(mean, theta, C, rating, u=0, i=1):
     ax.axvline(rating, color="#009E73", linestyle="--", linewidth=2, label=f"rating {rating:.2f}")
     ax.set_yticks(range(len(pieces)), pieces)
     ax.invert_yaxis()
-    ax.set(xlim=(2.9, 4.7), xlabel="rating points (the axis starts at 2.9)")
+    ax.set(xlim=(2.9, 4.7), xlabel="prediction so far (rating points; the axis starts at 2.9)", ylabel="piece")
     ax.set_title("Each piece adds to the mean; the content carries the prediction past the rating")
     ax.legend(loc="lower left", frameon=True)
     ax.grid(False, axis="y")
-    lesson.show(fig)
+    steps = ", ".join(f"{piece.split(' $')[0]} {value:+.2f}" for piece, value in pieces.items())
+    lesson.show(fig, seen=f"From the mean {mean:.2f}: {steps}; together {level:.2f}.")
 
 
 def pulls(ratings, theta, reg, mean, C=None):
@@ -128,12 +129,16 @@ def plot_pulls(panels):
         ax.set_xticks(at, table.index, fontsize=9, rotation=60)
         ax.grid(False, axis="x")
         ax.set(title=title, xlabel="parameter that the rating touches")
-    axes[0].set_ylabel("pull on the parameter, before $\\eta$\n(each panel has its own scale)", fontsize=10)
+        ax.set_ylabel("pull on the parameter, before $\\eta$\n(rating points × slope; own scale)", fontsize=10)
     handles, labels = axes[0].get_legend_handles_labels()
     fig.legend(handles, labels, loc="lower center", ncols=3, frameon=False, fontsize=10)
     fig.suptitle("The error pulls one way for all; the penalty always pulls towards 0, and can win", fontsize=12)
     fig.tight_layout(rect=(0, 0.08, 1, 1))
-    lesson.show(fig, tight=False)
+    seen = (
+        "Left the error pulls up and the penalty down, and for every factor the sum, a diamond, is below 0. Right "
+        "both pull down."
+    )
+    lesson.show(fig, tight=False, seen=seen)
 
 
 # ---- Three recipes of TF-IDF -----------------------------------------------------------------------------------------
@@ -172,18 +177,26 @@ def cosines(weights):
 
 def plot_recipes(panels):
     """Weights under each recipe, words downward and films across: {title: films x words}."""
-    fig, axes = plt.subplots(1, len(panels), figsize=(10, 4.5))
+    fig, axes = plt.subplots(1, len(panels), figsize=(10.2, 4.6))
     for ax, (title, weights) in zip(axes, panels.items(), strict=True):
-        written = weights.T.map(lambda weight: f"{weight:.3f}".lstrip("0") if weight else "0")
+        table = weights.T.rename(columns=lambda name: name.removeprefix("film "))
+        written = table.map(lambda weight: f"{weight:.3f}".lstrip("0") if weight else "0")
         sns.heatmap(
-            weights.T, annot=written, fmt="", cmap="cividis", vmin=0, ax=ax, annot_kws={"fontsize": 9},
-            cbar_kws={"label": "weight" if ax is axes[-1] else ""},
+            table, annot=written, fmt="", cmap="cividis", vmin=0, ax=ax, annot_kws={"fontsize": 9},
+            cbar_kws={"label": "weight (no unit)"},
         )  # fmt: skip
         ax.set_title(title, fontsize=10)
+        ax.set_xlabel("film", fontsize=10)
+        ax.set_ylabel("word", fontsize=10)
+        ax.collections[0].colorbar.ax.yaxis.label.set_size(10)
         ax.tick_params(labelsize=9)
         ax.tick_params(axis="y", rotation=0)
     fig.suptitle("Beside its neighbours, the shared word weighs over a third, nothing, three quarters", fontsize=12)
-    lesson.show(fig)
+    seen = (
+        "In every map each film has its own block of bright cells. The shared word, in the first row, is pale "
+        "under the first recipe, dark under the second and fairly bright under the third."
+    )
+    lesson.show(fig, seen=seen)
 
 
 def film_texts(genres, **options):

@@ -76,7 +76,15 @@ def plot_unit_balls():
     for place, (first, off, x, title) in enumerate(balls, 1):
         _cylinder(fig.add_subplot(grid[place], projection="3d"), first, off, x, title)
     fig.suptitle("A ball that grows until it meets a line likes corners and rims, but need not end on one", fontsize=12)
-    lesson.show(fig, tight=False)
+    alt = (
+        "Three unit balls, each grown until it meets a black line, and a star where they meet. Left, in the plane of "
+        "z1 and z2, a diamond meets the line in its upper corner, where z1 is 0. Middle, in the space of delta = (a - "
+        "x)/2, b and t = (a + x)/2, all in rating points, a cylinder meets the completions of [4 2; 2 x] on its upper "
+        "rim, where the rank is 1. Right a smaller cylinder meets those of [1 2; 2 x] on its side, where the rank is "
+        "2."
+    )
+    fig.text(0.66, 0.015, "middle and right: all axes in rating points; left: plain numbers", fontsize=9, ha="center")
+    lesson.show(fig, alt=alt, tight=False)
 
 
 def plot_soft_threshold(table, reg):
@@ -92,7 +100,8 @@ def plot_soft_threshold(table, reg):
     left.plot(before, after, "o", color="black", label="the four values on the right")
     left.axvline(reg, color="0.6", lw=1, ls="--")
     left.text(reg + 0.15, 0.75 * before[0], rf"$\lambda={reg:g}$")
-    left.set(xlabel="singular value s before", ylabel="after", title=r"All lose the same; below $\lambda$ all is lost")
+    left.set(xlabel="singular value s before (rating points)", ylabel="singular value after\n(rating points)")
+    left.set_title(r"All lose the same; below $\lambda$ all is lost")
     left.legend(loc="lower right", fontsize=9)
     place = np.arange(1, len(before) + 1)
     right.bar(place - 0.2, before, 0.38, color="0.65", label="before")
@@ -101,10 +110,19 @@ def plot_soft_threshold(table, reg):
         right.text(at + 0.2, value + 0.15, f"{value:.2f}", ha="center", fontsize=9)
     for at, value in zip(place, before, strict=True):
         right.text(at - 0.2, value + 0.15, f"{value:.2f}", ha="center", fontsize=9)
-    right.set(xlabel="place of the singular value", ylabel="size", xticks=place, ylim=(0, 1.1 * before[0]))
+    right.set(
+        xlabel="place of the singular value",
+        ylabel="singular value (rating points)",
+        xticks=place,
+        ylim=(0, 1.1 * before[0]),
+    )
     right.set_title(f"{len(kept)} of {len(before)} survive: rank {len(kept)}")
     right.legend(fontsize=9)
-    lesson.show(fig)
+    seen = (
+        "Left the line is 0 up to the threshold and then rises parallel to the dotted one, below it. Right each "
+        "bar loses the same length, and the two short ones lose all."
+    )
+    lesson.show(fig, seen=seen)
 
 
 def bracket(ratings, reg, n_passes):
@@ -129,13 +147,18 @@ def plot_bracket(certificates, optimum):
     left.plot(passes, primal, "o-", color=lesson.COLORS["primal"], ms=4, label="primal of this pass")
     left.plot(passes, dual, "s", color=lesson.COLORS["dual"], ms=4, label="dual of this pass")
     left.step(passes, floor, "--", where="post", color=lesson.COLORS["dual"], label="best dual so far")
-    left.set(xlabel="pass", ylabel="value of the objective", title="Two bounds close in on the optimum")
+    left.set(xlabel="pass", ylabel="objective (rating points²)", title="Two bounds close in on the optimum")
     left.legend(fontsize=9, loc="upper right")
     right.semilogy(passes, ceiling - floor, "s--", color="black", ms=4, label="what we can prove: best gap so far")
     right.semilogy(passes, ceiling - optimum, "o-", color="#009E73", ms=4, label="the truth: distance to the optimum")
-    right.set(xlabel="pass", ylabel="value of the objective (log scale)", title="The proof trails behind the truth")
-    right.legend(fontsize=9)
-    lesson.show(fig)
+    right.set(xlabel="pass", ylabel="difference of objectives\n(rating points², log scale)")
+    right.set_title("The proof trails behind the truth")
+    right.legend(fontsize=9, loc="lower left")
+    seen = (
+        "Left the primal comes down and the best dual so far goes up, in steps, until they coincide. Right both "
+        "lines fall, and the proven gap stays above the true distance all the way."
+    )
+    lesson.show(fig, seen=seen)
 
 
 def hidden_cells(model, ratings):
@@ -166,11 +189,17 @@ def plot_family(ratings, bias_reg, n_points=25):
     ends = hidden_cells(baseline, ratings)
     right.plot(np.full(len(ends), 26), ends, "s", color=lesson.COLORS["baseline"], ms=6, label="bias baseline")
     for ax in (left, right):
-        ax.set(xscale="log", xlabel=r"penalty $\lambda$ (log scale)", xlim=(0.025, 36), ylim=(-0.3, 6.5))
+        ax.set(xscale="log", xlabel=r"penalty $\lambda$ (rating points, log scale)", xlim=(0.025, 36), ylim=(-0.3, 6.5))
         ax.legend(fontsize=8, loc="upper center", ncols=2)
-    left.set(ylabel="prediction of an empty cell (points)", title="From the nuclear norm to nothing; ALS on the way")
+    left.set(
+        ylabel="prediction of an empty cell\n(rating points)", title="From the nuclear norm to nothing; ALS on the way"
+    )
     right.set_title("With biases the way ends at the baseline")
-    lesson.show(fig)
+    seen = (
+        "Left each line starts at a triangle, passes through the dots of ALS and sinks to 0 at the dashed line. "
+        "Right each line ends level at a square of the baseline, from the dashed line on."
+    )
+    lesson.show(fig, seen=seen)
 
 
 def _norm_of_residual(ratings, values):

@@ -136,10 +136,10 @@ def plot_runs(runs, floor):
         va="center",
         bbox={"facecolor": "#E6E6E6", "edgecolor": "none"},
     )
-    ax.set(xlim=(0.5, len(table) + 0.5), ylim=(0, None), xlabel="pass of ALS", ylabel="objective (points²)")
+    ax.set(xlim=(0.5, len(table) + 0.5), ylim=(0, None), xlabel="pass of ALS", ylabel="objective (rating points²)")
     ax.set_title("Every run settles; only one settles on the floor")
     ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=9, frameon=False)
-    lesson.show(fig)
+    lesson.show(fig, seen=f"Three lines fall and settle at different heights; only that of {name} reaches the floor.")
 
 
 # ---- 3. Rank one ----------------------------------------------------------------------------------------------------
@@ -170,8 +170,12 @@ def plot_rank_one(names, strengths, titles):
     """Left the taste part of each user, one line through the origin; right the same with biases of the titles."""
     fig, axes = plt.subplots(1, 2, figsize=(9.6, 3.9))
     parts = (
-        (np.outer(strengths, TASTE), "Without biases: one order, or its reverse", "taste part $p_u q_i$ (points)"),
-        (3 + LEVEL + np.outer(strengths, TASTE), "With title biases: three orders", "prediction (points)"),
+        (
+            np.outer(strengths, TASTE),
+            "Without biases: one order, or its reverse",
+            "taste part $p_u q_i$ (rating points)",
+        ),
+        (3 + LEVEL + np.outer(strengths, TASTE), "With title biases: three orders", "prediction (rating points)"),
     )
     for ax, (table, title, label) in zip(axes, parts, strict=True):
         for name, strength, row, color, marker in zip(names, strengths, table, USER_COLORS, USER_MARKERS, strict=True):
@@ -179,11 +183,15 @@ def plot_rank_one(names, strengths, titles):
             best = int(np.argmax(row))
             ax.plot(best, row[best], marker="*", markersize=17, color=color, markeredgecolor="black", zorder=4)
         ax.set_xticks(range(4), titles)
-        ax.set(title=title, ylabel=label)
+        ax.set(title=title, xlabel="film", ylabel=label)
     axes[0].axhline(0, color="black", linewidth=0.8)
     axes[1].legend(fontsize=9)
     fig.suptitle("Rank one is one direction, not one preference (star: the favourite)", fontsize=12)
-    lesson.show(fig)
+    seen = (
+        "Left the three lines cross at 0: two fall in the same order, the third rises in the reverse one. Right "
+        "each has its star at another film."
+    )
+    lesson.show(fig, seen=seen)
 
 
 # ---- 4. The penalty -------------------------------------------------------------------------------------------------
@@ -217,7 +225,7 @@ def ends_against_best(results):
     return pd.DataFrame(rows)
 
 
-def plot_u(results):
+def plot_error_along_penalty(results):
     """Held-out error along lambda with its interval, and the training error."""
     fig, axes = plt.subplots(1, 2, figsize=(9.6, 4), sharey=True)
     for ax, (form, table) in zip(axes, results.items(), strict=True):
@@ -228,13 +236,19 @@ def plot_u(results):
         ax.plot(reg, curve["train_rmse"], "o-", color=lesson.COLORS["train"], label="training")
         lowest = held_out.idxmin()
         ax.plot(reg[lowest], held_out[lowest], "*", ms=17, color="#F0E442", markeredgecolor="black", label="lowest")
-        ax.set(xscale="log", xlabel=r"penalty $\lambda$ (log scale)", title=f"ALS {form}", ylim=(0, None))
+        ax.set(
+            xscale="log", xlabel=r"penalty $\lambda$ (rating points, log scale)", title=f"ALS {form}", ylim=(0, None)
+        )
         ax.set_xticks(reg, [f"{value:g}" for value in reg])
         ax.minorticks_off()
     axes[0].set_ylabel("RMSE (rating points)")
     axes[1].legend(fontsize=9)
     fig.suptitle("The training error only rises; the held-out error falls first (simulated viewers)", fontsize=12)
-    lesson.show(fig)
+    seen = (
+        "In both panels the training line rises; held out is lowest inside, at the star, and with biases it then "
+        "stays level."
+    )
+    lesson.show(fig, seen=seen)
 
 
 @lesson.quiz
@@ -426,10 +440,11 @@ def plot_correlation(table):
             ax.errorbar(100 * rows["share"], rows["difference"], rows["half_width"], fmt=line, **options)
         ax.axhline(0, color="black", linestyle=":", label="bias baseline")
         ax.set(title=titles[kind], xlabel="share of the cells that is known (%)")
-    axes[0].set_ylabel("held-out RMSE minus\nthe baseline's (points)")
+    axes[0].set_ylabel("held-out RMSE minus\nthe baseline's (rating points)")
     axes[1].legend(fontsize=9, loc="lower left")
     fig.suptitle("Below the line beats the baseline: it takes correlation, and holes only hurt", fontsize=12)
-    lesson.show(fig)
+    seen = "Left both models get further below the line the more cells are known; right neither gets below it."
+    lesson.show(fig, seen=seen)
 
 
 # ---- The large system -----------------------------------------------------------------------------------------------
@@ -522,10 +537,17 @@ def plot_systems(rank=50):
         ax.axvline(memory, color="black", linestyle=line, label=name)
     names = [f"{name}\n{short(users)} × {short(items)}" for name, (users, items, _) in SYSTEMS.items()]
     ax.set_yticks(range(3), names)
-    ax.set(xscale="log", xlim=(1e-3, None), xlabel="memory (GB, log scale)", xticks=10.0 ** np.arange(-3, 10, 3))
+    ax.set(
+        ylabel="catalogue",
+        xscale="log",
+        xlim=(1e-3, None),
+        xlabel="memory (GB, log scale)",
+        xticks=10.0 ** np.arange(-3, 10, 3),
+    )
     ax.set_title(f"Factors and ratings fit one large machine; the full table never does (k = {rank})")
     ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=9, frameon=False)
-    lesson.show(fig)
+    seen = "In each of the three catalogues only the bar of the full table reaches past the line of the large server."
+    lesson.show(fig, seen=seen)
 
 
 @lesson.quiz

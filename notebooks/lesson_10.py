@@ -68,10 +68,14 @@ def plot_scales(low=1e-4, high=1e-1, n=20):
     for decade in range(len(counts) + 1):
         ax.axvline(low * 10**decade, color="black", linestyle=":", linewidth=1)
     ax.set_yticks([0, 1], ["even on a\nlinear scale", "even on a\nlog scale"])
-    ax.set(xscale="log", ylim=(-0.5, 1.6), xlabel="learning rate (step of one rating), log axis")
+    ax.set(xscale="log", ylim=(-0.5, 1.6), xlabel="learning rate (step of one rating, log scale)", ylabel="drawn")
     ax.set_title("Drawn evenly on a linear scale, nearly all points land in the last factor of ten")
     ax.grid(False)
-    lesson.show(fig)
+    seen = (
+        "On the linear scale most of the points crowd together at the right end; on the log scale they spread "
+        "over all three factors of ten."
+    )
+    lesson.show(fig, seen=seen)
 
 
 def trials(study):
@@ -96,7 +100,7 @@ def plot_history(study):
     ax.set(xlabel="number of the trial", ylabel=MEASURE)
     ax.set_title("The best so far can only fall (simulated viewers)")
     ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
-    lesson.show(fig)
+    lesson.show(fig, seen="The trials scatter above a staircase that goes down in a few steps.")
 
 
 def plot_slices(study, space, shares):
@@ -112,9 +116,11 @@ def plot_slices(study, space, shares):
         ax.tick_params(labelleft=at == 0)
     fig.colorbar(dots, ax=axes[n - 1], label="number of the trial")
     axes[n].bar(list(space), [shares[name] for name in space], color=PLAIN, width=0.5)
-    axes[n].set(ylim=(0, 1), ylabel="share of the variation", xlabel="importance")
+    axes[n].set(ylim=(0, 1), ylabel="share of the variation", xlabel="setting", title="importance")
     fig.suptitle("Lower edge: what a value can reach; star: the best; bars: importance (simulated)", fontsize=11)
-    lesson.show(fig, tight=False)
+    lesson.show(
+        fig, tight=False, seen=f"Along {shares.idxmax()}, which has the tallest bar, the scores follow a valley."
+    )
 
 
 def importance(study, seed=0):
@@ -165,7 +171,11 @@ def plot_race(runs):
     ax.set(xlabel="number of trials", ylabel="best " + MEASURE, xticks=[1, *range(5, runs["trial"].max() + 1, 5)])
     ax.set_title("Up to the dotted line both draw the same settings; then TPE learns (simulated)")
     ax.legend(loc="upper right")
-    lesson.show(fig)
+    seen = (
+        "Both thick lines fall in steps and coincide up to the dotted line; the thin lines of single seeds lie "
+        "further apart than they do."
+    )
+    lesson.show(fig, seen=seen)
 
 
 def passes(study):
@@ -201,7 +211,11 @@ def plot_pruned(study, warmup=10):
     ax.set_xticks([], minor=True)
     ax.set_title("A trial that is worse than the median of the finished ones is given up (simulated)")
     ax.legend()
-    lesson.show(fig)
+    seen = (
+        "All lines fall from pass to pass. Those given up end in a cross, most of them at the dotted line and "
+        "high up; the finished ones go on at the bottom."
+    )
+    lesson.show(fig, seen=seen)
 
 
 def same_trials(first, second):
@@ -240,11 +254,12 @@ def plot_flattery(runs):
     ax.plot(mean.index, mean["fresh"], "o-", color=CHOICE, label="on fresh ratings")
     ax.plot(mean.index, mean["reported"], "s--", color=OTHER, label="on the test part\nthat chose it")
     ax.axhline(0, color="black", linewidth=1)
-    ax.set(xlabel="settings tried", ylabel="RMSE of the choice minus\nRMSE of the first setting (points)")
+    ax.set(xlabel="settings tried", ylabel="RMSE minus that of the\nfirst setting (rating points)")
     ax.set_xticks([1, *range(5, mean.index.max() + 1, 5)])
     ax.set_title("The more settings the test part may choose from, the more it flatters (simulated)")
     ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
-    lesson.show(fig)
+    seen = "The line of the test part falls with every setting tried; that of fresh ratings does not follow it."
+    lesson.show(fig, seen=seen)
 
 
 def runs_by_pass(model, ratings, grid, n_splits):
@@ -314,7 +329,10 @@ def plot_by_length(table):
     ax.set(xlabel="passes that every run was given", ylabel="RMSE on the third part\n(rating points)")
     ax.set_title("The best pass forgives too many passes, the last one does not (simulated)")
     ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
-    lesson.show(fig)
+    seen = (
+        "The line that keeps the best pass falls and then stays level; those that keep the last pass move up and down."
+    )
+    lesson.show(fig, seen=seen)
 
 
 def against(table, rule, reference, kept="best pass kept"):
@@ -348,9 +366,16 @@ def plot_choice_noise(table, regs):
         lift = part.groupby("chosen").cumcount() * 0.06
         ax.plot(part["chosen"], at + lift, "so"[at], color=(OTHER, CHOICE)[at], alpha=0.7)
     ax.set_yticks([0, 1], table["way"].unique())
-    ax.set(xscale="log", ylim=(-0.4, 2), xlim=(regs[0] / 1.2, regs[-1] * 1.2), xlabel="chosen lambda (log scale)")
+    ax.set(
+        xscale="log",
+        ylim=(-0.4, 2),
+        xlim=(regs[0] / 1.2, regs[-1] * 1.2),
+        xlabel=r"chosen penalty $\lambda$ (imaginary ratings, log scale)",
+    )
+    ax.set_ylabel("scored on")
     ax.set_title("The same ratings shuffled again: how far the choice moves (simulated)")
-    lesson.show(fig)
+    distinct = ", ".join(f"{way} {n}" for way, n in table.groupby("way", sort=False)["chosen"].nunique().items())
+    lesson.show(fig, seen=f"So many different penalties were chosen: {distinct}.")
 
 
 def refit_or_not(model, ratings, n_splits=6):

@@ -136,9 +136,12 @@ def plot_paired(panels):
         ax.axvline(0, color="black", linestyle=":")
         ax.set(title=title)
     axes[0].set_yticks(range(len(names), 0, -1), names)
+    axes[0].set_ylabel("model")
     fig.supxlabel("held-out RMSE minus the baseline's, mean over the splits (rating points)", fontsize=11)
     fig.suptitle("Left of the line is better; hollow: the interval holds 0, a tie", fontsize=12)
-    lesson.show(fig)
+    found = {title: table[table["model"] != "baseline"] for title, table in panels.items()}
+    words = " ".join(f"{title[0].upper()}{title[1:]}, {lesson.by_verdict(table)}." for title, table in found.items())
+    lesson.show(fig, seen=words)
 
 
 # ---- Errors and lists -----------------------------------------------------------------------------------------------
@@ -159,12 +162,15 @@ def plot_error_and_list(panels):
             ax.axhline(row["ndcg"], color=color, linestyle=style, linewidth=1.5, label=f"{row['model']} (no RMSE)")
         ax.set(title=title)
         entries |= {label: handle for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-    axes[0].set_ylabel("NDCG@10, full catalogue\n(1 is the best order)")
+    for ax in axes:
+        ax.set_ylabel("NDCG@10, full catalogue\n(1 is the best order)" if ax is axes[0] else "NDCG@10")
     fig.supxlabel("held-out RMSE, clipped (rating points)", fontsize=11, y=0.16)
     fig.legend(entries.values(), entries.keys(), loc="lower center", ncols=5, fontsize=8, frameon=False)
     fig.suptitle("If the smaller error always made the better list, the markers would fall to the right", fontsize=12)
     fig.tight_layout(rect=(0, 0.1, 1, 1))
-    lesson.show(fig, tight=False)
+    found = {title: table[table["model"] != "ceiling"].set_index("model") for title, table in panels.items()}
+    words = [f"in {title} {t['rmse_clipped'].idxmin()} and {t['ndcg'].idxmax()}" for title, t in found.items()]
+    lesson.show(fig, tight=False, seen=f"The smallest error and the best list: {'; '.join(words)}.")
 
 
 def two_orders(panels):
@@ -331,7 +337,9 @@ def plot_groups(panels):
     axes[0].set_ylabel("held-out RMSE, clipped\n(rating points)")
     axes[-1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=9, frameon=False)
     fig.suptitle("One average hides several kinds of viewer and of title (simulated, one split)", fontsize=12)
-    lesson.show(fig)
+    lowest = {side: table.idxmin().items() for side, table in panels.items()}
+    words = [f"{group} ratings of the {side} {model}" for side, pairs in lowest.items() for group, model in pairs]
+    lesson.show(fig, seen=f"Lines cross. The lowest: {'; '.join(words)}.")
 
 
 # ---- Quizzes --------------------------------------------------------------------------------------------------------

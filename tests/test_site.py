@@ -11,6 +11,7 @@ import build_site
 import lesson
 import matplotlib.pyplot as plt
 import nbformat
+import pandas as pd
 import pytest
 
 ROOT = build_site.ROOT
@@ -252,13 +253,38 @@ def test_a_figure_says_its_title_its_axes_and_its_series():
     assert said == "It falls. Left. Across: passes; up: RMSE (points). Colour: rating (points). Shown: lambda = 1."
 
 
+def test_a_figure_reads_its_formulas_aloud_and_finds_a_title_at_the_side():
+    fig, ax = plt.subplots()
+    ax.plot([1, 2], label=r"$e\cdot p$")
+    ax.plot([2, 1], label=r"$\|A\|_2$: X, one")
+    ax.set_title("Left is better", loc="right")
+    ax.legend()
+    said = lesson.describe(fig)
+    plt.close(fig)
+    assert said == "Left is better. Shown: e times p; |A|_2: X, one."
+
+
 def test_a_shown_figure_carries_its_text(monkeypatch):
     shown = []
     monkeypatch.setattr(lesson, "display", lambda fig, metadata: shown.append(metadata["image/png"]["alt"]))
     monkeypatch.setattr(plt, "get_backend", lambda: "module://matplotlib_inline.backend_inline")
-    for alt in (None, "Its own text."):
+    for alt, seen in ((None, ""), (None, "It rises."), ("Its own text.", "")):
         fig, ax = plt.subplots()
         ax.set_title("A title")
-        lesson.show(fig, alt)
+        lesson.show(fig, alt, seen=seen)
         assert not plt.fignum_exists(fig.number)
-    assert shown == ["A title.", "Its own text."]
+    assert shown == ["A title.", "A title. It rises.", "Its own text."]
+
+
+def test_verdicts_are_told_in_words():
+    table = pd.DataFrame({"model": ["ALS, biases", "SGD", "mean"], "verdict": ["better", "tie", "better"]})
+    assert lesson.by_verdict(table) == "better: “ALS, biases”, “mean”; tie: “SGD”"
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_every_stored_figure_carries_its_own_text(path):
+    cells = [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
+    figures = [output for cell in cells for output in cell.outputs if "image/png" in output.get("data", {})]
+    texts = [output.metadata.get("image/png", {}).get("alt", "") for output in figures]
+    assert all(len(text) > 60 for text in texts), texts
+    assert len(set(texts)) == len(texts)
