@@ -1,6 +1,8 @@
 """Lesson 13: viewers whom the model has not met. Experiments on them, the figures, and the quizzes."""
 
 import json
+import tempfile
+from pathlib import Path
 
 import lesson
 import matplotlib.pyplot as plt
@@ -89,23 +91,35 @@ def against_refit(models, ratings, n_splits=5, least=15, held_out=5, share=0.2):
     return pd.DataFrame(rows)
 
 
-def coverage(model, ratings, counts=(0, 2, 5, 10, 20), n_splits=5, held_out=5, share=0.2, z=1.2816):
+def coverage(model, ratings, counts=(0, 2, 5, 10, 20), n_splits=5, held_out=5, share=0.2, z=1.2816, expected=None):
     """Share of the new viewers' held-out ratings within `z` standard deviations of the prediction (80 % if they are
-    right), and the mean standard deviation from few ratings alone."""
+    right), and the mean standard deviation from few ratings alone.
+
+    With `expected`, a (m, n) table that only a simulation has, also the root mean square error against it on the same
+    cells, which that standard deviation should have been, and the model's noise."""
     rows = []
     for split in range(n_splits):
         train, new, told, asked = set_aside(ratings, share, max(counts) + held_out, held_out, split)
         fitted = clone(model).fit(train)
         for count in counts:
-            inside, open_ = [], []
+            inside, open_, errors = [], [], []
             for row in new:
                 viewer = fitted.fold_in(_pairs(ratings, told[row][:count]))
                 ids = ratings.item_ids[ratings.cols[asked[row]]]
                 away = np.abs(viewer.predict(ids) - ratings.values[asked[row]])
                 inside.append(away <= z * viewer.uncertainty(ids, of_a_rating=True))
                 open_.append(viewer.uncertainty(ids))
+                if expected is not None:
+                    errors.append(viewer.predict(ids) - expected[row, ratings.cols[asked[row]]])
             rows.append({"ratings": count, "inside": np.mean(inside), "uncertainty": np.mean(open_)})
+            if expected is not None:
+                rows[-1] |= {"true error": np.sqrt(np.mean(np.square(errors))), "noise": fitted.noise_}
     return pd.DataFrame(rows).groupby("ratings").mean()
+
+
+def true_noise(ratings, expected):
+    """Root mean square of rating less expected rating; only a simulation has the latter."""
+    return float(np.sqrt(np.mean((ratings.values - expected[ratings.rows, ratings.cols]) ** 2)))
 
 
 # ---- Which titles to ask for first -----------------------------------------------------------------------------------
@@ -201,6 +215,17 @@ def noisy_answers(expected, spread=1.3, scale=(1.0, 10.0), random_state=0):
     """What simulated viewers would say: their expected ratings, with the noise of one rating, as whole numbers."""
     noise = np.random.default_rng(random_state).normal(0.0, spread, expected.shape)
     return np.clip(np.round(expected + noise), *scale)
+
+
+def asked_titles(model, expected, n):
+    """Of the first `n` titles of each order: the mean standard deviation of a title's expected ratings over viewers,
+    and the mean correlation of two titles."""
+    rows = {}
+    for name, order in asking_orders(model, n).items():
+        columns = expected[:, order]
+        alike = np.corrcoef(columns.T)[np.triu_indices(len(order), 1)]
+        rows[name] = {"vary": columns.std(axis=0).mean().round(2), "alike": alike.mean().round(2)}
+    return pd.DataFrame(rows).T
 
 
 # ---- A case for the pencil -------------------------------------------------------------------------------------------
@@ -415,16 +440,34 @@ def plot_asking(panels):
 
 
 def asking_differences(results, questions, reference="popular"):
-    """Error of each order less that of the reference, the mean over the splits, and in how many splits it was lower."""
-    table = results[results["questions"] == questions].pivot_table(
-        index="split", columns="order", values="rmse", sort=False
-    )
-    less = table.sub(table[reference], axis=0).drop(columns=reference)
-    answered = results[results["questions"] == questions].groupby("order")["answered"].mean()
-    return pd.DataFrame(
-        {"difference": less.mean().round(2), "lower in splits": (less < 0).sum(), "of": len(less),
-         "answered": answered[less.columns].round(1)}
-    )  # fmt: skip
+    """Error of each order less that of the reference, the mean over the splits, in how many splits it was lower, and
+    how many questions were answered."""
+    results = results[results["questions"] == questions]
+    table = results.pivot_table(index="split", columns="order", values="rmse", sort=False)
+    less = table.sub(table[reference], axis=0)
+    lower = [f"{count} of {len(less)}" if name != reference else "" for name, count in (less < 0).sum().items()]
+    answered = results.groupby("order")["answered"].mean()[less.columns]
+    return pd.DataFrame({"difference": less.mean().round(2), "lower in": lower, "answered": answered.round(1)})
+
+
+# ---- The list that a viewer keeps ------------------------------------------------------------------------------------
+
+
+def broken_exports(path, ratings):
+    """Print what `load_mal_export` says of two files that are no whole anime list, made from the one at `path`."""
+    whole = Path(path).read_text(encoding="utf-8")
+    broken = {
+        "manga.xml": whole.replace("<user_export_type>1", "<user_export_type>2"),
+        "half.xml": whole[: len(whole) // 2],
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in broken.items():
+            file = Path(folder) / name
+            file.write_text(text, encoding="utf-8")
+            try:
+                ct.load_mal_export(file, ratings)
+            except ValueError as error:
+                print(error)
 
 
 # ---- Figures on real ratings, from a file ----------------------------------------------------------------------------
@@ -444,6 +487,13 @@ def filed_refit(tables=REAL):
         rows = {row["model"]: row for row in _filed()[name]["refit"]}
         columns[name] = {model: f"{row['difference']:+.3f} ± {row['half_width']:.3f}" for model, row in rows.items()}
     return pd.DataFrame(columns).fillna("")
+
+
+def filed_coverage(tables=REAL):
+    """Share of new viewers' held-out real ratings inside intervals that promise 0.8, by ratings told."""
+    columns = {(name, model): {int(count): share for count, share in row["inside"].items()}
+               for name in tables for model, row in _filed()[name]["coverage"].items()}  # fmt: skip
+    return pd.DataFrame(columns).rename_axis("ratings").round(2)
 
 
 def filed_curves(part, at, tables=REAL):
@@ -514,7 +564,7 @@ def doubt_after_one():
     answer = float(viewer.uncertainty([item])[0] / factor.noise_)
     return lesson.Quiz(
         answer=answer,
-        because="z'(Z'Z + 4I)^-1 z with Z = (1, 1) is 2 / (4 + 2) = 1/3, and its root is 0.577.",
+        because="z'(Z'Z + 4I)^-1 z with z = (1, 1) is 8/24 = 1/3, and its root is 0.577.",
         hint="Z'Z + 4I is ((5, 1), (1, 5)); multiply its inverse by z = (1, 1) from both sides and take the root.",
         wrong=(
             (answer**2, "This is the variance; the uncertainty is its square root."),
@@ -538,7 +588,7 @@ def one_rating_changed():
         hint="Which share of a rating's deviation goes into the bias of the viewer?",
         wrong=(
             (1.0, "A point more for one title is not a point more for all: the bias averages and shrinks."),
-            (0.5, "That is the plain mean of two ratings; the penalty 4 counts as four more ratings at 0."),
+            (0.5, "That is the plain mean of two ratings; the penalty 4 counts as four more deviations of 0."),
             (0.0, "For the baseline every title of the viewer moves, whatever it is about."),
         ),
         tol=0.006,
