@@ -2176,9 +2176,10 @@ class _Newcomer:
     def uncertainty(self, ids, of_a_rating=False):
         """Standard deviation of each prediction, rating points: what so few ratings leave open about the newcomer.
 
-        The penalty says how far tastes spread before a rating is known, and each rating narrows it down:
-        noise_ sqrt(z' (Z'Z + D)^-1 z). With `of_a_rating` the noise of a single rating is added. That the other side is
-        an estimate too is left out, so the true uncertainty is larger.
+        The penalty is taken for the spread of tastes before a rating is known, and each rating narrows it down:
+        noise_ sqrt(z' (Z'Z + D)^-1 z). With `of_a_rating` the noise of a single rating is added. Tastes spread more
+        widely than a penalty tuned for prediction says, and the other side is an estimate too, so the true error is
+        larger, about twice in lesson 13: a scale to compare titles by, not a promise.
         """
         noise = self.model.noise_
         unknown = self._fold.variance(self._fold.rows(self._others(ids)))
