@@ -72,7 +72,7 @@ def print_verdicts(results):
     for name, table in results["tables"].items():
         found = verdicts(results, name)
         for word in ("better", "worse"):
-            print(f"{name}, {word} than the tuned baseline:", ", ".join(found.index[found == word]) or "none")
+            print(f"{name}, {word} than the tuned baseline:", "; ".join(found.index[found == word]) or "none")
         print(f"{name}, chosen inside the splits:", ", ".join(f"{m} {n} times" for m, n in table["chosen"].items()))
 
 
@@ -200,7 +200,7 @@ def print_list_verdicts(tuned, reference="baseline"):
         found = ct.paired_differences(splits, reference, metric="ndcg", larger_is_better=True)
         for word in ("better", "worse"):
             models = found.loc[found["verdict"] == word, "model"]
-            print(f"{name}, NDCG {word} than the {reference}'s:", ", ".join(models) or "none")
+            print(f"{name}, NDCG {word} than the {reference}'s:", "; ".join(models) or "none")
 
 
 # ---- Claims, measured -----------------------------------------------------------------------------------------------
