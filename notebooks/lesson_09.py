@@ -489,9 +489,9 @@ def system(users, items, ratings, rank=50):
     }
 
 
-SYSTEMS = {  # users, titles, ratings; ours are the 2 million products and the 100 ratings a user of the last two
+SYSTEMS = {  # users, titles, ratings; ours are the 1 million products and the 100 ratings a user of the last two
     "films": (200e6, 15e3, 20e9),
-    "products": (300e6, 2e6, 30e9),
+    "products": (300e6, 1e6, 30e9),
     "songs": (400e6, 70e6, 40e9),
 }
 
