@@ -3,7 +3,7 @@
 # make test-slow   the long tests: every exercise solution, more seeds of the sample, 20 splits of the real tables
 # make site   set up, write the lessons as they are stored into build/site: pages that need no network
 # make list LIST=animelist.xml   set up, print a list for the list that you keep
-# make lab    set up and open JupyterLab
+# make lab    set up and open JupyterLab at the first page, notebooks/00_start_here.ipynb
 PYTHON ?= python3
 VIEWER ?= viewer1149
 N ?= 10
@@ -26,7 +26,7 @@ run: $(READY)
 	@printf '%s\n' notebooks/*.ipynb | xargs -P $(JOBS) -I{} sh -c 'echo "  {}"; \
 		$(BIN)/jupyter nbconvert --execute --to html --output-dir build --log-level ERROR \
 		--ExecutePreprocessor.store_widget_state=False {} || exit 255'
-	@echo "Done. Open build/01_prepare_data.html in a browser."
+	@echo "Done. Open build/00_start_here.html in a browser."
 
 test: $(READY)
 	$(BIN)/ruff check .
@@ -46,7 +46,7 @@ list: $(READY)
 	$(BIN)/python -m content_table --list $(LIST) --n $(N)
 
 lab: $(READY)
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb
 
 weights: $(READY)
 	$(BIN)/python -m content_table --save-weights

@@ -2359,7 +2359,11 @@ def mae(model, ratings, clip=False):
 FORMAT_VERSION = 2
 MODELS = (GlobalMean, Popularity, BiasBaseline, ItemKNN, ALS, ImplicitALS, GradientDescentMF, SGDMF, ContentMF,
           ContentOnly, SpectralRegularization, NuclearNorm, Blend)  # fmt: skip
-_STORED = {kind.__name__: kind for kind in (Ratings, Features, Certificate, *MODELS)}
+
+
+def _kinds():
+    """What a saved file may hold, by name: nothing else is ever made from one. A model of your own joins `MODELS`."""
+    return {kind.__name__: kind for kind in (Ratings, Features, Certificate, *MODELS)}
 
 
 def save_model(model, path):
@@ -2398,7 +2402,7 @@ def _pack(value, arrays):
             name: part for name, part in vars(value).items() if name.endswith("_") or name in ("_certificate", "_noise")
         }
         state = value.get_params(deep=False) | learnt
-    elif type(value).__name__ in _STORED:
+    elif isinstance(value, (Ratings, Features, Certificate)):
         state = {part.name: getattr(value, part.name) for part in fields(value)}
     else:
         return value
@@ -2406,7 +2410,7 @@ def _pack(value, arrays):
 
 
 def _unpack(packed, arrays):
-    """The inverse of `_pack`; only the kinds of `_STORED` are ever made."""
+    """The inverse of `_pack`; only the `_kinds` are ever made."""
     if not isinstance(packed, dict):
         return packed
     if "array" in packed:
@@ -2418,7 +2422,7 @@ def _unpack(packed, arrays):
             return sequence(_unpack(part, arrays) for part in packed[sequence.__name__])
     if "dict" in packed:
         return {key: _unpack(part, arrays) for key, part in packed["dict"].items()}
-    kind, state = _STORED[packed["kind"]], {name: _unpack(part, arrays) for name, part in packed["state"].items()}
+    kind, state = _kinds()[packed["kind"]], {name: _unpack(part, arrays) for name, part in packed["state"].items()}
     if not issubclass(kind, Recommender):
         return kind(**state)
     model = kind(**{name: state.pop(name) for name in kind._get_param_names()})

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from own_model import DampedMeans
 from sklearn.base import clone
 
 import content_table as ct
@@ -50,6 +51,7 @@ MODELS = ct.course_models() | {
     "content only": ct.ContentOnly(ABOUT_ITEMS),
     "blend": ct.Blend(ct.BiasBaseline(), ct.ContentOnly(ABOUT_ITEMS), weight=0.3),
     "blend, weight chosen": ct.Blend(ct.BiasBaseline(), ct.ALS(2), validation_size=0.3),
+    "damped means": DampedMeans(reg=2),  # of ADD_YOUR_OWN_MODEL.md
 }
 RANKERS = {"popularity": ct.Popularity(), "implicit ALS": ct.ImplicitALS(n_factors=2, reg=1)}  # no rating points
 

@@ -1,0 +1,50 @@
+"""The page on a model of one's own: its class takes part in the contract tests, and what only this formula promises."""
+
+import re
+
+import numpy as np
+import own_model
+import pytest
+from conftest import MODELS
+from own_model import DampedMeans
+
+import content_table as ct
+
+
+def test_the_model_of_the_page_takes_part_in_the_contract_tests():
+    assert type(MODELS["damped means"]) is DampedMeans
+    assert ct.MODELS.count(DampedMeans) == 1
+
+
+def test_by_hand(four):
+    """Ratings 5, 3, 4, mean 4: titles (1 + 0)/(2 + 1) and -1/(1 + 1); then viewers (2/3 - 1/2)/3 and -1/3/2."""
+    model = DampedMeans(reg=1).fit(four)
+    assert model.item_bias_ == pytest.approx([1 / 3, -1 / 2], abs=1e-14)
+    assert model.user_bias_ == pytest.approx([1 / 18, -1 / 6], abs=1e-14)
+    assert model.predict(1, 1) == pytest.approx([4 - 1 / 6 - 1 / 2], abs=1e-14)
+
+
+def test_a_viewer_of_the_training_part_folded_in_gets_the_trained_predictions(sample):
+    model = DampedMeans(reg=5).fit(sample)
+    for row in range(0, sample.n_users, 20):
+        own = sample.rows == row
+        told = dict(zip(sample.item_ids[sample.cols[own]].tolist(), sample.values[own].tolist(), strict=True))
+        assert np.abs(model.fold_in(told).scores - model.complete()[row]).max() < 1e-12
+
+
+def test_one_pass_of_means_is_not_the_baseline_but_close(sample):
+    means, baseline = DampedMeans(reg=5).fit(sample), ct.BiasBaseline(reg=5).fit(sample)
+    assert 0 < ct.rmse(means, sample) - ct.rmse(baseline, sample) < 0.05
+
+
+def test_the_other_blocks_of_the_page_run(capsys):
+    names = {"ct": ct, "DampedMeans": DampedMeans}
+    for block in own_model.BLOCKS[1:]:
+        exec(block, names)
+    assert "damped means" in capsys.readouterr().out
+
+
+def test_the_page_explains_every_method_of_the_class():
+    page = own_model.PAGE.read_text(encoding="utf-8")
+    explained = re.findall(r"(?m)^\| `(\w+)\(", page)
+    assert explained == [name for name, value in vars(DampedMeans).items() if callable(value)]

@@ -1,0 +1,71 @@
+"""What the project says of itself outside the module: dependencies, citation, continuous integration."""
+
+import datetime
+import os
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml  # comes with JupyterLab
+
+import content_table as ct
+
+ROOT = Path(ct.__file__).parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def names(requirements):
+    return {re.match(r"[\w-]+", requirement)[0] for requirement in requirements}
+
+
+def test_readme_gives_a_reason_for_exactly_the_dependencies():
+    table = re.search(r"<!-- dependencies -->\n(.*?)<!-- /dependencies -->", README, re.S)[1]
+    rows = [re.fullmatch(r"\| ([\w-]+) \| ([\w, ]+) \| (.+) \|", line).groups() for line in table.splitlines()[2:]]
+    told = [(name, part) for name, parts, reason in rows for part in parts.split(", ") if reason]
+    groups = {"the course": PROJECT["dependencies"]}
+    words = {"test": "tests"}
+    groups |= {words.get(name, name): listed for name, listed in PROJECT["optional-dependencies"].items()}
+    assert len({name for name, *_ in rows}) == len(rows)
+    assert sorted(told) == sorted((name, part) for part, listed in groups.items() for name in names(listed))
+
+
+def test_every_dependency_is_pinned():
+    pinned = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    listed = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
+    assert set().union(*map(names, listed)) == set(re.findall(r"(?m)^([\w-]+)==", pinned))
+
+
+def test_the_old_names_lead_to_notebooks_and_to_things_that_exist():
+    table = README.split("## If you know the course project")[1].split("\n## ")[0]
+    assert re.findall(r"(?m)^\| `(\S+)` \|", table) == ["main_recommender", "main_compare_models", "models/"]
+    for row in re.findall(r"(?m)^\| `.*\| (.*) \|$", table):
+        for name in re.findall(r"`(\w+)`", row):
+            assert hasattr(ct, name) or hasattr(ct.Recommender, name), name
+
+
+def test_the_citation_says_what_the_project_says():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["title"] == "Content Table"
+    assert citation["authors"] == [{"name": "Content Table contributors"}]
+    assert citation["version"] == PROJECT["version"] == ct.__version__
+    assert citation["license"] == PROJECT["license"] == "MIT"
+    assert isinstance(citation["date-released"], datetime.date)
+    assert citation["message"]
+    assert "http" not in str(citation)
+
+
+def test_the_public_forge_runs_the_same_command():
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+    (job,) = workflow["jobs"].values()
+    assert job["timeout-minutes"] == 30
+    assert [step["run"] for step in job["steps"] if "run" in step] == ["bash .ci/run"]
+    versions = [step["with"]["python-version"] for step in job["steps"] if "with" in step]
+    assert [f">={version}" for version in versions] == [PROJECT["requires-python"]]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="files have no such mode there")
+def test_the_command_can_be_run():
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
