@@ -42,7 +42,6 @@ import pandas as pd
 import scipy.linalg
 import scipy.sparse as sp
 import scipy.sparse.linalg
-import scipy.stats
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import ridge_regression

@@ -28,6 +28,7 @@ ABOUT_ITEMS = ct.Features(
 ABOUT_USERS = ct.Features([101, 102, 104, 105], [[1, 0], [0, 1], [1, 1], [0, 0]], ["young", "old"])
 
 MODELS = ct.course_models() | {
+    "ALS as published": ct.ALS(n_factors=20, reg=0.1, n_epochs=50, tol=0, init="ones"),  # not 1000 passes, for speed
     "baseline without a penalty": ct.BiasBaseline(reg=0),
     "baseline by cvxpy": ct.BiasBaseline(solver="cvxpy"),
     "two neighbours": ct.ItemKNN(n_neighbors=2, shrinkage=0, reg=1),

@@ -47,6 +47,7 @@ def test_lists_are_those_of_rank_models(results, sample, features):
     assert ours.loc["spectral", list(lists)].to_dict() == pytest.approx(lists)
 
 
+@pytest.mark.slow
 def test_the_same_numbers_for_any_number_of_workers(results, sample, features):
     other = ct.compare(MODELS | FAILS, sample, 8, features=features, n_splits=3, n_jobs=2)
     pd.testing.assert_frame_equal(results.drop(columns="fit_seconds"), other.drop(columns="fit_seconds"))

@@ -107,6 +107,7 @@ def test_cold_counts_the_held_out_cells_without_a_training_rating(sample):
         assert results["cold"][split] == cold.sum() > 0
 
 
+@pytest.mark.slow
 def test_the_numbers_do_not_depend_on_the_number_of_jobs(sample, results):
     models = {"mean": ct.GlobalMean(), "baseline": ct.BiasBaseline(), "again": ct.BiasBaseline()}
     pd.testing.assert_frame_equal(ct.evaluate(models, sample, n_splits=4, n_jobs=2), results)

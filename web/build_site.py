@@ -117,7 +117,9 @@ class Page:
     def from_notebook(self):
         notebook = nbformat.read(self.path, as_version=4)
         describe_figures(notebook)
-        return Exporter(self).from_notebook_node(notebook)[0]
+        exporter = shared_exporter()
+        exporter.page = self
+        return exporter.from_notebook_node(notebook)[0]
 
     def from_markdown(self, text=None):
         text = self.path.read_text(encoding="utf-8") if text is None else text
@@ -206,9 +208,10 @@ class Renderer(IPythonRenderer):
 class Exporter(HTMLExporter):
     """nbconvert's HTML of a notebook's cells alone: no head, no scripts, no prompts."""
 
-    def __init__(self, page):
+    page = None  # the one that is being written
+
+    def __init__(self):
         super().__init__(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True)
-        self.page = page
         self.register_preprocessor(CoalesceStreamsPreprocessor, enabled=True)
         self.register_filter("highlight_code", Highlight2HTML(pygments_lexer="ipython3", parent=self))
         self.register_filter("clean_html", lambda html: html)  # the notebooks are our own
@@ -220,6 +223,12 @@ class Exporter(HTMLExporter):
     def from_notebook_node(self, notebook, resources=None, **options):
         # HTMLExporter's own would parse the whole page once more, to find images without alternative text.
         return TemplateExporter.from_notebook_node(self, notebook, self._init_resources(resources), **options)
+
+
+@cache
+def shared_exporter():
+    """One for all pages: it compiles its templates once."""
+    return Exporter()
 
 
 # ---- The site -------------------------------------------------------------------------------------------------------
