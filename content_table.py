@@ -393,8 +393,9 @@ class Recommender(BaseEstimator):
 
         Exactly min(n, unseen) rows; nothing rated in training, or in the Ratings `also_seen`. Ties go by item position.
         """
-        row = self._fitted().user_rows(user)
-        return self._lists(row, n, also_seen).drop(columns="user_id")
+        if np.ndim(user):
+            raise TypeError(f"recommend makes the list of one user, got {len(user)} ids; recommend_all makes them all.")
+        return self._lists(self._fitted().user_rows(user), n, also_seen).drop(columns="user_id")
 
     def recommend_all(self, n=10, also_seen=None):
         """The lists of all users, one under the other, with a user_id column."""

@@ -168,11 +168,22 @@ class Ratings:
 
     @classmethod
     def from_frame(cls, frame, user, item, rating, *, time=None, title=None, name=None, **options):
-        """Ratings from a table with one row per rating; ids become sorted positions, rows keep their order."""
+        """Ratings from a table with one row per rating: any DataFrame, by the names of its columns.
+
+        Ids become sorted positions, rows keep their order; options are those of `Ratings`, above all
+        `scale=(low, high)`, which is 1 to 10 unless you say otherwise.
+        """
         if frame.empty:
             raise ValueError("the table holds no rating: nothing to learn from.")
-        user_ids, rows = np.unique(frame[user].to_numpy(), return_inverse=True)
-        item_ids, cols = np.unique(frame[item].to_numpy(), return_inverse=True)
+        missing = [name for name in (user, item, rating, time, title, name) if name and name not in frame.columns]
+        if missing:
+            raise ValueError(f"the table has no column {missing[0]!r}; it has {list(frame.columns)}.")
+        blank = frame[[user, item]].isna().any(axis=1)
+        if blank.any():
+            first = blank.idxmax()
+            raise ValueError(f"{blank.sum()} rows have no user or no item, the first is row {first}; drop them first.")
+        user_ids, rows = np.unique(frame[user].infer_objects().to_numpy(), return_inverse=True)
+        item_ids, cols = np.unique(frame[item].infer_objects().to_numpy(), return_inverse=True)
         return cls(
             user_ids,
             item_ids,
@@ -308,7 +319,7 @@ class Ratings:
         )
         if len(found) == 0:
             raise KeyError(
-                f"no title has {name!r} in it, or anything like it; titles look like {self.item_labels[:1].tolist()}."
+                f"no title has {name!r} in it, or anything like it; titles are spelled as in {self._best_known[:3]}."
             )
         if (found["match"] == "similar").all():
             raise KeyError(f"no title has {name!r} in it; did you mean: {candidates}?")
@@ -335,6 +346,11 @@ class Ratings:
         ids = {"item_id": self.item_ids[found[:n]], "title": self.item_labels[found[:n]]}
         return pd.DataFrame(ids | {"match": [kinds[at] for at in found[:n]]})
 
+    @property
+    def _best_known(self):
+        counts = np.bincount(self.cols, minlength=self.n_items)
+        return self.item_labels[np.argsort(-counts, kind="stable")].tolist()
+
     def _titles_with(self, words):
         """Columns whose titles have all these words; one of two letters or less must be a whole word there."""
         short = [word for word in words if len(word) < 3 and word.isascii()]
@@ -347,8 +363,11 @@ class Ratings:
 
     @cached_property
     def series(self):
-        """A label for every column, equal for the seasons and parts of one title: see `series_of`."""
-        return np.arange(self.n_items) if self.titles is None else series_of(self.titles.tolist())
+        """A label for every column, equal for the seasons and parts of one title: see `series_of`. If that left fewer
+        works than half the titles, numbers would not count seasons ("Camera 1", "Camera 2"): each is its own then."""
+        alone = np.arange(self.n_items)
+        works = alone if self.titles is None else series_of(self.titles.tolist())
+        return works if 2 * len(np.unique(works)) >= self.n_items else alone
 
     def title(self, item):
         """The title of an item id, or the id as text where titles are not known."""
@@ -360,7 +379,14 @@ class Ratings:
         if not hasattr(given, "items"):
             raise TypeError(f"expected {{id or name: rating}}, got {type(given).__name__}.")
         given = dict(given.items())
-        ids = [self.user_id(key) if axis else self.item_id(key) for key in given]
+        ids, unknown = [], []
+        for key in given:
+            try:
+                ids.append(self.user_id(key) if axis else self.item_id(key))
+            except KeyError as error:
+                unknown.append(error.args[0])
+        if unknown:
+            raise KeyError("\n".join(unknown))  # all at once
         low, high = self.scale
         for key, value in given.items():
             if not isinstance(value, (int, float, np.number)) or isinstance(value, bool) or not low <= value <= high:
@@ -590,7 +616,7 @@ _MOVIELENS = ("userId", "movieId", "rating", "timestamp")
 _REVIEWS = ("uid", "profile", "anime_uid", "score")
 
 
-def load_ratings(path, conflicts="error"):
+def load_ratings(path, conflicts="error", scale=None):
     """Read a course file, a MovieLens folder or the raw MyAnimeList dump; the columns tell which.
 
     Parameters
@@ -601,6 +627,8 @@ def load_ratings(path, conflicts="error"):
         whose users are numbered in order of first appearance.
     conflicts : "error" or "last"
         What to do when one user rates one item twice with different scores. Repeats that agree are dropped and counted.
+    scale : (low, high), optional
+        Of the ratings, both ends included; default: 0.5 to 5 for MovieLens, 1 to 10 for the others.
 
     Returns
     -------
@@ -622,7 +650,7 @@ def load_ratings(path, conflicts="error"):
     schemas = {_COURSE: _load_course, _MOVIELENS: _load_movielens, _REVIEWS: _load_dump}
     for columns, load in schemas.items():
         if set(columns) <= set(header):
-            return load(path, conflicts)
+            return load(path, conflicts, *(() if scale is None else (scale,)))
     closest = max(schemas, key=lambda columns: len(set(columns) & set(header)))
     raise ValueError(
         f"{path.name} has columns {list(header)}; the closest known schema is {list(closest)}, of which "
@@ -699,20 +727,21 @@ def _tidy(frame, user, item, score, conflicts, path):
     return tidy, {reason: count for reason, count in dropped.items() if count}
 
 
-def _load_course(path, conflicts):
+def _load_course(path, conflicts, scale=(1.0, 10.0)):
     frame = _read_text(path)
     frame["u_id"], frame["a_id"] = _ids(frame["u_id"], path), _ids(frame["a_id"], path)
     frame["score"] = _numbers(frame["score"], path)
     tidy, dropped = _tidy(frame, "u_id", "a_id", "score", conflicts, path)
-    return Ratings.from_frame(tidy, "u_id", "a_id", "score", title="title", name="profile", dropped=dropped)
+    options = {"title": "title", "name": "profile", "scale": scale, "dropped": dropped}
+    return Ratings.from_frame(tidy, "u_id", "a_id", "score", **options)
 
 
-def _load_movielens(path, conflicts):
+def _load_movielens(path, conflicts, scale=(0.5, 5.0)):
     frame = _read_text(path)
     frame["userId"], frame["movieId"] = _ids(frame["userId"], path), _ids(frame["movieId"], path)
     frame["rating"], frame["timestamp"] = _numbers(frame["rating"], path), _ids(frame["timestamp"], path)
     tidy, dropped = _tidy(frame, "userId", "movieId", "rating", conflicts, path)
-    options = {"time": "timestamp", "scale": (0.5, 5.0), "dropped": dropped}
+    options = {"time": "timestamp", "scale": scale, "dropped": dropped}
     films = path.with_name("movies.csv")
     if films.is_file():
         tidy, options["title"] = tidy.assign(title=_titles(films, "movieId", tidy["movieId"])), "title"
@@ -728,7 +757,7 @@ def _titles(path, key, items):
     return items.map(names[~names.index.duplicated()]).fillna(items.astype(str))
 
 
-def _load_dump(path, conflicts):
+def _load_dump(path, conflicts, scale=(1.0, 10.0)):
     reviews = _read_text(path)
     nameless = (reviews["profile"].str.strip() == "") | (reviews["anime_uid"].str.strip() == "")
     frame = reviews[~nameless].copy()
@@ -738,7 +767,8 @@ def _load_dump(path, conflicts):
     if nameless.any():
         dropped["no profile or no title id"] = int(nameless.sum())
     tidy = tidy.assign(title=_titles(path.with_name("animes.csv"), "uid", tidy["a_id"]))
-    return Ratings.from_frame(tidy, "u_id", "a_id", "score", title="title", name="profile", dropped=dropped)
+    options = {"title": "title", "name": "profile", "scale": scale, "dropped": dropped}
+    return Ratings.from_frame(tidy, "u_id", "a_id", "score", **options)
 
 
 # ---- Features: what a title is about, one row per title --------------------------------------------------------------

@@ -766,6 +766,9 @@ def main(arguments=None):
     parser.add_argument(
         "--list", help="your own list (animelist.xml, or a CSV with titles and scores): only a list for it"
     )
+    parser.add_argument(
+        "--scale", type=float, nargs=2, metavar=("LOW", "HIGH"), help="of the ratings; default: 1 10, or MovieLens's"
+    )
     parser.add_argument("--features", help="a catalogue whose genres load_features reads; default: the sample's own")
     parser.add_argument("--viewer", help="id or name; default: the first viewer with 25 ratings or more")
     parser.add_argument("--n", type=int, default=10, help="length of the list (default 10)")
@@ -777,7 +780,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     try:
         options.data = options.data or DATA / ("sparse.csv" if options.list else "100x100.csv")
-        ratings = load_ratings(options.data)
+        ratings = load_ratings(options.data, scale=options.scale)
         check_number("n", options.n, low=1, whole=True)
         options.simulated = Path(options.data).resolve().is_relative_to(DATA)
         if options.list:

@@ -111,7 +111,7 @@ def test_bad_data_is_one_line_and_status_2(tmp_path, capsys):
 
 
 def test_an_error_of_the_system_is_shown_in_words(small, monkeypatch, capsys):
-    def locked(path):
+    def locked(path, scale=None):
         raise PermissionError(13, "Permission denied", path)
 
     monkeypatch.setattr(study, "load_ratings", locked)

@@ -117,6 +117,11 @@ def test_a_list_has_exactly_min_of_n_and_unseen_rows(fitted, table, n):
     assert [len(fitted.recommend(user, n)) for user in table.user_ids] == np.minimum(unseen, n).tolist()
 
 
+def test_a_list_for_several_users_is_refused(fitted):
+    with pytest.raises(TypeError, match="got 2 ids; recommend_all makes them all"):
+        fitted.recommend([101, 102])
+
+
 def test_no_list_holds_what_its_viewer_rated(fitted, table):
     rated = set(zip(table.user_ids[table.rows].tolist(), table.item_ids[table.cols].tolist(), strict=True))
     listed = fitted.recommend_all(5)

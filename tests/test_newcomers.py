@@ -346,6 +346,8 @@ def test_unknown_and_ambiguous_titles_are_refused_with_what_may_be_meant(table):
         model.fold_in({99: 5})
     with pytest.raises(KeyError, match=r"did you mean: Apple \(11\)"):
         model.fold_in({"Aple": 5})
+    with pytest.raises(KeyError, match=r"(?s)'Aple'.*'Elkk'"):  # all at once
+        model.fold_in({"Aple": 5, "Bear": 6, "Elkk": 7})
     with pytest.raises(KeyError, match="no user has the id or name 'zoe'"):
         model.fold_in_item({"zoe": 5})
 

@@ -409,3 +409,24 @@ def test_a_split_by_time_needs_times(four, split):
 def test_too_few_ratings_for_a_split_is_an_error(four):
     with pytest.raises(ValueError, match=r"3 ratings cannot give a test share of 0\.1"):
         four.split_random(0.1)
+
+
+# ---- Tables of one's own ----
+
+
+def test_the_scale_may_be_said(tmp_path):
+    (tmp_path / "shop.csv").write_text("u_id,a_id,profile,title,score\n1,50,ann,Bear,4\n2,50,bob,Bear,5\n")
+    assert ct.load_ratings(tmp_path / "shop.csv", scale=(1, 5)).scale == (1, 5)
+    assert ct.load_ratings(tmp_path / "shop.csv").scale == (1.0, 10.0)
+    with pytest.raises(ValueError, match="lie outside the scale 1 to 4"):
+        ct.load_ratings(tmp_path / "shop.csv", scale=(1, 4))
+
+
+def test_any_table_becomes_ratings_by_the_names_of_its_columns():
+    frame = pd.DataFrame({"who": ["b", "a"], "what": [7, 9], "stars": [4, 5]}, dtype=object)
+    ratings = ct.Ratings.from_frame(frame, "who", "what", "stars", scale=(1, 5))
+    assert ratings.item_ids.tolist() == [7, 9]  # whole numbers stay whole numbers
+    with pytest.raises(ValueError, match=r"the table has no column 'user'; it has \['who', 'what', 'stars'\]"):
+        ct.Ratings.from_frame(frame, "user", "what", "stars")
+    with pytest.raises(ValueError, match="1 rows have no user or no item, the first is row 1"):
+        ct.Ratings.from_frame(frame.assign(who=["b", None]), "who", "what", "stars")
