@@ -44,7 +44,6 @@ import scipy.sparse as sp
 import scipy.sparse.linalg
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
-from sklearn.linear_model import ridge_regression
 from sklearn.preprocessing import normalize
 from threadpoolctl import ThreadpoolController
 from tqdm import tqdm
@@ -285,7 +284,7 @@ class Recommender(BaseEstimator):
         to mix; nothing else is learnt from it, and models that have no use for it ignore it. `watch(model, row)` is
         called after each pass of the models that go by passes, with its row of `history_`; it may raise to end the fit.
         """
-        self._check(ratings)
+        self._check(ratings, validation)
         if validation is not None and not (len(validation) and ratings.same_universe(validation)):
             raise ValueError(
                 "validation must hold ratings of the same users and items as the training part; take both from one "
@@ -324,9 +323,10 @@ class Recommender(BaseEstimator):
         if self._watch is not None:
             self._watch(self, row)
 
-    def _check(self, ratings):
-        if not isinstance(ratings, Ratings):
-            raise TypeError(f"fit needs Ratings (see load_ratings, Ratings.from_matrix), got {type(ratings).__name__}.")
+    def _check(self, ratings, validation):
+        for part in (ratings,) if validation is None else (ratings, validation):
+            if not isinstance(part, Ratings):
+                raise TypeError(f"fit needs Ratings (see load_ratings, from_frame), got {type(part).__name__}.")
         if len(ratings) == 0:
             raise ValueError("fit needs at least one rating, got an empty part.")
         for name, value in self.get_params(deep=False).items():
@@ -345,12 +345,12 @@ class Recommender(BaseEstimator):
     @property
     def cold_users_(self):
         """Mask of users without a training rating."""
-        return np.bincount(self._fitted().rows, minlength=self.ratings_.n_users) == 0
+        return self._fitted().user_counts == 0
 
     @property
     def cold_items_(self):
         """Mask of items without a training rating."""
-        return np.bincount(self._fitted().cols, minlength=self.ratings_.n_items) == 0
+        return self._fitted().item_counts == 0
 
     def predict(self, users, items):
         """Predicted ratings of the pairs (users[e], items[e]), given as ids; a single id is repeated for all."""
@@ -388,14 +388,16 @@ class Recommender(BaseEstimator):
         return self._row_scores(np.arange(self.ratings_.n_users))
 
     def recommend(self, user, n=10, also_seen=None):
-        """The `n` unrated items with the highest predicted rating for one user id: rank, item_id, title,
+        """The `n` unrated items with the highest predicted rating for one user id or name: rank, item_id, title,
         predicted_rating (or count, or preference, for the models that do not predict ratings).
 
         Exactly min(n, unseen) rows; nothing rated in training, or in the Ratings `also_seen`. Ties go by item position.
         """
         if np.ndim(user):
             raise TypeError(f"recommend makes the list of one user, got {len(user)} ids; recommend_all makes them all.")
-        return self._lists(self._fitted().user_rows(user), n, also_seen).drop(columns="user_id")
+        ratings = self._fitted()
+        row = ratings.user_rows(ratings.user_id(user) if isinstance(user, str) else user)
+        return self._lists(row, n, also_seen).drop(columns="user_id")
 
     def recommend_all(self, n=10, also_seen=None):
         """The lists of all users, one under the other, with a user_id column."""
@@ -406,15 +408,9 @@ class Recommender(BaseEstimator):
         columns = self._top_items(rows, n, also_seen)
         row, rank = np.nonzero(columns >= 0)
         col, users = columns[row, rank], rows[row]
-        return pd.DataFrame(
-            {
-                "user_id": ratings.user_ids[users],
-                "rank": rank + 1,
-                "item_id": ratings.item_ids[col],
-                "title": ratings.item_labels[col],
-                self.score_name: self._filled(users, col)[0],
-            }
-        )
+        who = {"user_id": ratings.user_ids[users], "rank": rank + 1}
+        what = {"item_id": ratings.item_ids[col], "title": ratings.item_labels[col]}
+        return pd.DataFrame(who | what | {self.score_name: self._filled(users, col)[0]})
 
     def _top_items(self, rows, n, also_seen=None):
         """(len(rows), n) positions of the best unseen items, best first; -1 where a list is shorter than n."""
@@ -502,11 +498,7 @@ class Recommender(BaseEstimator):
 
     def _other_side(self, axis):
         """Biases, factors and cold mask of the side that stays as trained."""
-        names = (
-            ("item_bias_", "item_factors_", "cold_items_")
-            if axis == 0
-            else ("user_bias_", "user_factors_", "cold_users_")
-        )
+        names = (("item_bias_", "item_factors_", "cold_items_"), ("user_bias_", "user_factors_", "cold_users_"))[axis]
         return tuple(getattr(self, name, None) for name in names)
 
     def _start_parts(self, start, axis):
@@ -635,7 +627,7 @@ class Popularity(Recommender):
     score_name = "count"
 
     def _fit(self, ratings, validation=None):
-        self.counts_ = np.bincount(ratings.cols, minlength=ratings.n_items).astype(float)
+        self.counts_ = ratings.item_counts.astype(float)
 
     def _half(self, axis, at, features=None):
         _, blocks, penalty = super()._half(axis, at)
@@ -774,9 +766,7 @@ class ItemKNN(Recommender):
         known = self.ratings_.known
         inner = (R.T @ R).tocsr()
         inner.eliminate_zeros()
-        pairs_of = inner.astype(bool).astype(
-            float
-        )  # pairs of items whose weight is not 0; the same pattern in all three
+        pairs_of = inner.astype(bool).astype(float)  # pairs whose weight is not 0: the same pattern in all three
         common = (known.T @ known).multiply(pairs_of).tocsr()
         squares = ((R**2).T @ known).multiply(pairs_of).tocsr()  # [i, j]: squares of i over the users who also rated j
         for table in (inner, common, squares):
@@ -1353,8 +1343,8 @@ class SGDMF(FactorModel):
     def _prepare(self, ratings, rng):
         """Where the descent starts; what has no rating to learn from starts, and stays, at 0."""
         self.user_factors_, self.item_factors_ = self._start(ratings, rng, self.init_scale)
-        self.user_factors_[np.bincount(ratings.rows, minlength=ratings.n_users) == 0] = 0.0
-        self.item_factors_[np.bincount(ratings.cols, minlength=ratings.n_items) == 0] = 0.0
+        self.user_factors_[ratings.user_counts == 0] = 0.0
+        self.item_factors_[ratings.item_counts == 0] = 0.0
 
     @property
     def _tables(self):
@@ -1615,11 +1605,18 @@ class ContentMF(_ContentModel, SGDMF):
         return self._all_scores(rows)
 
 
+def _ridge(X, target, reg):
+    """argmin |target - X w|^2 + reg |w|^2, by the smaller of the two Gram matrices of a sparse X."""
+    if X.shape[0] < X.shape[1]:
+        return X.T @ np.linalg.solve((X @ X.T).toarray() + reg * np.eye(X.shape[0]), target)
+    return np.linalg.solve((X.T @ X).toarray() + reg * np.eye(X.shape[1]), X.T @ target)
+
+
 class ContentOnly(_ContentModel):
     """What the titles are about, and nothing else: a ridge regression for each viewer on the features of their titles.
 
-    Objective: sum (A - mu - b_u - w_u . C_i)^2 + reg (b_u^2 + |w_u|^2) for each viewer on their own: convex, solved by
-    scikit-learn's ridge regression. Other viewers' ratings matter only through mu.
+    Objective: sum (A - mu - b_u - w_u . C_i)^2 + reg (b_u^2 + |w_u|^2) for each viewer on their own: convex, solved
+    directly. Other viewers' ratings matter only through mu.
 
     Parameters
     ----------
@@ -1648,7 +1645,7 @@ class ContentOnly(_ContentModel):
         for u in np.flatnonzero(np.diff(table.indptr)):
             known = slice(table.indptr[u], table.indptr[u + 1])
             target = table.data[known] - self.global_mean_
-            weights = ridge_regression(with_one[table.indices[known]], target, self.reg, solver="cholesky")
+            weights = _ridge(with_one[table.indices[known]], target, self.reg)
             self.feature_weights_[u], self.user_bias_[u] = weights[:-1], weights[-1]
         self.certificate_ = self._certify(ratings)
 
@@ -1714,9 +1711,8 @@ class _Splitting:
         self.flat = self.rows * self.shape[1] + self.cols
         self.rng = np.random.default_rng(random_state)
         self.z = target.copy()  # Z on the known cells
-        self.Z = (
-            self._sparse(self.z).toarray() if self.dense else scipy.sparse.linalg.aslinearoperator(self._sparse(self.z))
-        )
+        table = self._sparse(self.z)
+        self.Z = table.toarray() if self.dense else scipy.sparse.linalg.aslinearoperator(table)
         self.V = np.linalg.qr(self.rng.standard_normal((self.shape[1], min(10, *self.shape))))[0]
         for _ in range(3):
             _, s, self.V = _power_step(self.Z, self.V)
@@ -2090,10 +2086,8 @@ class Blend(Recommender):
 
     def _fold(self, axis, at, values, features=None):
         first, second = (model._fold(axis, at, values, features) for model in (self.first_, self.second_))
-        blocks = (
-            *(self.weight_ * block for block in first.blocks),
-            *((1 - self.weight_) * block for block in second.blocks),
-        )
+        shares = (self.weight_, first), (1 - self.weight_, second)
+        blocks = tuple(share * block for share, fold in shares for block in fold.blocks)
         solve = np.vstack([first.solve * first.target, second.solve * second.target])
         return _Fold(self._mix(first.offset, second.offset), blocks, solve, np.ones(len(at)))
 
@@ -2341,7 +2335,8 @@ def errors(model, ratings, clip=False):
 
 def _need_rating_points(model):
     if model.score_name != "predicted_rating":
-        raise ValueError(f"{type(model).__name__} ranks: it gives a {model.score_name}, not rating points to score.")
+        raise ValueError(f"{type(model).__name__} ranks: it gives a {model.score_name}, not rating points to score; "
+                         "measure its lists (rank_models, compare), and give tune a `score` of lists.")  # fmt: skip
 
 
 def rmse(model, ratings, clip=False):
@@ -2356,7 +2351,7 @@ def mae(model, ratings, clip=False):
 
 # ---- Saving and loading ----------------------------------------------------------------------------------------------
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MODELS = (GlobalMean, Popularity, BiasBaseline, ItemKNN, ALS, ImplicitALS, GradientDescentMF, SGDMF, ContentMF,
           ContentOnly, SpectralRegularization, NuclearNorm, Blend)  # fmt: skip
 
@@ -2373,7 +2368,7 @@ def save_model(model, path):
     try:
         arrays["about"] = np.array(json.dumps(about | {"content": _pack(model, arrays)}))
     except TypeError as error:
-        raise ValueError(f"a parameter cannot be saved ({error}); a random_state must be a whole number.") from error
+        raise ValueError(f"this model cannot be saved: {error}.") from error
 
     def write(temporary):
         with open(temporary, "wb") as file:
@@ -2404,8 +2399,12 @@ def _pack(value, arrays):
         state = value.get_params(deep=False) | learnt
     elif isinstance(value, (Ratings, Features, Certificate)):
         state = {part.name: getattr(value, part.name) for part in fields(value)}
-    else:
+    elif value is None or isinstance(value, (bool, int, float, str)):
         return value
+    else:
+        raise TypeError(f"a {type(value).__name__} among its parameters; a random_state must be a whole number")
+    if _kinds().get(type(value).__name__) is not type(value):
+        raise TypeError(f"load_model would not know {type(value).__name__}; first let it join content_table.MODELS")
     return {"kind": type(value).__name__, "state": {name: _pack(part, arrays) for name, part in state.items()}}
 
 

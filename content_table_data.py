@@ -227,6 +227,16 @@ class Ratings:
         return len(self) / (self.n_users * self.n_items)
 
     @cached_property
+    def user_counts(self):
+        """How many ratings each user has, (m,)."""
+        return np.bincount(self.rows, minlength=self.n_users)
+
+    @cached_property
+    def item_counts(self):
+        """How many ratings each item has, (n,)."""
+        return np.bincount(self.cols, minlength=self.n_items)
+
+    @cached_property
     def csr(self):
         """The table by rows (SciPy CSR, columns sorted)."""
         table = sp.csr_array((self.values, (self.rows, self.cols)), shape=self.shape)
@@ -249,9 +259,9 @@ class Ratings:
 
     @cached_property
     def fingerprint(self):
-        """SHA-256 of ids, cells and values: two Ratings with the same fingerprint are the same data."""
+        """SHA-256 of scale, ids, cells and values: two Ratings with the same fingerprint are the same data."""
         order = np.lexsort((self.cols, self.rows))
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(np.array(self.scale, dtype="<f8").tobytes())
         for ids in (self.user_ids, self.item_ids):
             digest.update(json.dumps(ids.tolist()).encode())
         for array in (self.rows[order].astype("<i8"), self.cols[order].astype("<i8"), self.values[order].astype("<f8")):
@@ -339,7 +349,7 @@ class Ratings:
             known = sorted({word for title in self._plain_titles for word in title.split()})
             words = [(difflib.get_close_matches(word, known, 1, cutoff=0.7) or [word])[0] for word in words]
             found, match = self._titles_with(words), "similar"
-        text, counts = " ".join(words), np.bincount(self.cols, minlength=self.n_items)
+        text, counts = " ".join(words), self.item_counts
         kinds = {at: "exact" if self._plain_titles[at] == text and match == "part" else match for at in found}
         plain = self._plain_titles
         found.sort(key=lambda at: (plain[at] != text, not plain[at].startswith(text), -counts[at], plain[at]))
@@ -348,8 +358,7 @@ class Ratings:
 
     @property
     def _best_known(self):
-        counts = np.bincount(self.cols, minlength=self.n_items)
-        return self.item_labels[np.argsort(-counts, kind="stable")].tolist()
+        return self.item_labels[np.argsort(-self.item_counts, kind="stable")].tolist()
 
     def _titles_with(self, words):
         """Columns whose titles have all these words; one of two letters or less must be a whole word there."""
@@ -452,7 +461,7 @@ class Ratings:
 
         Because the second step removes ratings of the users who passed the first, a user may keep a single rating.
         """
-        keep_users = np.bincount(self.rows, minlength=self.n_users) >= min_per_user
+        keep_users = self.user_counts >= min_per_user
         keep_items = np.bincount(self.cols[keep_users[self.rows]], minlength=self.n_items) >= min_per_item
         entries = keep_users[self.rows] & keep_items[self.cols]
         if not entries.any():
@@ -512,7 +521,7 @@ class Ratings:
         """
         _check_shares(train, validation)
         order = np.lexsort((self._need_times(), self.rows))
-        counts = np.bincount(self.rows, minlength=self.n_users)
+        counts = self.user_counts
         rank = np.arange(len(self)) - np.repeat(np.cumsum(counts) - counts, counts)
         n = counts[self.rows[order]]
         # In floating point .7 + .15 is .85 less one unit in the last place; the sum is rounded to keep the published
@@ -535,7 +544,7 @@ class Ratings:
         late = rng.permutation(len(self)) if self.times is None else np.argsort(np.argsort(self.times, kind="stable"))
         order = np.lexsort((late, self.rows))
         last = np.append(np.diff(self.rows[order]) != 0, True)
-        several = np.bincount(self.rows, minlength=self.n_users)[self.rows[order]] > 1
+        several = self.user_counts[self.rows[order]] > 1
         test = np.sort(order[last & several])
         return self.part(np.setdiff1d(np.arange(len(self)), test)), self.part(test)
 

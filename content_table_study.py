@@ -34,6 +34,7 @@ from content_table import (
     Range,
     Recommender,
     SpectralRegularization,
+    _need_rating_points,
     _store,
     check_number,
     load_features,
@@ -71,6 +72,9 @@ def evaluate(models, ratings, n_splits=20, test_size=0.2, random_state=0, n_jobs
         (held-out cells without a training rating in their row or column), n_train, n_test.
     """
     check_number("n_splits", n_splits, low=2, whole=True)
+    _check_models(models)
+    for model in models.values():
+        _need_rating_points(model)
     seeds = np.random.SeedSequence(random_state).generate_state(n_splits).tolist()
     jobs = [
         joblib.delayed(_evaluate_split)(models, ratings, test_size, split, seed) for split, seed in enumerate(seeds)
@@ -85,11 +89,20 @@ def _evaluate_split(models, ratings, test_size, split, seed):
     rows = []
     for name, model in models.items():
         fitted = clone(model).fit(train)
-        scores = {"train_rmse": rmse(fitted, train), "rmse": rmse(fitted, test), "cold": fitted.n_fallback_,
-                  "rmse_clipped": rmse(fitted, test, clip=True), "mae": mae(fitted, test),
-                  "mae_clipped": mae(fitted, test, clip=True)}  # fmt: skip
+        scores = _all_errors(fitted, train, test)
         rows.append({"model": name, "split": split} | scores | {"n_train": len(train), "n_test": len(test)})
     return rows
+
+
+def _check_models(models, expected="expected a dict of name: model"):
+    if not isinstance(models, dict) or not models or not all(isinstance(m, Recommender) for m in models.values()):
+        raise TypeError(f"{expected}, got {models!r}.")
+
+
+def _all_errors(fitted, train, test):
+    return {"train_rmse": rmse(fitted, train), "rmse": rmse(fitted, test), "cold": fitted.n_fallback_,
+            "rmse_clipped": rmse(fitted, test, clip=True), "mae": mae(fitted, test),
+            "mae_clipped": mae(fitted, test, clip=True)}  # fmt: skip
 
 
 def split_interval(values, n_train, n_test, level=0.95):
@@ -369,9 +382,7 @@ class Tuned(Recommender):
 
     def _fit(self, ratings, validation=None):
         candidates = self.candidates if isinstance(self.candidates, dict) else {"model": self.candidates}
-        strange = [name for name, model in candidates.items() if not isinstance(model, Recommender)]
-        if strange or not candidates:
-            raise TypeError(f"candidates must be a model or a dict of models, got {self.candidates!r}.")
+        _check_models(candidates, "candidates must be a model or a dict of models")
         spaces = self.space or {} if isinstance(self.candidates, dict) else {"model": self.space}
         if set(spaces) - set(candidates):
             raise ValueError(f"space names {sorted(set(spaces) - set(candidates))}, which are no candidates.")
@@ -446,7 +457,7 @@ def top_lists(model, test, n=10, protocol="full_catalogue", also_seen=None):
         return model._top_items(np.arange(test.n_users), n, also_seen)
     scores = np.round(model._filled(test.rows, test.cols)[0], TIE)
     order = np.lexsort((test.cols, -scores, test.rows))
-    counts = np.bincount(test.rows, minlength=test.n_users)
+    counts = test.user_counts
     rank = np.arange(len(test)) - np.repeat(np.cumsum(counts) - counts, counts)
     lists = np.full((test.n_users, n), -1)
     first = order[rank < n]
@@ -521,6 +532,7 @@ def rank_models(models, test, threshold, n=10, protocol="full_catalogue", also_s
     is). `attrs` keeps protocol, n, threshold and the number of users left out for want of a relevant item. `also_seen`
     matters to the full catalogue only.
     """
+    _check_models(models)
     train = next(iter(models.values()))._fitted()
     strange = [name for name, model in models.items() if model._fitted().fingerprint != train.fingerprint]
     if strange:
@@ -534,7 +546,7 @@ def rank_models(models, test, threshold, n=10, protocol="full_catalogue", also_s
         table = ranking_metrics(top_lists(model, test, n, protocol, also_seen), test, threshold)
         table.insert(0, "model", name)
         tables.append(table)
-    n_candidates = np.bincount(test.rows, minlength=test.n_users)
+    n_candidates = test.user_counts
     if protocol == "full_catalogue":
         seen = train.known if also_seen is None else train.known + also_seen.known
         n_candidates = test.n_items - np.diff(seen.indptr)
@@ -586,7 +598,7 @@ def list_metrics(lists, train, features=None):
     listed = lists[lists >= 0]
     if len(listed) == 0:
         raise ValueError("the lists are empty.")
-    counts = np.maximum(np.bincount(train.cols, minlength=train.n_items), 1)
+    counts = np.maximum(train.item_counts, 1)
     found = {"coverage": len(np.unique(listed)) / train.n_items,
              "novelty": float(-np.log2(counts[listed] / train.n_users).mean())}  # fmt: skip
     if features is not None:
@@ -641,6 +653,7 @@ def compare(models, ratings, threshold, n=10, features=None, n_splits=20, test_s
     Rows `random` (expected, exact) and `ceiling` have ranking figures only; `popularity` is always among the models.
     """
     check_number("n_splits", n_splits, low=2, whole=True)
+    _check_models(models)
     taken = sorted({"random", "ceiling"} & set(models))
     if taken:
         raise ValueError(f"{taken} are rows that are added to every table; name these models otherwise.")
@@ -675,9 +688,7 @@ def _measure(model, train, test, threshold, n, features):
         fitted = clone(model).fit(train)
         row["fit_seconds"] = time.perf_counter() - start
         if fitted.score_name == "predicted_rating":
-            row |= {"train_rmse": rmse(fitted, train), "rmse": rmse(fitted, test), "cold": fitted.n_fallback_,
-                    "rmse_clipped": rmse(fitted, test, clip=True), "mae": mae(fitted, test),
-                    "mae_clipped": mae(fitted, test, clip=True)}  # fmt: skip
+            row |= _all_errors(fitted, train, test)
         lists = top_lists(fitted, test, n)
         found = ranking_metrics(lists, test, threshold)[["ndcg", "recall"]].mean()
         rated = ranking_metrics(top_lists(fitted, test, n, "rated_only"), test, threshold)["precision"].mean()
@@ -707,7 +718,7 @@ def _chance_and_best(train, test, threshold, n):
     """The rows `random` and `ceiling` of one split."""
     unseen = test.n_items - np.diff(train.known.indptr)
     full = _random_and_ceiling(test, unseen, n, threshold)
-    rated = _random_and_ceiling(test, np.bincount(test.rows, minlength=test.n_users), n, threshold)
+    rated = _random_and_ceiling(test, test.user_counts, n, threshold)
     for catalogue, own in zip(full, rated, strict=True):
         figures = {"ndcg": catalogue["ndcg"].mean(), "recall": catalogue["recall"].mean()}
         figures["rated_precision"] = own["precision"].mean()
@@ -797,7 +808,7 @@ def main(arguments=None):
 
 
 def _some_user(ratings):
-    busy = np.flatnonzero(np.bincount(ratings.rows, minlength=ratings.n_users) >= 25)
+    busy = np.flatnonzero(ratings.user_counts >= 25)
     return ratings.user_ids[busy[0] if len(busy) else 0]
 
 

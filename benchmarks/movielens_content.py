@@ -79,7 +79,7 @@ def rmse_difference(models, others, test, clip=True, n_boot=2000):
     """RMSE of `models` minus that of `others` (means over their seeds) and a 95 % bootstrap interval over users."""
     squares = [np.mean([ct.errors(model, test, clip) ** 2 for model in side], axis=0) for side in (models, others)]
     by_user = np.array([np.bincount(test.rows, side, minlength=test.n_users) for side in squares])
-    counts = np.bincount(test.rows, minlength=test.n_users)
+    counts = test.user_counts
     draws = np.random.default_rng(0).integers(0, test.n_users, (n_boot, test.n_users))
     rms = np.sqrt(by_user[:, draws].sum(axis=2) / counts[draws].sum(axis=1))
     whole = np.sqrt(by_user.sum(axis=1) / counts.sum())

@@ -230,8 +230,8 @@ def sizes(tables):
             "titles": ratings.n_items,
             "ratings": len(ratings),
             "density, %": round(100 * ratings.density, 2),
-            "fewest of a viewer": int(np.bincount(ratings.rows).min()),
-            "fewest of a title": int(np.bincount(ratings.cols).min()),
+            "fewest of a viewer": int(ratings.user_counts.min()),
+            "fewest of a title": int(ratings.item_counts.min()),
         }
         for name, ratings in tables.items()
     }
@@ -252,7 +252,7 @@ def exposure(tables):
 
 def plot_viewers(ratings, kept, bound):
     """Every viewer by activity and mean score, the ones that a filter keeps marked."""
-    counts = np.bincount(ratings.rows, minlength=ratings.n_users)
+    counts = ratings.user_counts
     means = np.bincount(ratings.rows, ratings.values, minlength=ratings.n_users) / counts
     stays = np.isin(ratings.user_ids, kept.user_ids)
     fig, ax = plt.subplots(figsize=(7, 4))
@@ -285,7 +285,7 @@ def plot_scores(tables):
 
 def plot_long_tail(ratings, tables):
     """Ratings of each title in the dump, most rated first, with the titles of the given tables marked."""
-    counts = np.bincount(ratings.cols, minlength=ratings.n_items)
+    counts = ratings.item_counts
     order = np.argsort(-counts, kind="stable")
     fig, ax = plt.subplots(figsize=(7, 3.8))
     place = np.arange(1, len(order) + 1)
@@ -323,8 +323,8 @@ def plot_holes(tables, viewer):
     for ax, (name, ratings) in zip(axes, tables.items(), strict=True):
         table = np.full(ratings.shape, np.nan)
         table[ratings.rows, ratings.cols] = ratings.values
-        rows = np.argsort(-np.bincount(ratings.rows, minlength=ratings.n_users), kind="stable")
-        cols = np.argsort(-np.bincount(ratings.cols, minlength=ratings.n_items), kind="stable")
+        rows = np.argsort(-ratings.user_counts, kind="stable")
+        cols = np.argsort(-ratings.item_counts, kind="stable")
         image = ax.imshow(
             table[np.ix_(rows, cols)], cmap="viridis", vmin=ratings.scale[0], vmax=ratings.scale[1],
             aspect="auto", interpolation="nearest",
@@ -1370,7 +1370,7 @@ def agreement(model):
     learnt, true = (table - table.mean(axis=1, keepdims=True) for table in (learnt_taste(model), true_taste(ratings)))
     norms = np.linalg.norm(learnt, axis=1) * np.linalg.norm(true, axis=1)
     correlation = np.divide((learnt * true).sum(axis=1), norms, out=np.zeros(len(norms)), where=norms > 0)
-    counts = np.bincount(ratings.rows, minlength=ratings.n_users)
+    counts = ratings.user_counts
     return pd.DataFrame({"user_id": ratings.user_ids, "ratings": counts, "correlation": correlation})
 
 
@@ -1747,7 +1747,7 @@ def plot_overlap(table, n=10):
 
 def plot_popularity(frequent, ratings, models):
     """How often a title was rated against how many lists it enters, one panel a model."""
-    counts = pd.Series(np.bincount(ratings.cols, minlength=ratings.n_items), index=ratings.item_ids)
+    counts = pd.Series(ratings.item_counts, index=ratings.item_ids)
     fig, axes = plt.subplots(1, len(models), figsize=(2.5 * len(models), 3.4), sharey=True)
     for ax, name in zip(axes, models, strict=True):
         listed = pd.Series(0, index=ratings.item_ids)

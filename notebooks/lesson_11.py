@@ -250,7 +250,7 @@ def print_novelty(tuned, names=("popularity", "implicit ALS", "baseline", "spect
 def popularity_table(fitted, n=10):
     """How far each fitted model's lists follow the most rated titles, on the ratings it was fitted to."""
     train = next(iter(fitted.values())).ratings_
-    counts = np.bincount(train.cols, minlength=train.n_items)
+    counts = train.item_counts
     most_rated = np.argsort(-counts, kind="stable")[: round(train.n_items / 10)]
     models = fitted | {"popularity": ct.Popularity().fit(train)}
     lists = {name: ct.top_lists(model, train, n) for name, model in models.items()}

@@ -24,7 +24,7 @@ def set_aside(ratings, share=0.2, least=25, held_out=5, random_state=0):
     of each at random are to be predicted, and the others, in random order, may be told.
     """
     rng = np.random.default_rng(random_state)
-    counts = np.bincount(ratings.rows, minlength=ratings.n_users)
+    counts = ratings.user_counts
     busy = rng.permutation(np.flatnonzero(counts >= least))
     new = np.sort(busy[: max(1, round(share * len(busy)))])
     told, asked = {}, {}
@@ -133,7 +133,7 @@ def asking_orders(model, n=40, random_state=0):
     uncertainty over the catalogue most (no rating is needed to know that). random.
     """
     ratings = model.ratings_
-    counts = np.bincount(ratings.cols, minlength=ratings.n_items)
+    counts = ratings.item_counts
     means = np.bincount(ratings.cols, ratings.values, ratings.n_items) / np.maximum(counts, 1)
     spread = np.bincount(ratings.cols, (ratings.values - means[ratings.cols]) ** 2, ratings.n_items)
     spread = np.where(counts >= 10, spread / np.maximum(counts, 1), 0.0)
@@ -356,9 +356,9 @@ def plot_variety(table):
 def map_of_titles(model, n=40):
     """(titles, their places in the plane, share of the variance the plane shows) of the `n` most rated works."""
     ratings = model.ratings_
-    order = np.argsort(-np.bincount(ratings.cols, minlength=ratings.n_items), kind="stable")
+    order = np.argsort(-ratings.item_counts, kind="stable")
     order = order[np.unique(ratings.series[order], return_index=True)[1]]  # one title a work
-    counts = np.bincount(ratings.cols, minlength=ratings.n_items)
+    counts = ratings.item_counts
     chosen = order[np.argsort(-counts[order], kind="stable")][:n]
     plane = PCA(2, svd_solver="full").fit(model.item_factors_)
     axes = (

@@ -197,6 +197,25 @@ def test_fitting_to_anything_but_ratings_names_the_type(data):
         ct.BiasBaseline().fit(data)
 
 
+@pytest.mark.parametrize("data", [[[5.0, 3.0]], pd.DataFrame({"score": [5]})])
+def test_stopping_by_anything_but_ratings_names_the_type(data, table):
+    with pytest.raises(TypeError, match=rf"fit needs Ratings .* got {type(data).__name__}"):
+        ct.SGDMF(n_factors=1).fit(table, data)
+
+
+@pytest.mark.parametrize("call", [ct.evaluate, ct.compare, ct.rank_models])
+@pytest.mark.parametrize("models", [[ct.GlobalMean()], {}, {"mean": ct.GlobalMean}, ct.GlobalMean()])
+def test_models_to_compare_come_by_name(call, models, table):
+    with pytest.raises(TypeError, match="expected a dict of name: model, got"):
+        call(models, table, 8)
+
+
+def test_a_model_that_only_ranks_is_refused_before_anything_is_fitted(table, monkeypatch):
+    monkeypatch.setattr(ct.GlobalMean, "fit", lambda *_: pytest.fail("fitted"))
+    with pytest.raises(ValueError, match=r"Popularity ranks: .* measure its lists \(rank_models, compare\)"):
+        ct.evaluate({"mean": ct.GlobalMean(), "popularity": ct.Popularity()}, table)
+
+
 @pytest.mark.parametrize("place", [(0, 0), (1, 2)])
 def test_every_model_fits_and_predicts_from_one_rating(model, place):
     matrix = np.full((2, 3), NO)
@@ -516,7 +535,7 @@ def test_a_plain_array_file_is_refused(tmp_path):
         "{}",
         "5",
         '{"format": 1}',
-        '{"format": 2, "model": "ALS"}',
+        '{"format": 3, "model": "ALS"}',
     ],
 )
 def test_an_npz_of_somebody_else_is_refused(tmp_path, about):
@@ -533,13 +552,14 @@ def test_a_pickle_in_a_weights_file_is_never_opened(tmp_path):
 
 def test_weights_of_another_version_are_refused(saved):
     change(saved, format=99)
-    with pytest.raises(ValueError, match="has format 99, this version reads 2; train the model again"):
+    with pytest.raises(ValueError, match="has format 99, this version reads 3; train the model again"):
         ct.load_model(saved)
 
 
-def test_weights_of_the_first_format_are_refused(saved):
-    change(saved, format=1)
-    with pytest.raises(ValueError, match="has format 1, this version reads 2; train the model again"):
+@pytest.mark.parametrize("old", [1, 2])
+def test_weights_of_earlier_formats_are_refused(saved, old):
+    change(saved, format=old)
+    with pytest.raises(ValueError, match=f"has format {old}, this version reads 3; train the model again"):
         ct.load_model(saved)
 
 

@@ -703,3 +703,10 @@ def test_fitting_is_silent_on_the_sample_with_the_course_settings(sample):
             if name != "ALS as published":  # a thousand passes: the slowest, and silent by tol=0
                 model.fit(sample)
     assert [str(warning.message) for warning in caught] == []
+
+
+def test_a_list_is_asked_for_by_id_or_name(table):
+    model = ct.BiasBaseline().fit(table)
+    assert model.recommend("bob", 3).equals(model.recommend(102, 3))
+    with pytest.raises(KeyError, match="no user has the id or name 'zoe'"):
+        model.recommend("zoe")

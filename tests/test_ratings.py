@@ -1,5 +1,7 @@
 """Ratings: ids and positions, the three schemas, and every way to cut a table in parts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -120,6 +122,16 @@ def test_the_same_data_in_another_order_has_the_same_fingerprint(table):
 def test_other_data_has_another_fingerprint(change):
     fields = {"user_ids": [1, 2], "item_ids": [1], "rows": [0, 1], "cols": [0, 0], "values": [5, 6]}
     assert ct.Ratings(**fields).fingerprint != ct.Ratings(**fields | change).fingerprint
+
+
+def test_another_scale_is_another_fingerprint(table):
+    assert replace(table, scale=(1, 20)).fingerprint != table.fingerprint == replace(table, scale=(1, 10)).fingerprint
+
+
+def test_counts_of_users_and_items_leave_out_nobody(with_cold):
+    assert with_cold.user_counts.tolist() == np.asarray(with_cold.known.sum(axis=1)).tolist()
+    assert with_cold.item_counts.tolist() == np.asarray(with_cold.known.sum(axis=0)).tolist()
+    assert (with_cold.user_counts[5], with_cold.item_counts[2]) == (0, 0)
 
 
 def test_a_digit_that_moves_from_a_title_id_to_a_viewer_id_changes_the_fingerprint():

@@ -82,6 +82,7 @@ def test_the_accidental_rank_one_fit_has_the_error_we_state():
     assert three.history_[-1]["train_rmse"] == pytest.approx(error, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_als_certificate_closes_with_enough_rank_and_passes(ratings):
     model = ct.ALS(n_factors=25, reg=5, n_epochs=1000, tol=0).fit(ratings)
     assert model.certificate_.relative_gap < 1e-5
@@ -95,6 +96,7 @@ def test_zero_is_the_answer_from_the_baseline_residuals_norm_on(table, ratings):
     assert len(below.s_) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [ct.SpectralRegularization, ct.NuclearNorm])
 def test_our_answer_and_cvxpys_agree(ratings, kind):
     ours, paper = kind().fit(ratings), kind(solver="cvxpy", tol=1e-4).fit(ratings)

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -199,3 +200,20 @@ def test_saving_replaces_an_older_file(table, tmp_path):
 
 def test_a_fitted_model_travels_to_another_process(fitted):
     assert np.array_equal(pickle.loads(pickle.dumps(fitted)).complete(), fitted.complete())
+
+
+class NotListed(ct.GlobalMean):
+    """A model of somebody's own that has not joined `MODELS`."""
+
+
+@pytest.mark.parametrize("model", [NotListed(), ct.Blend(NotListed(), ct.GlobalMean(), weight=0.5)])
+def test_what_could_not_be_loaded_is_not_saved(model, table, tmp_path):
+    with pytest.raises(ValueError, match="load_model would not know NotListed; first let it join"):
+        model.fit(table).save(tmp_path / "model.npz")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_same_ratings_on_another_scale_are_other_ratings(table, tmp_path):
+    ct.GlobalMean().fit(table).save(tmp_path / "model.npz")
+    with pytest.raises(ValueError, match=r"trained on other data: .*scale \(1.0, 10.0\)\), not the given"):
+        ct.load_model(tmp_path / "model.npz", replace(table, scale=(1.0, 20.0)))

@@ -57,6 +57,7 @@ def test_content_on_movielens(filed):
 
 @needs_data
 @pytest.mark.real
+@pytest.mark.slow
 @pytest.mark.parametrize("table", ["data 1", "data 2"])
 def test_the_first_split_computed_again(filed, table):
     ratings = ct.load_ratings(Path(DATA, "mal", tuned.TABLES[table]))
