@@ -189,8 +189,8 @@ def huge():
 
 @pytest.fixture(scope="session")
 def large():
-    """Few ratings in a universe whose dense table would take 9 GiB."""
-    return scattered(60_000, 20_000)
+    """Few ratings in a universe whose dense table would take 1.5 GiB, above the limit."""
+    return scattered(20_000, 10_000)
 
 
 def press_ctrl_c(monkeypatch, owner, name, at):
