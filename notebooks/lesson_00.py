@@ -51,7 +51,7 @@ LESSONS = (
     Lesson(
         "02_worked_examples",
         "fill a table with a pencil: least squares, ALS, gradients, one step",
-        90,
+        120,
         also="matrix products, derivatives",
     ),
     Lesson(
@@ -76,7 +76,7 @@ LESSONS = (
     Lesson(
         "03_baseline",
         "a generous viewer and a good title: convex biases",
-        40,
+        50,
         also="linear equations",
         helps=("01",),
     ),
@@ -110,7 +110,7 @@ LESSONS = (
     Lesson(
         "13_your_own_list",
         "a list for you: new viewers, reasons, the list that you keep",
-        45,
+        60,
         ("03", "05", "06"),
     ),
     Lesson(
