@@ -7,6 +7,8 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
+
 import content_table as ct
 
 HERE = Path(__file__).resolve().parent
@@ -27,6 +29,11 @@ PUBLISHED = {
 
 def read(name):
     return json.loads((RESULTS / name).read_text(encoding="utf-8"))
+
+
+def three(value):
+    """Three digits, a half to the even digit, as the lessons' tables round what the files hold."""
+    return f"{np.round(value, 3):.3f}"
 
 
 def markdown(header, rows):
@@ -50,8 +57,8 @@ def honest_table(real):
     for table in ("data 1", "data 2"):
         verdicts = {row["model"]: row["verdict"] for row in real["paired"][table]}
         for row in real["held_out"][table]:
-            shown = f"{row['rmse_clipped']:.3f} ± {row['half_width']:.3f}"
-            cells.setdefault(row["model"], []).extend([f"{row['train_rmse']:.3f}", shown, verdicts[row["model"]]])
+            shown = f"{three(row['rmse_clipped'])} ± {three(row['half_width'])}"
+            cells.setdefault(row["model"], []).extend([three(row["train_rmse"]), shown, verdicts[row["model"]]])
     rows = [[model, *values] for model, values in cells.items()]
     header = ["model", "training", "**held out**", "vs baseline", "training", "**held out**", "vs baseline"]
     return markdown(header, rows)
@@ -64,9 +71,9 @@ def tuned_table(runs):
         verdicts = {row["model"]: row["verdict"] for row in table["paired"]["baseline"]}
         for row in table["comparison"]:
             scored = row["rmse_clipped"] is not None
-            error = f"{row['rmse_clipped']:.3f} ± {row['half_width']:.3f}" if scored else ""
-            shown = [f"{row['train_rmse']:.3f}" if scored else "", error, verdicts.get(row["model"], "")]
-            cells.setdefault(row["model"], []).extend([*shown, f"{row['ndcg']:.3f}"])
+            error = f"{three(row['rmse_clipped'])} ± {three(row['half_width'])}" if scored else ""
+            shown = [three(row["train_rmse"]) if scored else "", error, verdicts.get(row["model"], "")]
+            cells.setdefault(row["model"], []).extend([*shown, three(row["ndcg"])])
     header = ["model", *["training", "**held out**", "vs baseline", "NDCG@10"] * len(runs["tables"])]
     return markdown(header, [[model, *values] for model, values in cells.items()])
 
