@@ -96,6 +96,14 @@ def show(fig, alt=None, tight=True, seen=""):
     plt.close(fig)
 
 
+VERDICT_LOOKS = {  # colour, marker
+    "better": ("#0072B2", "o"),
+    "tie": ("#999999", "D"),
+    "worse": ("#D55E00", "s"),
+    "reference": ("#000000", "|"),
+}
+
+
 def by_verdict(table):
     """The models of a table of differences by what became of them, as words: better: “a”, “b”; tie: “c”."""
     groups = table["model"].map("“{}”".format).groupby(table["verdict"], sort=False).agg(", ".join)
@@ -197,7 +205,7 @@ def is_right(name, answer):
 
 # ---- Lesson 01: from raw reviews to a table -------------------------------------------------------------------------
 
-STAYS, GOES = "#D55E00", "#999999"  # who passes a filter, who does not
+STAYS, GOES = "#0072B2", "#999999"  # who passes a filter, who does not
 TABLE_COLORS = ("#0072B2", "#D55E00", "#009E73")
 TABLE_MARKERS = ("o", "s", "^")
 
@@ -351,7 +359,7 @@ def plot_exposure(ratings):
     middle = np.bincount(group, expected) / np.bincount(group)
     share = 100 * np.bincount(group, rated) / np.bincount(group)
     fig, ax = plt.subplots(figsize=(7, 3.8))
-    ax.plot(middle, share, "o-", color=TABLE_COLORS[0], label="a tenth of the cells each")
+    ax.plot(middle, share, "o-", color=TABLE_COLORS[2], label="a tenth of the cells each")
     ax.axhline(100 * rated.mean(), color="black", linestyle="--", linewidth=1, label="if the holes were random")
     ax.set(xlabel="true expected rating of the cell (rating points)", ylabel="share of cells rated (%)", ylim=(0, None))
     ax.set_title("The more a title would please a viewer, the likelier the rating exists (simulated)")
@@ -686,8 +694,9 @@ def plot_against(differences, reference):
     """Each model's held-out error minus the reference's, split by split: mean and 95 % interval."""
     table = differences[differences["model"] != reference].iloc[::-1].reset_index(drop=True)
     fig, ax = plt.subplots(figsize=(7.8, 3.1))
-    look = {"fmt": "s", "color": "#0072B2", "capsize": 5, "ms": 7}
-    ax.errorbar(table["difference"], table.index, xerr=table["half_width"], **look)
+    for at, row in table.iterrows():
+        color, marker = VERDICT_LOOKS[row["verdict"]]
+        ax.errorbar(row["difference"], at, xerr=row["half_width"], fmt=marker, color=color, capsize=5, ms=7)
     ax.axvline(0, color=BLACK, linestyle="--", linewidth=1.2)
     ax.set_yticks(table.index, table["model"])
     ax.set(xlabel=f"held-out RMSE minus that of the {reference} (rating points)", ylabel="model")
@@ -833,7 +842,7 @@ def plot_penalty(results, baseline):
 
 def plot_rank(results, baseline):
     """Held-out error against the number of factors, weak and strong penalty."""
-    runs = {r"$\lambda$ = 0.1": ("o-", ORANGE), r"$\lambda$ = 5": ("s--", BROWN)}
+    runs = {r"$\lambda$ = 0.1": ("o-", BROWN), r"$\lambda$ = 5": ("s--", SAND)}
     title = "With a weak penalty the rank decides; with a strong one it hardly matters"
     seen = "Held out, the weak penalty climbs with the factors, the strong one stays level; both training lines fall."
     _plot_runs(results, "k", runs, baseline, "number of factors k (log scale)", title, seen)
@@ -1207,7 +1216,7 @@ def plot_relatives(path, full, short):
     ax.loglog(list(path), list(path.values()), "o-", color=COLORS["spectral"], label="spectral")
     style = {"ls": "none", "ms": 12, "mfc": "none", "mew": 2, "color": COLORS["ALS"]}
     ax.loglog(list(full), list(full.values()), marker="D", label="ALS, enough factors", **style)
-    style |= {"ls": ":", "ms": 9, "color": COLORS["ALS with biases"]}
+    style |= {"ls": ":", "ms": 9, "color": BROWN}
     ax.loglog(list(short), list(short.values()), marker="x", label="ALS, too few factors", **style)
     ax.invert_xaxis()
     ax.set_xlabel(r"penalty $\lambda$ (rating points, log scale, weaker to the right)")
@@ -1236,12 +1245,6 @@ def plot_half_objectives(factors, halves, optimum, rank):
 
 MOVIELENS = ct.DATA.parent / "benchmarks" / "results" / "movielens_content.json"
 PUBLISHED_TEST_RMSE = 0.9171  # of the notebook that gave item i the text of rating i, raw predictions
-VERDICT_LOOKS = {  # colour, marker
-    "better": ("#0072B2", "o"),
-    "tie": ("#999999", "D"),
-    "worse": ("#D55E00", "s"),
-    "reference": ("#000000", "|"),
-}
 DARK, LIGHT = "#0072B2", "#D55E00"
 
 
@@ -1652,7 +1655,7 @@ def plot_als_passes(results):
     for ax, (name, run) in zip(axes, results["als_passes"].items(), strict=True):
         if "ones" in run:
             ax.plot(run["passes"], run["ones"], "o-", color=COLORS["ALS"], label="start: all ones (published)")
-        ax.plot(run["passes"], run["random"], "s--", color=COLORS["ALS with biases"], label="start: random")
+        ax.plot(run["passes"], run["random"], "s--", color=BROWN, label="start: random")
         rows = pd.DataFrame(results["held_out"][name]).set_index("model")
         for model, style in (("nuclear norm", "-."), ("baseline", ":")):
             ax.axhline(rows.loc[model, "rmse_clipped"], color=color(model), linestyle=style, label=model)

@@ -121,7 +121,7 @@ def gap_at_rank_one():
 
 def plot_runs(runs, floor):
     """The objective of each run pass by pass, and the certified floor under all of them: {name: history}."""
-    looks = (("#D55E00", "s--"), ("#E69F00", "o-"), ("#0072B2", "^-"))
+    looks = ((lesson.BROWN, "s--"), (lesson.ORANGE, "o-"), (lesson.SAND, "^-"))
     fig, ax = plt.subplots(figsize=(8.2, 4))
     for (name, history), (color, line) in zip(runs.items(), looks, strict=True):
         table = pd.DataFrame(history)

@@ -12,7 +12,7 @@ import content_table as ct
 
 TUNED = lesson.RESULTS.with_name("tuned.json")
 MORE_LOOKS = {  # colour and marker of the rows that only this lesson has
-    "implicit ALS": ("#D55E00", "s"),
+    "implicit ALS": ("#332288", "H"),
     "popularity": ("#8B4513", "d"),
     "chosen": ("#117733", "<"),
     "half spectral, half content": ("#882255", ">"),
@@ -157,7 +157,7 @@ def plot_error_and_list(panels):
                 ring = {"markerfacecolor": "none", "markersize": 11} if row["model"] == "chosen" else {}
                 ax.plot(row["rmse_clipped"], row["ndcg"], **(look(row["model"]) | ring), label=row["model"])
                 continue
-            line = {"implicit ALS": ("#D55E00", "-"), "popularity": ("#8B4513", "--"), "random": ("#555555", ":")}
+            line = {"implicit ALS": ("#332288", "-"), "popularity": ("#8B4513", "--"), "random": ("#555555", ":")}
             color, style = line[row["model"]]
             ax.axhline(row["ndcg"], color=color, linestyle=style, linewidth=1.5, label=f"{row['model']} (no RMSE)")
         ax.set(title=title)
