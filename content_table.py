@@ -276,13 +276,15 @@ class Recommender(BaseEstimator):
     _optional = ()  # may be None
     _space = {}
     _watch = _noise = None
+    _reads_features = False  # whether a new title may come with {feature name: value}
 
     def fit(self, ratings, validation=None, watch=None):
         """Learn from `ratings`, afresh; returns self.
 
         `validation`, a part of the same table, tells the models that stop early or mix two others when to stop or how
         to mix; nothing else is learnt from it, and models that have no use for it ignore it. `watch(model, row)` is
-        called after each pass of the models that go by passes, with its row of `history_`; it may raise to end the fit.
+        called after each pass of ALS and of the models by descent, with its row of `history_`; it may raise to end the
+        fit.
         """
         self._check(ratings, validation)
         if validation is not None and not (len(validation) and ratings.same_universe(validation)):
@@ -308,7 +310,7 @@ class Recommender(BaseEstimator):
     @property
     def search_space(self):
         """What `tune` tries: {hyper-parameter: Range}; the penalty on biases only where the model has them."""
-        return {name: r for name, r in self._space.items() if name != "bias_reg" or self.biases}
+        return {name: r for name, r in self._space.items() if name != "bias_reg" or getattr(self, "biases", True)}
 
     @property
     def n_parameters_(self):
@@ -369,6 +371,11 @@ class Recommender(BaseEstimator):
         lost = self._lost(rows, cols)
         return np.where(lost, self._level(rows, cols), self._scores(rows, cols)), lost
 
+    def _all_scores(self, rows):
+        """Scores of whole rows, (len(rows), n_items): here pair by pair, a subclass may know a faster way."""
+        every = np.arange(self.ratings_.n_items)
+        return self._scores(np.repeat(rows, len(every)), np.tile(every, len(rows))).reshape(len(rows), -1)
+
     def _row_scores(self, rows):
         """Predictions of whole rows, (len(rows), n_items), with the same fallback as `predict`."""
         grid = rows[:, None], np.arange(self.ratings_.n_items)[None, :]
@@ -395,8 +402,7 @@ class Recommender(BaseEstimator):
         """
         if np.ndim(user):
             raise TypeError(f"recommend makes the list of one user, got {len(user)} ids; recommend_all makes them all.")
-        ratings = self._fitted()
-        row = ratings.user_rows(ratings.user_id(user) if isinstance(user, str) else user)
+        row = self._fitted().user_rows(self.ratings_.user_id(user) if isinstance(user, str) else user)
         return self._lists(row, n, also_seen).drop(columns="user_id")
 
     def recommend_all(self, n=10, also_seen=None):
@@ -477,6 +483,8 @@ class Recommender(BaseEstimator):
     def fold_in_item(self, ratings, features=None):
         """A title that the model was not trained on, from its ratings {user id or name: rating points} and, for models
         with item features, {feature name: value}. Returns a `NewTitle`: predict, audience, explain, uncertainty."""
+        if features is not None and not self._reads_features:
+            raise ValueError(f"{self!r} learns nothing from features.")
         return NewTitle(self, *self._fitted().told(ratings, axis=1), features=features)
 
     def viewer(self, user):
@@ -487,8 +495,6 @@ class Recommender(BaseEstimator):
 
     def _fold(self, axis, at, values, features=None):
         """The regression of a new viewer (axis 0) or title (axis 1)."""
-        if features is not None and not isinstance(self, _ContentModel):
-            raise ValueError(f"{self!r} learns nothing from features.")
         return _ridge_fold(*self._half(axis, at, features), at, values)
 
     def _half(self, axis, at, features=None):
@@ -522,7 +528,7 @@ class Recommender(BaseEstimator):
                 fold = self._fold(0, table.indices[known], table.data[known])
                 if fold.variance is None:
                     raise ValueError(
-                        f"{self!r} has no penalty that says how far tastes spread, so it cannot tell taste from noise."
+                        f"{self!r} has no ridge regression, solved to its end, to tell taste from noise by."
                     )
                 Z = fold.rows(table.indices[known])
                 leverage = (Z * fold.solve.T).sum(axis=1)
@@ -613,9 +619,6 @@ class GlobalMean(Recommender):
 
     def _scores(self, rows, cols):
         return np.full(len(rows), self.global_mean_)
-
-    def _all_scores(self, rows):
-        return np.full((len(rows), self.ratings_.n_items), self.global_mean_)
 
 
 class Popularity(Recommender):
@@ -1444,6 +1447,8 @@ class SGDMF(FactorModel):
 class _ContentModel(Recommender):
     """Models with a linear taste: weights of each viewer on the features of the titles."""
 
+    _reads_features = True
+
     def _item_table(self, ratings):
         return self._rows_of("item_features", ratings.item_ids)
 
@@ -1473,6 +1478,7 @@ class _ContentModel(Recommender):
             raise ValueError(f"unknown features {unknown}; the {len(names)} known ones are such as {list(names)[:5]}.")
         row = np.zeros(len(names))
         for name, value in (features or {}).items():
+            check_number(f"feature {name!r}", value, low=-np.inf)
             row[names[name]] = value
         return getattr(self, "content_weight", 1.0) * row
 
@@ -1490,7 +1496,7 @@ class _ContentModel(Recommender):
 
     def taste(self, user):
         """The weights of one viewer, by feature, largest first: own, and with what all viewers share added."""
-        row = self._fitted().user_rows(user)[0]
+        row = self._fitted().user_rows(self.ratings_.user_id(user) if isinstance(user, str) else user)[0]
         own = self.feature_weights_[row]
         table = pd.DataFrame({"feature": self.item_features.names, "own": own, "weight": own + self._shared_taste(row)})
         return table.sort_values("weight", ascending=False, kind="stable", ignore_index=True)
@@ -2074,6 +2080,8 @@ class Blend(Recommender):
         apart = (a - b) @ (a - b)
         return np.clip((validation.values - b) @ (a - b) / apart, 0.0, 1.0) if apart > 0 else 1.0
 
+    _reads_features = property(lambda self: self.first_._reads_features or self.second_._reads_features)
+
     def _mix(self, a, b):
         return self.weight_ * a + (1 - self.weight_) * b
 
@@ -2085,7 +2093,8 @@ class Blend(Recommender):
         return self._mix(self.first_._row_scores(rows), self.second_._row_scores(rows))
 
     def _fold(self, axis, at, values, features=None):
-        first, second = (model._fold(axis, at, values, features) for model in (self.first_, self.second_))
+        pair = self.first_, self.second_
+        first, second = (m._fold(axis, at, values, features if m._reads_features else None) for m in pair)
         shares = (self.weight_, first), (1 - self.weight_, second)
         blocks = tuple(share * block for share, fold in shares for block in fold.blocks)
         solve = np.vstack([first.solve * first.target, second.solve * second.target])
@@ -2093,6 +2102,12 @@ class Blend(Recommender):
 
 
 # ---- A list for somebody new: fold-in, reasons, and the list as it is shown ------------------------------------------
+
+
+def _need_rating_points(model):
+    if model.score_name != "predicted_rating":
+        raise ValueError(f"{type(model).__name__} ranks: it gives a {model.score_name}, not rating points to score; "
+                         "measure its lists (rank_models, compare), and give tune a `score` of lists.")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -2243,6 +2258,7 @@ class Viewer(_Newcomer):
         ratings = self.model.ratings_
         left = np.ones(ratings.n_items, dtype=bool)
         left[self.at] = left[self.seen] = False
+        exclude = [exclude] if isinstance(exclude, str) else exclude
         left[[ratings.item_cols(ratings.item_id(item))[0] for item in exclude]] = False
         left &= ~of_genres(exclude_genres, genres, ratings)
         vectors = _unit_rows(item_vectors(self.model, similarity)) if diversity > 0 else None
@@ -2318,37 +2334,6 @@ def _unit_rows(vectors):
     return vectors.toarray() if sp.issparse(vectors) else vectors
 
 
-# ---- Errors ----------------------------------------------------------------------------------------------------------
-
-
-def errors(model, ratings, clip=False):
-    """Prediction minus rating for each rating of the part, in rating points; `clip=True` clips to the scale first."""
-    _need_rating_points(model)
-    if len(ratings) == 0:
-        raise ValueError("there is no rating to score: the part is empty.")
-    if model._fitted().same_universe(ratings):
-        predictions = model.predict_cells(ratings.rows, ratings.cols)
-    else:
-        predictions = model.predict(ratings.user_ids[ratings.rows], ratings.item_ids[ratings.cols])
-    return (np.clip(predictions, *ratings.scale) if clip else predictions) - ratings.values
-
-
-def _need_rating_points(model):
-    if model.score_name != "predicted_rating":
-        raise ValueError(f"{type(model).__name__} ranks: it gives a {model.score_name}, not rating points to score; "
-                         "measure its lists (rank_models, compare), and give tune a `score` of lists.")  # fmt: skip
-
-
-def rmse(model, ratings, clip=False):
-    """Root mean squared error of `model` over a part; on the part it was fitted to, this is the *training* error."""
-    return float(np.sqrt(np.mean(errors(model, ratings, clip) ** 2)))
-
-
-def mae(model, ratings, clip=False):
-    """Mean absolute error, rating points; the same caution."""
-    return float(np.mean(np.abs(errors(model, ratings, clip))))
-
-
 # ---- Saving and loading ----------------------------------------------------------------------------------------------
 
 FORMAT_VERSION = 3
@@ -2391,7 +2376,7 @@ def _pack(value, arrays):
     if isinstance(value, (tuple, list)):
         return {"tuple" if isinstance(value, tuple) else "list": [_pack(part, arrays) for part in value]}
     if isinstance(value, dict):
-        return {"dict": {key: _pack(part, arrays) for key, part in value.items()}}
+        return {"dict": [[_pack(key, arrays), _pack(part, arrays)] for key, part in value.items()]}
     if isinstance(value, Recommender):
         learnt = {
             name: part for name, part in vars(value).items() if name.endswith("_") or name in ("_certificate", "_noise")
@@ -2420,13 +2405,27 @@ def _unpack(packed, arrays):
         if sequence.__name__ in packed:
             return sequence(_unpack(part, arrays) for part in packed[sequence.__name__])
     if "dict" in packed:
-        return {key: _unpack(part, arrays) for key, part in packed["dict"].items()}
+        return {_unpack(key, arrays): _unpack(part, arrays) for key, part in packed["dict"]}
     kind, state = _kinds()[packed["kind"]], {name: _unpack(part, arrays) for name, part in packed["state"].items()}
     if not issubclass(kind, Recommender):
         return kind(**state)
     model = kind(**{name: state.pop(name) for name in kind._get_param_names()})
+    if not all(name.endswith("_") or name in ("_certificate", "_noise") for name in state):
+        raise ValueError(f"{sorted(state)} are not all learnt")
     vars(model).update(state)
+    if "ratings_" in state:
+        _check_learnt(model)
     return model
+
+
+def _check_learnt(model):
+    """What was learnt must fit the ratings that it came with: compiled loops trust the sizes."""
+    model._check(model.ratings_, None)
+    sizes = {"user": model.ratings_.n_users, "item": model.ratings_.n_items}
+    for name, value in vars(model).items():
+        size = sizes.get(name.split("_")[0])
+        if hasattr(value, "shape") and size not in (None, value.shape[0]):
+            raise ValueError(f"{name} has {value.shape[0]} rows, its ratings {size}")
 
 
 def load_model(path, ratings=None):
@@ -2462,10 +2461,10 @@ def load_model(path, ratings=None):
 
 # ---- Comparing, ranking and tuning: in a file of their own, which builds on this one ---------------------------------
 
-STUDY = ("evaluate", "split_interval", "summarize", "paired_differences", "choose", "Tuning", "tune", "Tuned",
-         "PUBLISHED_SPACE", "frequent_titles", "RANKING_METRICS", "PROTOCOLS", "top_lists", "ranking_metrics",
-         "rank_models", "rank_summary", "rank_differences", "list_metrics", "compare", "comparison", "course_models",
-         "main")  # fmt: skip
+STUDY = ("errors", "rmse", "mae", "evaluate", "split_interval", "summarize", "paired_differences", "choose", "Tuning",
+         "tune", "Tuned", "PUBLISHED_SPACE", "frequent_titles", "RANKING_METRICS", "PROTOCOLS", "top_lists",
+         "ranking_metrics", "rank_models", "rank_summary", "rank_differences", "list_metrics", "compare", "comparison",
+         "course_models", "main")  # fmt: skip
 
 
 def __getattr__(name):

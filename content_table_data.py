@@ -44,16 +44,15 @@ def check_number(name, value, *, low=0.0, strict=False, whole=False):
 
 @dataclass(frozen=True)
 class Range:
-    """What `tune` may set a hyper-parameter to: `low` to `high`, whole numbers where both ends are; with `log` every
-    factor of ten is as likely as the next."""
+    """What `tune` may set a hyper-parameter to: `low` to `high`; with `log` every factor of ten is as likely as the
+    next. Settings that must be whole, such as `n_factors`, are tried as whole numbers."""
 
     low: float
     high: float
     log: bool = False
     unit: str = ""
 
-    def suggest(self, trial, name):
-        whole = isinstance(self.low, int) and isinstance(self.high, int)
+    def suggest(self, trial, name, whole=False):
         return (trial.suggest_int if whole else trial.suggest_float)(name, self.low, self.high, log=self.log)
 
 
@@ -114,7 +113,7 @@ class Ratings:
         arrays = {"rows": np.intp, "cols": np.intp, "values": np.float64}
         for name in ("user_ids", "item_ids", "rows", "cols", "values", "times", "titles", "user_names"):
             if getattr(self, name) is not None:
-                given = np.asarray(getattr(self, name))
+                given = np.asarray(_moments(self.times) if name == "times" else getattr(self, name))
                 if name in ("rows", "cols") and given.size and given.dtype.kind not in "iu":
                     raise TypeError(f"{name} holds positions, whole numbers from 0, got {given.dtype}.")
                 array = np.array(given, dtype=str if given.dtype.kind == "O" else arrays.get(name))
@@ -151,7 +150,10 @@ class Ratings:
                 )
 
     def _check_values(self):
-        low, high = self.scale
+        try:
+            low, high = (end + 0.0 for end in self.scale)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"the scale is two numbers, (low, high), got {self.scale!r}.") from error
         if not low < high:
             raise ValueError(f"the scale needs a low end below its high end, got {self.scale}.")
         bad = ~np.isfinite(self.values)
@@ -173,6 +175,8 @@ class Ratings:
         Ids become sorted positions, rows keep their order; options are those of `Ratings`, above all
         `scale=(low, high)`, which is 1 to 10 unless you say otherwise.
         """
+        if not isinstance(frame, pd.DataFrame):
+            raise TypeError(f"from_frame needs a pandas DataFrame with a row per rating, got {type(frame).__name__}.")
         if frame.empty:
             raise ValueError("the table holds no rating: nothing to learn from.")
         missing = [name for name in (user, item, rating, time, title, name) if name and name not in frame.columns]
@@ -182,14 +186,19 @@ class Ratings:
         if blank.any():
             first = blank.idxmax()
             raise ValueError(f"{blank.sum()} rows have no user or no item, the first is row {first}; drop them first.")
-        user_ids, rows = np.unique(frame[user].infer_objects().to_numpy(), return_inverse=True)
-        item_ids, cols = np.unique(frame[item].infer_objects().to_numpy(), return_inverse=True)
+        user_ids, rows = _distinct(frame[user])
+        item_ids, cols = _distinct(frame[item])
+        values = pd.to_numeric(frame[rating], errors="coerce")
+        bad = values.isna() & frame[rating].notna()
+        if bad.any():
+            raise ValueError(f"{bad.sum()} values of column {rating!r} are no numbers, the first is "
+                             f"{frame[rating][bad].iloc[0]!r}.")  # fmt: skip
         return cls(
             user_ids,
             item_ids,
             rows,
             cols,
-            frame[rating].to_numpy(float),
+            values.to_numpy(float),
             times=None if time is None else frame[time].to_numpy(),
             titles=None if title is None else _one_label_each(frame, item, title, user),
             user_names=None if name is None else _one_label_each(frame, user, name, item),
@@ -224,7 +233,7 @@ class Ratings:
 
     @property
     def density(self):
-        return len(self) / (self.n_users * self.n_items)
+        return len(self) / max(self.n_users * self.n_items, 1)
 
     @cached_property
     def user_counts(self):
@@ -305,7 +314,7 @@ class Ratings:
         names = [] if self.user_names is None else self.user_names.tolist()
         if name in names:
             return self.user_ids[names.index(name)]
-        if isinstance(name, str) and name.isdigit():
+        if isinstance(name, str) and name.isdecimal():
             return self.user_ids[self.user_rows(int(name))[0]]
         raise KeyError(
             f"no user has the id or name {name!r}; names look like {names[:1] or self.user_ids[:1].tolist()}."
@@ -479,6 +488,9 @@ class Ratings:
 
     def to_csv(self, path):
         """Write the course's schema (u_id, a_id, profile, title, score), by title then user; whole file or nothing."""
+        if {self.user_ids.dtype.kind, self.item_ids.dtype.kind} - set("iu"):
+            raise ValueError("the course's schema has whole-number ids; write others by frame().to_csv, and read them "
+                             "by from_frame.")  # fmt: skip
         names = self.user_ids if self.user_names is None else self.user_names
         order = np.lexsort((self.rows, self.cols))
         table = pd.DataFrame(
@@ -605,8 +617,33 @@ def _check_shares(train, validation):
         raise ValueError(f"train and validation are shares that leave some for the test, got {train} and {validation}.")
 
 
+def _moments(times):
+    """Times as numbers or dates; what has no order, or is missing, is an error."""
+    times = pd.Series(times).infer_objects()
+    if pd.api.types.is_datetime64_any_dtype(times):
+        moments = times.to_numpy(dtype="datetime64[ns]")
+    elif pd.api.types.is_numeric_dtype(times):
+        moments = times.to_numpy()
+    else:
+        raise TypeError(f"times must be numbers or dates, got {times.dtype}; text may sort otherwise (pd.to_datetime).")
+    if times.isna().any():
+        raise ValueError(f"{times.isna().sum()} times are missing, the first at entry {times.isna().idxmax()}; drop "
+                         "these ratings, or pass no times.")  # fmt: skip
+    return moments
+
+
+def _distinct(column):
+    """(sorted ids, position of each entry) of a column."""
+    try:
+        return np.unique(column.infer_objects().to_numpy(), return_inverse=True)
+    except TypeError as error:
+        kinds = sorted({type(value).__name__ for value in column})
+        raise TypeError(f"the ids in column {column.name!r} are of several types, {kinds}; make them one.") from error
+
+
 def _one_label_each(frame, key, label, other):
-    """The label of each distinct key, in key order; two labels for one key are an error."""
+    """The label of each distinct key, in key order, the id where there is none; two labels for one key are an error."""
+    frame = frame.assign(**{label: frame[label].where(frame[label].notna(), frame[key].astype(str))})
     labels = frame.drop_duplicates([key, label])
     twice = labels[labels.duplicated(key, keep=False)].sort_values(key)
     if len(twice):
@@ -641,7 +678,8 @@ def load_ratings(path, conflicts="error", scale=None):
 
     Returns
     -------
-    Ratings : `dropped` counts the rows left out. A score of 0 or a blank is missing, never a rating.
+    Ratings : `dropped` counts the rows left out. A blank is missing, never a rating, and so is a score of 0 on a scale
+    that begins above it.
 
     Raises
     ------
@@ -660,10 +698,14 @@ def load_ratings(path, conflicts="error", scale=None):
     for columns, load in schemas.items():
         if set(columns) <= set(header):
             return load(path, conflicts, *(() if scale is None else (scale,)))
+    if len(header) == 1 and any(sign in header[0] for sign in ";\t"):
+        raise ValueError(f"{path.name} has one column, {header[0]!r}: is it separated by semicolons or tabs? Save it "
+                         "with commas.")  # fmt: skip
     closest = max(schemas, key=lambda columns: len(set(columns) & set(header)))
     raise ValueError(
         f"{path.name} has columns {list(header)}; the closest known schema is {list(closest)}, of which "
-        f"{sorted(set(closest) - set(header))} is missing. Was a column renamed, or the header row cut off?"
+        f"{sorted(set(closest) - set(header))} is missing. Was a column renamed, or the header row cut off? "
+        "Ratings.from_frame takes a table with any columns."
     )
 
 
@@ -678,7 +720,9 @@ def _read_text(path, source=None, **options):
         if not isinstance(table.index, pd.RangeIndex):  # pandas takes a surplus first field for row names
             raise pd.errors.ParserError("the rows have more fields than the header")
         return table
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not a CSV file with a header in UTF-8 ({error}); save it as CSV UTF-8.") from error
+    except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
         raise ValueError(f"{path} is not a CSV file with a header: {error}") from error
 
 
@@ -691,13 +735,13 @@ def _numbers(column, path):
         at = bad[bad].index[0]
         raise ValueError(
             f"{Path(path).name}: {bad.sum()} values of {column.name!r} are not finite numbers, the first is "
-            f"{column[at]!r} in data row {at + 1}."
+            f"{column[at]!r} in data row {at + 1}{'; write decimals with a point' if ',' in column[at] else ''}."
         )
     return values
 
 
 def _ids(column, path):
-    """A text column of ids as integers."""
+    """A text column of ids as integers, exactly."""
     values = _numbers(column, path)
     bad = values.isna() | (values % 1 != 0)
     if bad.any():
@@ -706,12 +750,17 @@ def _ids(column, path):
             f"{Path(path).name}: {bad.sum()} values of {column.name!r} are not whole-number ids, the first is "
             f"{column[at]!r} in data row {at + 1}."
         )
-    return values.astype(np.int64)
+    if values.abs().max() < 2**53:
+        return values.astype(np.int64)
+    try:  # a float cannot tell larger ones apart
+        return column.str.strip().map(int).astype(np.int64)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{Path(path).name}: ids in {column.name!r} do not fit into 64 bits ({error}).") from error
 
 
-def _tidy(frame, user, item, score, conflicts, path):
+def _tidy(frame, user, item, score, conflicts, path, scale=(1.0, 10.0)):
     """Drop what is missing or said twice, with counts; refuse what contradicts itself."""
-    missing = frame[score].isna() | (frame[score] == 0)
+    missing = frame[score].isna() | ((frame[score] == 0) & (min(scale) > 0))
     known = frame[~missing]
     if known.empty:
         raise ValueError(
@@ -740,7 +789,7 @@ def _load_course(path, conflicts, scale=(1.0, 10.0)):
     frame = _read_text(path)
     frame["u_id"], frame["a_id"] = _ids(frame["u_id"], path), _ids(frame["a_id"], path)
     frame["score"] = _numbers(frame["score"], path)
-    tidy, dropped = _tidy(frame, "u_id", "a_id", "score", conflicts, path)
+    tidy, dropped = _tidy(frame, "u_id", "a_id", "score", conflicts, path, scale)
     options = {"title": "title", "name": "profile", "scale": scale, "dropped": dropped}
     return Ratings.from_frame(tidy, "u_id", "a_id", "score", **options)
 
@@ -749,7 +798,7 @@ def _load_movielens(path, conflicts, scale=(0.5, 5.0)):
     frame = _read_text(path)
     frame["userId"], frame["movieId"] = _ids(frame["userId"], path), _ids(frame["movieId"], path)
     frame["rating"], frame["timestamp"] = _numbers(frame["rating"], path), _ids(frame["timestamp"], path)
-    tidy, dropped = _tidy(frame, "userId", "movieId", "rating", conflicts, path)
+    tidy, dropped = _tidy(frame, "userId", "movieId", "rating", conflicts, path, scale)
     options = {"time": "timestamp", "scale": scale, "dropped": dropped}
     films = path.with_name("movies.csv")
     if films.is_file():
@@ -772,7 +821,7 @@ def _load_dump(path, conflicts, scale=(1.0, 10.0)):
     frame = reviews[~nameless].copy()
     frame["a_id"], frame["score"] = _ids(frame["anime_uid"], path), _numbers(frame["score"], path)
     frame["u_id"] = pd.factorize(frame["profile"])[0]  # the number of a viewer: order of first appearance
-    tidy, dropped = _tidy(frame, "u_id", "a_id", "score", conflicts, path)
+    tidy, dropped = _tidy(frame, "u_id", "a_id", "score", conflicts, path, scale)
     if nameless.any():
         dropped["no profile or no title id"] = int(nameless.sum())
     tidy = tidy.assign(title=_titles(path.with_name("animes.csv"), "uid", tidy["a_id"]))
@@ -1008,6 +1057,8 @@ def similar_titles(ratings, features, item, n=10):
     """
     check_number("n", n, low=1, whole=True)
     by_features = isinstance(features, Features)
+    if not by_features and not features._fitted().same_universe(ratings):
+        raise ValueError(f"the model was fitted to {features.ratings_}, not to titles and users of {ratings}.")
     C = features.rows_for(ratings.item_ids) if by_features else item_vectors(features, None)
     at = ratings.item_cols(ratings.item_id(item))[0]
     if not abs(C[[at]]).sum():

@@ -40,8 +40,6 @@ from content_table import (
     load_features,
     load_mal_export,
     load_ratings,
-    mae,
-    rmse,
 )
 
 PUBLISHED_SPACE = {  # of the blog notebook; 30 trials
@@ -49,6 +47,31 @@ PUBLISHED_SPACE = {  # of the blog notebook; 30 trials
     "learning_rate": Range(1e-4, 1e-1, log=True, unit="step of one rating"),
     "reg": Range(1e-5, 1e-1, log=True, unit="lambda, once for each rating"),
 }
+
+
+# ---- Errors ----------------------------------------------------------------------------------------------------------
+
+
+def errors(model, ratings, clip=False):
+    """Prediction minus rating for each rating of the part, in rating points; `clip=True` clips to the scale first."""
+    _need_rating_points(model)
+    if len(ratings) == 0:
+        raise ValueError("there is no rating to score: the part is empty.")
+    if model._fitted().same_universe(ratings):
+        predictions = model.predict_cells(ratings.rows, ratings.cols)
+    else:
+        predictions = model.predict(ratings.user_ids[ratings.rows], ratings.item_ids[ratings.cols])
+    return (np.clip(predictions, *ratings.scale) if clip else predictions) - ratings.values
+
+
+def rmse(model, ratings, clip=False):
+    """Root mean squared error of `model` over a part; on the part it was fitted to, this is the *training* error."""
+    return float(np.sqrt(np.mean(errors(model, ratings, clip) ** 2)))
+
+
+def mae(model, ratings, clip=False):
+    """Mean absolute error, rating points; the same caution."""
+    return float(np.mean(np.abs(errors(model, ratings, clip))))
 
 
 # ---- Models compared on the same splits ------------------------------------------------------------------------------
@@ -100,18 +123,23 @@ def _check_models(models, expected="expected a dict of name: model"):
 
 
 def _all_errors(fitted, train, test):
-    return {"train_rmse": rmse(fitted, train), "rmse": rmse(fitted, test), "cold": fitted.n_fallback_,
-            "rmse_clipped": rmse(fitted, test, clip=True), "mae": mae(fitted, test),
-            "mae_clipped": mae(fitted, test, clip=True)}  # fmt: skip
+    training, error = rmse(fitted, train), errors(fitted, test)
+    clipped = np.clip(error + test.values, *test.scale) - test.values
+    root, size = (lambda left: float(np.sqrt(np.mean(left**2)))), (lambda left: float(np.mean(np.abs(left))))
+    return {"train_rmse": training, "rmse": root(error), "cold": fitted.n_fallback_, "rmse_clipped": root(clipped),
+            "mae": size(error), "mae_clipped": size(clipped)}  # fmt: skip
 
 
 def split_interval(values, n_train, n_test, level=0.95):
-    """(mean, half width) of a confidence interval for a mean over random splits of one data set.
+    """(mean, half width) of a confidence interval for a mean over random splits of one data set; NaN where there are
+    fewer than two.
 
     Splits share most of their training ratings, so the plain standard error is too small; the variance is multiplied by
     1/J + n_test/n_train instead of 1/J. Reference: Inference for the Generalization Error, Machine Learning 52, 2003.
     """
     values = np.asarray(values, dtype=float)
+    if len(values) < 2:
+        return float(values.mean()) if len(values) else np.nan, np.nan
     scale = np.sqrt((1 / len(values) + n_test / n_train) * values.var(ddof=1))
     return float(values.mean()), float(scipy.stats.t.ppf(0.5 + level / 2, len(values) - 1) * scale)
 
@@ -139,6 +167,7 @@ def paired_differences(results, reference, metric="rmse_clipped", larger_is_bett
         mean, half = split_interval((table[name] - table[reference]).dropna(), n_train, n_test)
         won = (mean > 0) == larger_is_better
         verdict = "reference" if name == reference else "tie" if abs(mean) <= half else "better" if won else "worse"
+        verdict = verdict if np.isfinite(half) or name == reference else "too few splits"
         rows.append({"model": name, "difference": mean, "half_width": half, "verdict": verdict})
     return pd.DataFrame(rows).sort_values("difference", kind="stable", ignore_index=True)
 
@@ -150,7 +179,9 @@ def choose(candidates, train, validation, n_jobs=1):
     """
     fitted = joblib.Parallel(n_jobs=n_jobs)(joblib.delayed(clone(model).fit)(train, validation) for model in candidates)
     scores = [rmse(model, validation, clip=True) for model in fitted]
-    return fitted[int(np.argmin(scores))], scores
+    if not np.isfinite(scores).any():
+        raise ValueError(f"no candidate has a finite validation error: {scores}.")
+    return fitted[int(np.nanargmin(scores))], scores
 
 
 # ---- Settings chosen on a validation part ----------------------------------------------------------------------------
@@ -179,8 +210,9 @@ def tune(model, ratings, validation=None, *, n_trials=30, space=None, score=rmse
         The parts to learn from and to choose by.
     n_folds, validation_size : int, float
         Without `validation`: 1 sets a share `validation_size` of `ratings` aside at random, more is a cross-validation
-        whose mean is a trial's score, at one number of passes for all folds: if each fold kept its own best pass,
-        models that stop early would look better than they are. The same parts for all trials.
+        whose mean is a trial's score. By the default score models that stop early are judged at one number of passes
+        for all folds: if each fold kept its own best pass, they would look better than they are. The same parts for all
+        trials.
     n_trials : int
         Trials in the whole study, those of earlier runs among them.
     space : dict of name -> Range, optional
@@ -217,8 +249,8 @@ def tune(model, ratings, validation=None, *, n_trials=30, space=None, score=rmse
     parts = [(ratings, validation)]
     if validation is None:
         parts = _inner_splits(ratings, n_folds, validation_size, random_state)
-    about = {"model": repr(model), "space": str(space), "sampler": sampler, "random_state": str(random_state),
-             "score": getattr(score, "__name__", str(score)),
+    about = {"model": f"{model!r} ({joblib.hash(model)})", "space": str(space), "sampler": sampler,
+             "random_state": str(random_state), "score": _name_of(score, storage),
              "ratings": [[part.fingerprint for part in pair] for pair in parts]}  # fmt: skip
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -233,11 +265,11 @@ def tune(model, ratings, validation=None, *, n_trials=30, space=None, score=rmse
     finally:
         optuna.logging.set_verbosity(verbosity)
     if not any(trial.state.name == "COMPLETE" for trial in study.trials):
-        raise ValueError(f"none of {n_trials} trials could be scored: all diverged or were given up.")
+        raise ValueError(f"none of {n_trials} trials could be scored: all diverged, were given up, or scored NaN.")
     best = clone(model).set_params(**study.best_params)
     if refit == "train":
         return Tuning(best.fit(*parts[0]), study)
-    if "patience" in best.get_params():
+    if _stops_early(best):
         best.set_params(patience=None, n_epochs=study.best_trial.user_attrs["n_epochs"])
     return Tuning(best.fit(ratings if validation is None else ratings.joined(validation)), study)
 
@@ -250,15 +282,33 @@ def _optuna():
     return optuna
 
 
+def _name_of(score, storage):
+    """What a study remembers its score by."""
+    if not callable(score):
+        raise TypeError(f"score is a function (fitted model, validation) -> number, got {score!r}.")
+    name = getattr(score, "__name__", "<no name>")
+    if storage is not None and name.startswith("<"):
+        raise ValueError("a stored study remembers its score by name, so that a later run cannot mix in another: give "
+                         "it one (def).")  # fmt: skip
+    return name
+
+
+def _stops_early(model):
+    """Whether its validation error belongs to its best pass."""
+    return model.get_params(deep=False).get("patience") is not None
+
+
 def _default_settings(model, space):
     """The settings that a model comes with, if they lie in the space."""
     if not space:
         raise ValueError(f"{type(model).__name__} has no settings to tune.")
+    if not isinstance(space, dict) or not all(isinstance(r, Range) for r in space.values()):
+        raise TypeError(f"a search space is a dict of name: Range(low, high), got {space!r}.")
     values, known = model.get_params(deep=False), {}
     for name, r in space.items():
         if name not in values:
             raise ValueError(f"{type(model).__name__} has no setting {name!r}; it has {sorted(values)}.")
-        if not r.low <= values[name] <= r.high:
+        if not isinstance(values[name], (int, float, np.number)) or not r.low <= values[name] <= r.high:
             raise ValueError(f"the first trial is the model as given, but {name}={values[name]} lies outside "
                              f"{r.low:g} to {r.high:g}; change one of the two.")  # fmt: skip
         known[name] = values[name]
@@ -299,7 +349,7 @@ def _try_again(optuna, study, number, settings):
 
 def _one_trial(optuna, study, model, space, parts, score):
     trial = study.ask()
-    settings = {name: r.suggest(trial, name) for name, r in space.items()}
+    settings = {name: r.suggest(trial, name, name in model._whole) for name, r in space.items()}
     try:
         with warnings.catch_warnings(record=True) as said:  # thirty fits would say the same; a trial keeps it instead
             warnings.simplefilter("always")
@@ -323,11 +373,11 @@ def _value(optuna, trial, model, parts, score):
         watch = _watcher(optuna, trial, validation, score) if len(parts) == 1 else _whole_fits_only
         fitted = clone(model).fit(train, validation, watch)
         values.append(score(fitted, validation))
-        curves.append([row["validation_rmse"] for row in fitted.history_ if "validation_rmse" in row])
+        stops = _stops_early(fitted)
+        curves.append([row["validation_rmse"] for row in fitted.history_ if stops and "validation_rmse" in row])
     shortest = min(len(curve) for curve in curves)
-    if (
-        len(parts) > 1 and shortest and score is rmse
-    ):  # one number of passes for all folds: its own best for each flatters
+    # One number of passes for all folds: its own best for each flatters.
+    if len(parts) > 1 and shortest and score is rmse:
         curve = np.mean([curve[:shortest] for curve in curves], axis=0)
         return float(curve.min()), int(curve.argmin()) + 1
     return float(np.mean(values)), round(float(np.mean([np.argmin(curve) + 1 if curve else 0 for curve in curves])))
@@ -383,6 +433,9 @@ class Tuned(Recommender):
     def _fit(self, ratings, validation=None):
         candidates = self.candidates if isinstance(self.candidates, dict) else {"model": self.candidates}
         _check_models(candidates, "candidates must be a model or a dict of models")
+        if len({model.score_name for model in candidates.values()}) > 1:
+            raise ValueError("candidates must all give the same kind of score, got "
+                             f"{ {name: model.score_name for name, model in candidates.items()} }.")  # fmt: skip
         spaces = self.space or {} if isinstance(self.candidates, dict) else {"model": self.space}
         if set(spaces) - set(candidates):
             raise ValueError(f"space names {sorted(set(spaces) - set(candidates))}, which are no candidates.")
@@ -396,11 +449,20 @@ class Tuned(Recommender):
         inner = {"n_folds": self.n_folds, "validation_size": self.validation_size, "random_state": self.random_state}
         space = model.search_space if space is None else space
         if not space:
-            values = [self.score(clone(model).fit(*parts), parts[1]) for parts in _inner_splits(ratings, **inner)]
+            values = [self.score(clone(model).fit(train), part) for train, part in _inner_splits(ratings, **inner)]
             return clone(model).fit(ratings), np.mean(values)
         tuning = tune(model, ratings, n_trials=self.n_trials, space=space, score=self.score, sampler=self.sampler,
                       **inner)  # fmt: skip
         return tuning.model, tuning.study.best_value
+
+    @property
+    def score_name(self):
+        candidates = self.candidates if isinstance(self.candidates, dict) else {"model": self.candidates}
+        return next((model.score_name for model in candidates.values() if isinstance(model, Recommender)), "nothing")
+
+    @property
+    def _reads_features(self):
+        return self.model_._reads_features
 
     def save(self, path):
         """Write the chosen model; what else was tried is not kept."""
@@ -736,7 +798,7 @@ def comparison(results):
     rows = []
     for name, part in results.groupby("model", sort=False):
         row = {"model": name} | part.reindex(columns=means).mean().to_dict()
-        scored = part["rmse_clipped"].dropna()
+        scored = part.get("rmse_clipped", pd.Series(dtype=float)).dropna()
         sizes = part[["n_train", "n_test"]].iloc[0]
         row["half_width"] = split_interval(scored, *sizes)[1] if len(scored) > 1 else np.nan
         row["relative_gap"], failed = part["relative_gap"].max(), part.loc[part["error"] != "", "error"]
@@ -802,7 +864,7 @@ def main(arguments=None):
             return _save_weights(models, ratings)
         user = _some_user(ratings) if options.viewer is None else ratings.user_id(options.viewer)
         _report(models, ratings, user, options)
-    except (ValueError, KeyError, OSError, MemoryError) as error:
+    except (ValueError, KeyError, OSError, MemoryError, DivergenceError) as error:
         message = error.args[0] if isinstance(error, KeyError) else error  # str(KeyError) would add quotes
         parser.exit(2, f"content_table: {message}\n")
 
@@ -820,7 +882,8 @@ def _save_weights(models, ratings):
 
 
 def _about(ratings, options):
-    return f"{ratings}{' of simulated viewers over real titles' if options.simulated else ''}"
+    left_out = "".join(f"; {count} rows left out: {reason}" for reason, count in ratings.dropped.items() if count)
+    return f"{ratings}{' of simulated viewers over real titles' if options.simulated else ''}{left_out}"
 
 
 def _list_for(own, ratings, options):
@@ -828,19 +891,34 @@ def _list_for(own, ratings, options):
     print(f"{_about(ratings, options)}\n{own}")
     for item, title, score in own.unmatched.to_numpy():
         print(f"  not in the table: {title or item}, rated {score:g}")
+    if not own.ratings:
+        raise ValueError("no rated title of the list is in the table, so the list would be everybody's.")
     model = SpectralRegularization(reg=8, biases=True, tol=1e-4).fit(ratings)
     viewer = model.fold_in(own)
     table = viewer.recommend(options.n, uncertainty=True)
     print(f"\nFor you, by {model}; uncertainty: what so few ratings leave open, rating points:")
     print(table.to_string(index=False, float_format="{:.2f}".format))
     for item, title in table[["item_id", "title"]].head(1).to_numpy():
-        print(f"\nWhy {title}: the sum of")
+        print(f"\nWhy {title}: the sum, but for rounding, of")
         print(viewer.explain(item, 5).to_string(index=False, header=False, na_rep="", float_format="{:.2f}".format))
+
+
+def _settles(name, model, ratings):
+    try:
+        clone(model).fit(ratings)
+    except DivergenceError as error:
+        print(f"left out: {name}. {error}\n")
+        return False
+    return True
 
 
 def _report(models, ratings, user, options):
     print(f"{_about(ratings, options)}\n")
-    results = evaluate(models, ratings, n_splits=options.splits, n_jobs=options.jobs, progress=True)
+    try:
+        results = evaluate(models, ratings, n_splits=options.splits, n_jobs=options.jobs, progress=True)
+    except DivergenceError:  # steps that suit 1 to 10 are too long for a wider scale
+        models = {name: model for name, model in models.items() if _settles(name, model, ratings)}
+        results = evaluate(models, ratings, n_splits=options.splits, n_jobs=options.jobs, progress=True)
     table = summarize(results)
     compared = paired_differences(results, "baseline").set_index("model")
     table["against baseline"] = table["model"].map(compared["verdict"])

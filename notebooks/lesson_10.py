@@ -47,7 +47,7 @@ def draws(space, n, seed=0):
     found = []
     for _ in range(n):
         trial = study.ask()
-        found.append({name: r.suggest(trial, name) for name, r in space.items()})
+        found.append({name: r.suggest(trial, name, name in ct.Recommender._whole) for name, r in space.items()})
     return found
 
 

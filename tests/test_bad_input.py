@@ -163,7 +163,7 @@ def test_a_rating_outside_the_scale_is_an_error():
 
 
 def test_text_ratings_are_an_error():
-    with pytest.raises(ValueError, match="could not convert string to float: 'good'"):
+    with pytest.raises(ValueError, match="1 values of column 'r' are no numbers, the first is 'good'"):
         ct.Ratings.from_frame(pd.DataFrame({"u": [1], "i": [1], "r": ["good"]}), "u", "i", "r")
 
 
@@ -681,3 +681,120 @@ def test_a_large_sparse_table_is_fitted_without_a_dense_one(large, model):
     finally:
         tracemalloc.stop()
     assert peak < 2**27  # an eighth of a GiB; the dense table takes 9
+
+
+BIG = 2**53  # the first whole number that a float cannot tell from the next
+
+
+@pytest.mark.parametrize("first", [BIG, 76561197960287930, 2**63 - 2])
+def test_ids_beyond_floats_stay_apart(tmp_path, first):
+    rows = [f"{first},1,ann,Bear,7", f"{first + 1},1,bob,Bear,8", f"{first + 1},2,bob,Cat,5"]
+    ratings = ct.load_ratings(write(tmp_path, "\n".join(["u_id,a_id,profile,title,score", *rows])))
+    assert ratings.user_ids.tolist() == [first, first + 1]
+    assert (len(ratings), ratings.dropped) == (3, {})
+
+
+@pytest.mark.parametrize("huge", ["99999999999999999999", "1e300"])
+def test_ids_beyond_64_bits_are_refused(tmp_path, huge):
+    path = write(tmp_path, f"u_id,a_id,profile,title,score\n{huge},1,ann,Bear,7\n")
+    with pytest.raises(ValueError, match=r"x.csv: ids in 'u_id' do not fit into 64 bits"):
+        ct.load_ratings(path)
+
+
+def write(folder, text, encoding="utf-8"):
+    path = folder / "x.csv"
+    path.write_text(text, encoding=encoding)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "message"),
+    [
+        ("u_id;a_id;profile;title;score\n1;1;ann;Bear;7\n", "utf-8", "separated by semicolons or tabs"),
+        ("u_id,a_id,profile,title,score\n1,1,ann,Bär,7\n", "latin-1", "save it as CSV UTF-8"),
+        ('u_id,a_id,profile,title,score\n1,1,ann,Bear,"8,5"\n', "utf-8", "write decimals with a point"),
+        ("u_id,a_id,profile,title,points\n1,1,ann,Bear,7\n", "utf-8", "Ratings.from_frame takes a table"),
+    ],
+)
+def test_usual_slips_of_a_spreadsheet_are_named(tmp_path, text, encoding, message):
+    with pytest.raises(ValueError, match=message):
+        ct.load_ratings(write(tmp_path, text, encoding))
+
+
+def test_zero_is_a_rating_where_the_scale_says_so(tmp_path):
+    path = write(tmp_path, "u_id,a_id,profile,title,score\n1,1,ann,Bear,0\n1,2,ann,Cat,1\n2,1,bob,Bear,\n")
+    likes = ct.load_ratings(path, scale=(0, 1))
+    assert (likes.values.tolist(), likes.dropped) == ([0.0, 1.0], {"no score": 1})
+    assert ct.load_ratings(path).dropped == {"no score": 2}
+
+
+FRAME = pd.DataFrame({"who": [1, 1, 2], "what": [7, 8, 7], "score": [5, 3, 4], "at": [9, 10, 11]})
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"who": [1, "ann", 2]}, TypeError, r"ids in column 'who' are of several types, \['int', 'str'\]"),
+        ({"score": [5, "five", 4]}, ValueError, "1 values of column 'score' are no numbers, the first is 'five'"),
+        ({"at": ["9", "10", "11"]}, TypeError, "times must be numbers or dates"),
+        ({"at": [9.0, NO, 11.0]}, ValueError, "1 times are missing, the first at entry 1"),
+    ],
+)
+def test_a_frame_that_means_something_else_is_refused(change, error, message):
+    with pytest.raises(error, match=message):
+        ct.Ratings.from_frame(FRAME.assign(**change), "who", "what", "score", time="at")
+
+
+def test_a_list_of_rows_is_no_frame():
+    with pytest.raises(TypeError, match="from_frame needs a pandas DataFrame with a row per rating, got list"):
+        ct.Ratings.from_frame([[1, 7, 5]], "who", "what", "score")
+
+
+@pytest.mark.parametrize(
+    "times", [pd.to_datetime(["2001-01-09", "2001-01-10", "2001-01-11"]), pd.Series([9, 10, 11], dtype=object)]
+)
+def test_times_are_ordered_as_moments_not_as_text(times):
+    ratings = ct.Ratings.from_frame(FRAME.assign(who=1, what=[7, 8, 9], at=times), "who", "what", "score", time="at")
+    train, validation, test = ratings.split_user_time(0.34, 0.33)
+    assert [part.item_ids[part.cols].tolist() for part in (train, validation, test)] == [[7], [8], [9]]
+
+
+def test_a_missing_title_is_shown_by_its_id():
+    frame = FRAME.assign(name=["Bear", None, "Bear"])
+    ratings = ct.Ratings.from_frame(frame, "who", "what", "score", title="name")
+    assert ratings.titles.tolist() == ["Bear", "8"]
+
+
+@pytest.mark.parametrize("scale", [None, "15", (1, 5, 10), (1, "ten")])
+def test_a_scale_is_two_numbers(scale):
+    with pytest.raises(ValueError, match="the scale is two numbers"):
+        ct.Ratings.from_matrix([[1.0]], scale=scale)
+
+
+def test_ids_that_the_schema_cannot_hold_are_not_written(tmp_path):
+    ratings = ct.Ratings(["ann"], [1], [0], [0], [5])
+    with pytest.raises(ValueError, match="the course's schema has whole-number ids"):
+        ratings.to_csv(tmp_path / "x.csv")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_name_of_strange_digits_is_no_id(table):
+    with pytest.raises(KeyError, match="no user has the id or name"):
+        table.user_id("²")
+
+
+def test_titles_like_one_of_another_table_are_not_looked_up(sample):
+    model = ct.ALS(2).fit(sample.filter_once(15, 15))
+    with pytest.raises(ValueError, match="the model was fitted to"):
+        ct.similar_titles(sample, model, "Monster")
+
+
+def test_a_choice_needs_an_error_to_choose_by(table):
+    class Nothing(ct.GlobalMean):
+        def _scores(self, rows, cols):
+            return np.full(len(rows), NO)
+
+    train, validation = table.split_random(0.2)
+    assert isinstance(ct.choose([Nothing(), ct.BiasBaseline()], train, validation)[0], ct.BiasBaseline)
+    with pytest.raises(ValueError, match="no candidate has a finite validation error"):
+        ct.choose([Nothing()], train, validation)

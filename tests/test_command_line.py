@@ -129,7 +129,7 @@ def test_an_own_list_gets_a_list_with_uncertainty_and_reasons(small, tmp_path, c
     lines = printed.split("For you, by")[1].splitlines()
     assert lines[1].split() == ["rank", "item_id", "title", "predicted_rating", "uncertainty"]
     assert [line.split()[0] for line in lines[2:4]] == ["1", "2"]
-    reasons = printed.split(": the sum of\n")[1].splitlines()
+    reasons = printed.split(": the sum, but for rounding, of\n")[1].splitlines()
     total = sum(float(line.split()[-1]) for line in reasons)
     assert total == pytest.approx(float(lines[2].split()[-2]), abs=0.03)
 
@@ -154,3 +154,22 @@ def test_weights_of_every_model_are_written_and_load(small, table, quick, tmp_pa
     assert capsys.readouterr().out == "2 models in saved_weights/\n"
     for name, kind in (("baseline", ct.BiasBaseline), ("spectral_with_biases", ct.SpectralRegularization)):
         assert isinstance(ct.load_model(tmp_path / "saved_weights" / f"{name}.npz", table), kind)
+
+
+def test_a_model_whose_steps_are_too_long_is_named_and_left_out(small, monkeypatch, capsys):
+    models = {"baseline": ct.BiasBaseline(), "spectral with biases": ct.SpectralRegularization(1, biases=True),
+              "SGD": ct.SGDMF(2, learning_rate=50.0, patience=None)}  # fmt: skip
+    monkeypatch.setattr(study, "course_models", lambda item_features=None: dict(models))
+    ct.main(["--data", small, "--splits", "2"])
+    printed = capsys.readouterr().out
+    assert "left out: SGD. SGDMF diverged in pass" in printed
+    assert [line.split("  ")[0] for line in printed.splitlines() if line.lstrip().startswith("SGD")] == []
+    assert "baseline" in printed
+
+
+def test_a_list_without_a_known_title_is_refused(small, tmp_path, capsys):
+    (tmp_path / "mine.csv").write_text("title,score\nNo Such Show,8\n", encoding="utf-8")
+    with pytest.raises(SystemExit) as stop:
+        ct.main(["--data", small, "--list", str(tmp_path / "mine.csv")])
+    assert stop.value.code == 2
+    assert "no rated title of the list is in the table" in capsys.readouterr().err

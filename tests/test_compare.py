@@ -128,3 +128,40 @@ def test_larger_is_better_for_lists(results):
     assert lists["difference"].max() == 0
     with pytest.raises(ValueError, match="'implicit' is not among the models with rmse_clipped"):
         ct.paired_differences(results, "implicit")
+
+
+def test_models_that_only_rank_are_compared_by_their_lists(sample):
+    table = ct.comparison(ct.compare({"implicit": ct.ImplicitALS(2)}, sample, threshold=8, n_splits=2))
+    assert table.set_index("model").loc["implicit", "ndcg"] > 0
+    assert table["rmse_clipped"].isna().all()
+
+
+class Moody(ct.BiasBaseline):
+    """Fits once, then never again."""
+
+    fits = 0
+
+    def _fit(self, ratings, validation=None):
+        type(self).fits += 1
+        if type(self).fits > 1:
+            raise ArithmeticError("not today")
+        super()._fit(ratings, validation)
+
+
+def test_one_split_is_no_verdict(sample):
+    results = ct.compare({"baseline": ct.BiasBaseline(), "moody": Moody()}, sample, threshold=8, n_splits=3)
+    assert (results["error"] != "").sum() >= 2
+    verdicts = ct.paired_differences(results, "baseline").set_index("model")["verdict"]
+    assert verdicts.to_dict() == {"baseline": "reference", "moody": "too few splits"}
+
+
+def test_errors_of_one_prediction_are_those_of_five(sample):
+    results = ct.evaluate({"baseline": ct.BiasBaseline(), "nuclear": ct.NuclearNorm(tol=1e-2)}, sample, n_splits=2)
+    seed = np.random.SeedSequence(0).generate_state(2).tolist()[0]
+    train, test = sample.split_random(0.2, seed)
+    for name, model in {"baseline": ct.BiasBaseline(), "nuclear": ct.NuclearNorm(tol=1e-2)}.items():
+        row = results[(results["model"] == name) & (results["split"] == 0)].iloc[0]
+        model.fit(train)
+        expected = [f(model, test, clip) for clip in (False, True) for f in (ct.rmse, ct.mae)]
+        assert row[["rmse", "mae", "rmse_clipped", "mae_clipped"]].tolist() == pytest.approx(expected, rel=1e-12)
+        assert row["cold"] == model.n_fallback_

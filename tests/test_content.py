@@ -508,7 +508,7 @@ def test_features_of_the_wrong_users_or_of_no_kind_are_an_error(table):
 def test_one_weight_for_each_viewer_and_word_may_be_too_many(large):
     words = ct.Features([0], sp.csr_array((1, 50_000)), np.arange(50_000))
     for model in (ct.ContentMF(words, patience=None), ct.ContentOnly(words)):
-        with pytest.raises(MemoryError, match=r"one weight for each user and feature.* 60,000 x 50,000"):
+        with pytest.raises(MemoryError, match=r"one weight for each user and feature.* 20,000 x 50,000"):
             model.fit(large)
 
 

@@ -316,7 +316,7 @@ def test_eighty_of_a_hundred_ratings_lie_within_eighty_per_cent_intervals():
 
 @pytest.mark.parametrize("name", ["item neighbours", "nuclear norm", "SGD", "content", "blend"])
 def test_models_that_cannot_tell_taste_from_noise_say_so(name, table):
-    with pytest.raises(ValueError, match="cannot tell taste from noise"):
+    with pytest.raises(ValueError, match="to tell taste from noise"):
         clone(MODELS[name]).fit(table).fold_in({11: 5}).uncertainty(12)
 
 
@@ -523,3 +523,41 @@ def test_titles_are_alike_by_genres_or_by_factors(shown):
 def test_features_of_fewer_titles_still_compare_those_they_know(table):
     few = ct.Features([15, 14], [[1.0, 0.0], [1.0, 0.1]], ABOUT_ITEMS.names[:2])
     assert ct.similar_titles(table, few, 15, 1)["title"].tolist() == ["Dog"]
+
+
+@pytest.mark.parametrize("model", [ct.SGDMF(2, patience=None), ct.ImplicitALS(2), ct.ALS(2)])
+def test_features_told_to_a_model_that_reads_none_are_refused(model, table):
+    with pytest.raises(ValueError, match="learns nothing from features"):
+        model.fit(table).fold_in_item({"ann": 6}, features={"funny": 1})
+
+
+def test_a_blend_passes_features_on_to_those_that_read_them(table):
+    mix = ct.Blend(ct.BiasBaseline(), ct.ContentOnly(ABOUT_ITEMS), weight=0.5).fit(table)
+    told = {"ann": 6.0, "bob": 8.0}
+    parts = mix.first_.fold_in_item(told).scores, mix.second_.fold_in_item(told, features={"funny": 1}).scores
+    assert mix.fold_in_item(told, features={"funny": 1}).scores == pytest.approx(sum(parts) / 2, abs=1e-12)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, "much"])
+def test_a_feature_of_a_new_title_is_a_number(value, table):
+    with pytest.raises(ValueError, match="feature 'funny' must be a finite number"):
+        ct.ContentOnly(ABOUT_ITEMS).fit(table).fold_in_item({}, features={"funny": value})
+
+
+def test_one_title_to_leave_out_may_stand_alone(table):
+    viewer = ct.BiasBaseline().fit(table).fold_in({"Apple": 9})
+    assert (
+        viewer.recommend(5, exclude="Bear")["title"].tolist() == viewer.recommend(5, exclude=["Bear"])["title"].tolist()
+    )
+
+
+def test_pairs_are_enough_to_make_lists(table):
+    class ByPairs(ct.Recommender):
+        def _fit(self, ratings, validation=None):
+            pass
+
+        def _scores(self, rows, cols):
+            return 10.0 * rows + cols
+
+    model = ByPairs().fit(table)
+    assert model.complete().tolist() == [[10.0 * row + col for col in range(5)] for row in range(6)]

@@ -217,3 +217,38 @@ def test_the_same_ratings_on_another_scale_are_other_ratings(table, tmp_path):
     ct.GlobalMean().fit(table).save(tmp_path / "model.npz")
     with pytest.raises(ValueError, match=r"trained on other data: .*scale \(1.0, 10.0\)\), not the given"):
         ct.load_model(tmp_path / "model.npz", replace(table, scale=(1.0, 20.0)))
+
+
+def changed(path, change):
+    """The same file with its description changed, as by somebody who means no good."""
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    about = json.loads(str(arrays["about"]))
+    change(about["content"]["state"], arrays)
+    np.savez(path, **arrays | {"about": np.array(json.dumps(about))})
+
+
+def cut(state, arrays):
+    name = state["item_factors_"]["array"]
+    arrays[name] = arrays[name][:3]
+
+
+def negative(state, arrays):
+    state["reg"] = -5
+
+
+def hooked(state, arrays):
+    state["predict"] = "hello"
+
+
+@pytest.mark.parametrize("change", [cut, negative, hooked])
+def test_a_file_whose_parts_do_not_fit_each_other_is_refused(change, table, tmp_path):
+    ct.ALS(2).fit(table).save(tmp_path / "model.npz")
+    changed(tmp_path / "model.npz", change)
+    with pytest.raises(ValueError, match="is damaged or is not a saved model"):
+        ct.load_model(tmp_path / "model.npz", table)
+
+
+def test_keys_of_a_dict_keep_their_type():
+    arrays = {}
+    assert ct._unpack(json.loads(json.dumps(ct._pack({7: 1.5, "a": {2: np.ones(2)}}, arrays))), arrays)[7] == 1.5

@@ -1,5 +1,6 @@
 """Settings chosen on a validation part: seeded, resumable, never by the last pass, and blind to the test part."""
 
+import functools
 import warnings
 
 import numpy as np
@@ -7,6 +8,7 @@ import optuna
 import pandas as pd
 import pytest
 from conftest import press_ctrl_c, random_table
+from sklearn.base import clone
 
 import content_table as ct
 
@@ -358,3 +360,79 @@ def test_the_folds_share_one_number_of_passes(parts):
     assert found.study.best_value == pytest.approx(shared.min(), abs=1e-12)
     assert found.study.best_value > np.mean([min(curve) for curve in curves])
     assert found.model.get_params()["n_epochs"] == shared.argmin() + 1
+
+
+# ---- What a study must not mix up ----
+
+
+def test_other_features_are_another_study(parts, tmp_path):
+    ids, rows = np.arange(20), np.random.default_rng(0).random((20, 3))
+    about, turned = (ct.Features(ids, matrix, list("abc")) for matrix in (rows, rows[::-1]))
+    ct.tune(ct.ContentOnly(about), *parts, n_trials=1, storage=tmp_path / "study.db")
+    assert len(ct.tune(ct.ContentOnly(about), *parts, n_trials=2, storage=tmp_path / "study.db").study.trials) == 2
+    with pytest.raises(ValueError, match="holds a study with other model"):
+        ct.tune(ct.ContentOnly(turned), *parts, n_trials=3, storage=tmp_path / "study.db")
+
+
+def test_a_stored_study_asks_for_a_score_with_a_name(parts, tmp_path):
+    nameless = lambda model, part: ct.rmse(model, part)  # noqa: E731
+    assert tuned(parts, 1, score=nameless).study.best_value > 0
+    for score in (nameless, functools.partial(ct.rmse, clip=True)):
+        with pytest.raises(ValueError, match="a stored study remembers its score by name"):
+            tuned(parts, 1, score=score, storage=tmp_path / "study.db")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("score", [None, "rmse"])
+def test_a_score_is_a_function(parts, score):
+    with pytest.raises(TypeError, match="score is a function"):
+        tuned(parts, 1, score=score)
+
+
+@pytest.mark.parametrize("space", [{"reg": (1, 30)}, [("reg", ct.Range(1, 30))]])
+def test_a_space_is_made_of_ranges(parts, space):
+    with pytest.raises(TypeError, match="a search space is a dict of name: Range"):
+        ct.tune(spectral(), *parts, n_trials=1, space=space)
+
+
+def test_whole_ends_do_not_make_a_penalty_whole(parts):
+    found = ct.tune(ct.BiasBaseline(reg=2.5), *parts, n_trials=4, space={"reg": ct.Range(1, 30, log=True)})
+    tried = [trial.params["reg"] for trial in found.study.trials]
+    assert tried[0] == 2.5
+    assert all(value != round(value) for value in tried)
+    ranks = ct.tune(sgd(), *parts, n_trials=4, space={"n_factors": ct.Range(1.0, 9.0)}).study.trials
+    assert all(isinstance(trial.params["n_factors"], int) for trial in ranks)
+
+
+@pytest.mark.parametrize("n_folds", [1, 3])
+def test_without_patience_the_last_pass_is_scored_and_kept(parts, n_folds):
+    ratings, n_epochs = parts[0].joined(parts[1]), 40
+    model = sgd(patience=None, n_epochs=n_epochs, learning_rate=0.05)
+    found = ct.tune(model, ratings, n_folds=n_folds, n_trials=1, space={"reg": ct.Range(0.01, 0.1)})
+    assert found.model.n_epochs == found.model.best_epoch_ == n_epochs
+    cuts = [ratings.split_random(0.2, 0)] if n_folds == 1 else ratings.split_folds(n_folds, 0)
+    last = [ct.rmse(clone(model).fit(train, part), part) for train, part in cuts]
+    assert found.study.best_value == pytest.approx(np.mean(last), abs=1e-12)
+
+
+def missed(ranker, part):
+    return -ct.ranking_metrics(ct.top_lists(ranker, part, n=3), part, threshold=6)["ndcg"].mean()
+
+
+def test_a_tuned_ranker_still_ranks(parts):
+    tuned_ranker = ct.Tuned(ct.ImplicitALS(n_factors=2), n_trials=1, n_folds=2, score=missed).fit(parts[0])
+    assert tuned_ranker.score_name == "preference"
+    assert "preference" in tuned_ranker.recommend(0, 2)
+    with pytest.raises(ValueError, match="Tuned ranks: it gives a preference"):
+        ct.rmse(tuned_ranker, parts[1])
+    with pytest.raises(ValueError, match="candidates must all give the same kind of score"):
+        ct.Tuned({"a": ct.ImplicitALS(2), "b": ct.BiasBaseline()}, n_trials=1, score=missed).fit(parts[0])
+
+
+def test_a_candidate_without_settings_does_not_learn_from_the_part_that_scores_it(parts, monkeypatch):
+    given = []
+    monkeypatch.setattr(ct.Blend, "_fit", lambda self, ratings, validation=None: given.append(validation))
+    mix = ct.Blend(ct.BiasBaseline(), ct.GlobalMean())
+    with pytest.raises(AttributeError):  # nothing was fitted
+        ct.Tuned({"mix": mix}, n_trials=1, n_folds=2).fit(parts[0])
+    assert given == [None]
