@@ -716,7 +716,7 @@ def _solve_cvxpy(problem, **options):
     """Solve, and read the status before any value: an inaccurate solution is not a solution."""
     problem.solve(**options)
     if problem.status != "optimal":
-        raise RuntimeError(f"cvxpy's solver ended with status {problem.status!r}; loosen tol or raise n_epochs.")
+        raise RuntimeError(f"cvxpy's solver ended with status {problem.status!r}; loosen tol, or take our solver.")
 
 
 # ---- Neighbours: titles rated alike ----------------------------------------------------------------------------------

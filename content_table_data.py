@@ -268,7 +268,7 @@ class Ratings:
 
     @cached_property
     def fingerprint(self):
-        """SHA-256 of scale, ids, cells and values: two Ratings with the same fingerprint are the same data."""
+        """SHA-256 of scale, ids, cells and values: what a model learns from. Titles, names and times are not in it."""
         order = np.lexsort((self.cols, self.rows))
         digest = hashlib.sha256(np.array(self.scale, dtype="<f8").tobytes())
         for ids in (self.user_ids, self.item_ids):

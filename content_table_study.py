@@ -711,7 +711,7 @@ def compare(models, ratings, threshold, n=10, features=None, n_splits=20, test_s
         coverage, novelty, diversity : see `list_metrics`.
         stability : share of a user's list that is also in their list from another split, mean over users and splits.
         rated_precision : of the rated-only lists.
-        cold, fit_seconds, n_parameters, relative_gap, error, n_train, n_test.
+        cold, fit_seconds, n_parameters, relative_gap, error, n_train, n_test; chosen : what a `Tuned` chose.
     Rows `random` (expected, exact) and `ceiling` have ranking figures only; `popularity` is always among the models.
     """
     check_number("n_splits", n_splits, low=2, whole=True)

@@ -81,7 +81,7 @@ LESSONS = (
         helps=("01",),
     ),
     Lesson("04_gradient_descent", "learn the factors one step at a time", 45, ("03",), "derivatives"),
-    Lesson("05_als", "two thin matrices, one ridge regression at a time", 45, ("03",), "least squares"),
+    Lesson("05_als", "two thin matrices, one ridge regression at a time", 60, ("03",), "least squares"),
     Lesson(
         "06_spectral_regularization",
         "let a convex penalty choose the rank",
@@ -110,7 +110,7 @@ LESSONS = (
     Lesson(
         "13_your_own_list",
         "a list for you: new viewers, reasons, the list that you keep",
-        60,
+        75,
         ("03", "05", "06"),
     ),
     Lesson(
