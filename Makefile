@@ -45,7 +45,7 @@ site: $(READY)
 list: $(READY)
 	$(BIN)/python -m content_table --list $(LIST) --n $(N)
 
-lab: $(READY)
+lab: $(VENV)/lab
 	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb
 
 weights: $(READY)
@@ -56,6 +56,10 @@ lint: $(READY)
 
 clean:
 	rm -rf build $(VENV)
+
+$(VENV)/lab: $(READY) requirements-lab.txt
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements-lab.txt
+	@touch $@
 
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -122,7 +122,7 @@ def dot(p, q):
 
 @numba.njit(cache=True)
 def pair_dots(P, Q, rows, cols):
-    """p_u . q_i for each pair (rows[e], cols[e])."""
+    """p_u . q_i for each pair (rows[e], cols[e]); read-only positions would be compiled for once more, so copy them."""
     dots = np.empty(len(rows))
     for e in range(len(rows)):
         dots[e] = dot(P[rows[e]], Q[cols[e]])
@@ -551,7 +551,7 @@ class FactorModel(Recommender):
 
     def _scores(self, rows, cols):
         base = self._intercept + self.user_bias_[rows] + self.item_bias_[cols]
-        return base + pair_dots(self.user_factors_, self.item_factors_, rows, cols)
+        return base + pair_dots(self.user_factors_, self.item_factors_, np.array(rows), np.array(cols))
 
     def _all_scores(self, rows):
         base = self._intercept + self.user_bias_[rows, None] + self.item_bias_[None, :]
@@ -1265,8 +1265,8 @@ def batch_epoch(rows, cols, values, batch_size, mean, theta, C, F, eta, reg, cli
 
 
 def _arrays(tables):
-    """CSR tables as the compiled loops take them."""
-    return tuple((table.indptr, table.indices, table.data) for table in tables)
+    """CSR tables as the compiled loops take them; SciPy has indices of two sizes, and each would be compiled for."""
+    return tuple((table.indptr.astype(np.int64), table.indices.astype(np.int64), table.data) for table in tables)
 
 
 class SGDMF(FactorModel):
@@ -1422,7 +1422,7 @@ class SGDMF(FactorModel):
 
     def _scores(self, rows, cols):
         C, F = self._features or _arrays(self._tables)
-        return predict_pairs(rows, cols, self.global_mean_, self._theta, C, F)
+        return predict_pairs(np.array(rows), np.array(cols), self.global_mean_, self._theta, C, F)
 
     def _step(self, epoch):
         """eta in this pass."""

@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-import yaml  # comes with JupyterLab
+import yaml  # comes with Optuna
 
 import content_table as ct
 
@@ -32,7 +32,7 @@ def test_readme_gives_a_reason_for_exactly_the_dependencies():
 
 
 def test_every_dependency_is_pinned():
-    pinned = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    pinned = "".join((ROOT / f"requirements{end}.txt").read_text(encoding="utf-8") for end in ("", "-lab"))
     listed = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
     assert set().union(*map(names, listed)) == set(re.findall(r"(?m)^([\w-]+)==", pinned))
 
