@@ -207,10 +207,12 @@ class Ratings:
 
     @classmethod
     def from_matrix(cls, matrix, *, scale=(1.0, 10.0), **options):
-        """Ratings from a small dense table typed in by hand, NaN where a rating is missing; ids are 0, 1, 2, ..."""
+        """Ratings from a small dense table typed in by hand, NaN where a rating is missing; ids are 0, 1, 2, ..., of a
+        DataFrame its index and columns."""
+        labels = (matrix.index, matrix.columns) if isinstance(matrix, pd.DataFrame) else None
         matrix = np.asarray(matrix, dtype=float)
         rows, cols = np.nonzero(~np.isnan(matrix))
-        ids = (np.arange(side) for side in matrix.shape)
+        ids = (np.arange(side) for side in matrix.shape) if labels is None else (np.asarray(side) for side in labels)
         return cls(*ids, rows, cols, matrix[rows, cols], scale=scale, **options)
 
     def __repr__(self):
@@ -855,8 +857,8 @@ class Features:
     names: np.ndarray
 
     def __post_init__(self):
-        ids, names = (np.array(given, dtype=str if np.asarray(given).dtype.kind == "O" else None)
-                      for given in (self.ids, self.names))  # fmt: skip
+        inferred = (np.asarray(pd.Series(given).infer_objects()) for given in (self.ids, self.names))
+        ids, names = (np.array(given, dtype=str if given.dtype.kind == "O" else None) for given in inferred)
         matrix = sp.csr_array(self.matrix, dtype=float, copy=True)
         matrix.sum_duplicates()
         matrix.eliminate_zeros()  # a stored zero is no feature

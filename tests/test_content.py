@@ -623,3 +623,9 @@ def test_models_said_to_be_fitted_must_be_and_to_the_same_table(table, four):
 def test_a_blend_can_be_compared_like_any_model(table):
     results = ct.evaluate({"mix": ct.Blend(*PAIR, weight=0.5), "mean": ct.GlobalMean()}, table, n_splits=2)
     assert np.isfinite(results["rmse"]).all()
+
+
+def test_ids_of_features_keep_their_type():
+    features = ct.Features(np.array([7, 8], dtype=object), np.eye(2), ["a", "b"])
+    assert features.ids.tolist() == [7, 8]
+    assert features.rows_for(np.array([8])).toarray().tolist() == [[0.0, 1.0]]

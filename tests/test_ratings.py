@@ -442,3 +442,10 @@ def test_any_table_becomes_ratings_by_the_names_of_its_columns():
         ct.Ratings.from_frame(frame, "user", "what", "stars")
     with pytest.raises(ValueError, match="1 rows have no user or no item, the first is row 1"):
         ct.Ratings.from_frame(frame.assign(who=["b", None]), "who", "what", "stars")
+
+
+def test_a_labelled_table_keeps_its_labels():
+    table = pd.DataFrame([[5, np.nan], [4, 3]], index=["ann", "bob"], columns=[10, 20])
+    ratings = ct.Ratings.from_matrix(table, scale=(1, 5))
+    assert (ratings.user_ids.tolist(), ratings.item_ids.tolist()) == (["ann", "bob"], [10, 20])
+    assert ct.GlobalMean().fit(ratings).recommend("ann")["item_id"].tolist() == [20]
