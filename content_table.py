@@ -402,8 +402,7 @@ class Recommender(BaseEstimator):
         """
         if np.ndim(user):
             raise TypeError(f"recommend makes the list of one user, got {len(user)} ids; recommend_all makes them all.")
-        row = self._fitted().user_rows(self.ratings_.user_id(user) if isinstance(user, str) else user)
-        return self._lists(row, n, also_seen).drop(columns="user_id")
+        return self._lists(np.array([self._fitted().user_row(user)]), n, also_seen).drop(columns="user_id")
 
     def recommend_all(self, n=10, also_seen=None):
         """The lists of all users, one under the other, with a user_id column."""
@@ -489,7 +488,7 @@ class Recommender(BaseEstimator):
 
     def viewer(self, user):
         """A viewer of the training part, by id or name, as a `Viewer`: their trained predictions, and reasons."""
-        row = self._fitted().user_rows(self.ratings_.user_id(user))[0]
+        row = self._fitted().user_row(user)
         table = self.ratings_.csr[[row]]
         return Viewer(self, table.indices.astype(np.intp), table.data, row=row)
 
@@ -1266,7 +1265,7 @@ def batch_epoch(rows, cols, values, batch_size, mean, theta, C, F, eta, reg, cli
 
 def _arrays(tables):
     """CSR tables as the compiled loops take them; SciPy has indices of two sizes, and each would be compiled for."""
-    return tuple((table.indptr.astype(np.int64), table.indices.astype(np.int64), table.data) for table in tables)
+    return tuple((table.indptr.astype(np.int64), table.indices.astype(np.int32), table.data) for table in tables)
 
 
 class SGDMF(FactorModel):
@@ -1496,7 +1495,7 @@ class _ContentModel(Recommender):
 
     def taste(self, user):
         """The weights of one viewer, by feature, largest first: own, and with what all viewers share added."""
-        row = self._fitted().user_rows(self.ratings_.user_id(user) if isinstance(user, str) else user)[0]
+        row = self._fitted().user_row(user)
         own = self.feature_weights_[row]
         table = pd.DataFrame({"feature": self.item_features.names, "own": own, "weight": own + self._shared_taste(row)})
         return table.sort_values("weight", ascending=False, kind="stable", ignore_index=True)

@@ -322,6 +322,10 @@ class Ratings:
             f"no user has the id or name {name!r}; names look like {names[:1] or self.user_ids[:1].tolist()}."
         )
 
+    def user_row(self, user):
+        """The row of one user, asked for by id or name."""
+        return int(self.user_rows(self.user_id(user) if isinstance(user, str) else user)[0])
+
     def item_id(self, name):
         """The id of the item with this id, title, or part of a title in any case; a name that could mean several, or
         none, is an error that lists what may have been meant."""

@@ -24,8 +24,8 @@ DUMP = "uid,profile,anime_uid,text,score\n1,ann,50,fine,7\n"
 def course(tmp_path):
     """A function that writes a course file and loads it."""
 
-    def load(text, **options):
-        (tmp_path / "course.csv").write_text(text)
+    def load(text, encoding="utf-8", **options):
+        (tmp_path / "course.csv").write_text(text, encoding=encoding)
         return ct.load_ratings(tmp_path / "course.csv", **options)
 
     return load
@@ -687,24 +687,17 @@ BIG = 2**53  # the first whole number that a float cannot tell from the next
 
 
 @pytest.mark.parametrize("first", [BIG, 76561197960287930, 2**63 - 2])
-def test_ids_beyond_floats_stay_apart(tmp_path, first):
+def test_ids_beyond_floats_stay_apart(course, first):
     rows = [f"{first},1,ann,Bear,7", f"{first + 1},1,bob,Bear,8", f"{first + 1},2,bob,Cat,5"]
-    ratings = ct.load_ratings(write(tmp_path, "\n".join(["u_id,a_id,profile,title,score", *rows])))
+    ratings = course("\n".join(["u_id,a_id,profile,title,score", *rows]))
     assert ratings.user_ids.tolist() == [first, first + 1]
     assert (len(ratings), ratings.dropped) == (3, {})
 
 
 @pytest.mark.parametrize("huge", ["99999999999999999999", "1e300"])
-def test_ids_beyond_64_bits_are_refused(tmp_path, huge):
-    path = write(tmp_path, f"u_id,a_id,profile,title,score\n{huge},1,ann,Bear,7\n")
-    with pytest.raises(ValueError, match=r"x.csv: ids in 'u_id' do not fit into 64 bits"):
-        ct.load_ratings(path)
-
-
-def write(folder, text, encoding="utf-8"):
-    path = folder / "x.csv"
-    path.write_text(text, encoding=encoding)
-    return path
+def test_ids_beyond_64_bits_are_refused(course, huge):
+    with pytest.raises(ValueError, match=r"course.csv: ids in 'u_id' do not fit into 64 bits"):
+        course(f"u_id,a_id,profile,title,score\n{huge},1,ann,Bear,7\n")
 
 
 @pytest.mark.parametrize(
@@ -716,16 +709,16 @@ def write(folder, text, encoding="utf-8"):
         ("u_id,a_id,profile,title,points\n1,1,ann,Bear,7\n", "utf-8", "Ratings.from_frame takes a table"),
     ],
 )
-def test_usual_slips_of_a_spreadsheet_are_named(tmp_path, text, encoding, message):
+def test_usual_slips_of_a_spreadsheet_are_named(course, text, encoding, message):
     with pytest.raises(ValueError, match=message):
-        ct.load_ratings(write(tmp_path, text, encoding))
+        course(text, encoding)
 
 
-def test_zero_is_a_rating_where_the_scale_says_so(tmp_path):
-    path = write(tmp_path, "u_id,a_id,profile,title,score\n1,1,ann,Bear,0\n1,2,ann,Cat,1\n2,1,bob,Bear,\n")
-    likes = ct.load_ratings(path, scale=(0, 1))
+def test_zero_is_a_rating_where_the_scale_says_so(course):
+    text = "u_id,a_id,profile,title,score\n1,1,ann,Bear,0\n1,2,ann,Cat,1\n2,1,bob,Bear,\n"
+    likes = course(text, scale=(0, 1))
     assert (likes.values.tolist(), likes.dropped) == ([0.0, 1.0], {"no score": 1})
-    assert ct.load_ratings(path).dropped == {"no score": 2}
+    assert course(text).dropped == {"no score": 2}
 
 
 FRAME = pd.DataFrame({"who": [1, 1, 2], "what": [7, 8, 7], "score": [5, 3, 4], "at": [9, 10, 11]})
