@@ -8,7 +8,7 @@ PYTHON ?= python3
 VIEWER ?= viewer1149
 N ?= 10
 JOBS ?= 2
-LIST ?= tests/animelist.xml
+LIST ?= data/animelist.xml
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,7 +17,7 @@ READY := $(VENV)/ready
 export OMP_NUM_THREADS = 1
 export OPENBLAS_NUM_THREADS = 1
 
-.PHONY: run test test-slow site list lab weights lint clean
+.PHONY: run test test-slow types site list lab weights lint clean
 
 run: $(READY)
 	$(BIN)/python -m content_table --viewer $(VIEWER) --n $(N) --jobs $(JOBS)
@@ -38,9 +38,12 @@ test: $(READY)
 test-slow: $(READY)
 	$(BIN)/pytest -n $(JOBS) -m slow
 
+types: $(READY)
+	$(BIN)/mypy
+
 site: $(READY)
 	@rm -rf build/site
-	@$(BIN)/python web/build_site.py build/site
+	@$(BIN)/python docs/site/build_site.py build/site
 
 list: $(READY)
 	$(BIN)/python -m content_table --list $(LIST) --n $(N)
@@ -57,8 +60,8 @@ lint: $(READY)
 clean:
 	rm -rf build $(VENV)
 
-$(VENV)/lab: $(READY) requirements-lab.txt
-	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements-lab.txt
+$(VENV)/lab: $(READY)
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements.txt
 	@touch $@
 
 $(READY): requirements.txt pyproject.toml
@@ -66,5 +69,6 @@ $(READY): requirements.txt pyproject.toml
 		|| { echo "Python 3.11 or later is needed; found: $$($(PYTHON) --version). Try make PYTHON=python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip  # resolves in half the time
-	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements.txt
+	sed '/^jupyterlab/d' requirements.txt > $(VENV)/requirements.txt  # tests and pages start faster without it
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -r $(VENV)/requirements.txt
 	@touch $@

@@ -43,18 +43,18 @@ def loosest(make, ratings):
     best = None
     for tol in (1e-4, 1e-5, 1e-6, 1e-7):
         model = make(solver="cvxpy", tol=tol).fit(ratings)
-        if model.certificate_.relative_gap <= GAP:
+        if model.certificate().relative_gap <= GAP:
             return model
         best = model
-    raise RuntimeError(f"cvxpy did not reach a certified gap of {GAP:g}: {best.certificate_}")
+    raise RuntimeError(f"cvxpy did not reach a certified gap of {GAP:g}: {best.certificate()}")
 
 
 def compare(name, make, ratings):
     ours = make() if "baseline" in name else make(tol=GAP)
     theirs = make(solver="cvxpy") if "baseline" in name else loosest(make, ratings)
     t_ours, t_theirs = seconds(ours, ratings, 5), seconds(theirs, ratings, 3)
-    gaps = [max(model.certificate_.relative_gap, 0.0) for model in (ours, theirs)]
-    agree = abs(ours.certificate_.primal - theirs.certificate_.primal) / ours.certificate_.primal
+    gaps = [max(model.certificate().relative_gap, 0.0) for model in (ours, theirs)]
+    agree = abs(ours.certificate().primal - theirs.certificate().primal) / ours.certificate().primal
     row = {"ours_s": round(t_ours, 4), "cvxpy_s": round(t_theirs, 4), "ratio": round(t_theirs / t_ours, 1)}
     row |= {"our_gap": f"{gaps[0]:.0e}", "cvxpy_gap": f"{gaps[1]:.0e}", "objectives_differ_by": f"{agree:.0e}"}
     return row | {"cvxpy_tol": getattr(theirs, "tol", "default")}

@@ -132,13 +132,13 @@ def main():
     ct.SGDMF(n_epochs=1, patience=None).fit(train.part(slice(0, 100)))  # compile before anything is timed
 
     # Chosen on the validation part, with one seed.
-    sgd = ct.choose(grid(ct.SGDMF(), SGD_GRID), train, validation, n_jobs=2)[0]
+    sgd = ct.select_model(grid(ct.SGDMF(), SGD_GRID), train, validation, n_jobs=2)[0]
     candidates = [model for table in ("genres, tags", "genres, tags, decade")
                   for model in grid(ct.ContentMF(features[table]), CONTENT_GRID)]  # fmt: skip
-    content = ct.choose(candidates, train, validation, n_jobs=2)[0]
+    content = ct.select_model(candidates, train, validation, n_jobs=2)[0]
     best_text = next(name for name, table in features.items() if table == content.item_features)
-    without_decade = ct.choose(candidates[: len(candidates) // 2], train, validation, n_jobs=2)[0]
-    only = ct.choose(
+    without_decade = ct.select_model(candidates[: len(candidates) // 2], train, validation, n_jobs=2)[0]
+    only = ct.select_model(
         grid(ct.ContentOnly(content.item_features), {"reg": (1.0, 2.0, 3.0, 5.0, 8.0)}), train, validation
     )[0]
     implicit = choose_implicit(train, validation)
@@ -190,7 +190,7 @@ def main():
         }
         print(kind, {name: np.mean(row["test_rmse"]).round(4) for name, row in misalignment[kind].items()}, flush=True)
 
-    cold = fitted["baseline"][0].cold_items_[test.cols]
+    cold = (train.item_counts == 0)[test.cols]
     parts = {"films with training ratings": test.part(~cold), "films without": test.part(cold)}
     by_part = {
         part: {"cells": len(cells)}

@@ -28,14 +28,15 @@ def main():
         fitted.append(model.fit(train))
         seconds = time.perf_counter() - start
         row = {"reg": model.reg, "seconds": round(seconds, 1), "rank": len(model.s_)}
-        row |= {"relative_gap": f"{model.certificate_.relative_gap:.0e}", "proven": model.certificate_.proven}
+        row |= {"relative_gap": f"{model.certificate().relative_gap:.0e}", "proven": model.certificate().proven}
         row |= {"train_rmse": round(ct.rmse(model, train), 4), "validation_rmse": round(ct.rmse(model, validation), 4)}
         rows.append(row)
         print(row)
     best = min(fitted, key=lambda model: ct.rmse(model, validation, clip=True))
     baseline = ct.BiasBaseline(reg=5).fit(train)
     chosen = {"reg": best.reg, "test_rmse": round(ct.rmse(best, test), 4)}
-    chosen |= {"test_rmse_clipped": round(ct.rmse(best, test, clip=True), 4), "cold_test_cells": best.n_fallback_}
+    cold = int(best.predict_cells(test.rows, test.cols, return_fallback=True)[1].sum())
+    chosen |= {"test_rmse_clipped": round(ct.rmse(best, test, clip=True), 4), "cold_test_cells": cold}
     chosen |= {"baseline_test_rmse": round(ct.rmse(baseline, test), 4)}
     print("chosen on the validation part:", chosen)
     data = describe(ratings, folder / "ratings.csv")

@@ -72,7 +72,7 @@ def report(name, file, options):
         "data": describe(ratings, path),
         "training": {label: round(ct.rmse(model, ratings), 10) for label, model in models.items()},
         "certified_gap": {
-            label: f"{max(model.certificate_.relative_gap, 0.0):.0e}"
+            label: f"{max(model.certificate().relative_gap, 0.0):.0e}"
             for label, model in models.items()
             if getattr(model, "certificate_", None) is not None
         },

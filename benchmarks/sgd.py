@@ -19,6 +19,7 @@ from movielens_content import PUBLISHED_CONTENT, load, published_features
 from sklearn.base import clone
 
 import content_table as ct
+from content_table_parts.solvers import one_pass
 
 N_PYTHON = 5_000  # ratings that the plain loops go through
 RANK = 28
@@ -79,13 +80,14 @@ def compiled_pass(model, ratings, shuffled=True):
     """An action: one pass over all ratings from the fitted model's own parameters, with or without its shuffle."""
     rng, data = np.random.default_rng(0), (ratings.rows, ratings.cols, ratings.values)
     unshuffled = [array.copy() for array in data]
+    rest = model.batch_size, model.global_mean_, model._theta(), *model._tables(), model._rate(1), model.reg, model.clip
 
-    def one_pass():
+    def action():
         order = rng.permutation(len(ratings)) if shuffled else None
-        model._one_pass(1, *((array.take(order) for array in data) if shuffled else unshuffled))
+        one_pass(*((array.take(order) for array in data) if shuffled else unshuffled), *rest)
 
-    one_pass()
-    return one_pass
+    action()
+    return action
 
 
 def surprise_fit(ratings, n_epochs):

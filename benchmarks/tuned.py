@@ -19,6 +19,8 @@ from pathlib import Path
 import joblib
 import numpy as np
 from common import describe, machine, real_data, write_results
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 
 import content_table as ct
 
@@ -140,8 +142,8 @@ def movielens_results(split, n_trials):
         seconds = time.perf_counter() - start
     settings, both, errors = found.study.best_params, train.joined(validation), []
     for seed in SEEDS:
-        fitted = ct.clone(model).set_params(**settings, random_state=seed).fit(train, validation)
-        whole = ct.clone(model).set_params(**settings, random_state=seed, patience=None, n_epochs=fitted.best_epoch_)
+        fitted = clone(model).set_params(**settings, random_state=seed).fit(train, validation)
+        whole = clone(model).set_params(**settings, random_state=seed, patience=None, n_epochs=fitted.best_epoch_)
         whole.fit(both)
         clipped = {"train only": fitted, "train and validation": whole, "biases": ct.BiasBaseline().fit(train),
                    "biases, train and validation": ct.BiasBaseline().fit(both)}  # fmt: skip
@@ -172,7 +174,7 @@ def main():
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         os.environ[MEMORY] = folder
-        warnings.simplefilter("ignore", ct.ConvergenceWarning)  # the published ALS runs out of passes, as published
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the published ALS runs out of passes, as published
         films = {split: movielens_results(split, options.trials) for split in ("split_user_time", "split_global_time")}
         tables = {name: table_results(file, options) for name, file in TABLES.items()}
         others = other_splits(options)

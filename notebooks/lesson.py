@@ -604,7 +604,7 @@ def plot_schedules(models, runs):
     fig, axes = plt.subplots(1, 2, figsize=(10, 4))
     for (name, model), style in zip(models.items(), RUN_STYLES, strict=True):
         passes = np.arange(1, model.n_epochs + 1)
-        axes[0].plot(passes, [model._step(t) for t in passes], label=name, ms=5, markevery=12, **style)
+        axes[0].plot(passes, [model._rate(t) for t in passes], label=name, ms=5, markevery=12, **style)
     axes[0].set(
         yscale="log", ylim=(1e-4, 0.3), xlabel="passes", ylabel="learning rate $\\eta$\n(step of one rating, log scale)"
     )
@@ -853,7 +853,7 @@ def gap_table(ratings, settings, decimals=0):
     rows = []
     for k, reg, seed in settings:
         model = ct.ALS(k, reg, tol=1e-9, n_epochs=5000, random_state=seed).fit(ratings)
-        certificate = model.certificate_
+        certificate = model.certificate()
         rows.append((k, reg, seed, certificate.primal, certificate.dual, certificate.relative_gap))
     columns = ["factors", "penalty", "start", "objective", "lower bound", "relative gap"]
     table = pd.DataFrame(rows, columns=columns)
@@ -1260,9 +1260,9 @@ def cold_start(models, ratings, side, share=0.1, n_splits=5):
         cold = np.random.default_rng(split).permutation(count) < share * count
         train, hidden = ratings.part(~cold[positions]), ratings.part(cold[positions])
         for name, model in models.items():
-            fitted = ct.clone(model).fit(train)
+            fitted = clone(model).fit(train)
             row = {"model": name, "split": split, "rmse_clipped": ct.rmse(fitted, hidden, clip=True)}
-            fallback = fitted.n_fallback_ / len(hidden)
+            fallback = fitted.predict_cells(hidden.rows, hidden.cols, return_fallback=True)[1].mean()
             rows.append(row | {"fallback": fallback, "n_train": len(train), "n_test": len(hidden)})
     return pd.DataFrame(rows)
 

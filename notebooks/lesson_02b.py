@@ -214,19 +214,18 @@ def film_texts(genres, **options):
 class Typed(ct.Recommender):
     """A "model" whose predictions are a table typed in by hand, so that the metrics can score them."""
 
-    def __init__(self, table=None):
-        self.table = table
+    table: np.ndarray | None = None
 
-    def _fit(self, ratings, validation=None):
+    def _fit(self, ratings, validation):
         self.table_ = np.array(self.table, dtype=float)
 
-    def _lost(self, rows, cols):
-        return np.zeros(np.broadcast(rows, cols).shape, dtype=bool)
+    def _known(self, rows, cols):
+        return np.ones(np.broadcast_shapes(rows.shape, cols.shape), dtype=bool)
 
     def _scores(self, rows, cols):
         return self.table_[rows, cols]
 
-    def _all_scores(self, rows):
+    def _row_scores(self, rows):
         return self.table_[rows]
 
 

@@ -132,7 +132,7 @@ def bracket(ratings, reg, n_passes):
         warnings.simplefilter("ignore", ConvergenceWarning)  # stopped early on purpose
         for n_epochs in range(1, n_passes + 1):
             model = ct.SpectralRegularization(reg, solver="soft_impute", n_epochs=n_epochs, tol=0)
-            found.append(model.fit(ratings).certificate_)
+            found.append(model.fit(ratings).certificate())
     return found
 
 

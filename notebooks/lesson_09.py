@@ -71,8 +71,8 @@ def two_ends():
     camps = ct.Ratings.from_matrix(TWO_CAMPS, scale=(1, 5))
     ones = np.ones((4, 1))
     starts = ((ones, ones), (ones, np.array([[1.0], [1], [-1], [-1]])))
-    ends = [ct.ALS(1, 1.0, init=start, n_epochs=60, tol=0).fit(camps).certificate_.primal for start in starts]
-    return ends, ct.ALS(4, 1.0, init=(np.ones((4, 4)), np.eye(4)), n_epochs=60, tol=0).fit(camps).certificate_
+    ends = [ct.ALS(1, 1.0, init=start, n_epochs=60, tol=0).fit(camps).certificate().primal for start in starts]
+    return ends, ct.ALS(4, 1.0, init=(np.ones((4, 4)), np.eye(4)), n_epochs=60, tol=0).fit(camps).certificate()
 
 
 @lesson.quiz
@@ -337,7 +337,7 @@ def passes_to(objective, floor, shares=(0.1, 0.01, 0.001)):
 def race(ratings, each, reg=3.0, rank=10, rates=(0.005, 0.02, 0.05), n_epochs=200):
     """Passes of ALS and of SGD at several rates until the same objective is within a share of its certified floor."""
     als = ct.ALS(rank, reg, biases=True, bias_reg=reg, n_epochs=100, tol=0).fit(ratings)
-    floor = als.certificate_.dual
+    floor = als.certificate().dual
     rows = {"ALS": passes_to(pd.DataFrame(als.history_)["objective"], floor)}
     for rate in rates:
         sgd = ct.SGDMF(rank, reg / each, rate, n_epochs=n_epochs, patience=None, init_scale=0.1).fit(ratings)

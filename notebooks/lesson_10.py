@@ -47,7 +47,7 @@ def draws(space, n, seed=0):
     found = []
     for _ in range(n):
         trial = study.ask()
-        found.append({name: r.suggest(trial, name, name in ct.Recommender._whole) for name, r in space.items()})
+        found.append({name: r.suggest(trial, name, whole=name == "n_factors") for name, r in space.items()})
     return found
 
 
@@ -236,7 +236,7 @@ def flattery(model, ratings, n_settings=20, n_splits=4, n_draws=100, n_test=100,
     rng, rows = np.random.default_rng(seed), []
     for split in range(n_splits):
         train, held_out = ratings.split_random(0.4, random_state=split)
-        settings = [{}, *draws(model.search_space, n_settings - 1, seed=split)]
+        settings = [{}, *draws(model.search_space(), n_settings - 1, seed=split)]
         squares = np.array([ct.errors(clone(model).set_params(**s).fit(train), held_out) for s in settings]) ** 2
         for _ in range(n_draws):
             order = rng.permutation(len(held_out))

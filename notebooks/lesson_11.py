@@ -7,6 +7,7 @@ import lesson
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from sklearn.base import clone
 
 import content_table as ct
 
@@ -299,7 +300,7 @@ def rated_and_true(models, ratings, threshold=8, n=10, n_splits=5):
         every = replace(train, rows=unseen[0], cols=unseen[1], values=expected[unseen], times=None)
         hit = lesson.known(test.part(test.values >= threshold))
         for name, model in models.items():
-            lists = ct.top_lists(ct.clone(model).fit(train), test, n)
+            lists = ct.top_lists(clone(model).fit(train), test, n)
             cells = np.arange(len(lists))[:, None], lists
             good = expected[cells] >= threshold
             rows.append({

@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.transforms import Bbox
 from sklearn.base import clone
 from sklearn.decomposition import PCA
+from sklearn.preprocessing import normalize
 
 import content_table as ct
 
@@ -113,7 +114,7 @@ def coverage(model, ratings, counts=(0, 2, 5, 10, 20), n_splits=5, held_out=5, s
                     errors.append(viewer.predict(ids) - expected[row, ratings.cols[asked[row]]])
             rows.append({"ratings": count, "inside": np.mean(inside), "uncertainty": np.mean(open_)})
             if expected is not None:
-                rows[-1] |= {"true error": np.sqrt(np.mean(np.square(errors))), "noise": fitted.noise_}
+                rows[-1] |= {"true error": np.sqrt(np.mean(np.square(errors))), "noise": fitted.noise()}
     return pd.DataFrame(rows).groupby("ratings").mean()
 
 
@@ -153,9 +154,8 @@ def informative_order(model, n, candidates=None):
     For prediction z.x with prior covariance S = diag(1 / penalty) and noise of variance 1, a rating of title j turns S
     into S - S z_j z_j' S / (1 + z_j' S z_j).
     """
-    offset, blocks, penalty = model._half(0, np.zeros(1, dtype=int))
-    del offset
-    Z, S = np.hstack(blocks), np.diag(1 / penalty)
+    fold = model.fold_in({model.ratings_.item_ids[0].item(): model.global_mean_}).fold  # any one rating will do
+    Z, S = np.hstack(fold.blocks), np.diag(1 / fold.penalty)
     left = np.ones(len(Z), dtype=bool)
     if candidates is not None:
         left[:] = False
@@ -274,7 +274,8 @@ def repeat_table(models):
 
 def to_the_end(model, viewer):
     """Predictions of the ridge regression of a viewer's own ratings, solved in full whatever the model's training."""
-    return ct.Recommender._fold(model, 0, viewer.at, viewer.values).scores()
+    fold = viewer.fold
+    return ct.ridge_fold(fold.offset, fold.blocks, fold.penalty, viewer.at, viewer.values).scores()
 
 
 def plot_early(models):
@@ -326,7 +327,7 @@ def variety(model, genres, viewers, weights, n=10):
     for weight in weights:
         for user in viewers:
             listed = model.viewer(user).recommend(n, diversity=weight, similarity=genres)
-            unit = ct._unit_rows(genres.rows_for(listed["item_id"]))
+            unit = normalize(genres.rows_for(listed["item_id"])).toarray()
             alike = (unit @ unit.T)[np.triu_indices(len(listed), 1)]
             rows.append({"diversity": weight, "predicted": listed["predicted_rating"].mean(),
                          "different": 1 - alike.mean()})  # fmt: skip
@@ -561,7 +562,7 @@ def doubt_after_one():
     factor = hand_models()[1]
     item = factor.ratings_.item_id("Action II")
     viewer = factor.fold_in({"Action I": 10})
-    answer = float(viewer.uncertainty([item])[0] / factor.noise_)
+    answer = float(viewer.uncertainty([item])[0] / factor.noise())
     return lesson.Quiz(
         answer=answer,
         because="z'(Z'Z + 4I)^-1 z with z = (1, 1) is 8/24 = 1/3, and its root is 0.577.",

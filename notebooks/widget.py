@@ -75,7 +75,7 @@ class OwnRatings:
         self.one_per_work, self.leave_out, self.diversity, self.likeness = True, (), 0.0, None
         self.seen = tuple(getattr(start, "seen", ()))  # of an OwnList: begun but not rated is nothing to recommend
         self.take({})
-        self.can_doubt = model.score_name == "predicted_rating" and not refused(lambda: model.noise_)
+        self.can_doubt = model.score_name == "predicted_rating" and not refused(lambda: model.noise())
         self.can_vary = True
         if refused(lambda: self.viewer.recommend(1, diversity=1.0)):  # no factors that could tell twins
             self.can_vary, self.likeness = genres is not None, genres

@@ -54,7 +54,11 @@ MODELS = ct.course_models() | {
     "blend, weight chosen": ct.Blend(ct.BiasBaseline(), ct.ALS(2), validation_size=0.3),
     "damped means": DampedMeans(reg=2),  # of ADD_YOUR_OWN_MODEL.md
 }
-RANKERS = {"popularity": ct.Popularity(), "implicit ALS": ct.ImplicitALS(n_factors=2, reg=1)}  # no rating points
+RANKERS = {
+    "popularity": ct.Popularity(),
+    "implicit ALS": ct.ImplicitALS(n_factors=2, reg=1),
+    "EASE": ct.EASE(2),
+}  # no rating points
 
 
 @pytest.fixture(params=MODELS)

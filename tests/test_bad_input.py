@@ -252,8 +252,10 @@ def test_a_viewer_or_title_without_ratings_gets_the_known_biases_then_the_mean(m
     for user, item, cell in ((106, 11, (5, 0)), (101, 13, (0, 2)), (106, 13, (5, 2))):
         assert fitted.predict(user, item) == pytest.approx([level(fitted, *cell)], abs=1e-9)
         assert fitted.predict(user, item)[0] > 1
-    assert fitted.predict([106, 101, 106, 101], [11, 13, 13, 11]).shape == (4,)
-    assert fitted.n_fallback_ == 3
+    scores, fallback = fitted.predict([106, 101, 106, 101], [11, 13, 13, 11], return_fallback=True)
+    assert scores.tolist() == fitted.predict([106, 101, 106, 101], [11, 13, 13, 11]).tolist()
+    shared = isinstance(fitted, ct.ContentMF) and fitted.shared_weights  # a viewer is known by what everybody shares
+    assert fallback.tolist() == [not shared, True, True, False]
 
 
 def test_a_cold_viewer_still_gets_a_list_in_a_stable_order(model, with_cold):
@@ -318,7 +320,11 @@ def test_numbers_of_users_and_items_that_do_not_fit_together_are_an_error(fitted
         fitted.predict([101, 102], [11, 12, 13])
 
 
-@pytest.mark.parametrize("ask", ["predict", "recommend", "recommend_all", "complete", "save", "cold_users_", "score"])
+@pytest.mark.parametrize(
+    "ask",
+    ["predict", "recommend", "recommend_all", "complete", "save", "viewer", "fold_in", "fold_in_item", "certificate",
+     "noise", "n_parameters", "score"],
+)  # fmt: skip
 def test_a_model_that_was_never_fitted_says_so(model, four, ask, tmp_path):
     questions = {
         "predict": lambda: model.predict(0, 0),
@@ -326,7 +332,12 @@ def test_a_model_that_was_never_fitted_says_so(model, four, ask, tmp_path):
         "recommend_all": lambda: model.recommend_all(),
         "complete": lambda: model.complete(),
         "save": lambda: model.save(tmp_path / "model.npz"),
-        "cold_users_": lambda: model.cold_users_,
+        "viewer": lambda: model.viewer(0),
+        "fold_in": lambda: model.fold_in({0: 5}),
+        "fold_in_item": lambda: model.fold_in_item({0: 5}),
+        "certificate": lambda: model.certificate(),
+        "noise": lambda: model.noise(),
+        "n_parameters": lambda: model.n_parameters(),
         "score": lambda: ct.rmse(model, four),
     }
     with pytest.raises(NotFittedError, match=rf"this {type(model).__name__} has not been fitted; call fit\(ratings\)"):
@@ -344,13 +355,13 @@ def test_a_fit_that_failed_does_not_count_as_one(four):
 # ---- Parameters ----
 
 ABOUT_FOUR = ct.Features([0, 1], [[1, 0], [0, 1]], ["funny", "sad"])
-KINDS = [ct.BiasBaseline(), ct.ItemKNN(), ct.ALS(), ct.SpectralRegularization(), ct.NuclearNorm(), ct.ImplicitALS(),
+KINDS = [ct.BiasBaseline(), ct.ItemKNN(), ct.EASE(), ct.ALS(), ct.SpectralRegularization(), ct.NuclearNorm(), ct.ImplicitALS(),
          ct.GradientDescentMF(), ct.SGDMF(), ct.ContentMF(ABOUT_FOUR), ct.ContentOnly(ABOUT_FOUR),
          ct.Blend(ct.GlobalMean(), ct.ContentOnly(ABOUT_FOUR))]  # fmt: skip
 NUMBERS = ("reg", "bias_reg", "tol", "shrinkage", "n_factors", "n_epochs", "n_neighbors", "confidence", "learning_rate",
            "decay", "clip", "init_scale", "batch_size", "patience", "validation_size", "content_weight",
-           "weight")  # fmt: skip
-MAY_BE_NONE = ("clip", "batch_size", "patience", "weight")
+           "weight", "damping")  # fmt: skip
+MAY_BE_NONE = ("clip", "batch_size", "patience", "weight")  # and `reg` of ALS and of spectral regularization
 PARAMETERS = [(kind, name) for kind in KINDS for name in NUMBERS if name in kind.get_params()]
 
 
@@ -365,7 +376,7 @@ def test_every_numeric_parameter_is_in_the_table_of_bad_values():
 @pytest.mark.parametrize("value", [-1, -1e-9, NO, np.inf, -np.inf, "5", None, [5], True])
 @pytest.mark.parametrize(("kind", "name"), PARAMETERS, ids=lambda part: getattr(part, "__name__", str(part)))
 def test_negative_and_non_finite_parameters_are_named(kind, name, value, four):
-    if value is None and name in MAY_BE_NONE:
+    if value is None and (name in MAY_BE_NONE or kind.get_params()[name] is None):
         return
     with pytest.raises(ValueError, match=rf"^{name} must be "):
         clone(kind).set_params(**{name: value}).fit(four)
@@ -391,7 +402,7 @@ def test_counts_written_as_floats_are_refused_in_words(model, four):
 @pytest.mark.parametrize("share", [1, 1.5, 7])
 @pytest.mark.parametrize("kind", [ct.SGDMF(), ct.Blend(ct.GlobalMean(), ct.BiasBaseline())], ids=["SGD", "blend"])
 def test_a_validation_share_of_everything_is_an_error(kind, share, table):
-    with pytest.raises(ValueError, match=rf"validation_size must be a share below 1, got {share}"):
+    with pytest.raises(ValueError, match=rf"validation_size must be below 1, got {share}"):
         clone(kind).set_params(validation_size=share).fit(table)
 
 
@@ -403,7 +414,7 @@ def test_steps_and_scales_must_be_above_0(name, four):
 
 @pytest.mark.parametrize("weight", [1.1, 5])
 def test_a_weight_above_1_is_an_error(weight, four):
-    with pytest.raises(ValueError, match=f"weight is a share between 0 and 1, got {weight}"):
+    with pytest.raises(ValueError, match=f"weight must be at most 1, got {weight}"):
         ct.Blend(ct.GlobalMean(), ct.BiasBaseline(), weight=weight).fit(four)
 
 
@@ -535,7 +546,7 @@ def test_a_plain_array_file_is_refused(tmp_path):
         "{}",
         "5",
         '{"format": 1}',
-        '{"format": 3, "model": "ALS"}',
+        '{"format": 4, "model": "ALS"}',
     ],
 )
 def test_an_npz_of_somebody_else_is_refused(tmp_path, about):
@@ -552,14 +563,14 @@ def test_a_pickle_in_a_weights_file_is_never_opened(tmp_path):
 
 def test_weights_of_another_version_are_refused(saved):
     change(saved, format=99)
-    with pytest.raises(ValueError, match="has format 99, this version reads 3; train the model again"):
+    with pytest.raises(ValueError, match="has format 99, this version reads 4; train the model again"):
         ct.load_model(saved)
 
 
-@pytest.mark.parametrize("old", [1, 2])
+@pytest.mark.parametrize("old", [1, 2, 3])
 def test_weights_of_earlier_formats_are_refused(saved, old):
     change(saved, format=old)
-    with pytest.raises(ValueError, match=f"has format {old}, this version reads 3; train the model again"):
+    with pytest.raises(ValueError, match=f"has format {old}, this version reads 4; train the model again"):
         ct.load_model(saved)
 
 
@@ -788,6 +799,6 @@ def test_a_choice_needs_an_error_to_choose_by(table):
             return np.full(len(rows), NO)
 
     train, validation = table.split_random(0.2)
-    assert isinstance(ct.choose([Nothing(), ct.BiasBaseline()], train, validation)[0], ct.BiasBaseline)
+    assert isinstance(ct.select_model([Nothing(), ct.BiasBaseline()], train, validation)[0], ct.BiasBaseline)
     with pytest.raises(ValueError, match="no candidate has a finite validation error"):
-        ct.choose([Nothing()], train, validation)
+        ct.select_model([Nothing()], train, validation)

@@ -9,6 +9,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 import content_table as ct
+from content_table_parts import solvers
 
 NO = np.nan
 CONVEX = {
@@ -50,7 +51,7 @@ def test_no_dual_point_of_the_spectral_problem_exceeds_the_optimum(random_rating
     reg, bias_reg = 2.0, 3.0
     best = ct.SpectralRegularization(reg, biases, bias_reg, tol=1e-10, n_epochs=20_000).fit(random_ratings)
     target = random_ratings.values - (random_ratings.values.mean() if biases else 0)
-    optimum, rng = best.certificate_.primal, np.random.default_rng(0)
+    optimum, rng = best.certificate().primal, np.random.default_rng(0)
     for _ in range(100):  # most of these residuals are far outside |theta|_2 <= reg and get scaled into it
         residual = scale * (target + rng.normal(size=len(target)) * rng.choice([0, 1, 5]))
         b = (np.zeros(random_ratings.n_users), np.zeros(random_ratings.n_items)) if biases else None
@@ -60,7 +61,7 @@ def test_no_dual_point_of_the_spectral_problem_exceeds_the_optimum(random_rating
 
 @pytest.mark.parametrize("scale", [1e-3, 1, 30])
 def test_no_dual_point_of_the_nuclear_norm_exceeds_the_optimum(random_ratings, scale):
-    best, rng = ct.NuclearNorm(tol=1e-8).fit(random_ratings).certificate_.primal, np.random.default_rng(0)
+    best, rng = ct.NuclearNorm(tol=1e-8).fit(random_ratings).certificate().primal, np.random.default_rng(0)
     for _ in range(100):
         multipliers = scale * (rng.normal(size=len(random_ratings)) + random_ratings.values * rng.choice([0, 1]))
         certificate = ct.nuclear_certificate(
@@ -71,7 +72,7 @@ def test_no_dual_point_of_the_nuclear_norm_exceeds_the_optimum(random_ratings, s
 
 
 def test_the_bound_of_the_baseline_lies_below_the_optimum_from_anywhere(noisy):
-    optimum, rng = ct.BiasBaseline(reg=2).fit(noisy).certificate_.primal, np.random.default_rng(0)
+    optimum, rng = ct.BiasBaseline(reg=2).fit(noisy).certificate().primal, np.random.default_rng(0)
     deviations = noisy.values - noisy.values.mean()
     for _ in range(100):
         b_user, b_item = rng.normal(size=noisy.n_users), rng.normal(size=noisy.n_items)
@@ -95,7 +96,7 @@ def test_the_gap_is_never_negative(noisy, name, reg):
     if "reg" in model.get_params():
         model.set_params(reg=reg)
     certificate = quietly(model.set_params(**({"n_epochs": 300} if "n_epochs" in model.get_params() else {})), noisy)
-    certificate = certificate.certificate_
+    certificate = certificate.certificate()
     assert certificate.gap >= -1e-12 * certificate.primal
     assert certificate.relative_gap == pytest.approx(certificate.gap / certificate.primal)
     assert certificate.proven
@@ -104,8 +105,8 @@ def test_the_gap_is_never_negative(noisy, name, reg):
 @pytest.mark.parametrize("n_epochs", [1, 2, 5, 20, 100])
 @pytest.mark.parametrize("name", ["spectral", "spectral with biases", "spectral by soft-impute", "nuclear norm"])
 def test_an_early_stop_has_a_true_gap(noisy, name, n_epochs):
-    best = clone(CONVEX[name]).set_params(tol=1e-9, n_epochs=20_000).fit(noisy).certificate_
-    early = quietly(clone(CONVEX[name]).set_params(n_epochs=n_epochs, tol=0), noisy).certificate_
+    best = clone(CONVEX[name]).set_params(tol=1e-9, n_epochs=20_000).fit(noisy).certificate()
+    early = quietly(clone(CONVEX[name]).set_params(n_epochs=n_epochs, tol=0), noisy).certificate()
     assert early.dual <= best.primal * (1 + 1e-9)
     assert early.primal >= best.dual * (1 - 1e-9)
     assert early.gap >= (early.primal - best.primal) - 1e-9 * best.primal
@@ -120,9 +121,9 @@ def test_a_wrong_answer_gets_a_gap_larger_than_what_it_loses(random_ratings, siz
     rng = np.random.default_rng(1)
     for _ in range(20):
         wrong = spectral_at(random_ratings, best.complete() + size * rng.normal(size=random_ratings.shape), 2)
-        loss = wrong.primal - best.certificate_.primal
+        loss = wrong.primal - best.certificate().primal
         assert loss > 0
-        assert wrong.gap >= loss - 1e-9 * best.certificate_.primal
+        assert wrong.gap >= loss - 1e-9 * best.certificate().primal
         assert wrong.relative_gap > 1e-6
 
 
@@ -142,7 +143,7 @@ def test_a_dual_value_without_the_bias_term_flatters_and_ours_does_not(random_ra
     # At X = 0, b = 0 the residual is A - mean; without the last term the dual point claims that half its square is a
     # lower bound, but the biases alone already do better than that.
     target = random_ratings.values - random_ratings.values.mean()
-    best = ct.SpectralRegularization(50, True, 1, tol=1e-10).fit(random_ratings).certificate_.primal
+    best = ct.SpectralRegularization(50, True, 1, tol=1e-10).fit(random_ratings).certificate().primal
     zeros = np.zeros(random_ratings.n_users), np.zeros(random_ratings.n_items)
     without = ct.spectral_certificate(target, target, *where(random_ratings), 50, 0.0).dual
     ours = ct.spectral_certificate(target, target, *where(random_ratings), 50, 0.0, zeros, 1).dual
@@ -152,7 +153,7 @@ def test_a_dual_value_without_the_bias_term_flatters_and_ours_does_not(random_ra
 
 def test_an_unscaled_residual_would_flatter_and_ours_does_not(random_ratings):
     # Far below |A|_2 the residual A itself is no feasible point: its dual value lies above the optimum.
-    best = ct.SpectralRegularization(1).fit(random_ratings).certificate_.primal
+    best = ct.SpectralRegularization(1).fit(random_ratings).certificate().primal
     values = random_ratings.values
     assert values @ values / 2 > 1.01 * best
     assert ct.spectral_certificate(values, values, *where(random_ratings), 1, 0.0).dual <= best
@@ -179,19 +180,19 @@ def test_a_norm_with_many_equal_singular_values_is_bounded_too():
 
 
 def test_above_the_largest_gram_matrix_a_norm_is_only_estimated_and_says_so(noisy, monkeypatch):
-    proven = ct.SpectralRegularization(2).fit(noisy).certificate_
-    monkeypatch.setattr(ct, "GRAM_SIDE", 5)
-    estimated = ct.SpectralRegularization(2).fit(noisy).certificate_
+    proven = ct.SpectralRegularization(2).fit(noisy).certificate()
+    monkeypatch.setattr(solvers, "GRAM_SIDE", 5)
+    estimated = ct.SpectralRegularization(2).fit(noisy).certificate()
     assert (proven.proven, estimated.proven) == (True, False)
     assert "estimated" in repr(estimated)
     assert "estimated" not in repr(proven)
     assert estimated.dual == pytest.approx(proven.dual, rel=1e-6)
-    assert not ct.ALS(2, 2).fit(noisy).certificate_.proven
+    assert not ct.ALS(2, 2).fit(noisy).certificate().proven
 
 
 @pytest.mark.parametrize("gram_side", [1, 5_000])
 def test_the_norm_of_nothing_is_zero(monkeypatch, gram_side):
-    monkeypatch.setattr(ct, "GRAM_SIDE", gram_side)
+    monkeypatch.setattr(solvers, "GRAM_SIDE", gram_side)
     assert ct.spectral_norm_bound(sp.csr_array((4, 6)))[0] == 0
     explicit_zeros = sp.csr_array((np.zeros(3), ([0, 1, 2], [0, 1, 2])), shape=(3, 3))
     assert ct.spectral_norm_bound(explicit_zeros)[0] == pytest.approx(0, abs=1e-12)
@@ -208,7 +209,7 @@ def test_gap_and_relative_gap_by_hand():
 
 def test_the_relative_gap_of_a_perfect_fit_is_zero():
     assert ct.Certificate(0.0, 0.0).relative_gap == 0
-    assert ct.BiasBaseline().fit(ct.Ratings.from_matrix([[7, 7], [7, NO]])).certificate_.relative_gap == 0
+    assert ct.BiasBaseline().fit(ct.Ratings.from_matrix([[7, 7], [7, NO]])).certificate().relative_gap == 0
 
 
 @pytest.mark.parametrize(
@@ -223,16 +224,16 @@ def test_the_relative_gap_of_a_perfect_fit_is_zero():
 )
 def test_the_default_gap_is_at_most_a_millionth_on_both_samples(both_samples, model):
     model = clone(model).fit(both_samples)
-    assert model.certificate_.gap >= -1e-12 * model.certificate_.primal
-    assert model.certificate_.relative_gap <= 1e-6
-    assert model.certificate_.proven
+    assert model.certificate().gap >= -1e-12 * model.certificate().primal
+    assert model.certificate().relative_gap <= 1e-6
+    assert model.certificate().proven
 
 
 def test_the_certificate_is_the_last_one_in_the_history(noisy):
     for name in ("spectral", "spectral with biases", "nuclear norm", "spectral by soft-impute"):
         model = clone(CONVEX[name]).fit(noisy)
         last = model.history_[-1]
-        assert (last["primal"], last["dual"]) == (model.certificate_.primal, model.certificate_.dual)
+        assert (last["primal"], last["dual"]) == (model.certificate().primal, model.certificate().dual)
         assert last["rank"] == len(model.s_)
         assert last["relative_gap"] <= model.tol
 
@@ -241,7 +242,7 @@ def test_the_primal_value_is_the_objective_of_the_kept_factors(random_ratings):
     model = ct.SpectralRegularization(2, True, 3).fit(random_ratings)
     error, s = ct.errors(model, random_ratings), np.linalg.svd((model.U_ * model.s_) @ model.Vt_, compute_uv=False)
     biases = model.user_bias_ @ model.user_bias_ + model.item_bias_ @ model.item_bias_
-    assert model.certificate_.primal == pytest.approx(error @ error / 2 + 1.5 * biases + 2 * s.sum(), rel=1e-6)
+    assert model.certificate().primal == pytest.approx(error @ error / 2 + 1.5 * biases + 2 * s.sum(), rel=1e-6)
 
 
 # ---- Alternating least squares ----
@@ -250,18 +251,23 @@ def test_the_primal_value_is_the_objective_of_the_kept_factors(random_ratings):
 @pytest.mark.parametrize("biases", [False, True])
 @pytest.mark.parametrize("rank", [1, 3, 9])
 def test_no_start_of_als_falls_below_its_bound(noisy, biases, rank):
-    optimum = 2 * ct.SpectralRegularization(1, biases, 2, tol=1e-10, n_epochs=20_000).fit(noisy).certificate_.primal
+    optimum = 2 * ct.SpectralRegularization(1, biases, 2, tol=1e-10, n_epochs=20_000).fit(noisy).certificate().primal
     for seed in range(5):
         model = ct.ALS(rank, 1, biases, 2, n_epochs=5, tol=0, random_state=seed).fit(noisy)
-        certificate = model.certificate_
+        certificate = model.certificate()
         assert certificate.dual <= optimum * (1 + 1e-9)
         assert certificate.primal >= optimum * (1 - 1e-9)
         assert certificate.dual == pytest.approx(optimum, rel=1e-4)  # a tight bound, whatever the rank
-        assert certificate.primal == pytest.approx(model._objective(noisy)[0], rel=1e-12)
+        assert certificate.primal == pytest.approx(model._objective()[0], rel=1e-12)
 
 
-def test_the_certificate_of_als_is_computed_once(noisy):
+def test_the_certificate_of_als_is_that_of_its_factors_as_they_are(noisy):
     model = ct.ALS(2, 1).fit(noisy)
-    assert model.certificate_ is model.certificate_
-    first = model.certificate_
-    assert model.fit(noisy.part(slice(0, -5))).certificate_.primal != first.primal
+    first = model.certificate()
+    assert model.certificate() == first
+    model.user_factors_ *= 1.5  # what was altered is found out: the bound stays, the objective is another
+    altered = model.certificate()
+    assert altered.dual == first.dual
+    assert altered.primal == pytest.approx(model._objective()[0], rel=1e-12)
+    assert altered.relative_gap > 2 * first.relative_gap
+    assert model.fit(noisy.part(slice(0, -5))).certificate().primal != first.primal

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import content_table as ct
-import content_table_study as study
+from content_table_parts import command
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def small(table, tmp_path):
 def quick(monkeypatch):
     """Two models instead of all: the command's own work is what is tested."""
     models = {"baseline": ct.BiasBaseline(), "spectral with biases": ct.SpectralRegularization(1, biases=True)}
-    monkeypatch.setattr(study, "course_models", lambda item_features=None: dict(models))
+    monkeypatch.setattr(ct, "course_models", lambda item_features=None: dict(models))
 
 
 def refused(arguments, capsys):
@@ -114,7 +114,7 @@ def test_an_error_of_the_system_is_shown_in_words(small, monkeypatch, capsys):
     def locked(path, scale=None):
         raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr(study, "load_ratings", locked)
+    monkeypatch.setattr(command, "load_ratings", locked)
     code, message = refused(["--data", small], capsys)
     assert code == 2
     assert "Permission denied" in message
@@ -142,14 +142,14 @@ def test_an_own_list_that_cannot_be_read_is_one_line_and_status_2(small, tmp_pat
 
 
 def test_without_a_viewer_the_first_busy_one_is_taken(sample):
-    viewer = study._some_user(sample)
+    viewer = command._some_user(sample)
     counts = (sample.rows[:, None] == range(sample.n_users)).sum(axis=0)
     assert counts[sample.user_rows(viewer)[0]] >= 25
     assert all(counts[: sample.user_rows(viewer)[0]] < 25)
 
 
 def test_weights_of_every_model_are_written_and_load(small, table, quick, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(study, "WEIGHTS", tmp_path / "saved_weights")
+    monkeypatch.setattr(command, "WEIGHTS", tmp_path / "saved_weights")
     ct.main(["--data", small, "--save-weights"])
     assert capsys.readouterr().out == "2 models in saved_weights/\n"
     for name, kind in (("baseline", ct.BiasBaseline), ("spectral_with_biases", ct.SpectralRegularization)):
@@ -159,7 +159,7 @@ def test_weights_of_every_model_are_written_and_load(small, table, quick, tmp_pa
 def test_a_model_whose_steps_are_too_long_is_named_and_left_out(small, monkeypatch, capsys):
     models = {"baseline": ct.BiasBaseline(), "spectral with biases": ct.SpectralRegularization(1, biases=True),
               "SGD": ct.SGDMF(2, learning_rate=50.0, patience=None)}  # fmt: skip
-    monkeypatch.setattr(study, "course_models", lambda item_features=None: dict(models))
+    monkeypatch.setattr(ct, "course_models", lambda item_features=None: dict(models))
     ct.main(["--data", small, "--splits", "2"])
     printed = capsys.readouterr().out
     assert "left out: SGD. SGDMF diverged in pass" in printed

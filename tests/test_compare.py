@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 
 import content_table as ct
-import content_table_study as study
+from content_table_parts import study
 
 MODELS = {
     "mean": ct.GlobalMean(),
@@ -36,7 +37,7 @@ def test_errors_are_those_of_evaluate(results, sample):
 
 def test_lists_are_those_of_rank_models(results, sample, features):
     train, test = sample.split_random(0.2, np.random.SeedSequence(0).generate_state(3).tolist()[1])
-    fitted = {name: ct.clone(model).fit(train) for name, model in MODELS.items()}
+    fitted = {name: clone(model).fit(train) for name, model in MODELS.items()}
     full = ct.rank_models(fitted, test, 8).groupby("model")[["ndcg", "recall"]].mean()
     rated = ct.rank_models(fitted, test, 8, protocol="rated_only").groupby("model")["precision"].mean()
     ours = results[results["split"] == 1].set_index("model").drop(index="broken")
@@ -64,10 +65,10 @@ def test_a_model_that_fails_costs_its_row_and_says_why(results):
 
 def test_a_model_that_fails_now_and_then_keeps_its_other_splits(sample, monkeypatch):
     class Moody(ct.GlobalMean):
-        def _fit(self, ratings, validation=None):
+        def _fit(self, ratings, validation):
             if ratings.values[0] > 7:
                 raise RuntimeError("not today")
-            super()._fit(ratings)
+            super()._fit(ratings, validation)
 
     results = ct.compare({"moody": Moody()}, sample, 8, n_splits=6)
     part = results[results["model"] == "moody"]
@@ -141,7 +142,7 @@ class Moody(ct.BiasBaseline):
 
     fits = 0
 
-    def _fit(self, ratings, validation=None):
+    def _fit(self, ratings, validation):
         type(self).fits += 1
         if type(self).fits > 1:
             raise ArithmeticError("not today")
@@ -164,4 +165,5 @@ def test_errors_of_one_prediction_are_those_of_five(sample):
         model.fit(train)
         expected = [f(model, test, clip) for clip in (False, True) for f in (ct.rmse, ct.mae)]
         assert row[["rmse", "mae", "rmse_clipped", "mae_clipped"]].tolist() == pytest.approx(expected, rel=1e-12)
-        assert row["cold"] == model.n_fallback_
+        _, fallback = model.predict_cells(test.rows, test.cols, return_fallback=True)
+        assert row["cold"] == fallback.sum()

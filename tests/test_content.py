@@ -335,7 +335,7 @@ def test_content_alone_is_a_ridge_regression_for_each_viewer(table):
 
 def test_the_certificate_of_content_alone_bounds_what_any_weights_lose(table):
     model = ct.ContentOnly(ABOUT_ITEMS, reg=0.7).fit(table)
-    best, rng = model.certificate_, np.random.default_rng(0)
+    best, rng = model.certificate(), np.random.default_rng(0)
     left = ct.errors(model, table)
     written = left @ left + 0.7 * ((model.feature_weights_**2).sum() + (model.user_bias_**2).sum())
     assert best.primal == pytest.approx(written, rel=1e-12)
@@ -345,7 +345,7 @@ def test_the_certificate_of_content_alone_bounds_what_any_weights_lose(table):
         for _ in range(20):
             model.feature_weights_ = weights + size * rng.normal(size=weights.shape)
             model.user_bias_ = bias + size * rng.normal(size=bias.shape)
-            worse = model._certify(table)
+            worse = model.certificate()
             assert worse.primal > best.primal
             assert worse.dual <= best.primal * (1 + 1e-12)
 
@@ -364,8 +364,9 @@ def test_other_viewers_ratings_do_not_move_content_alone_but_through_the_mean(ta
 def test_a_cold_title_with_features_is_known_to_content_alone(with_cold):
     model = ct.ContentOnly(ABOUT_ITEMS, reg=0.1).fit(with_cold)
     own = model.feature_weights_[0] @ [0.3, 0.3, 0]
-    assert model.predict(101, 13) == pytest.approx([model.global_mean_ + model.user_bias_[0] + own], abs=1e-12)
-    assert model.n_fallback_ == 0
+    predicted, fallback = model.predict(101, 13, return_fallback=True)
+    assert predicted == pytest.approx([model.global_mean_ + model.user_bias_[0] + own], abs=1e-12)
+    assert fallback.tolist() == [False]
     assert abs(own) > 0.1
 
 
@@ -417,19 +418,22 @@ def test_a_viewer_without_ratings_is_predicted_from_the_profile(tribes):
 
 def test_a_cold_viewer_meets_a_cold_title_by_profile_and_genre(tribes):
     model = content(user_features=PROFILES).fit(tribes)
-    predicted = model.predict(np.repeat(COLD_VIEWERS, 2), np.tile(COLD_TITLES, 2))
+    pairs = np.repeat(COLD_VIEWERS, 2), np.tile(COLD_TITLES, 2)
+    predicted, fallback = model.predict(*pairs, return_fallback=True)
     assert predicted == pytest.approx(TASTE[np.ix_(COLD_VIEWERS, COLD_TITLES)].ravel(), abs=2)
-    assert model.n_fallback_ == 0
+    assert not fallback.any()
 
 
 def test_what_everybody_likes_is_offered_to_a_viewer_of_whom_nothing_is_known():
     everybody = planted(np.where(GENRE == 0, 9.0, 2.0) * np.ones((30, 1)))
     model = content().fit(everybody)
-    comedy, horror = model.predict(COLD_VIEWERS[0], COLD_TITLES)
+    (comedy, horror), fallback = model.predict(COLD_VIEWERS[0], COLD_TITLES, return_fallback=True)
     assert comedy > everybody.values.mean() + 1 > everybody.values.mean() - 1 > horror
-    assert model.n_fallback_ == 2  # sensible, but it is not about this viewer
+    assert fallback.tolist() == [False, False]  # what everybody shares is knowledge about this viewer too
     nothing_shared = content(shared_weights=False).fit(everybody)
-    assert nothing_shared.predict(COLD_VIEWERS[0], COLD_TITLES) == pytest.approx([everybody.values.mean()] * 2)
+    predicted, fallback = nothing_shared.predict(COLD_VIEWERS[0], COLD_TITLES, return_fallback=True)
+    assert predicted == pytest.approx([everybody.values.mean()] * 2)
+    assert fallback.tolist() == [True, True]
 
 
 def test_only_what_has_neither_ratings_nor_features_falls_back(with_cold):
@@ -437,11 +441,14 @@ def test_only_what_has_neither_ratings_nor_features_falls_back(with_cold):
     known = ct.Features([101, 106], [[1], [1]], ["young"])
     blank = ct.Features([11, 12], [[1], [1]], ["funny"])
     cases = [
-        (ct.ContentMF(ABOUT_ITEMS), [0, 1, 1, 0]),
+        (ct.ContentMF(ABOUT_ITEMS), [0, 0, 0, 0]),  # what everybody shares is known of viewer 106
+        (ct.ContentMF(ABOUT_ITEMS, shared_weights=False), [0, 1, 1, 0]),
         (ct.ContentMF(ABOUT_ITEMS, known), [0, 0, 0, 0]),
         (ct.ContentMF(ABOUT_ITEMS, known, shared_weights=False), [0, 0, 0, 0]),
         (ct.ContentMF(ABOUT_ITEMS, ABOUT_USERS, shared_weights=False), [0, 1, 1, 0]),  # it does not know viewer 106
         (ct.ContentMF(blank, known), [1, 0, 1, 0]),
+        (ct.ContentMF(blank), [1, 0, 1, 0]),
+        (ct.ContentMF(blank, shared_weights=False), [1, 1, 1, 0]),
         (ct.ContentOnly(ABOUT_ITEMS), [0, 1, 1, 0]),
         (ct.ContentOnly(blank), [1, 1, 1, 0]),
     ]
@@ -450,8 +457,9 @@ def test_only_what_has_neither_ratings_nor_features_falls_back(with_cold):
             model.set_params(n_factors=2, n_epochs=5, patience=None)
         model.fit(with_cold)
         for pair, count in zip(ids, expected, strict=True):
-            assert np.isfinite(model.predict(*pair)).all()
-            assert model.n_fallback_ == count, (model, pair)
+            predicted, fallback = model.predict(*pair, return_fallback=True)
+            assert np.isfinite(predicted).all()
+            assert fallback.tolist() == [bool(count)], (model, pair)
 
 
 def test_taste_is_the_weights_of_a_viewer_largest_first(tribes):
@@ -579,15 +587,18 @@ def test_fitted_models_are_taken_as_they_are_and_others_are_left_unfitted(parts)
 def test_a_share_is_set_aside_where_the_weight_is_open_and_no_validation_part_is_given(sample):
     inner, aside = sample.split_random(0.1, 0)
     model = ct.Blend(*PAIR).fit(sample)
-    assert model.first_.ratings_.fingerprint == inner.fingerprint
     assert model.weight_ == ct.Blend(*PAIR).fit(inner, aside).weight_
+    assert model.first_.ratings_ is model.second_.ratings_ is sample  # only the weight is learnt from a part
+    assert np.array_equal(model.complete(), ct.Blend(*PAIR, weight=model.weight_).fit(sample).complete())
+    given = ct.Blend(*PAIR).fit(inner, aside)  # a part that was given is never learnt from
+    assert given.first_.ratings_ is given.second_.ratings_ is inner
     assert ct.Blend(*PAIR, weight=0.5).fit(sample).first_.ratings_ is sample
 
 
 def test_a_cell_falls_back_in_a_blend_where_it_does_in_both(with_cold):
     model = ct.Blend(ct.BiasBaseline(), ct.ContentOnly(ABOUT_ITEMS), weight=0.5).fit(with_cold)
-    model.predict([101, 106, 106], [13, 11, 13])
-    assert model.n_fallback_ == 2  # content knows title 13
+    _, fallback = model.predict([101, 106, 106], [13, 11, 13], return_fallback=True)
+    assert fallback.tolist() == [False, True, True]  # content knows title 13
 
 
 def test_the_validation_part_reaches_the_models_that_stop_early(parts):

@@ -8,6 +8,7 @@ import threading
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from conftest import ABOUT_ITEMS, ABOUT_USERS, press_ctrl_c, random_table
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -58,20 +59,24 @@ def started(model):
         def _prepare(self, ratings, rng):
             super()._prepare(ratings, rng)
             start = np.random.default_rng(3)
-            for array in self._theta:
+            for array in self._theta():
                 array[:] = start.normal(0.0, 0.3, array.shape)
-            self.start_ = {name: array.copy() for name, array in zip(PARTS, self._theta, strict=True)}
+            self.start_ = {name: array.copy() for name, array in zip(PARTS, self._theta(), strict=True)}
 
     return Started(**model.get_params(deep=False))
 
 
 def theta(model):
-    return dict(zip(PARTS, model._theta, strict=True))
+    return dict(zip(PARTS, model._theta(), strict=True))
 
 
 def tables(model):
     """Dense features of items and users."""
-    return tuple(table.toarray() for table in model._tables)
+    sides = zip(model._tables(), theta(model)["G"].shape[::-1], strict=True)
+    return tuple(
+        sp.csr_array((values, columns, starts), shape=(len(starts) - 1, width)).toarray()
+        for (starts, columns, values), width in sides
+    )
 
 
 # ---- What a step is ----
@@ -223,8 +228,7 @@ def test_without_content_only_factors_and_biases_are_left(table):
 
 def test_without_content_nothing_is_known_of_a_cold_title(with_cold):
     model = ct.ContentMF(ABOUT_ITEMS, content_weight=0, n_factors=2, n_epochs=5, patience=None).fit(with_cold)
-    model.predict(101, 13)
-    assert model.n_fallback_ == 1
+    assert model.predict(101, 13, return_fallback=True)[1].tolist() == [True]
 
 
 def test_in_one_batch_the_order_does_not_matter(small):
@@ -256,11 +260,17 @@ def test_the_seed_decides_everything(small, name):
     assert np.abs(fits[0] - fits[2]).max() > 1e-4
 
 
-def test_a_generator_is_a_source_of_chance_too(small):
-    model = ct.SGDMF(2, n_epochs=5)
-    given = [clone(model).set_params(random_state=source, patience=None).fit(small).complete()
-             for source in (np.random.default_rng(7), 7)]  # fmt: skip
-    assert np.array_equal(*given)
+@pytest.mark.parametrize("patience", [None, 2])
+def test_a_generator_is_a_source_of_chance_too(small, patience):
+    source = np.random.default_rng(7)
+    model = ct.SGDMF(2, n_epochs=5, learning_rate=0.2, validation_size=0.3, patience=patience, random_state=source)
+    first, second = model.fit(small).complete(), model.fit(small).complete()
+    assert np.abs(first - second).max() > 1e-4
+    numbers = np.random.default_rng(7)  # one number a fit, which seeds it
+    for fit in (first, second):
+        seeded = clone(model).set_params(random_state=int(numbers.integers(2**63)))
+        assert np.array_equal(seeded.fit(small).complete(), fit)
+    assert source.bit_generator.state == numbers.bit_generator.state  # and nothing else is drawn
 
 
 # ---- Which pass is kept ----
@@ -320,9 +330,28 @@ def test_a_share_is_set_aside_where_no_validation_part_is_given(sample):
     rng = np.random.default_rng(0)
     inner, aside = sample.split_random(0.25, rng)
     model = ct.SGDMF(3, learning_rate=0.03, validation_size=0.25).fit(sample)
-    assert model.global_mean_ == inner.values.mean() != sample.values.mean()
-    assert model.history_[model.best_epoch_ - 1]["validation_rmse"] == pytest.approx(ct.rmse(model, aside), rel=1e-12)
-    assert model.ratings_ is sample  # what is held aside was seen all the same: no list offers it
+    search = clone(model)
+    search.history_ = []
+    search._descend(inner, aside, rng, search.n_epochs)  # the chance that the split has left over
+    search.ratings_ = sample
+    assert (search.history_, search.best_epoch_) == (model.history_, model.best_epoch_)
+    assert search.global_mean_ == inner.values.mean() != sample.values.mean()
+    assert model.history_[model.best_epoch_ - 1]["validation_rmse"] == pytest.approx(ct.rmse(search, aside), rel=1e-12)
+    assert model.best_epoch_ < len(model.history_)  # it did stop early
+    assert model.ratings_ is sample
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_then_all_ratings_are_learnt_from_for_as_many_passes_as_were_best(name):
+    ratings = random_table(0, (60, 40))
+    options = {"learning_rate": 0.05, "validation_size": 0.3, "patience": 8, "random_state": 4}
+    model = kinds(ratings)[name].set_params(**options).fit(ratings)
+    whole = kinds(ratings)[name].set_params(**options | {"patience": None, "n_epochs": model.best_epoch_}).fit(ratings)
+    assert 10 < model.best_epoch_ == len(model.history_) - 8
+    assert model.global_mean_ == ratings.values.mean()
+    for part, end in theta(whole).items():
+        assert np.array_equal(theta(model)[part], end), part
+    assert np.array_equal(model.complete(), whole.complete())
 
 
 def test_what_has_no_rating_to_learn_from_stays_at_0(with_cold):
@@ -340,7 +369,7 @@ def test_what_has_no_rating_to_learn_from_stays_at_0(with_cold):
 def test_the_recorded_loss_is_the_published_one(small, name):
     train, validation = small.split_random(0.3)
     model = kinds(small)[name].set_params(n_epochs=4, reg=0.3, patience=None).fit(train, validation)
-    kept, norms = model.history_[model.best_epoch_ - 1], sum((array**2).sum() for array in model._theta)
+    kept, norms = model.history_[model.best_epoch_ - 1], sum((array**2).sum() for array in model._theta())
     for part, ratings in (("train", train), ("validation", validation)):
         squares = (ct.errors(model, ratings) ** 2).sum()
         assert kept[f"{part}_rmse"] == pytest.approx(np.sqrt(squares / len(ratings)), rel=1e-10)
@@ -456,21 +485,25 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the backgro
 import numpy as np
 import content_table as ct
 
-def loud(kind):
-    class Loud(kind):
-        def _epochs(self):
-            for epoch in super()._epochs():
-                if epoch == 3:
-                    print("begun", flush=True)
-                yield epoch
-    return Loud
+def begun(epoch):
+    if epoch == 3:
+        print("begun", flush=True)
+    return epoch
+
+class LoudSGD(ct.SGDMF):
+    def _rate(self, epoch):
+        return super()._rate(begun(epoch))
+
+class LoudDescent(ct.GradientDescentMF):
+    def _epochs(self):
+        return map(begun, super()._epochs())
 
 ratings = ct.load_ratings(ct.DATA / "100x100.csv")
 train, validation = ratings.split_random()
 forever = 10**9
 for model in (
-    loud(ct.SGDMF)(5, reg=0.1, learning_rate=0.03, n_epochs=forever, patience=forever),
-    loud(ct.GradientDescentMF)(5, learning_rate=1e-4, n_epochs=forever, tol=0),
+    LoudSGD(5, reg=0.1, learning_rate=0.03, n_epochs=forever, patience=forever),
+    LoudDescent(5, learning_rate=1e-4, n_epochs=forever, tol=0),
 ):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -544,3 +577,30 @@ def test_ctrl_c_keeps_whole_passes_that_were_counted_and_checked(parts, monkeypa
     with pytest.warns(UserWarning, match="stopped by the keyboard after 5 whole passes"):
         model.fit(parts[0])
     assert ct.rmse(model, parts[0]) == pytest.approx(model.history_[-1]["train_rmse"], rel=1e-12)
+
+
+def test_ctrl_c_before_all_ratings_are_learnt_from_keeps_the_fit_to_a_part_of_them(sample, monkeypatch):
+    rng = np.random.default_rng(0)
+    inner, aside = sample.split_random(0.1, rng)
+    model = ct.SGDMF(5, learning_rate=0.03, patience=3)
+    search = clone(model)
+    search.ratings_, search.history_ = sample, []
+    search._descend(inner, aside, rng, search.n_epochs)
+    press_ctrl_c(monkeypatch, ct.SGDMF, "_measure", len(search.history_) + 3)
+    with pytest.warns(UserWarning, match="stopped by the keyboard before the refit to all ratings"):
+        model.fit(sample)
+    assert (model.history_, model.best_epoch_) == (search.history_, search.best_epoch_)
+    assert np.array_equal(model.complete(), search.complete())
+
+
+def test_ctrl_c_while_the_best_pass_is_looked_for_ends_the_fit(monkeypatch):
+    ratings, calls = random_table(0, (60, 40)), []
+    inner, aside = ratings.split_random(0.3, np.random.default_rng(4))
+    press_ctrl_c(monkeypatch, ct.SGDMF, "_measure", 20)
+    model = ct.SGDMF(3, learning_rate=0.05, patience=30, validation_size=0.3, random_state=4)
+    monkeypatch.setattr(ct.SGDMF, "_refit", lambda *arguments: calls.append(arguments))
+    with pytest.warns(UserWarning, match="stopped by the keyboard after 19 whole passes; these are kept"):
+        model.fit(ratings)
+    assert not calls  # nothing that takes as long again
+    assert model.global_mean_ == inner.values.mean()
+    assert model.history_[model.best_epoch_ - 1]["validation_rmse"] == pytest.approx(ct.rmse(model, aside), rel=1e-12)

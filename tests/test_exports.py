@@ -4,14 +4,13 @@ import gzip
 import time
 import tracemalloc
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import content_table as ct
 
-EXPORT = Path(__file__).parent / "animelist.xml"
+EXPORT = ct.DATA / "animelist.xml"
 TITLES = ["Cowboy Bebop", "Mushishi", "進撃の巨人", "Steins;Gate", "Kanon", "Kanon (2006)"]
 IDS = [1, 457, 16498, 9253, 144, 1530]
 

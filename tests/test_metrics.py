@@ -193,25 +193,28 @@ def test_the_summary_is_sorted_and_carries_the_interval():
 def test_the_choice_is_the_best_on_the_validation_part(sample):
     train, validation = sample.split_random(random_state=1)
     candidates = [ct.BiasBaseline(reg) for reg in (0.01, 5, 1000)]
-    chosen, scores = ct.choose(candidates, train, validation)
-    assert scores == [ct.rmse(model.fit(train), validation, clip=True) for model in candidates]
+    clipped = ct.select_model(candidates, train, validation, clip=True)[1]
+    assert clipped == [ct.rmse(model.fit(train), validation, clip=True) for model in candidates]
+    chosen, scores = ct.select_model(candidates, train, validation)
+    assert scores == [ct.rmse(model.fit(train), validation) for model in candidates] != clipped
     assert chosen.reg == candidates[int(np.argmin(scores))].reg
     assert chosen.ratings_ is train
 
 
 def test_the_first_of_equal_candidates_is_chosen(sample):
     train, validation = sample.split_random()
-    chosen, _ = ct.choose([ct.BiasBaseline(5), ct.BiasBaseline(5.0, solver="direct")], train, validation)
+    chosen, _ = ct.select_model([ct.BiasBaseline(5), ct.BiasBaseline(5.0, solver="direct")], train, validation)
     assert isinstance(chosen.reg, int)
 
 
 def test_a_choice_has_no_way_to_see_the_test_part():
-    assert list(inspect.signature(ct.choose).parameters) == ["candidates", "train", "validation", "n_jobs"]
+    arguments = ["candidates", "train", "validation", "n_jobs", "clip"]
+    assert list(inspect.signature(ct.select_model).parameters) == arguments
 
 
 def test_choosing_leaves_the_candidates_unfitted(table):
     candidates = [ct.BiasBaseline(5)]
-    ct.choose(candidates, *table.split_random())
+    ct.select_model(candidates, *table.split_random())
     assert not hasattr(candidates[0], "ratings_")
 
 

@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 from conftest import ABOUT_ITEMS, MODELS, RANKERS, level, random_table
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 
 import content_table as ct
 
@@ -99,7 +101,7 @@ def test_the_als_fold_in_is_half_a_pass(sample):
     cells = sample.item_cols(list(told))
     target = np.zeros(sample.n_items)
     target[cells] = np.array(list(told.values())) - model.global_mean_ - model.item_bias_[cells]
-    row = ct.sp.csr_array((target[cells], (np.zeros(2, dtype=int), cells)), shape=(1, sample.n_items))
+    row = sp.csr_array((target[cells], (np.zeros(2, dtype=int), cells)), shape=(1, sample.n_items))
     x = ct.ridge_rows(row, np.column_stack([model.item_factors_, np.ones(sample.n_items)]), [2] * 5 + [3])[0]
     viewer = model.fold_in(told)
     assert np.allclose(viewer.scores, model.global_mean_ + model.item_bias_ + model.item_factors_ @ x[:-1] + x[-1])
@@ -110,7 +112,7 @@ def test_more_ratings_than_numbers_and_fewer_give_the_same_regression():
     Z, penalty = rng.normal(size=(9, 4)), rng.uniform(0.5, 2, 4)
     for count in (2, 4, 7):
         at, values = np.arange(count), rng.normal(size=count)
-        fold = ct._ridge_fold(np.zeros(9), (Z,), penalty, at, values)
+        fold = ct.ridge_fold(np.zeros(9), (Z,), penalty, at, values)
         gram = Z[:count].T @ Z[:count] + np.diag(penalty)
         assert np.allclose(fold.scores(), Z @ np.linalg.solve(gram, Z[:count].T @ values))
         assert np.allclose(fold.variance(Z), np.einsum("ij,jk,ik->i", Z, np.linalg.inv(gram), Z))
@@ -151,12 +153,11 @@ def test_a_saved_model_folds_in_as_before(fitted, tmp_path):
     assert np.array_equal(ct.load_model(tmp_path / "model.npz").fold_in(told).scores, fitted.fold_in(told).scores)
 
 
-def test_a_saved_model_remembers_its_noise(table, tmp_path):
+def test_a_saved_model_has_the_same_noise(table, tmp_path):
     model = ct.BiasBaseline().fit(table)
-    before = model.noise_
+    before = model.noise()
     model.save(tmp_path / "model.npz")
-    again = ct.load_model(tmp_path / "model.npz")
-    assert again._noise == before == again.noise_
+    assert ct.load_model(tmp_path / "model.npz").noise() == before == model.noise()
 
 
 def test_a_tuned_model_folds_in_with_the_model_it_chose(sample):
@@ -290,8 +291,8 @@ def test_a_rating_more_never_makes_anything_less_certain(sample):
 def test_the_uncertainty_of_the_baseline_by_hand(table):
     model = ct.BiasBaseline(reg=5).fit(table)
     viewer = model.fold_in({11: 9, 12: 6})
-    assert viewer.uncertainty(13)[0] == pytest.approx(model.noise_ / np.sqrt(2 + 5))
-    assert viewer.uncertainty(13, of_a_rating=True)[0] == pytest.approx(model.noise_ * np.sqrt(1 + 1 / 7))
+    assert viewer.uncertainty(13)[0] == pytest.approx(model.noise() / np.sqrt(2 + 5))
+    assert viewer.uncertainty(13, of_a_rating=True)[0] == pytest.approx(model.noise() * np.sqrt(1 + 1 / 7))
 
 
 def test_noise_is_found_where_it_was_put():
@@ -299,7 +300,7 @@ def test_noise_is_found_where_it_was_put():
     table = 6 + rng.normal(0, 1, (300, 1)) + rng.normal(0, 1, (1, 40)) + rng.normal(0, 0.7, (300, 40))
     known = rng.random(table.shape) < 0.5
     ratings = ct.Ratings.from_matrix(np.where(known, table, np.nan), scale=(-5.0, 15.0))
-    assert ct.BiasBaseline(reg=0.49).fit(ratings).noise_ == pytest.approx(0.7, rel=0.03)
+    assert ct.BiasBaseline(reg=0.49).fit(ratings).noise() == pytest.approx(0.7, rel=0.03)
 
 
 def test_eighty_of_a_hundred_ratings_lie_within_eighty_per_cent_intervals():
@@ -327,8 +328,8 @@ def test_a_count_has_no_uncertainty_in_rating_points(table):
 
 def test_fitting_again_forgets_the_noise(table, with_cold):
     model = ct.BiasBaseline().fit(table)
-    before = model.noise_
-    assert model.fit(with_cold).noise_ != before
+    before = model.noise()
+    assert model.fit(with_cold).noise() != before
 
 
 # ---- What may be told ----
@@ -369,7 +370,7 @@ def test_a_pandas_series_will_do(table):
 
 
 def test_an_unfitted_model_is_refused():
-    with pytest.raises(ct.NotFittedError):
+    with pytest.raises(NotFittedError):
         ct.BiasBaseline().fold_in({})
 
 
@@ -397,9 +398,15 @@ def test_a_shown_list_leaves_out_what_was_rated_and_what_is_not_wanted(shown):
 
 def test_a_plain_list_is_the_list_of_recommend(shown):
     model = shown[0]
+    assert model.ratings_.has_seasons
+    folded, whole = model.recommend_all(10), model.recommend_all(10, one_per_work=False)
     for user in model.ratings_.user_ids[:10].tolist():
-        one = model.viewer(user).recommend(10, one_per_work=False)
-        pd.testing.assert_frame_equal(one, model.recommend(user, 10))
+        for options, together in (({}, folded), ({"one_per_work": True}, folded), ({"one_per_work": False}, whole)):
+            one = model.viewer(user).recommend(10, **options)
+            pd.testing.assert_frame_equal(one, model.recommend(user, 10, **options))
+            part = together[together["user_id"] == user].drop(columns="user_id").reset_index(drop=True)
+            pd.testing.assert_frame_equal(one, part, check_exact=False, rtol=0, atol=1e-9)
+    assert not folded.equals(whole)
 
 
 def test_no_title_of_an_unwanted_genre_is_listed(shown):

@@ -39,7 +39,7 @@ class Oracle(ct.Recommender):
     def _scores(self, rows, cols):
         return self.scores[rows, cols]
 
-    def _all_scores(self, rows):
+    def _row_scores(self, rows):
         return self.scores[rows]
 
 
@@ -348,7 +348,7 @@ def test_a_model_that_ranks_refuses_to_be_scored_in_rating_points(ranker, table)
         with pytest.raises(ValueError, match=rf"{type(ranker).__name__} ranks: it gives a {ranker.score_name}, not"):
             metric(ranker, table)
     with pytest.raises(ValueError, match="not rating points to score"):
-        ct.choose([ranker], *table.split_random())
+        ct.select_model([ranker], *table.split_random())
 
 
 def test_a_model_that_ranks_names_its_column(ranker, table):
@@ -371,8 +371,7 @@ def test_a_model_that_ranks_keeps_the_contract_of_all_models(ranker, table, with
     assert not hasattr(copy, "ratings_")
     assert np.array_equal(ranker.fit(with_cold).fit(table).complete(), filled)
     assert ranker.predict([103, 101], [15, 13]) == pytest.approx(filled[[2, 0], [4, 2]], abs=1e-12)
-    ranker.predict(table.user_ids[0], table.item_ids)
-    assert ranker.n_fallback_ == 0
+    assert not ranker.predict(table.user_ids[0], table.item_ids, return_fallback=True)[1].any()
     with pytest.raises(ValueError, match="fit needs at least one rating"):
         copy.fit(four.part([]))
 
@@ -391,8 +390,9 @@ def test_popularity_counts_viewers_the_same_for_everybody(table, with_cold):
     model = ct.Popularity().fit(with_cold)
     counts = np.bincount(with_cold.cols, minlength=5)
     assert np.array_equal(model.complete(), np.tile(counts, (6, 1)))
-    assert model.predict([106, 101], [14, 13]).tolist() == [counts[3], 0]
-    assert model.n_fallback_ == 0  # nobody rated it: that is the count
+    predicted, fallback = model.predict([106, 101], [14, 13], return_fallback=True)
+    assert predicted.tolist() == [counts[3], 0]
+    assert not fallback.any()  # nobody rated it: that is the count
     assert counts.tolist() == [4, 3, 0, 4, 4]
     assert model.recommend(106, 4)["item_id"].tolist() == [11, 14, 15, 12]  # a cold viewer too; ties in order
 
@@ -469,8 +469,9 @@ def test_a_rating_raises_the_confidence_of_its_cell():
 
 def test_without_a_training_rating_there_is_no_preference(with_cold):
     model = ct.ImplicitALS(2, reg=1).fit(with_cold)
-    assert model.predict([106, 101, 106], [11, 13, 13]).tolist() == [0, 0, 0]
-    assert model.n_fallback_ == 3
+    predicted, fallback = model.predict([106, 101, 106], [11, 13, 13], return_fallback=True)
+    assert predicted.tolist() == [0, 0, 0]
+    assert fallback.sum() == 3
     assert model.recommend(106, 5)["item_id"].tolist() == with_cold.item_ids.tolist()  # all tie, by position
 
 

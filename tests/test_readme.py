@@ -7,7 +7,6 @@ import pytest
 import readme
 
 import content_table as ct
-import content_table_study as study
 
 ROOT = Path(ct.__file__).parent
 
@@ -39,7 +38,7 @@ def test_readme_lists_every_notebook():
 
 def test_the_list_in_readme_is_the_one_that_the_command_prints(capsys, monkeypatch):
     models = {name: ct.course_models()[name] for name in ("baseline", "spectral with biases")}  # the list needs no more
-    monkeypatch.setattr(study, "course_models", lambda features: models)
+    monkeypatch.setattr(ct, "course_models", lambda features: models)
     ct.main(["--viewer", "viewer1149", "--splits", "2"])
     printed = capsys.readouterr().out
     shown = (ROOT / "benchmarks" / "results" / "run.txt").read_text(encoding="utf-8")

@@ -11,6 +11,7 @@ from conftest import press_ctrl_c, random_table
 from sklearn.base import clone
 
 import content_table as ct
+from content_table_parts import solvers
 
 SPACE = {"reg": ct.Range(0.1, 30.0, log=True), "bias_reg": ct.Range(0.1, 30.0, log=True)}
 
@@ -177,7 +178,7 @@ def test_ctrl_c_loses_no_trial(parts, tmp_path):
 
 def test_ctrl_c_in_the_middle_of_a_fit_does_not_pass_for_a_trial(parts, tmp_path, monkeypatch):
     """On its own a fit keeps the passes it has; in a study half a fit is no trial."""
-    press_ctrl_c(monkeypatch, ct, "sgd_epoch", at=12)
+    press_ctrl_c(monkeypatch, solvers, "sgd_epoch", at=12)
     options = {"space": {"reg": ct.Range(0.01, 0.1)}, "n_trials": 3}
     with pytest.raises(KeyboardInterrupt):
         ct.tune(sgd(patience=30), *parts, storage=tmp_path / "study.db", **options)
@@ -241,12 +242,12 @@ def test_models_without_settings_say_so(parts):
 def test_every_space_holds_the_defaults_and_names_its_units():
     for kind in ct.MODELS:
         model = kind()
-        for name, r in model.search_space.items():
-            assert r.low <= model.get_params()[name] <= r.high, (kind, name)
+        for name, r in model.search_space().items():
+            assert r.low <= model.in_use(name) <= r.high, (kind, name)
             assert r.unit, (kind, name)
             assert not r.log or r.low > 0
-    assert "bias_reg" not in ct.ALS().search_space
-    assert "bias_reg" in ct.ALS(biases=True).search_space
+    assert "bias_reg" not in ct.ALS().search_space()
+    assert "bias_reg" in ct.ALS(biases=True).search_space()
 
 
 def test_the_published_space_can_be_replayed(parts):
@@ -274,8 +275,8 @@ def test_the_tuned_model_is_one_of_its_candidates(parts):
                                   model.model_.predict_cells(validation.rows, validation.cols))  # fmt: skip
     user = train.user_ids[0]
     pd.testing.assert_frame_equal(model.recommend(user, 3), model.model_.recommend(user, 3))
-    assert model.certificate_.relative_gap < 0.01
-    assert model.n_parameters_ == model.model_.n_parameters_
+    assert model.certificate().relative_gap < 0.01
+    assert model.n_parameters() == model.model_.n_parameters()
 
 
 def test_a_tuned_model_saves_what_it_chose(parts, tmp_path):
@@ -353,7 +354,7 @@ def test_the_folds_share_one_number_of_passes(parts):
     """Each fold's own best pass would flatter the models that stop early beside those that do not."""
     ratings, model = parts[0], sgd(patience=8)
     found = ct.tune(model, ratings, n_folds=3, n_trials=1, space={"reg": ct.Range(0.01, 0.1)})
-    fits = [ct.clone(model).fit(*fold) for fold in ratings.split_folds(3, 0)]
+    fits = [clone(model).fit(*fold) for fold in ratings.split_folds(3, 0)]
     curves = [[row["validation_rmse"] for row in fit.history_] for fit in fits]
     shortest = min(map(len, curves))
     shared = np.mean([curve[:shortest] for curve in curves], axis=0)
@@ -383,10 +384,32 @@ def test_a_stored_study_asks_for_a_score_with_a_name(parts, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("score", [None, "rmse"])
-def test_a_score_is_a_function(parts, score):
-    with pytest.raises(TypeError, match="score is a function"):
+@pytest.mark.parametrize("score", [None, "rmsle", "predict", 1.0, [ct.rmse]])
+def test_a_score_is_a_name_that_is_known_or_a_function(parts, score):
+    with pytest.raises(TypeError, match=r"score is one of \('rmse', 'mae'\) or a function"):
         tuned(parts, 1, score=score)
+
+
+@pytest.mark.parametrize("score", [ct.rmse, ct.mae])
+def test_a_score_by_its_name_is_the_function(parts, score, tmp_path):
+    by_name, by_function = (tuned(parts, 4, score=each).study for each in (score.__name__, score))
+    assert history(by_name) == history(by_function)
+    assert by_name.best_value == score(spectral().set_params(**by_name.best_params).fit(parts[0]), parts[1])
+    tuned(parts, 2, score=score, storage=tmp_path / "study.db")  # and it is the same study
+    assert len(tuned(parts, 4, score=score.__name__, storage=tmp_path / "study.db").study.trials) == 4
+
+
+def test_a_function_of_that_name_that_is_not_ours_is_asked_all_the_same(parts):
+    def rmse(model, part):
+        return 4.2
+
+    rmse.__qualname__ = "rmse"  # as if it stood at the top of somebody's file
+    found = ct.tune(sgd(), parts[0], n_folds=2, n_trials=1, space={"reg": ct.Range(0.01, 0.1)}, score=rmse)
+    assert found.study.best_value == 4.2
+
+
+def test_the_usual_score_is_the_rmse(parts):
+    assert history(tuned(parts, 3).study) == history(tuned(parts, 3, score=ct.rmse).study)
 
 
 @pytest.mark.parametrize("space", [{"reg": (1, 30)}, [("reg", ct.Range(1, 30))]])

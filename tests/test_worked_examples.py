@@ -210,7 +210,7 @@ def test_two_starts_of_als_end_apart_and_a_third_is_certified():
     diagonal = typed([[5, 0], [0, 3]], scale=(0, 5))
     ends = [ct.ALS(1, reg=1, init=start, tol=0, n_epochs=200).fit(diagonal) for start in starts]
     assert digits([model.history_[-1]["objective"] for model in ends], 6) == [18.0, 30.0]  # 9 + 2*4 + 1, 25 + 2*2 + 1
-    assert ct.ALS(2, reg=1, tol=1e-12, n_epochs=5000).fit(table).certificate_.relative_gap < 1e-6
+    assert ct.ALS(2, reg=1, tol=1e-12, n_epochs=5000).fit(table).certificate().relative_gap < 1e-6
 
 
 def test_rank_one_scales_one_order_of_titles_and_a_negative_factor_turns_it_round():
@@ -441,7 +441,7 @@ def nuclear(X):
 def test_completing_a_corner():
     model = ct.NuclearNorm(tol=1e-8).fit(CORNER)
     assert model.complete()[1, 1] == pytest.approx(1.0, abs=1e-5)
-    assert model.certificate_.primal == pytest.approx(4.0, abs=1e-6)
+    assert model.certificate().primal == pytest.approx(4.0, abs=1e-6)
     assert digits(np.linalg.svd([[1, 2], [2, 1]], compute_uv=False), 12) == [3.0, 1.0]
     assert np.linalg.matrix_rank([[1, 2], [2, 4]]) == 1
     assert nuclear([[1, 2], [2, 4]]) == pytest.approx(5.0)
@@ -465,7 +465,7 @@ def test_the_nuclear_norm_as_a_semidefinite_program():
     assert problem.status == "optimal"
     assert problem.value == pytest.approx(4.0, abs=1e-6)
     assert X.value[1, 1] == pytest.approx(1.0, abs=1e-3)
-    assert ct.NuclearNorm(solver="cvxpy").fit(CORNER).certificate_.primal == pytest.approx(4.0, abs=1e-5)
+    assert ct.NuclearNorm(solver="cvxpy").fit(CORNER).certificate().primal == pytest.approx(4.0, abs=1e-5)
 
 
 def test_the_dual_norm_is_the_spectral_norm():
@@ -505,7 +505,7 @@ def test_soft_thresholding_by_hand():
     assert (proof.primal, proof.dual) == (pytest.approx(1 + 2), pytest.approx(4 - 1))
     model = ct.SpectralRegularization(reg=1, tol=1e-9).fit(FULL)
     np.testing.assert_allclose(model.complete(), np.ones((2, 2)), atol=1e-4)
-    assert model.certificate_.primal == pytest.approx(3.0)
+    assert model.certificate().primal == pytest.approx(3.0)
 
 
 def test_the_baseline_by_hand():
@@ -536,17 +536,17 @@ def dual_by_cvxpy(ratings, reg):
 
 def test_the_dual_of_each_problem_reaches_its_primal():
     assert dual_by_cvxpy(SMALL, 1.5) == pytest.approx(
-        ct.SpectralRegularization(reg=1.5).fit(SMALL).certificate_.primal, rel=1e-5
+        ct.SpectralRegularization(reg=1.5).fit(SMALL).certificate().primal, rel=1e-5
     )
     L = cp.Variable(SMALL.shape)
     off = cp.multiply(L, ~lesson.known(SMALL)) == 0
     problem = cp.Problem(cp.Maximize(cp.sum(cp.multiply(L, SMALL.csr.toarray()))), [off, cp.sigma_max(L) <= 1])
     problem.solve(solver=cp.SCS, eps=1e-8)
-    assert problem.value == pytest.approx(ct.NuclearNorm().fit(SMALL).certificate_.primal, rel=1e-5)
+    assert problem.value == pytest.approx(ct.NuclearNorm().fit(SMALL).certificate().primal, rel=1e-5)
     baseline = ct.BiasBaseline(reg=1).fit(SMALL)  # residual r: the dual is 2<r, y> - |r|^2 - (row, column sums)^2 / reg
     y, r = SMALL.values - baseline.global_mean_, -ct.errors(baseline, SMALL)
     sums = np.bincount(SMALL.rows, r), np.bincount(SMALL.cols, r)
-    assert 2 * r @ y - r @ r - sum(s @ s for s in sums) == pytest.approx(baseline.certificate_.primal)
+    assert 2 * r @ y - r @ r - sum(s @ s for s in sums) == pytest.approx(baseline.certificate().primal)
 
 
 @pytest.mark.parametrize("model", [ct.BiasBaseline(reg=1), ct.SpectralRegularization(reg=1.5), ct.NuclearNorm()])
@@ -555,7 +555,7 @@ def test_the_statement_of_cvxpy_agrees(model):
         type(model)(**model.get_params() | {"solver": solver}).fit(SMALL) for solver in (model.solver, "cvxpy")
     )
     np.testing.assert_allclose(ours.complete(), theirs.complete(), atol=5e-3)
-    assert theirs.certificate_.primal == pytest.approx(ours.certificate_.primal, rel=1e-5)
+    assert theirs.certificate().primal == pytest.approx(ours.certificate().primal, rel=1e-5)
 
 
 def test_the_factored_norm():
@@ -576,7 +576,7 @@ def test_one_family():
     assert apart[0] > 5 * apart[1] > 5 * apart[2]
     spectral = ct.SpectralRegularization(reg=1, tol=1e-9).fit(SMALL)
     als = ct.ALS(n_factors=4, reg=1, tol=0, n_epochs=3000).fit(SMALL)
-    assert als.history_[-1]["objective"] == pytest.approx(2 * spectral.certificate_.primal, rel=1e-6)
+    assert als.history_[-1]["objective"] == pytest.approx(2 * spectral.certificate().primal, rel=1e-6)
     np.testing.assert_allclose(als.complete(), spectral.complete(), atol=1e-3)
 
 
@@ -599,7 +599,7 @@ def test_a_gap_is_worth_what_it_says():
     def value(table):
         return ct.squared_loss(SMALL.values - table[SMALL.rows, SMALL.cols]) / 2 + 1.5 * nuclear(table)
 
-    assert value(X) == pytest.approx(model.certificate_.primal, rel=1e-6)
+    assert value(X) == pytest.approx(model.certificate().primal, rel=1e-6)
     lowest = min(value(X + scale * rng.normal(size=X.shape)) for scale in (1e-5, 1e-3, 0.1) for _ in range(200))
-    assert lowest >= model.certificate_.dual
+    assert lowest >= model.certificate().dual
     assert approx_fprime(np.zeros(1), lambda t: value(X * (1 + t[0])), 1e-6)[0] == pytest.approx(0, abs=1e-3)

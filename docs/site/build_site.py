@@ -1,4 +1,4 @@
-"""The lessons as pages that need no network: `python web/build_site.py` writes them into build/site.
+"""The lessons as pages that need no network: `python docs/site/build_site.py` writes them into build/site.
 
 Reads the notebooks as they are stored and runs nothing. From the lessons, README.md and the module it follows
 every link to a file of this repository, so that all links lead to pages (or copies) of the site. Formulas become
@@ -28,16 +28,8 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import TextLexer, get_lexer_for_filename
 from pygments.util import ClassNotFound
 
-ROOT = Path(__file__).resolve().parents[1]
-COPIED = {
-    ".png",
-    ".svg",
-    ".jpg",
-    ".gif",
-    ".csv",
-    ".json",
-    ".npz",
-}  # linked files that stay as they are
+ROOT = Path(__file__).resolve().parents[2]
+COPIED = {".png", ".svg", ".jpg", ".gif", ".csv", ".json", ".npz", ".xml"}  # linked files that stay as they are
 TEX = LatexToMathML(annotation=True, fancy_error=False)
 CODE = HtmlFormatter(style="default", cssclass="highlight")
 
@@ -250,7 +242,14 @@ def collect(seeds):
 def build(out, root=ROOT):
     """Write the site into the folder `out`; returns its first page."""
     lessons = sorted((root / "notebooks").glob("*.ipynb"))
-    pages, copies = collect([root / "README.md", *lessons, *sorted(root.glob("content_table*.py"))])
+    pages, copies = collect(
+        [
+            root / "README.md",
+            *lessons,
+            root / "content_table.py",
+            *sorted((root / "content_table_parts").glob("[a-z]*.py")),
+        ]
+    )
     order = [pages[path] for path in lessons]
     others = [page for path, page in pages.items() if path not in lessons]
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined)

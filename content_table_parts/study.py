@@ -1,46 +1,33 @@
-"""Models compared, ranked and tuned: what stands on `content_table`, and its command line.
+"""Models measured: compared on the same splits, their lists ranked, their settings tuned.
 
-`evaluate` and `compare` measure models on the same splits, `rank_models` their lists, `tune` and `Tuned` choose their
-settings. Import it all from `content_table`.
+Nothing here knows a model by name; what is asked of one are its methods.
 """
 
-import argparse
 import time
 import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 import scipy.stats
-from sklearn.base import clone
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, clone
 from tqdm import tqdm
 
-from content_table import (
-    ALS,
-    DATA,
-    SGDMF,
-    TIE,
-    WEIGHTS,
-    BiasBaseline,
-    ContentMF,
-    DivergenceError,
-    GlobalMean,
-    ItemKNN,
-    NuclearNorm,
-    Popularity,
-    Range,
-    Recommender,
-    SpectralRegularization,
-    _need_rating_points,
-    _store,
-    check_number,
-    load_features,
-    load_mal_export,
-    load_ratings,
-)
+from content_table_parts.features import Features
+from content_table_parts.ratings import Ratings
+from content_table_parts.settings import TIE, Range, check_number, is_whole
+from content_table_parts.solvers import DivergenceError
+
+Models = Mapping[str, Any]  # name -> Recommender
+Splits = Iterable[tuple[Ratings, Ratings]]  # pairs (train, test)
+Score = str | Callable[[Any, Ratings], float]
 
 PUBLISHED_SPACE = {  # of the blog notebook; 30 trials
     "n_factors": Range(5, 50, unit="factors"),
@@ -49,66 +36,68 @@ PUBLISHED_SPACE = {  # of the blog notebook; 30 trials
 }
 
 
-# ---- Errors ----------------------------------------------------------------------------------------------------------
-
-
-def errors(model, ratings, clip=False):
-    """Prediction minus rating for each rating of the part, in rating points; `clip=True` clips to the scale first."""
-    _need_rating_points(model)
-    if len(ratings) == 0:
-        raise ValueError("there is no rating to score: the part is empty.")
-    if model._fitted().same_universe(ratings):
-        predictions = model.predict_cells(ratings.rows, ratings.cols)
-    else:
-        predictions = model.predict(ratings.user_ids[ratings.rows], ratings.item_ids[ratings.cols])
-    return (np.clip(predictions, *ratings.scale) if clip else predictions) - ratings.values
-
-
-def rmse(model, ratings, clip=False):
-    """Root mean squared error of `model` over a part; on the part it was fitted to, this is the *training* error."""
-    return float(np.sqrt(np.mean(errors(model, ratings, clip) ** 2)))
-
-
-def mae(model, ratings, clip=False):
-    """Mean absolute error, rating points; the same caution."""
-    return float(np.mean(np.abs(errors(model, ratings, clip))))
-
-
 # ---- Models compared on the same splits ------------------------------------------------------------------------------
 
 
-def evaluate(models, ratings, n_splits=20, test_size=0.2, random_state=0, n_jobs=1, progress=False):
-    """Fit each model on the same random splits and score what was held out.
+def evaluate(
+    models: Models,
+    ratings: Ratings | None = None,
+    n_splits: int = 20,
+    test_size: float = 0.2,
+    random_state: int = 0,
+    n_jobs: int = 1,
+    progress: bool = False,
+    splits: Splits | None = None,
+) -> pd.DataFrame:
+    """Fit each model on the same splits and score what was held out.
 
     Parameters
     ----------
     models : dict of name -> unfitted Recommender
     ratings : Ratings
-    n_splits, test_size, random_state : the splits; split s uses the s-th child of `random_state`'s SeedSequence.
+        What is split at random; not needed where `splits` are given.
+    n_splits, test_size, random_state : the random splits; split s uses the s-th child of `random_state`'s SeedSequence.
     n_jobs : int
         Splits run side by side by joblib; the numbers do not depend on it.
+    splits : pairs (train, test), optional
+        Splits of your own, say by time, instead of random ones.
 
     Returns
     -------
     DataFrame : one row per model and split: model, split, train_rmse, rmse and mae (raw), rmse_clipped and
-    mae_clipped, cold
-        (held-out cells without a training rating in their row or column), n_train, n_test.
+    mae_clipped, cold (held-out cells that the model knew too little about), n_train, n_test.
     """
-    check_number("n_splits", n_splits, low=2, whole=True)
-    _check_models(models)
+    check_models(models)
     for model in models.values():
-        _need_rating_points(model)
-    seeds = np.random.SeedSequence(random_state).generate_state(n_splits).tolist()
-    jobs = [
-        joblib.delayed(_evaluate_split)(models, ratings, test_size, split, seed) for split, seed in enumerate(seeds)
-    ]
+        model.need_rating_points()
+    parts = _splits(ratings, n_splits, test_size, random_state, splits)
+    jobs = [joblib.delayed(_evaluate_split)(models, *part, split) for split, part in enumerate(parts)]
     parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
-    rows = tqdm(parallel(jobs), total=n_splits, desc="splits", disable=not progress)
+    rows = tqdm(parallel(jobs), total=len(parts), desc="splits", disable=not progress)
     return pd.DataFrame([row for split in rows for row in split])
 
 
-def _evaluate_split(models, ratings, test_size, split, seed):
-    train, test = ratings.split_random(test_size, random_state=seed)
+def _splits(ratings, n_splits, test_size, random_state, splits):
+    """The pairs (train, test) to measure on: given ones, or random ones."""
+    if splits is not None:
+        parts = list(splits)
+        for part in parts:
+            pair = isinstance(part, tuple) and len(part) == 2 and all(isinstance(side, Ratings) for side in part)
+            if not pair or not part[0].same_universe(part[1]) or not len(part[1]):
+                raise ValueError(
+                    f"splits are pairs (train, test) of Ratings with the same users and items, got {part}."
+                )
+        if not parts:
+            raise ValueError("splits holds no pair (train, test).")
+        return parts
+    if not isinstance(ratings, Ratings):
+        raise TypeError(f"expected Ratings to split, or splits=, got {type(ratings).__name__}.")
+    check_number("n_splits", n_splits, low=2, whole=True)
+    seeds = np.random.SeedSequence(random_state).generate_state(n_splits).tolist()
+    return [ratings.split_random(test_size, seed) for seed in seeds]
+
+
+def _evaluate_split(models, train, test, split):
     rows = []
     for name, model in models.items():
         fitted = clone(model).fit(train)
@@ -117,20 +106,27 @@ def _evaluate_split(models, ratings, test_size, split, seed):
     return rows
 
 
-def _check_models(models, expected="expected a dict of name: model"):
-    if not isinstance(models, dict) or not models or not all(isinstance(m, Recommender) for m in models.values()):
+def check_models(models: Models, expected: str = "expected a dict of name: model") -> None:
+    """Refuse what is not a dict of name -> model."""
+    if not isinstance(models, dict) or not models or not all(_is_model(model) for model in models.values()):
         raise TypeError(f"{expected}, got {models!r}.")
 
 
+def _is_model(thing):
+    return isinstance(thing, BaseEstimator) and hasattr(thing, "fit") and hasattr(thing, "predict_cells")
+
+
 def _all_errors(fitted, train, test):
-    training, error = rmse(fitted, train), errors(fitted, test)
+    training = fitted.rmse(train)
+    predictions, lost = fitted.predict_cells(test.rows, test.cols, return_fallback=True)
+    error = predictions - test.values
     clipped = np.clip(error + test.values, *test.scale) - test.values
     root, size = (lambda left: float(np.sqrt(np.mean(left**2)))), (lambda left: float(np.mean(np.abs(left))))
-    return {"train_rmse": training, "rmse": root(error), "cold": fitted.n_fallback_, "rmse_clipped": root(clipped),
-            "mae": size(error), "mae_clipped": size(clipped)}  # fmt: skip
+    figures = {"train_rmse": training, "rmse": root(error), "cold": int(lost.sum())}
+    return figures | {"rmse_clipped": root(clipped), "mae": size(error), "mae_clipped": size(clipped)}
 
 
-def split_interval(values, n_train, n_test, level=0.95):
+def split_interval(values: ArrayLike, n_train: float, n_test: float, level: float = 0.95) -> tuple[float, float]:
     """(mean, half width) of a confidence interval for a mean over random splits of one data set; NaN where there are
     fewer than two.
 
@@ -144,7 +140,7 @@ def split_interval(values, n_train, n_test, level=0.95):
     return float(values.mean()), float(scipy.stats.t.ppf(0.5 + level / 2, len(values) - 1) * scale)
 
 
-def summarize(results, metric="rmse_clipped"):
+def summarize(results: pd.DataFrame, metric: str = "rmse_clipped") -> pd.DataFrame:
     """Mean and 95 % half width of one metric of `evaluate` for each model, and of its training RMSE; best first."""
     rows = []
     for name, part in results.groupby("model", sort=False):
@@ -153,13 +149,16 @@ def summarize(results, metric="rmse_clipped"):
     return pd.DataFrame(rows).sort_values(metric, kind="stable", ignore_index=True)
 
 
-def paired_differences(results, reference, metric="rmse_clipped", larger_is_better=False):
+def paired_differences(
+    results: pd.DataFrame, reference: str, metric: str = "rmse_clipped", larger_is_better: bool = False
+) -> pd.DataFrame:
     """Each model minus the reference, split by split: mean difference and 95 % half width; `better` or `worse` only
     where the interval leaves 0 out. Models without this metric are left out."""
     results = results.dropna(subset=metric)
     if reference not in set(results["model"]):
-        raise ValueError(f"reference {reference!r} is not among the models with {metric}: "
-                         f"{sorted(set(results['model']))}.")  # fmt: skip
+        raise ValueError(
+            f"reference {reference!r} is not among the models with {metric}: {sorted(set(results['model']))}."
+        )
     table = results.pivot(index="split", columns="model", values=metric)
     n_train, n_test = results[["n_train", "n_test"]].iloc[0]
     rows = []
@@ -172,13 +171,16 @@ def paired_differences(results, reference, metric="rmse_clipped", larger_is_bett
     return pd.DataFrame(rows).sort_values("difference", kind="stable", ignore_index=True)
 
 
-def choose(candidates, train, validation, n_jobs=1):
-    """The candidate with the smallest clipped validation RMSE (first on ties), fitted to `train`, and all the errors.
+def select_model(
+    candidates: Sequence[Any], train: Ratings, validation: Ratings, n_jobs: int = 1, clip: bool = False
+) -> tuple[Any, list[float]]:
+    """The candidate with the smallest validation RMSE (first on ties), fitted to `train`, and all the errors.
 
-    The test part is not an argument: a choice that has seen it is not a choice.
+    RMSE is raw, as in `tune`, unless `clip`. The test part is not an argument: a choice that has seen it is not a
+    choice.
     """
     fitted = joblib.Parallel(n_jobs=n_jobs)(joblib.delayed(clone(model).fit)(train, validation) for model in candidates)
-    scores = [rmse(model, validation, clip=True) for model in fitted]
+    scores = [model.rmse(validation, clip) for model in fitted]
     if not np.isfinite(scores).any():
         raise ValueError(f"no candidate has a finite validation error: {scores}.")
     return fitted[int(np.nanargmin(scores))], scores
@@ -191,12 +193,27 @@ def choose(candidates, train, validation, n_jobs=1):
 class Tuning:
     """What `tune` found: the model with the best settings, refitted, and the Optuna study with every trial."""
 
-    model: "Recommender"
-    study: object  # with `storage` it reads the file: later trials show in it too
+    model: Any
+    study: Any  # with `storage` it reads the file: later trials show in it too
 
 
-def tune(model, ratings, validation=None, *, n_trials=30, space=None, score=rmse, n_folds=1, validation_size=0.2,
-         sampler="tpe", prune=True, refit="all", storage=None, random_state=0, progress=False):  # fmt: skip
+def tune(
+    model: Any,
+    ratings: Ratings,
+    validation: Ratings | None = None,
+    *,
+    n_trials: int = 30,
+    space: Mapping[str, Range] | None = None,
+    score: Score = "rmse",
+    n_folds: int = 1,
+    validation_size: float = 0.2,
+    sampler: str = "tpe",
+    prune: bool = True,
+    refit: str = "all",
+    storage: str | Path | None = None,
+    random_state: int = 0,
+    progress: bool = False,
+) -> Tuning:
     """Choose a model's settings by the error on a validation part, with Optuna.
 
     A trial fits a clone of `model` with settings from `space` and takes the score of what it *keeps*: where the model
@@ -216,8 +233,8 @@ def tune(model, ratings, validation=None, *, n_trials=30, space=None, score=rmse
     n_trials : int
         Trials in the whole study, those of earlier runs among them.
     space : dict of name -> Range, optional
-        Default: `model.search_space`. `PUBLISHED_SPACE` is the blog notebook's.
-    score : function (fitted model, validation) -> number, smaller is better
+        Default: `model.search_space()`. `PUBLISHED_SPACE` is the blog notebook's.
+    score : "rmse" or "mae", raw; or a function (fitted model, validation) -> number, smaller is better
     sampler : "tpe" or "random"
         Seeded for each trial on its own, so that a study that stops and goes on proposes what it would have proposed.
     prune : bool
@@ -239,39 +256,59 @@ def tune(model, ratings, validation=None, *, n_trials=30, space=None, score=rmse
     ValueError : nothing to tune, a setting outside its range, a study in `storage` that was about something else, or no
     trial that could be scored.
     """
-    optuna = _optuna()
     check_number("n_trials", n_trials, low=1, whole=True)
     check_number("random_state", random_state, whole=True)
-    space = model.search_space if space is None else space
+    space = model.search_space() if space is None else space
     default = _default_settings(model, space)
     if sampler not in ("tpe", "random") or refit not in ("all", "train"):
         raise ValueError(f"sampler is 'tpe' or 'random', refit 'all' or 'train'; got {sampler!r} and {refit!r}.")
-    parts = [(ratings, validation)]
-    if validation is None:
-        parts = _inner_splits(ratings, n_folds, validation_size, random_state)
-    about = {"model": f"{model!r} ({joblib.hash(model)})", "space": str(space), "sampler": sampler,
-             "random_state": str(random_state), "score": _name_of(score, storage),
-             "ratings": [[part.fingerprint for part in pair] for pair in parts]}  # fmt: skip
+    inner = (ratings, n_folds, validation_size, random_state)
+    parts = inner_splits(*inner) if validation is None else [(ratings, validation)]
+    about = {"space": str(space), "sampler": sampler, "random_state": str(random_state)}
+    about |= _about(model, parts, score, storage)
+    with _quiet_optuna() as optuna:
+        study = _open_study(optuna, storage, about, default, prune)
+        finished = [trial for trial in study.trials if trial.state.name in ("COMPLETE", "PRUNED")]
+        kinds = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
+        for number in tqdm(range(len(finished), n_trials), desc="trials", disable=not progress):
+            seed = int(np.random.SeedSequence([random_state, number]).generate_state(1)[0])
+            study.sampler = kinds[sampler](seed=seed)
+            _one_trial(optuna, study, model, space, parts, score)
+    if not any(trial.state.name == "COMPLETE" for trial in study.trials):
+        raise ValueError(f"none of {n_trials} trials could be scored: all diverged, were given up, or scored NaN.")
+    whole = ratings if validation is None else ratings.joined(validation)
+    return Tuning(_refitted(model, study, parts[0] if refit == "train" else (whole,)), study)
+
+
+def _about(model, parts, score, storage):
+    """What a study in a file must agree on to go on."""
+    fingerprints = [[part.fingerprint for part in pair] for pair in parts]
+    return {
+        "model": f"{model!r} ({joblib.hash(model)})",
+        "score": _name_of(score, storage),
+        "ratings": fingerprints,
+    }
+
+
+def _refitted(model, study, parts):
+    """The model with the best settings: fitted to training and validation part, or to everything for as many passes as
+    were best."""
+    best = clone(model).set_params(**study.best_params)
+    if len(parts) == 1 and _stops_early(best):
+        best.set_params(patience=None, n_epochs=study.best_trial.user_attrs["n_epochs"])
+    return best.fit(*parts)
+
+
+@contextmanager
+def _quiet_optuna():
+    """Optuna, silent but for warnings."""
+    optuna = _optuna()
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        study = _open_study(optuna, storage, about, default, prune)
-        finished = [trial for trial in study.trials if trial.state.name in ("COMPLETE", "PRUNED")]
-        for number in tqdm(range(len(finished), n_trials), desc="trials", disable=not progress):
-            seed = int(np.random.SeedSequence([random_state, number]).generate_state(1)[0])
-            kinds = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
-            study.sampler = kinds[sampler](seed=seed)
-            _one_trial(optuna, study, model, space, parts, score)
+        yield optuna
     finally:
         optuna.logging.set_verbosity(verbosity)
-    if not any(trial.state.name == "COMPLETE" for trial in study.trials):
-        raise ValueError(f"none of {n_trials} trials could be scored: all diverged, were given up, or scored NaN.")
-    best = clone(model).set_params(**study.best_params)
-    if refit == "train":
-        return Tuning(best.fit(*parts[0]), study)
-    if _stops_early(best):
-        best.set_params(patience=None, n_epochs=study.best_trial.user_attrs["n_epochs"])
-    return Tuning(best.fit(ratings if validation is None else ratings.joined(validation)), study)
 
 
 def _optuna():
@@ -282,15 +319,32 @@ def _optuna():
     return optuna
 
 
+SCORES = ("rmse", "mae")  # what a score may be called by: methods of a model
+
+
 def _name_of(score, storage):
     """What a study remembers its score by."""
+    if score in SCORES:
+        return score
     if not callable(score):
-        raise TypeError(f"score is a function (fitted model, validation) -> number, got {score!r}.")
+        raise TypeError(f"score is one of {SCORES} or a function (fitted model, validation) -> number, got {score!r}.")
     name = getattr(score, "__name__", "<no name>")
     if storage is not None and name.startswith("<"):
-        raise ValueError("a stored study remembers its score by name, so that a later run cannot mix in another: give "
-                         "it one (def).")  # fmt: skip
+        raise ValueError(
+            "a stored study remembers its score by name, so that a later run cannot mix in another: give it one (def)."
+        )
     return name
+
+
+def score_of(score: Score, fitted: Any, part: Ratings) -> float:
+    """The score of a fitted model on a part, by name or by function."""
+    return getattr(fitted, score)(part) if isinstance(score, str) else score(fitted, part)
+
+
+def _is_rmse(score):
+    """Whether the score is the error that models which stop early record after each pass."""
+    ours = getattr(score, "__module__", "") == "content_table" and getattr(score, "__qualname__", "") == "rmse"
+    return score == "rmse" or ours
 
 
 def _stops_early(model):
@@ -304,18 +358,21 @@ def _default_settings(model, space):
         raise ValueError(f"{type(model).__name__} has no settings to tune.")
     if not isinstance(space, dict) or not all(isinstance(r, Range) for r in space.values()):
         raise TypeError(f"a search space is a dict of name: Range(low, high), got {space!r}.")
-    values, known = model.get_params(deep=False), {}
+    values = {name: model.in_use(name) for name in model.get_params(deep=False)}
+    known = {}
     for name, r in space.items():
         if name not in values:
             raise ValueError(f"{type(model).__name__} has no setting {name!r}; it has {sorted(values)}.")
         if not isinstance(values[name], (int, float, np.number)) or not r.low <= values[name] <= r.high:
-            raise ValueError(f"the first trial is the model as given, but {name}={values[name]} lies outside "
-                             f"{r.low:g} to {r.high:g}; change one of the two.")  # fmt: skip
+            raise ValueError(
+                f"the first trial is the model as given, but {name}={values[name]} lies outside "
+                f"{r.low:g} to {r.high:g}; change one of the two."
+            )
         known[name] = values[name]
     return known
 
 
-def _inner_splits(ratings, n_folds, validation_size, random_state):
+def inner_splits(ratings: Ratings, n_folds: int, validation_size: float, random_state: int) -> list:
     """One random split, or the folds of a cross-validation."""
     check_number("n_folds", n_folds, low=1, whole=True)
     if n_folds == 1:
@@ -325,9 +382,14 @@ def _inner_splits(ratings, n_folds, validation_size, random_state):
 
 def _open_study(optuna, storage, about, default, prune):
     """A study in memory or in an SQLite file; an unfinished trial of an earlier run will be tried again."""
-    url = None if storage is None else f"sqlite:///{Path(storage).resolve()}"
+    kept = None
+    if storage is not None:
+        from sqlalchemy.pool import NullPool  # comes with Optuna; without a pool a connection is closed after each use
+
+        url = f"sqlite:///{Path(storage).resolve()}"
+        kept = optuna.storages.RDBStorage(url, engine_kwargs={"poolclass": NullPool})
     pruner = optuna.pruners.MedianPruner(n_warmup_steps=10) if prune else optuna.pruners.NopPruner()
-    study = optuna.create_study(study_name="tune", storage=url, load_if_exists=True, pruner=pruner)
+    study = optuna.create_study(study_name="tune", storage=kept, load_if_exists=True, pruner=pruner)
     if not study.trials:
         for key, value in about.items():
             study.set_user_attr(key, value)
@@ -349,7 +411,7 @@ def _try_again(optuna, study, number, settings):
 
 def _one_trial(optuna, study, model, space, parts, score):
     trial = study.ask()
-    settings = {name: r.suggest(trial, name, name in model._whole) for name, r in space.items()}
+    settings = {name: r.suggest(trial, name, is_whole(type(model), name)) for name, r in space.items()}
     try:
         with warnings.catch_warnings(record=True) as said:  # thirty fits would say the same; a trial keeps it instead
             warnings.simplefilter("always")
@@ -372,12 +434,12 @@ def _value(optuna, trial, model, parts, score):
     for train, validation in parts:
         watch = _watcher(optuna, trial, validation, score) if len(parts) == 1 else _whole_fits_only
         fitted = clone(model).fit(train, validation, watch)
-        values.append(score(fitted, validation))
+        values.append(score_of(score, fitted, validation))
         stops = _stops_early(fitted)
         curves.append([row["validation_rmse"] for row in fitted.history_ if stops and "validation_rmse" in row])
     shortest = min(len(curve) for curve in curves)
     # One number of passes for all folds: its own best for each flatters.
-    if len(parts) > 1 and shortest and score is rmse:
+    if len(parts) > 1 and shortest and _is_rmse(score):
         curve = np.mean([curve[:shortest] for curve in curves], axis=0)
         return float(curve.min()), int(curve.argmin()) + 1
     return float(np.mean(values)), round(float(np.mean([np.argmin(curve) + 1 if curve else 0 for curve in curves])))
@@ -393,111 +455,13 @@ def _watcher(optuna, trial, validation, score):
 
     def watch(model, row):
         nonlocal best
-        known = score is rmse and "validation_rmse" in row
-        best = min(best, row["validation_rmse"] if known else score(model, validation))
+        known = _is_rmse(score) and "validation_rmse" in row
+        best = min(best, row["validation_rmse"] if known else score_of(score, model, validation))
         trial.report(best, row["epoch"])
         if trial.should_prune():
             raise optuna.TrialPruned
 
     return watch
-
-
-class Tuned(Recommender):
-    """A model that chooses its own settings, and itself among several, from the training ratings alone.
-
-    `fit` runs `tune` for every candidate, by cross-validation inside whatever it is given, and keeps the one with the
-    smallest mean validation score, refitted to all of it. So `evaluate` and `compare` judge a whole procedure, choice
-    included, on ratings that no part of it has seen: nested evaluation.
-
-    Parameters
-    ----------
-    candidates : Recommender or dict of name -> Recommender
-        One without settings to tune is only scored.
-    n_trials, space, score, n_folds, validation_size, sampler, random_state : as in `tune`
-        For a dict of candidates `space` is a dict too: the spaces of those that shall not search their own.
-
-    Attributes
-    ----------
-    model_ : the chosen model, refitted
-    chosen_ : str, its name
-    scores_ : dict of name -> best mean validation score
-    """
-
-    _positive = ("validation_size",)
-    _whole = ("n_trials", "n_folds")
-
-    def __init__(self, candidates=None, n_trials=20, space=None, score=rmse, n_folds=5, validation_size=0.2,
-                 sampler="tpe", random_state=0):  # fmt: skip
-        _store(self, locals())
-
-    def _fit(self, ratings, validation=None):
-        candidates = self.candidates if isinstance(self.candidates, dict) else {"model": self.candidates}
-        _check_models(candidates, "candidates must be a model or a dict of models")
-        if len({model.score_name for model in candidates.values()}) > 1:
-            raise ValueError("candidates must all give the same kind of score, got "
-                             f"{ {name: model.score_name for name, model in candidates.items()} }.")  # fmt: skip
-        spaces = self.space or {} if isinstance(self.candidates, dict) else {"model": self.space}
-        if set(spaces) - set(candidates):
-            raise ValueError(f"space names {sorted(set(spaces) - set(candidates))}, which are no candidates.")
-        found = {name: self._tuned(model, ratings, spaces.get(name)) for name, model in candidates.items()}
-        self.scores_ = {name: float(value) for name, (_, value) in found.items()}
-        self.chosen_ = min(self.scores_, key=self.scores_.get)
-        self.model_ = found[self.chosen_][0]
-
-    def _tuned(self, model, ratings, space):
-        """(model refitted with its best settings, its mean validation score)."""
-        inner = {"n_folds": self.n_folds, "validation_size": self.validation_size, "random_state": self.random_state}
-        space = model.search_space if space is None else space
-        if not space:
-            values = [self.score(clone(model).fit(train), part) for train, part in _inner_splits(ratings, **inner)]
-            return clone(model).fit(ratings), np.mean(values)
-        tuning = tune(model, ratings, n_trials=self.n_trials, space=space, score=self.score, sampler=self.sampler,
-                      **inner)  # fmt: skip
-        return tuning.model, tuning.study.best_value
-
-    @property
-    def score_name(self):
-        candidates = self.candidates if isinstance(self.candidates, dict) else {"model": self.candidates}
-        return next((model.score_name for model in candidates.values() if isinstance(model, Recommender)), "nothing")
-
-    @property
-    def _reads_features(self):
-        return self.model_._reads_features
-
-    def save(self, path):
-        """Write the chosen model; what else was tried is not kept."""
-        self._fitted()
-        self.model_.save(path)
-
-    @property
-    def n_parameters_(self):
-        self._fitted()
-        return self.model_.n_parameters_
-
-    @property
-    def certificate_(self):
-        self._fitted()
-        return getattr(self.model_, "certificate_", None)
-
-    def _filled(self, rows, cols):
-        return self.model_._filled(rows, cols)
-
-    def _row_scores(self, rows):
-        return self.model_._row_scores(rows)
-
-    def _fold(self, axis, at, values, features=None):
-        return self.model_._fold(axis, at, values, features)
-
-    def _terms(self, viewer, col, n):
-        return self.model_._terms(viewer, col, n)
-
-
-def frequent_titles(models, n=10):
-    """How many viewers' top-n lists each title enters, for every fitted model of a dict, most frequent first."""
-    counts = {name: model.recommend_all(n).groupby(["item_id", "title"]).size() for name, model in models.items()}
-    table = pd.DataFrame(counts).fillna(0).astype(int)
-    table["all models"] = table.sum(axis=1)
-    return table.sort_values("all models", ascending=False, kind="stable").reset_index()
 
 
 # ---- Ranking: lists instead of ratings -------------------------------------------------------------------------------
@@ -506,7 +470,9 @@ RANKING_METRICS = ("precision", "recall", "ndcg", "average_precision", "hit")
 PROTOCOLS = ("rated_only", "full_catalogue")
 
 
-def top_lists(model, test, n=10, protocol="full_catalogue", also_seen=None):
+def top_lists(
+    model: Any, test: Ratings, n: int = 10, protocol: str = "full_catalogue", also_seen: Ratings | None = None
+) -> np.ndarray:
     """(m, n) positions of the items that `model` puts first for each user, best first; -1 where a list is shorter.
 
     protocol "rated_only" orders just the items that the user rated in `test` (an easy game: nothing else can be
@@ -516,8 +482,8 @@ def top_lists(model, test, n=10, protocol="full_catalogue", also_seen=None):
     check_number("n", n, low=1, whole=True)
     _check_protocol(model, test, protocol)
     if protocol == "full_catalogue":
-        return model._top_items(np.arange(test.n_users), n, also_seen)
-    scores = np.round(model._filled(test.rows, test.cols)[0], TIE)
+        return model.top_items(np.arange(test.n_users), n, also_seen)
+    scores = np.round(model.predict_cells(test.rows, test.cols), TIE)
     order = np.lexsort((test.cols, -scores, test.rows))
     counts = test.user_counts
     rank = np.arange(len(test)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -530,11 +496,10 @@ def top_lists(model, test, n=10, protocol="full_catalogue", also_seen=None):
 def _check_protocol(model, test, protocol):
     if protocol not in PROTOCOLS:
         raise ValueError(f"protocol must be one of {PROTOCOLS}, got {protocol!r}; their figures cannot be compared.")
-    if not model._fitted().same_universe(test):
-        raise ValueError("test must have the users and items of the training ratings, as parts of one table do.")
+    model.fitted().check_universe(test, "test")
 
 
-def ranking_metrics(lists, test, threshold):
+def ranking_metrics(lists: np.ndarray, test: Ratings, threshold: float) -> pd.DataFrame:
     """Precision, recall, NDCG, average precision and hit of each user's list: one row for every user who has a relevant
     item, one that they rated `threshold` or better in `test`; the others have no right answer and are left out.
 
@@ -556,10 +521,14 @@ def ranking_metrics(lists, test, threshold):
     rank = np.arange(1, n + 1)
     gains = 1 / np.log2(rank + 1)
     possible = np.minimum(r, n)
-    columns = {"user_id": test.user_ids[users], "precision": hits.sum(axis=1) / n, "recall": hits.sum(axis=1) / r,
-               "ndcg": hits @ gains / np.cumsum(gains)[possible - 1],
-               "average_precision": (hits * np.cumsum(hits, axis=1) / rank).sum(axis=1) / possible,
-               "hit": hits.any(axis=1).astype(float)}  # fmt: skip
+    columns = {
+        "user_id": test.user_ids[users],
+        "precision": hits.sum(axis=1) / n,
+        "recall": hits.sum(axis=1) / r,
+        "ndcg": hits @ gains / np.cumsum(gains)[possible - 1],
+        "average_precision": (hits * np.cumsum(hits, axis=1) / rank).sum(axis=1) / possible,
+        "hit": hits.any(axis=1).astype(float),
+    }
     return pd.DataFrame(columns)
 
 
@@ -575,16 +544,26 @@ def _random_and_ceiling(test, n_candidates, n, threshold):
     share, rest = r / N, (r - 1) / np.maximum(N - 1, 1)  # that an item is relevant; another one, given that
     precision_there = (1 + (rank - 1) * rest[:, None]) / rank
     miss = scipy.stats.hypergeom.pmf(0, N, r, np.minimum(n, N))
-    chance = {"precision": share * there.sum(axis=1) / n, "recall": there.sum(axis=1) / N,
-              "ndcg": share * (there @ gains) / ideal,
-              "average_precision": share * (there * precision_there).sum(axis=1) / possible,
-              "hit": 1 - miss}  # fmt: skip
+    chance = {
+        "precision": share * there.sum(axis=1) / n,
+        "recall": there.sum(axis=1) / N,
+        "ndcg": share * (there @ gains) / ideal,
+        "average_precision": share * (there * precision_there).sum(axis=1) / possible,
+        "hit": 1 - miss,
+    }
     best = {"precision": possible / n, "recall": possible / r} | dict.fromkeys(RANKING_METRICS[2:], np.ones(len(r)))
     rows = {"random": chance, "ceiling": best}
     return [pd.DataFrame({"model": name, "user_id": test.user_ids[users]} | row) for name, row in rows.items()]
 
 
-def rank_models(models, test, threshold, n=10, protocol="full_catalogue", also_seen=None):
+def rank_models(
+    models: Models,
+    test: Ratings,
+    threshold: float,
+    n: int = 10,
+    protocol: str = "full_catalogue",
+    also_seen: Ratings | None = None,
+) -> pd.DataFrame:
     """`ranking_metrics` of each fitted model of a dict, with the rows any ranking must be read against.
 
     Returns
@@ -594,15 +573,15 @@ def rank_models(models, test, threshold, n=10, protocol="full_catalogue", also_s
     is). `attrs` keeps protocol, n, threshold and the number of users left out for want of a relevant item. `also_seen`
     matters to the full catalogue only.
     """
-    _check_models(models)
-    train = next(iter(models.values()))._fitted()
-    strange = [name for name, model in models.items() if model._fitted().fingerprint != train.fingerprint]
+    check_models(models)
+    train = next(iter(models.values())).fitted()
+    strange = [name for name, model in models.items() if model.fitted().fingerprint != train.fingerprint]
     if strange:
         raise ValueError(f"models to compare must be fitted to the same ratings; {strange} were fitted to others.")
     taken = sorted({"random", "popularity", "ceiling"} & set(models))
     if taken:
         raise ValueError(f"{taken} are rows that are added to every table; name these models otherwise.")
-    models = models | {"popularity": Popularity().fit(train)}
+    models = {**models, "popularity": next(iter(models.values())).floor().fit(train)}
     tables = []
     for name, model in models.items():
         table = ranking_metrics(top_lists(model, test, n, protocol, also_seen), test, threshold)
@@ -623,7 +602,7 @@ def rank_models(models, test, threshold, n=10, protocol="full_catalogue", also_s
     return results
 
 
-def rank_summary(results, normalised=("precision", "recall")):
+def rank_summary(results: pd.DataFrame, normalised: Sequence[str] = ("precision", "recall")) -> pd.DataFrame:
     """Means over users, one row per model, and (score - random) / (ceiling - random) of some metrics: 0 is chance, 1
     the best possible order, whatever the protocol makes easy."""
     table = results.groupby("model", sort=False)[list(RANKING_METRICS)].mean()
@@ -633,7 +612,14 @@ def rank_summary(results, normalised=("precision", "recall")):
     return table.reset_index()
 
 
-def rank_differences(results, reference, metric="ndcg", n_boot=2000, random_state=0, level=0.95):
+def rank_differences(
+    results: pd.DataFrame,
+    reference: str,
+    metric: str = "ndcg",
+    n_boot: int = 2000,
+    random_state: int = 0,
+    level: float = 0.95,
+) -> pd.DataFrame:
     """Each model minus the reference, user by user: mean difference and a bootstrap interval over users; `better` or
     `worse` only where the interval leaves 0 out."""
     table = results.pivot(index="user_id", columns="model", values=metric)
@@ -649,7 +635,7 @@ def rank_differences(results, reference, metric="ndcg", n_boot=2000, random_stat
     return pd.DataFrame(rows).sort_values("difference", ascending=False, kind="stable", ignore_index=True)
 
 
-def list_metrics(lists, train, features=None):
+def list_metrics(lists: np.ndarray, train: Ratings, features: Features | None = None) -> dict[str, float]:
     """What a set of lists is like, whoever likes it: coverage, novelty, and diversity where features are given.
 
     coverage : share of the catalogue that enters some list.
@@ -661,8 +647,10 @@ def list_metrics(lists, train, features=None):
     if len(listed) == 0:
         raise ValueError("the lists are empty.")
     counts = np.maximum(train.item_counts, 1)
-    found = {"coverage": len(np.unique(listed)) / train.n_items,
-             "novelty": float(-np.log2(counts[listed] / train.n_users).mean())}  # fmt: skip
+    found = {
+        "coverage": len(np.unique(listed)) / train.n_items,
+        "novelty": float(-np.log2(counts[listed] / train.n_users).mean()),
+    }
     if features is not None:
         found["diversity"] = _diversity(lists, features.rows_for(train.item_ids))
     return found
@@ -684,9 +672,20 @@ def _diversity(lists, C):
 # ---- The comparison: everything about every model, on the same splits ------------------------------------------------
 
 
-def compare(models, ratings, threshold, n=10, features=None, n_splits=20, test_size=0.2, random_state=0, n_jobs=1,
-            progress=False):  # fmt: skip
-    """Fit each model on the same random splits and measure all that can be said about it.
+def compare(
+    models: Models,
+    ratings: Ratings | None,
+    threshold: float,
+    n: int = 10,
+    features: Features | None = None,
+    n_splits: int = 20,
+    test_size: float = 0.2,
+    random_state: int = 0,
+    n_jobs: int = 1,
+    progress: bool = False,
+    splits: Splits | None = None,
+) -> pd.DataFrame:
+    """Fit each model on the same splits and measure all that can be said about it.
 
     Parameters
     ----------
@@ -699,7 +698,7 @@ def compare(models, ratings, threshold, n=10, features=None, n_splits=20, test_s
         Length of the lists.
     features : Features, optional
         Of the items, for the diversity of the lists.
-    n_splits, test_size, random_state : as in `evaluate`.
+    n_splits, test_size, random_state, splits : as in `evaluate`.
     n_jobs : int
         Pairs of a model and a split, run side by side; apart from `fit_seconds` the numbers do not depend on it.
 
@@ -714,22 +713,21 @@ def compare(models, ratings, threshold, n=10, features=None, n_splits=20, test_s
         cold, fit_seconds, n_parameters, relative_gap, error, n_train, n_test; chosen : what a `Tuned` chose.
     Rows `random` (expected, exact) and `ceiling` have ranking figures only; `popularity` is always among the models.
     """
-    check_number("n_splits", n_splits, low=2, whole=True)
-    _check_models(models)
+    check_models(models)
     taken = sorted({"random", "ceiling"} & set(models))
     if taken:
         raise ValueError(f"{taken} are rows that are added to every table; name these models otherwise.")
-    models = {"popularity": Popularity()} | models
-    seeds = np.random.SeedSequence(random_state).generate_state(n_splits).tolist()
-    parts = [ratings.split_random(test_size, seed) for seed in seeds]
+    models = {"popularity": next(iter(models.values())).floor(), **models}
+    parts = _splits(ratings, n_splits, test_size, random_state, splits)
     if not all((test.values >= threshold).any() for _, test in parts):
         raise ValueError(
-            f"on some split no user rated anything {threshold:g} or better in {ratings}; lower the threshold."
+            f"on some split no user rated anything {threshold:g} or better in the test part; lower the threshold."
         )
-    jobs = [(name, split) for split in range(n_splits) for name in models]
+    jobs = [(name, split) for split in range(len(parts)) for name in models]
     parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
     measured = parallel(joblib.delayed(_measure)(models[name], *parts[at], threshold, n, features) for name, at in jobs)
-    rows, lists = [], {}
+    rows: list[dict] = []
+    lists: dict[str, dict] = {}
     for (name, split), (row, top) in zip(jobs, tqdm(measured, total=len(jobs), disable=not progress), strict=True):
         rows.append({"model": name, "split": split} | row)
         lists.setdefault(name, {})[split] = top
@@ -754,9 +752,9 @@ def _measure(model, train, test, threshold, n, features):
         lists = top_lists(fitted, test, n)
         found = ranking_metrics(lists, test, threshold)[["ndcg", "recall"]].mean()
         rated = ranking_metrics(top_lists(fitted, test, n, "rated_only"), test, threshold)["precision"].mean()
-        certificate = getattr(fitted, "certificate_", None)
+        certificate = fitted.certificate()
         row |= dict(found) | list_metrics(lists, train, features) | {"rated_precision": rated}
-        row |= {"n_parameters": fitted.n_parameters_, "chosen": getattr(fitted, "chosen_", "")}
+        row |= {"n_parameters": fitted.n_parameters(), "chosen": getattr(fitted, "chosen_", "")}
         row["relative_gap"] = np.nan if certificate is None else certificate.relative_gap
     except Exception as error:  # a model of somebody else may raise anything; it costs its row, not the run
         return {"error": f"{type(error).__name__}: {error}", "n_train": len(train), "n_test": len(test)}, None
@@ -787,14 +785,27 @@ def _chance_and_best(train, test, threshold, n):
         yield {"model": catalogue["model"].iloc[0], "error": "", "n_train": len(train), "n_test": len(test)} | figures
 
 
-def comparison(results):
+def comparison(results: pd.DataFrame) -> pd.DataFrame:
     """`compare`'s rows as one row per model: means over the splits, best held-out error first, then by NDCG.
 
     `half_width` is that of the 95 % interval of `rmse_clipped` (see `split_interval`), `relative_gap` the largest,
     `failed` the number of splits that raised, and `error` what the first of them said.
     """
-    means = ["train_rmse", "rmse", "rmse_clipped", "mae_clipped", "ndcg", "recall", "coverage", "novelty", "diversity",
-             "stability", "rated_precision", "fit_seconds", "n_parameters"]  # fmt: skip
+    means = [
+        "train_rmse",
+        "rmse",
+        "rmse_clipped",
+        "mae_clipped",
+        "ndcg",
+        "recall",
+        "coverage",
+        "novelty",
+        "diversity",
+        "stability",
+        "rated_precision",
+        "fit_seconds",
+        "n_parameters",
+    ]
     rows = []
     for name, part in results.groupby("model", sort=False):
         row = {"model": name} | part.reindex(columns=means).mean().to_dict()
@@ -806,127 +817,3 @@ def comparison(results):
     table = pd.DataFrame(rows).sort_values(["rmse_clipped", "ndcg"], ascending=[True, False], kind="stable")
     table.insert(4, "half_width", table.pop("half_width"))
     return table.reset_index(drop=True)
-
-
-# ---- The command line: train everything, print the table and a list --------------------------------------------------
-
-
-def course_models(item_features=None):
-    """The course's models with the settings it published, and the ones that a fair comparison adds; all unfitted.
-
-    With `item_features`, also `ContentMF`, which needs them.
-    """
-    models = {
-        "global mean": GlobalMean(),
-        "baseline": BiasBaseline(reg=5),
-        "item neighbours": ItemKNN(),
-        "ALS as published": ALS(n_factors=20, reg=0.1, n_epochs=1000, tol=0, init="ones"),
-        "ALS with biases": ALS(n_factors=20, reg=8, biases=True, bias_reg=5),
-        "spectral": SpectralRegularization(reg=5),
-        "spectral with biases": SpectralRegularization(reg=8, biases=True, bias_reg=5),
-        "nuclear norm": NuclearNorm(),
-        "SGD": SGDMF(n_factors=10, reg=0.1, learning_rate=0.02, patience=20),
-    }
-    if item_features is not None:
-        models["content"] = ContentMF(item_features, n_factors=10, reg=0.1, learning_rate=0.02, patience=20)
-    return models
-
-
-def main(arguments=None):
-    """`python -m content_table`: the honest table of all models on a rating table, and one viewer's list; or yours."""
-    parser = argparse.ArgumentParser(prog="content_table", description=main.__doc__)
-    parser.add_argument("--data", help="anything that load_ratings reads; default: the sample")
-    parser.add_argument(
-        "--list", help="your own list (animelist.xml, or a CSV with titles and scores): only a list for it"
-    )
-    parser.add_argument(
-        "--scale", type=float, nargs=2, metavar=("LOW", "HIGH"), help="of the ratings; default: 1 10, or MovieLens's"
-    )
-    parser.add_argument("--features", help="a catalogue whose genres load_features reads; default: the sample's own")
-    parser.add_argument("--viewer", help="id or name; default: the first viewer with 25 ratings or more")
-    parser.add_argument("--n", type=int, default=10, help="length of the list (default 10)")
-    parser.add_argument("--splits", type=int, default=20, help="random 80/20 splits (default 20)")
-    parser.add_argument("--jobs", type=int, default=1, help="splits run side by side (default 1)")
-    parser.add_argument(
-        "--save-weights", action="store_true", help="train on all ratings, write saved_weights/, and stop"
-    )
-    options = parser.parse_args(arguments)
-    try:
-        options.data = options.data or DATA / ("sparse.csv" if options.list else "100x100.csv")
-        ratings = load_ratings(options.data, scale=options.scale)
-        check_number("n", options.n, low=1, whole=True)
-        options.simulated = Path(options.data).resolve().is_relative_to(DATA)
-        if options.list:
-            return _list_for(load_mal_export(options.list, ratings), ratings, options)
-        catalogue = options.features or (DATA / "catalogue.csv" if options.simulated else None)
-        models = course_models(catalogue and load_features(catalogue, ratings, use=("genres",)))
-        if options.save_weights:
-            return _save_weights(models, ratings)
-        user = _some_user(ratings) if options.viewer is None else ratings.user_id(options.viewer)
-        _report(models, ratings, user, options)
-    except (ValueError, KeyError, OSError, MemoryError, DivergenceError) as error:
-        message = error.args[0] if isinstance(error, KeyError) else error  # str(KeyError) would add quotes
-        parser.exit(2, f"content_table: {message}\n")
-
-
-def _some_user(ratings):
-    busy = np.flatnonzero(ratings.user_counts >= 25)
-    return ratings.user_ids[busy[0] if len(busy) else 0]
-
-
-def _save_weights(models, ratings):
-    WEIGHTS.mkdir(exist_ok=True)
-    for name, model in tqdm(models.items(), desc="training"):
-        model.fit(ratings).save(WEIGHTS / f"{name.replace(' ', '_')}.npz")
-    print(f"{len(models)} models in {WEIGHTS.name}/")
-
-
-def _about(ratings, options):
-    left_out = "".join(f"; {count} rows left out: {reason}" for reason, count in ratings.dropped.items() if count)
-    return f"{ratings}{' of simulated viewers over real titles' if options.simulated else ''}{left_out}"
-
-
-def _list_for(own, ratings, options):
-    """The list of somebody who keeps a list, and the reasons for its first title."""
-    print(f"{_about(ratings, options)}\n{own}")
-    for item, title, score in own.unmatched.to_numpy():
-        print(f"  not in the table: {title or item}, rated {score:g}")
-    if not own.ratings:
-        raise ValueError("no rated title of the list is in the table, so the list would be everybody's.")
-    model = SpectralRegularization(reg=8, biases=True, tol=1e-4).fit(ratings)
-    viewer = model.fold_in(own)
-    table = viewer.recommend(options.n, uncertainty=True)
-    print(f"\nFor you, by {model}; uncertainty: what so few ratings leave open, rating points:")
-    print(table.to_string(index=False, float_format="{:.2f}".format))
-    for item, title in table[["item_id", "title"]].head(1).to_numpy():
-        print(f"\nWhy {title}: the sum, but for rounding, of")
-        print(viewer.explain(item, 5).to_string(index=False, header=False, na_rep="", float_format="{:.2f}".format))
-
-
-def _settles(name, model, ratings):
-    try:
-        clone(model).fit(ratings)
-    except DivergenceError as error:
-        print(f"left out: {name}. {error}\n")
-        return False
-    return True
-
-
-def _report(models, ratings, user, options):
-    print(f"{_about(ratings, options)}\n")
-    try:
-        results = evaluate(models, ratings, n_splits=options.splits, n_jobs=options.jobs, progress=True)
-    except DivergenceError:  # steps that suit 1 to 10 are too long for a wider scale
-        models = {name: model for name, model in models.items() if _settles(name, model, ratings)}
-        results = evaluate(models, ratings, n_splits=options.splits, n_jobs=options.jobs, progress=True)
-    table = summarize(results)
-    compared = paired_differences(results, "baseline").set_index("model")
-    table["against baseline"] = table["model"].map(compared["verdict"])
-    table.columns = ["model", "training RMSE", "held-out RMSE", "+/-", "against baseline"]
-    print(f"RMSE in rating points, {options.splits} random 80/20 splits, predictions clipped, 95 % intervals:")
-    print(table.to_string(index=False, float_format="{:.3f}".format), end="\n\n")
-    model = models["spectral with biases"].fit(ratings)
-    name = user if ratings.user_names is None else ratings.user_names[ratings.user_rows(user)[0]]
-    print(f"For viewer {name}, by {model}\n(certified: no fit has an objective lower by more than "
-          f"{max(model.certificate_.relative_gap, 0):.0e} of it):")  # fmt: skip
-    print(model.recommend(user, options.n).to_string(index=False, float_format="{:.2f}".format))

@@ -1,0 +1,131 @@
+"""The command line: train everything, print the honest table and a list; it is handed the models."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from tqdm import tqdm
+
+from content_table_parts.features import load_features
+from content_table_parts.files import WEIGHTS
+from content_table_parts.readers import DATA, load_mal_export, load_ratings
+from content_table_parts.settings import check_number
+from content_table_parts.solvers import DivergenceError
+from content_table_parts.study import evaluate, paired_differences, summarize
+
+
+def run(make_models: Callable[[Any], dict], list_model: Any, arguments: Sequence[str] | None, about: str) -> None:
+    """Carry out the command line `arguments`.
+
+    `make_models(item_features or None)` gives the models by name, "baseline" and "spectral with biases" among them;
+    `list_model` makes the list for somebody new.
+    """
+    options = _parser(about).parse_args(arguments)
+    try:
+        _run(options, make_models, list_model)
+    except (ValueError, KeyError, OSError, MemoryError, DivergenceError) as error:
+        message = error.args[0] if isinstance(error, KeyError) else error  # str(KeyError) would add quotes
+        _parser(about).exit(2, f"content_table: {message}\n")
+
+
+def _parser(about):
+    parser = argparse.ArgumentParser(prog="content_table", description=about)
+    parser.add_argument("--data", help="anything that load_ratings reads; default: the sample")
+    parser.add_argument(
+        "--list", help="your own list (animelist.xml, or a CSV with titles and scores): only a list for it"
+    )
+    parser.add_argument(
+        "--scale", type=float, nargs=2, metavar=("LOW", "HIGH"), help="of the ratings; default: 1 10, or MovieLens's"
+    )
+    parser.add_argument("--features", help="a catalogue whose genres load_features reads; default: the sample's own")
+    parser.add_argument("--viewer", help="id or name; default: the first viewer with 25 ratings or more")
+    parser.add_argument("--n", type=int, default=10, help="length of the list (default 10)")
+    parser.add_argument("--splits", type=int, default=20, help="random 80/20 splits (default 20)")
+    parser.add_argument("--jobs", type=int, default=1, help="splits run side by side (default 1)")
+    parser.add_argument(
+        "--save-weights", action="store_true", help="train on all ratings, write saved_weights/, and stop"
+    )
+    return parser
+
+
+def _run(options, make_models, list_model):
+    options.data = options.data or DATA / ("sparse.csv" if options.list else "100x100.csv")
+    ratings = load_ratings(options.data, scale=options.scale)
+    check_number("n", options.n, low=1, whole=True)
+    options.simulated = Path(options.data).resolve().is_relative_to(DATA)
+    if options.list:
+        _list_for(load_mal_export(options.list, ratings), ratings, list_model, options)
+        return
+    catalogue = options.features or (DATA / "catalogue.csv" if options.simulated else None)
+    models = make_models(catalogue and load_features(catalogue, ratings, use=("genres",)))
+    if options.save_weights:
+        _save_weights(models, ratings)
+        return
+    user = _some_user(ratings) if options.viewer is None else ratings.user_id(options.viewer)
+    _report(models, ratings, user, options)
+
+
+def _some_user(ratings):
+    busy = np.flatnonzero(ratings.user_counts >= 25)
+    return ratings.user_ids[busy[0] if len(busy) else 0]
+
+
+def _save_weights(models, ratings):
+    WEIGHTS.mkdir(exist_ok=True)
+    for name, model in tqdm(models.items(), desc="training"):
+        model.fit(ratings).save(WEIGHTS / f"{name.replace(' ', '_')}.npz")
+    print(f"{len(models)} models in {WEIGHTS.name}/")
+
+
+def _about(ratings, options):
+    left_out = "".join(f"; {count} rows left out: {reason}" for reason, count in ratings.dropped.items() if count)
+    return f"{ratings}{' of simulated viewers over real titles' if options.simulated else ''}{left_out}"
+
+
+def _list_for(own, ratings, list_model, options):
+    """The list of somebody who keeps a list, and the reasons for its first title."""
+    print(f"{_about(ratings, options)}\n{own}")
+    for item, title, score in own.unmatched.to_numpy():
+        print(f"  not in the table: {title or item}, rated {score:g}")
+    if not own.ratings:
+        raise ValueError("no rated title of the list is in the table, so the list would be everybody's.")
+    model = clone(list_model).fit(ratings)
+    viewer = model.fold_in(own)
+    table = viewer.recommend(options.n, uncertainty=True)
+    print(f"\nFor you, by {model}; uncertainty: what so few ratings leave open, rating points:")
+    print(table.to_string(index=False, float_format="{:.2f}".format))
+    for item, title in table[["item_id", "title"]].head(1).to_numpy():
+        print(f"\nWhy {title}: the sum, but for rounding, of")
+        print(viewer.explain(item, 5).to_string(index=False, header=False, na_rep="", float_format="{:.2f}".format))
+
+
+def _settles(name, model, ratings):
+    try:
+        clone(model).fit(ratings)
+    except DivergenceError as error:
+        print(f"left out: {name}. {error}\n")
+        return False
+    return True
+
+
+def _report(models, ratings, user, options):
+    print(f"{_about(ratings, options)}\n")
+    try:
+        results = evaluate(models, ratings, n_splits=options.splits, n_jobs=options.jobs, progress=True)
+    except DivergenceError:  # steps that suit 1 to 10 are too long for a wider scale
+        models = {name: model for name, model in models.items() if _settles(name, model, ratings)}
+        results = evaluate(models, ratings, n_splits=options.splits, n_jobs=options.jobs, progress=True)
+    table = summarize(results)
+    compared = paired_differences(results, "baseline").set_index("model")
+    table["against baseline"] = table["model"].map(compared["verdict"])
+    table.columns = ["model", "training RMSE", "held-out RMSE", "+/-", "against baseline"]
+    print(f"RMSE in rating points, {options.splits} random 80/20 splits, predictions clipped, 95 % intervals:")
+    print(table.to_string(index=False, float_format="{:.3f}".format), end="\n\n")
+    model = models["spectral with biases"].fit(ratings)
+    name = user if ratings.user_names is None else ratings.user_names[ratings.user_rows(user)[0]]
+    gap = max(model.certificate().relative_gap, 0)
+    print(f"For viewer {name}, by {model}\n(certified: no fit has an objective lower by more than {gap:.0e} of it):")
+    print(model.recommend(user, options.n).to_string(index=False, float_format="{:.2f}".format))

@@ -1,0 +1,316 @@
+"""Somebody new, as a fitted model sees them: fold-in, reasons, uncertainty, and the list as it is shown."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import ArrayLike
+from sklearn.preprocessing import normalize
+
+from content_table_parts.features import Features, genre_mask, item_vectors
+from content_table_parts.ratings import Ratings
+from content_table_parts.settings import TIE, check_number
+from content_table_parts.solvers import best_positions
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One new viewer's (or title's) regression on what a model knows of the other side, Z, given in blocks of columns.
+
+    Prediction: offset + Z x with x = solve @ target, so each rating's part in it can be told: Z (solve * target).
+    `variance(z)` is what the ratings leave open about z.x, in units of the variance of one rating; None where the
+    numbers are not those of a ridge regression solved to its end. `penalty` has one entry for each column of Z, where
+    the regression has penalties at all.
+    """
+
+    offset: np.ndarray
+    blocks: tuple
+    solve: np.ndarray
+    target: np.ndarray
+    variance: Any = None
+    penalty: np.ndarray | None = None
+
+    def rows(self, at: ArrayLike) -> np.ndarray:
+        """Dense rows of Z."""
+        chosen = [block[at] for block in self.blocks]
+        return np.hstack([part.toarray() if sp.issparse(part) else part for part in chosen])
+
+    def scores(self) -> np.ndarray:
+        """The prediction for every position of the other side."""
+        x, total = self.solve @ self.target, self.offset.copy()
+        for block in self.blocks:
+            total += block @ x[: block.shape[1]]
+            x = x[block.shape[1] :]
+        return total
+
+
+def ridge_fold(offset: np.ndarray, blocks: tuple, penalty: ArrayLike, at: np.ndarray, values: np.ndarray) -> Fold:
+    """argmin over x of sum (values - offset - Z x)^2 + sum penalty x^2 over the ratings at the positions `at`.
+
+    x = (Z'Z + D)^-1 Z' t; where there are fewer ratings than columns the same by D^-1 Z' (Z D^-1 Z' + I)^-1 t; without
+    a penalty the solution of least norm.
+    """
+    penalty = np.asarray(penalty, dtype=float)
+    fold = Fold(offset, blocks, np.zeros((len(penalty), 0)), values - offset[at], penalty=penalty)
+    Z = fold.rows(at)
+    if not penalty.all():
+        return replace(fold, solve=np.linalg.pinv(Z, rtol=np.finfo(float).eps * max(Z.shape)))
+    spread = Z / penalty  # Z D^-1
+    if len(Z) < Z.shape[1]:
+        solve = np.linalg.solve(spread @ Z.T + np.eye(len(Z)), spread).T
+        variance = lambda z: (z**2 / penalty).sum(axis=1) - ((z @ solve) * (z @ spread.T)).sum(axis=1)  # noqa: E731
+    else:
+        gram = Z.T @ Z + np.diag(penalty)
+        solve = np.linalg.solve(gram, Z.T)
+        variance = lambda z: (z * np.linalg.solve(gram, z.T).T).sum(axis=1)  # noqa: E731
+    return replace(fold, solve=solve, variance=variance)
+
+
+def stopped_fold(
+    offset: np.ndarray, blocks: tuple, penalty: ArrayLike, at: np.ndarray, values: np.ndarray, time: float
+) -> Fold:
+    """The same regression by small steps from 0 that are stopped early: x = (I - exp(-T G)) G^-1 Z' t, G = Z'Z + D.
+
+    `time` is T, the sum of the step lengths; without end that is the ridge regression itself. The weight of a column
+    that is 0 in all the ratings stays 0.
+    """
+    penalty = np.asarray(penalty, dtype=float)
+    fold = Fold(offset, blocks, np.zeros((len(penalty), len(at))), values - offset[at], penalty=penalty)
+    Z = fold.rows(at)
+    met = Z.any(axis=0)
+    g, V = np.linalg.eigh(Z[:, met].T @ Z[:, met] + np.diag(penalty[met]))
+    passed = np.where(g * time > 1e-12, -np.expm1(-time * g) / np.maximum(g, 1e-300), time)
+    fold.solve[met] = (V * passed) @ (Z[:, met] @ V).T
+    return fold
+
+
+def residual_noise(model: Any) -> float:
+    """Root mean square, over the training ratings, of residual / sqrt(1 - leverage) in each viewer's regression."""
+    squares, table = 0.0, model.fitted().csr
+    for u in np.flatnonzero(np.diff(table.indptr)):
+        known = slice(table.indptr[u], table.indptr[u + 1])
+        fold = model._newcomer(0, table.indices[known], table.data[known])
+        if fold.variance is None:
+            raise ValueError(f"{model!r} has no ridge regression, solved to its end, to tell taste from noise by.")
+        Z = fold.rows(table.indices[known])
+        leverage = (Z * fold.solve.T).sum(axis=1)
+        left = fold.target - Z @ (fold.solve @ fold.target)
+        squares += float((left**2 / np.maximum(1 - leverage, 1e-9)).sum())
+    return float(np.sqrt(squares / table.nnz))
+
+
+class _Newcomer:
+    """Somebody, or something, with ratings of their own, as a fitted model sees them.
+
+    `at` and `values` are the positions and ratings given, `scores` a prediction for every position of the other side.
+    """
+
+    _axis = 0  # 0: a viewer who meets titles; 1: a title that meets viewers
+
+    def __init__(
+        self, model: Any, at: np.ndarray, values: np.ndarray, row: int | None = None, features: dict | None = None
+    ):
+        self.model, self.at, self.values, self.row, self._features = model, at, values, row, features
+        self.scores: np.ndarray = self.fold.scores() if row is None else model.predict_rows(np.array([row]))[0]
+
+    @cached_property
+    def fold(self) -> Fold:
+        """The regression of their ratings on what the model knows of the other side."""
+        return self.model._newcomer(self._axis, self.at, self.values, self._features)
+
+    def __repr__(self):
+        return f"{type(self).__name__}({len(self.at)} ratings, seen by {self.model!r})"
+
+    def _others(self, ids):
+        ratings = self.model.ratings_
+        return ratings.user_rows(ids) if self._axis else ratings.item_cols(ids)
+
+    def predict(self, ids: ArrayLike) -> np.ndarray:
+        """Predictions, one for each of `ids` of the other side; rating points, unclipped, if the model gives these."""
+        return self.scores[self._others(ids)]
+
+    def uncertainty(self, ids: ArrayLike, of_a_rating: bool = False) -> np.ndarray:
+        """Standard deviation of each prediction, rating points: what so few ratings leave open about the newcomer.
+
+        The penalty is taken for the spread of tastes before a rating is known, and each rating narrows it down:
+        noise() sqrt(z' (Z'Z + D)^-1 z). With `of_a_rating` the noise of a single rating is added. Tastes spread more
+        widely than a penalty tuned for prediction says, and the other side is an estimate too, so the true error is
+        larger, about twice in lesson 13: a scale to compare titles by, not a promise.
+        """
+        noise = self.model.noise()
+        unknown = self.fold.variance(self.fold.rows(self._others(ids)))
+        return noise * np.sqrt(np.maximum(unknown, 0.0) + of_a_rating)
+
+    def explain(self, other: Any, n: int | None = None) -> pd.DataFrame:
+        """Where the prediction for one id of the other side comes from: parts that sum to it (reason, rating,
+        contribution).
+
+        First the mean and the bias of the other side; then what each own rating contributes, the largest first (those
+        after the n-th in one row); last, for a viewer of the training part, what a descent has learnt beyond the
+        regression on these ratings.
+        """
+        ratings, at = self.model.ratings_, self._others(other)[0]
+        names = ratings.user_ids.astype(str) if ratings.user_names is None else ratings.user_names
+        labels = (names if self._axis else ratings.item_labels)[self.at].tolist()
+        parts = (self.fold.rows([at]) @ (self.fold.solve * self.fold.target))[0]
+        start = self.fold.offset[at]
+        mean = self.model.global_mean_ if start and self.model.score_name == "predicted_rating" else 0.0
+        head = {"the mean of all ratings": mean, ("this title", "this viewer")[self._axis]: start - mean}
+        own = list(zip(labels, self.values.tolist(), parts.tolist(), strict=True))
+        rest = {"the rest of the training": self.scores[at] - start - parts.sum()}
+        return reasons(head, own, rest, n, "ratings")
+
+
+def reasons(head: dict, own: list, tail: dict, n: int | None, word: str) -> pd.DataFrame:
+    """The parts of a prediction as a table; of `own` (reason, rating, contribution) the `n` largest, and their rest."""
+    own = sorted(own, key=lambda part: -abs(round(part[2], TIE)))
+    if n is not None and len(own) > n:
+        check_number("n", n, whole=True)
+        own[n:] = [(f"{len(own) - n} other {word}", np.nan, sum(part for _, _, part in own[n:]))]
+    first, last = ([(name, np.nan, part) for name, part in side.items() if abs(part) > 1e-9] for side in (head, tail))
+    return pd.DataFrame([*first, *own, *last], columns=["reason", "rating", "contribution"])
+
+
+class Viewer(_Newcomer):
+    """A viewer as a fitted model sees them, made by `fold_in` (a few ratings) or `viewer` (of the training part).
+
+    `scores` holds a prediction for every title, `at` and `values` the titles (positions) and ratings given, `seen` what
+    else is not to be recommended.
+    """
+
+    seen: np.ndarray = np.zeros(0, dtype=np.intp)
+
+    def recommend(
+        self,
+        n: int = 10,
+        *,
+        also_seen: Ratings | None = None,
+        exclude: Iterable = (),
+        exclude_genres: Iterable[str] = (),
+        genres: Features | None = None,
+        one_per_work: bool | None = None,
+        diversity: float = 0.0,
+        similarity: Features | None = None,
+        uncertainty: bool = False,
+    ) -> pd.DataFrame:
+        """A list to choose from tonight: rank, item_id, title and the prediction; fewer rows where fewer are left.
+
+        Parameters
+        ----------
+        n : int
+        also_seen : Ratings, optional
+            Of a viewer of the training part: what they rated in these is left out too (say, the validation part).
+        exclude : ids or titles to leave out, besides the rated ones
+        exclude_genres, genres : names of genres to leave out, and the `load_genres` table that knows them
+        one_per_work : bool, optional
+            Of the seasons and parts of one work (`series_of`) only the first of the list. Default: where the ratings
+            are known to have seasons (`Ratings.has_seasons`).
+        diversity : float, at least 0
+            Maximal marginal relevance: the next title is the one with the largest prediction less `diversity` times
+            its largest cosine with those already listed. Rating points that a title loses for being another's twin.
+        similarity : Features, optional
+            What the cosine is taken of; default: the model's item factors.
+        uncertainty : bool
+            Also a column with `uncertainty(item_id)`.
+
+        Reference: The Use of MMR, Diversity-Based Reranking for Reordering Documents and Producing Summaries, SIGIR
+        1998; there both terms have weights that sum to one, here the unit is the rating point.
+        """
+        check_number("n", n, low=1, whole=True)
+        check_number("diversity", diversity)
+        ratings = self.model.ratings_
+        left = self._unseen(also_seen, exclude) & ~genre_mask(exclude_genres, genres, ratings)
+        works = ratings.works(one_per_work)
+        scores = np.where(left, self.scores, -np.inf)
+        if diversity > 0:
+            order = _diverse_positions(scores, n, works, diversity, unit_rows(item_vectors(self.model, similarity)))
+        else:
+            order = best_positions(scores, n, works)
+        columns = {"rank": np.arange(1, len(order) + 1), "item_id": ratings.item_ids[order]}
+        columns |= {"title": ratings.item_labels[order], self.model.score_name: self.scores[order]}
+        if uncertainty:
+            columns["uncertainty"] = self.uncertainty(ratings.item_ids[order]) if len(order) else np.zeros(0)
+        return pd.DataFrame(columns)
+
+    def _unseen(self, also_seen, exclude):
+        """Mask of the titles that may be listed."""
+        ratings = self.model.ratings_
+        left = np.ones(ratings.n_items, dtype=bool)
+        left[self.at] = left[self.seen] = False
+        if also_seen is not None:
+            if self.row is None:
+                raise ValueError("also_seen is asked by rows of the training part, and this viewer is new.")
+            ratings.check_universe(also_seen, "also_seen")
+            left[also_seen.csr[[self.row]].indices] = False
+        exclude = [exclude] if isinstance(exclude, str) else exclude
+        left[[ratings.item_cols(ratings.item_id(item))[0] for item in exclude]] = False
+        return left
+
+    def terms(self, item: Any, n: int | None = None) -> pd.DataFrame:
+        """The same prediction by the words that the title is described with, for models with features."""
+        head, own = self.model._feature_reasons(self, self._others(item)[0])
+        return reasons(head, own, {}, n, "terms")
+
+
+def _diverse_positions(scores, n, works, diversity, vectors):
+    """Positions, best first, chosen one by one: each costs the next ones `diversity` times their cosine with it."""
+    value, likeness, order = np.round(scores, TIE), np.zeros(len(scores)), []
+    left = np.isfinite(scores)
+    while len(order) < n and left.any():
+        best = int(np.argmax(np.where(left, value - diversity * likeness, -np.inf)))
+        order.append(best)
+        left[best] = False
+        if works is not None:
+            left &= works != works[best]
+        likeness = np.maximum(likeness, vectors @ vectors[best])
+    return np.array(order, dtype=np.intp)
+
+
+class NewTitle(_Newcomer):
+    """A title that a fitted model has not been trained on, as it sees it: made by `fold_in_item`."""
+
+    _axis = 1
+
+    def audience(self, n: int = 10) -> pd.DataFrame:
+        """The `n` viewers with the highest predictions who have not rated it: rank, user_id and the prediction."""
+        check_number("n", n, low=1, whole=True)
+        ratings = self.model.ratings_
+        scores = self.scores.copy()
+        scores[self.at] = -np.inf
+        order = best_positions(scores, n)
+        columns = {"rank": np.arange(1, len(order) + 1), "user_id": ratings.user_ids[order]}
+        return pd.DataFrame(columns | {self.model.score_name: self.scores[order]})
+
+
+def explain(model: Any, viewer: Any, title: Any, n: int | None = None, by: str = "ratings") -> pd.DataFrame:
+    """Why this title: the parts that the prediction is the sum of, as a table (reason, rating, contribution).
+
+    Parameters
+    ----------
+    model : fitted Recommender
+    viewer : user id or name, or the `Viewer` that `model.fold_in` gave
+    title : item id, or a title, or a part of it that no other title has
+    n : int, optional
+        Only the `n` reasons that contribute most; the others are one row, so the sum stays.
+    by : "ratings" or "terms"
+        What the viewer's own ratings contribute; or what the words that describe the title do, for models with
+        features.
+    """
+    if by not in ("ratings", "terms"):
+        raise ValueError(f"by must be 'ratings' or 'terms', got {by!r}.")
+    if not isinstance(viewer, Viewer):
+        viewer = model.viewer(viewer)
+    elif viewer.model is not model:
+        raise ValueError(f"this viewer was folded into another model: {viewer.model!r}, not {model!r}.")
+    item = model.ratings_.item_id(title)
+    return viewer.explain(item, n) if by == "ratings" else viewer.terms(item, n)
+
+
+def unit_rows(vectors: Any) -> np.ndarray:
+    """Rows of length 1, dense; a row of zeros stays."""
+    vectors = normalize(vectors)
+    return vectors.toarray() if sp.issparse(vectors) else vectors

@@ -1,0 +1,632 @@
+"""Ratings: the table, where it is known, its splits, and the one place that turns ids into positions."""
+
+import difflib
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import ArrayLike
+
+from content_table_parts.settings import check_number
+from content_table_parts.titles import plain_title, series_of
+
+
+def write_whole(path: str | Path, write: Callable[[Path], Any]) -> None:
+    """Write beside the target and rename: a reader sees the old file or the new one, never half of one.
+
+    `write(temporary)` writes the whole file to the path that it is given.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Ratings:
+    """Known ratings of m users and n items: an immutable list of (row, column, value) with the ids behind them.
+
+    Parameters
+    ----------
+    user_ids, item_ids : arrays (m,), (n,)
+        What the data calls a user or an item; `user_ids[row]` and `item_ids[col]`. Splits keep all of them, so a model
+        trained on one part can be asked about any cell of another.
+    rows, cols, values : arrays, one entry per rating
+        Positions and rating points, in the order of the file.
+    scale : (low, high)
+        The rating scale, both ends included.
+    times : array, one entry per rating, optional
+    titles, user_names : arrays of str (n,), (m,), optional
+    dropped : dict
+        How many rows of the source were left out, by reason.
+    has_seasons : bool
+        Whether titles are known to be seasons and parts of series, as anime are: lists then offer one of each work.
+
+    Raises
+    ------
+    ValueError : lengths that differ, positions outside the ids, a value that is not finite or outside the scale, or a
+        cell given twice.
+    """
+
+    user_ids: np.ndarray
+    item_ids: np.ndarray
+    rows: np.ndarray
+    cols: np.ndarray
+    values: np.ndarray
+    scale: tuple = (1.0, 10.0)
+    times: np.ndarray | None = None
+    titles: np.ndarray | None = None
+    user_names: np.ndarray | None = None
+    dropped: dict = field(default_factory=dict)
+    has_seasons: bool = False
+
+    def __post_init__(self):
+        arrays = {"rows": np.intp, "cols": np.intp, "values": np.float64}
+        for name in ("user_ids", "item_ids", "rows", "cols", "values", "times", "titles", "user_names"):
+            if getattr(self, name) is not None:
+                given = np.asarray(_moments(self.times) if name == "times" else getattr(self, name))
+                if name in ("rows", "cols") and given.size and given.dtype.kind not in "iu":
+                    raise TypeError(f"{name} holds positions, whole numbers from 0, got {given.dtype}.")
+                array = np.array(given, dtype=str if given.dtype.kind == "O" else arrays.get(name))
+                object.__setattr__(self, name, _read_only(array))
+        self._check_lengths()
+        self._check_values()
+        order = np.lexsort((self.cols, self.rows))
+        same = (np.diff(self.rows[order]) == 0) & (np.diff(self.cols[order]) == 0)
+        if same.any():
+            first = order[np.flatnonzero(same)[0]]
+            user, item = self.user_ids[self.rows[first]].item(), self.item_ids[self.cols[first]].item()
+            raise ValueError(
+                f"{same.sum()} cells are given more than once, the first by user {user!r}, item {item!r}; "
+                "a sparse matrix would silently add them up. Drop the repeats first."
+            )
+
+    def _check_lengths(self):
+        expected = dict.fromkeys(("rows", "cols", "times"), len(self.values))
+        expected |= {"titles": self.n_items, "user_names": self.n_users}
+        for name, length in expected.items():
+            array = getattr(self, name)
+            if array is not None and len(array) != length:
+                raise ValueError(f"{name} needs {length} entries, got {len(array)}.")
+        for name, positions, ids in (("rows", self.rows, self.user_ids), ("cols", self.cols, self.item_ids)):
+            if len(np.unique(ids)) != len(ids):
+                raise ValueError(
+                    f"the ids behind {name} are not unique: {len(ids)} ids, {len(np.unique(ids))} distinct."
+                )
+            if len(positions) and (positions.min() < 0 or positions.max() >= len(ids)):
+                raise ValueError(
+                    f"{name} must lie in 0..{len(ids) - 1}, got {positions.min()}..{positions.max()}; "
+                    "users are rows and items are columns, so check for a transposed table."
+                )
+
+    def _check_values(self):
+        try:
+            low, high = (end + 0.0 for end in self.scale)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"the scale is two numbers, (low, high), got {self.scale!r}.") from error
+        if not low < high:
+            raise ValueError(f"the scale needs a low end below its high end, got {self.scale}.")
+        bad = ~np.isfinite(self.values)
+        if bad.any():
+            raise ValueError(f"{bad.sum()} ratings are NaN or infinite, the first at entry {np.flatnonzero(bad)[0]}.")
+        bad = (self.values < low) | (self.values > high)
+        if bad.any():
+            first = np.flatnonzero(bad)[0]
+            raise ValueError(
+                f"{bad.sum()} ratings lie outside the scale {low:g} to {high:g}, the first is {self.values[first]:g} "
+                f"by user {self.user_ids[self.rows[first]].item()!r}, item {self.item_ids[self.cols[first]].item()!r}; "
+                "check the scale and the columns."
+            )
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        user: str,
+        item: str,
+        rating: str,
+        *,
+        time: str | None = None,
+        title: str | None = None,
+        name: str | None = None,
+        **options: Any,
+    ) -> Self:
+        """Ratings from a table with one row per rating: any DataFrame, by the names of its columns.
+
+        Ids become sorted positions, rows keep their order; options are those of `Ratings`, above all
+        `scale=(low, high)`, which is 1 to 10 unless you say otherwise. Times, titles and user names come from columns.
+        """
+        arrays = {"times": "time", "titles": "title", "user_names": "name"}
+        for given in sorted(set(options) & set(arrays)):
+            raise TypeError(
+                f"from_frame takes {given} from a column, {arrays[given]}='its name', because ids are sorted here and "
+                f"an array could not tell which entry is whose; got {given}= of {type(options[given]).__name__}."
+            )
+        _check_frame(frame, user, item, [user, item, rating, time, title, name])
+        user_ids, rows = _distinct(frame[user])
+        item_ids, cols = _distinct(frame[item])
+        return cls(
+            user_ids,
+            item_ids,
+            rows,
+            cols,
+            _rating_points(frame[rating]),
+            times=None if time is None else frame[time].to_numpy(),
+            titles=None if title is None else _one_label_each(frame, item, title, user),
+            user_names=None if name is None else _one_label_each(frame, user, name, item),
+            **options,
+        )
+
+    @classmethod
+    def from_matrix(cls, matrix: ArrayLike, *, scale: tuple = (1.0, 10.0), **options: Any) -> Self:
+        """Ratings from a small dense table typed in by hand, NaN where a rating is missing; ids are 0, 1, 2, ..., of a
+        DataFrame its index and columns."""
+        labels = (matrix.index, matrix.columns) if isinstance(matrix, pd.DataFrame) else None
+        matrix = np.asarray(matrix, dtype=float)
+        rows, cols = np.nonzero(~np.isnan(matrix))
+        user_ids, item_ids = map(np.arange, matrix.shape) if labels is None else map(np.asarray, labels)
+        return cls(user_ids, item_ids, rows, cols, matrix[rows, cols], scale=scale, **options)
+
+    def __repr__(self):
+        return f"Ratings({len(self):,} ratings of {self.n_users:,} users on {self.n_items:,} items, scale {self.scale})"
+
+    def __len__(self):
+        return len(self.values)
+
+    @property
+    def n_users(self) -> int:
+        """m, the rows of the table."""
+        return len(self.user_ids)
+
+    @property
+    def n_items(self) -> int:
+        """n, the columns of the table."""
+        return len(self.item_ids)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(m, n)."""
+        return self.n_users, self.n_items
+
+    @property
+    def density(self) -> float:
+        """The share of the cells that is known."""
+        return len(self) / max(self.n_users * self.n_items, 1)
+
+    @cached_property
+    def user_counts(self) -> np.ndarray:
+        """How many ratings each user has, (m,)."""
+        return _read_only(np.bincount(self.rows, minlength=self.n_users))
+
+    @cached_property
+    def item_counts(self) -> np.ndarray:
+        """How many ratings each item has, (n,)."""
+        return _read_only(np.bincount(self.cols, minlength=self.n_items))
+
+    @cached_property
+    def csr(self) -> sp.csr_array:
+        """The table by rows (SciPy CSR, columns sorted); read-only."""
+        table = sp.csr_array((self.values, (self.rows, self.cols)), shape=self.shape)
+        table.sort_indices()
+        return _read_only(table)
+
+    @cached_property
+    def known(self) -> sp.csr_array:
+        """1 where a rating is known (SciPy CSR); read-only."""
+        return _read_only(sp.csr_array((np.ones(len(self)), self.csr.indices, self.csr.indptr), shape=self.shape))
+
+    def same_universe(self, other: "Ratings") -> bool:
+        """Whether `other` has the same users and items in the same positions."""
+        return np.array_equal(self.user_ids, other.user_ids) and np.array_equal(self.item_ids, other.item_ids)
+
+    @cached_property
+    def csc(self) -> sp.csc_array:
+        """The same table by columns (SciPy CSC); read-only."""
+        return _read_only(self.csr.tocsc())
+
+    def check_universe(self, other: "Ratings", name: str) -> None:
+        """Refuse an argument `name` whose users or items are not those of this table."""
+        if not isinstance(other, Ratings) or not self.same_universe(other):
+            raise ValueError(
+                f"{name} must have the users and items of the training ratings, as parts of one table do; got {other}."
+            )
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of scale, ids, cells and values: what a model learns from. Titles, names and times are not in it."""
+        order = np.lexsort((self.cols, self.rows))
+        digest = hashlib.sha256(np.array(self.scale, dtype="<f8").tobytes())
+        for ids in (self.user_ids, self.item_ids):
+            digest.update(json.dumps(ids.tolist()).encode())
+        for array in (self.rows[order].astype("<i8"), self.cols[order].astype("<i8"), self.values[order].astype("<f8")):
+            digest.update(array.tobytes())
+        return digest.hexdigest()
+
+    @cached_property
+    def _positions(self):
+        return tuple({key: at for at, key in enumerate(ids.tolist())} for ids in (self.user_ids, self.item_ids))
+
+    def user_rows(self, users: ArrayLike) -> np.ndarray:
+        """Rows of the given user ids; an id that the table does not know is an error that names it."""
+        return self._look_up(users, 0)
+
+    def item_cols(self, items: ArrayLike) -> np.ndarray:
+        """Columns of the given item ids."""
+        return self._look_up(items, 1)
+
+    def _look_up(self, ids, axis):
+        here, there = self._positions[axis], self._positions[1 - axis]
+        kind, other = (("user", "item"), ("item", "user"))[axis]
+        keys = np.atleast_1d(np.asarray(ids)).tolist()
+        unknown = [key for key in keys if key not in here]
+        if unknown:
+            swapped = unknown[0] in there
+            hint = (
+                f"it is an {other} id, so users and items may be swapped"
+                if swapped
+                else "check the id's type and spelling"
+            )
+            raise KeyError(
+                f"unknown {kind} id {unknown[0]!r} ({len(unknown)} unknown in all); the table has {len(here)} "
+                f"{kind}s, such as {next(iter(here), None)!r}; {hint}."
+            )
+        return np.array([here[key] for key in keys], dtype=np.intp)
+
+    def user_id(self, name: Any) -> Any:
+        """The id of the user with this id or name (a viewer is asked for by either), in the type of the ids."""
+        if name in self._positions[0]:
+            return self.user_ids[self._positions[0][name]].item()
+        names = [] if self.user_names is None else self.user_names.tolist()
+        if name in names:
+            return self.user_ids[names.index(name)].item()
+        if isinstance(name, str) and name.isdecimal():
+            return self.user_ids[self.user_rows(int(name))[0]].item()
+        raise KeyError(
+            f"no user has the id or name {name!r}; names look like {names[:1] or self.user_ids[:1].tolist()}."
+        )
+
+    def user_row(self, user: Any) -> int:
+        """The row of one user, asked for by id or name."""
+        return int(self.user_rows(self.user_id(user) if isinstance(user, str) else user)[0])
+
+    def item_id(self, name: Any) -> Any:
+        """The id of the item with this id, title, or part of a title in any case; a name that could mean several, or
+        none, is an error that lists what may have been meant."""
+        if name in self._positions[1]:
+            return self.item_ids[self._positions[1][name]].item()
+        if not isinstance(name, str):
+            self.item_cols(name)  # an error that names the id
+        whole = [at for at, title in enumerate(self.item_labels.tolist()) if title.casefold() == str(name).casefold()]
+        if len(whole) == 1:
+            return self.item_ids[whole[0]].item()
+        if isinstance(name, str) and name.strip().isdigit() and int(name) in self._positions[1]:
+            return int(name)
+        found = self.find_titles(name)
+        candidates = "; ".join(
+            f"{title} ({item})" for item, title in zip(found["item_id"], found["title"], strict=True)
+        )
+        if len(found) == 0:
+            raise KeyError(
+                f"no title has {name!r} in it, or anything like it; titles are spelled as in {self._best_known[:3]}."
+            )
+        if (found["match"] == "similar").all():
+            raise KeyError(f"no title has {name!r} in it; did you mean: {candidates}?")
+        exact = found[found["match"] == "exact"]
+        found = exact if len(exact) else found
+        if len(found) > 1:
+            raise KeyError(f"{name!r} could be any of: {candidates}. Give more of the name, or the id.")
+        return found["item_id"].item()
+
+    def find_titles(self, text: str, n: int = 10) -> pd.DataFrame:
+        """Titles with every word of `text` in them, in any case and order: item_id, title, match; the most rated first
+        after titles that are, or begin with, the text. Where there is none, misspelled words are first replaced by the
+        closest words of all titles, and `match` says "similar"."""
+        words = plain_title(text).split()
+        found, match = self._titles_with(words), "part"
+        if words and not len(found):
+            known = sorted({word for title in self._plain_titles for word in title.split()})
+            words = [(difflib.get_close_matches(word, known, 1, cutoff=0.7) or [word])[0] for word in words]
+            found, match = self._titles_with(words), "similar"
+        text, counts = " ".join(words), self.item_counts
+        kinds = {at: "exact" if self._plain_titles[at] == text and match == "part" else match for at in found}
+        plain = self._plain_titles
+        found.sort(key=lambda at: (plain[at] != text, not plain[at].startswith(text), -counts[at], plain[at]))
+        ids = {"item_id": self.item_ids[found[:n]], "title": self.item_labels[found[:n]]}
+        return pd.DataFrame(ids | {"match": [kinds[at] for at in found[:n]]})
+
+    @property
+    def _best_known(self):
+        return self.item_labels[np.argsort(-self.item_counts, kind="stable")].tolist()
+
+    def _titles_with(self, words):
+        """Columns whose titles have all these words; one of two letters or less must be a whole word there."""
+        short = [word for word in words if len(word) < 3 and word.isascii()]
+        return [
+            at
+            for at, title in enumerate(self._plain_titles)
+            if words and all(word in title for word in words) and set(short) <= set(title.split())
+        ]
+
+    @cached_property
+    def _plain_titles(self):
+        return [plain_title(title) for title in self.item_labels.tolist()]
+
+    @cached_property
+    def series(self) -> np.ndarray:
+        """A label for every column, equal for the seasons and parts of one title: see `series_of`. If that left fewer
+        works than half the titles, numbers would not count seasons ("Camera 1", "Camera 2"): each is its own then."""
+        alone = np.arange(self.n_items)
+        works = alone if self.titles is None else series_of(self.titles.tolist())
+        return works if 2 * len(np.unique(works)) >= self.n_items else alone
+
+    def title(self, item: Any) -> str:
+        """The title of an item id, or the id as text where titles are not known."""
+        return str(self.item_labels[self.item_cols(item)[0]])
+
+    def works(self, one_per_work: bool | None = None) -> np.ndarray | None:
+        """The labels of `series` where a list shall hold one season of each work, else None; by default that is where
+        the ratings are known to have seasons."""
+        return self.series if (self.has_seasons if one_per_work is None else one_per_work) else None
+
+    def checked_pairs(self, given: Mapping | Any, axis: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """(positions, values) of {item id or title: rating points}, checked; `axis=1`: of {user id or name: ...}."""
+        given = getattr(given, "ratings", given)  # an OwnList
+        if not hasattr(given, "items"):
+            raise TypeError(f"expected {{id or name: rating}}, got {type(given).__name__}.")
+        given = dict(given.items())
+        ids, unknown = [], []
+        for key in given:
+            try:
+                ids.append(self.user_id(key) if axis else self.item_id(key))
+            except KeyError as error:
+                unknown.append(error.args[0])
+        if unknown:
+            raise KeyError("\n".join(unknown))  # all at once
+        low, high = self.scale
+        for key, value in given.items():
+            if not isinstance(value, (int, float, np.number)) or isinstance(value, bool) or not low <= value <= high:
+                raise ValueError(
+                    f"a rating is a number from {low:g} to {high:g}, got {value!r} for {key!r}; leave unrated ones out."
+                )
+        if len(set(ids)) < len(ids):
+            raise ValueError(
+                f"{len(ids) - len(set(ids))} of {len(ids)} ratings repeat another: an id and a name of one thing?"
+            )
+        return self._look_up(ids, 1 - axis), np.array(list(given.values()), dtype=float)
+
+    @cached_property
+    def item_labels(self) -> np.ndarray:
+        """A title for every column; the id as text where titles are not known."""
+        return self.item_ids.astype(str) if self.titles is None else self.titles
+
+    def frame(self) -> pd.DataFrame:
+        """One row per rating, as a pandas table."""
+        columns = {"user_id": self.user_ids[self.rows], "item_id": self.item_ids[self.cols]}
+        columns |= {"title": self.item_labels[self.cols], "rating": self.values}
+        return pd.DataFrame(columns | ({} if self.times is None else {"time": self.times}))
+
+    def part(self, entries: Any) -> Self:
+        """The given entries (mask or indices) as Ratings over the *same* users and items."""
+        times = None if self.times is None else self.times[entries]
+        chosen = {
+            "rows": self.rows[entries],
+            "cols": self.cols[entries],
+            "values": self.values[entries],
+            "times": times,
+        }
+        return replace(self, **chosen, dropped={})
+
+    def joined(self, other: "Ratings") -> Self:
+        """The ratings of two parts of one table together, these first."""
+        if not self.same_universe(other):
+            raise ValueError(f"only parts of one table can be joined, with the same users and items: {self}, {other}.")
+        pairs = [(self.rows, other.rows), (self.cols, other.cols), (self.values, other.values)]
+        rows, cols, values = (np.concatenate(pair) for pair in pairs)
+        times = None if self.times is None or other.times is None else np.concatenate([self.times, other.times])
+        return replace(self, rows=rows, cols=cols, values=values, times=times)
+
+    def restrict(self, keep_users: np.ndarray, keep_items: np.ndarray) -> "Ratings":
+        """A smaller table: only the users and items of the two masks, positions counted anew."""
+        entries = keep_users[self.rows] & keep_items[self.cols]
+        label = lambda labels, keep: None if labels is None else labels[keep]  # noqa: E731
+        return Ratings(
+            self.user_ids[keep_users],
+            self.item_ids[keep_items],
+            (np.cumsum(keep_users) - 1)[self.rows[entries]],
+            (np.cumsum(keep_items) - 1)[self.cols[entries]],
+            self.values[entries],
+            scale=self.scale,
+            times=label(self.times, entries),
+            titles=label(self.titles, keep_items),
+            user_names=label(self.user_names, keep_users),
+            has_seasons=self.has_seasons,
+        )
+
+    def filter_once(self, min_per_user: int, min_per_item: int) -> "Ratings":
+        """The course's filter: users with enough ratings, then items with enough of *their* ratings, in one pass.
+
+        Because the second step removes ratings of the users who passed the first, a user may keep a single rating.
+        """
+        keep_users = self.user_counts >= min_per_user
+        keep_items = np.bincount(self.cols[keep_users[self.rows]], minlength=self.n_items) >= min_per_item
+        entries = keep_users[self.rows] & keep_items[self.cols]
+        if not entries.any():
+            raise ValueError(
+                f"no rating is left by min_per_user={min_per_user}, min_per_item={min_per_item}; lower them."
+            )
+        keep_users = np.bincount(self.rows[entries], minlength=self.n_users) > 0  # nobody stays without a rating
+        return self.restrict(keep_users, keep_items)
+
+    def without_items(self, item_ids: ArrayLike) -> "Ratings":
+        """The table without these items, and without users who rated nothing else."""
+        keep_items = ~np.isin(self.item_ids, item_ids)
+        keep_users = np.bincount(self.rows[keep_items[self.cols]], minlength=self.n_users) > 0
+        return self.restrict(keep_users, keep_items)
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write the course's schema (u_id, a_id, profile, title, score), by title then user; whole file or nothing."""
+        if {self.user_ids.dtype.kind, self.item_ids.dtype.kind} - set("iu"):
+            raise ValueError(
+                "the course's schema has whole-number ids; write others by frame().to_csv, and read them by from_frame."
+            )
+        names = self.user_ids if self.user_names is None else self.user_names
+        order = np.lexsort((self.rows, self.cols))
+        table = pd.DataFrame(
+            dtype=object,
+            data={
+                "u_id": self.user_ids[self.rows[order]],
+                "a_id": self.item_ids[self.cols[order]],
+                "profile": names[self.rows[order]],
+                "title": self.item_labels[self.cols[order]],
+                "score": [int(value) if value.is_integer() else value for value in self.values[order].tolist()],
+            },
+        )
+        write_whole(path, lambda temporary: table.to_csv(temporary, index=False, lineterminator="\n"))
+
+    # -- splits: every part keeps the whole id universe --
+
+    def split_random(self, test_size: float = 0.2, random_state: Any = 0) -> tuple[Self, Self]:
+        """(train, test): a random `test_size` share of the ratings is held out."""
+        if not 0 < test_size < 1:
+            raise ValueError(f"test_size is a share between 0 and 1, got {test_size}.")
+        n_test = round(len(self) * test_size)
+        if n_test == 0 or n_test == len(self):
+            raise ValueError(f"{len(self)} ratings cannot give a test share of {test_size} and leave some to train on.")
+        order = np.random.default_rng(random_state).permutation(len(self))
+        return self.part(np.sort(order[n_test:])), self.part(np.sort(order[:n_test]))
+
+    def split_folds(self, n_folds: int = 5, random_state: Any = 0) -> list[tuple[Self, Self]]:
+        """Cross-validation: `n_folds` pairs (train, held out); each rating is held out once."""
+        check_number("n_folds", n_folds, low=2, whole=True)
+        if n_folds > len(self):
+            raise ValueError(f"{len(self)} ratings cannot make {n_folds} folds.")
+        fold = np.random.default_rng(random_state).permutation(len(self)) % n_folds
+        return [(self.part(fold != at), self.part(fold == at)) for at in range(n_folds)]
+
+    def split_user_time(self, train: float = 0.7, validation: float = 0.15) -> tuple[Self, Self, Self]:
+        """(train, validation, test) of each user's ratings in time order, cut at int(n*train) and
+        int(n*(train+validation)).
+
+        The sort is stable by user, then time: the order of the file breaks ties, and published figures depend on it.
+        """
+        _check_shares(train, validation)
+        order = np.lexsort((self.need_times(), self.rows))
+        counts = self.user_counts
+        rank = np.arange(len(self)) - np.repeat(np.cumsum(counts) - counts, counts)
+        n = counts[self.rows[order]]
+        # A sum of shares may miss the share that is meant by a unit in the last place (.1 + .2); rounded it does not.
+        late = rank >= (n * round(train + validation, 12)).astype(int)
+        middle = (rank >= (n * train).astype(int)) & ~late
+        return self.part(order[~middle & ~late]), self.part(order[middle]), self.part(order[late])
+
+    def split_global_time(self, train: float = 0.7, validation: float = 0.15) -> tuple[Self, Self, Self]:
+        """(train, validation, test) cut at two moments common to all users: nobody's future is used for anybody."""
+        _check_shares(train, validation)
+        times = self.need_times()
+        cuts = np.quantile(times, [train, round(train + validation, 12)], method="lower")
+        part = np.searchsorted(cuts, times, side="left")  # a moment belongs to one part as a whole
+        return self.part(part == 0), self.part(part == 1), self.part(part == 2)
+
+    def split_leave_one_out(self, random_state: Any = 0) -> tuple[Self, Self]:
+        """(train, test): one rating of each user who has two or more; the latest where times are known, else any."""
+        rng = np.random.default_rng(random_state)
+        late = rng.permutation(len(self)) if self.times is None else np.argsort(np.argsort(self.times, kind="stable"))
+        order = np.lexsort((late, self.rows))
+        last = np.append(np.diff(self.rows[order]) != 0, True)
+        several = self.user_counts[self.rows[order]] > 1
+        test = np.sort(order[last & several])
+        return self.part(np.setdiff1d(np.arange(len(self)), test)), self.part(test)
+
+    def need_times(self) -> np.ndarray:
+        """The times; an error where there are none."""
+        if self.times is None:
+            raise ValueError("a split by time needs `times`, and these ratings have none; use split_random.")
+        return self.times
+
+
+def _check_frame(frame, user, item, columns):
+    """Refuse a table that lacks a column, or rows that say of nobody, or of nothing."""
+    if not isinstance(frame, pd.DataFrame):
+        raise TypeError(f"from_frame needs a pandas DataFrame with a row per rating, got {type(frame).__name__}.")
+    if frame.empty:
+        raise ValueError("the table holds no rating: nothing to learn from.")
+    missing = [name for name in columns if name and name not in frame.columns]
+    if missing:
+        raise ValueError(f"the table has no column {missing[0]!r}; it has {list(frame.columns)}.")
+    blank = frame[[user, item]].isna().any(axis=1)
+    if blank.any():
+        first = blank.idxmax()
+        raise ValueError(f"{blank.sum()} rows have no user or no item, the first is row {first}; drop them first.")
+
+
+def _rating_points(column):
+    """A column of ratings as numbers; what is no number is an error."""
+    values = pd.to_numeric(column, errors="coerce")
+    bad = values.isna() & column.notna()
+    if bad.any():
+        first = column[bad].iloc[0]
+        raise ValueError(f"{bad.sum()} values of column {column.name!r} are no numbers, the first is {first!r}.")
+    return values.to_numpy(float)
+
+
+def _read_only(table):
+    """The array, or the arrays of a sparse table, that nobody shall write to."""
+    for array in (table.data, table.indices, table.indptr) if sp.issparse(table) else (table,):
+        array.setflags(write=False)
+    return table
+
+
+def _check_shares(train, validation):
+    if not (0 < train < 1 and 0 < validation < 1 and train + validation < 1):
+        raise ValueError(f"train and validation are shares that leave some for the test, got {train} and {validation}.")
+
+
+def _moments(times):
+    """Times as numbers or dates; what has no order, or is missing, is an error."""
+    times = pd.Series(times).infer_objects()
+    if pd.api.types.is_datetime64_any_dtype(times):
+        moments = times.to_numpy(dtype="datetime64[ns]")
+    elif pd.api.types.is_numeric_dtype(times):
+        moments = times.to_numpy()
+    else:
+        raise TypeError(f"times must be numbers or dates, got {times.dtype}; text may sort otherwise (pd.to_datetime).")
+    if times.isna().any():
+        raise ValueError(
+            f"{times.isna().sum()} times are missing, the first at entry {times.isna().idxmax()}; drop "
+            "these ratings, or pass no times."
+        )
+    return moments
+
+
+def _distinct(column):
+    """(sorted ids, position of each entry) of a column."""
+    try:
+        return np.unique(column.infer_objects().to_numpy(), return_inverse=True)
+    except TypeError as error:
+        kinds = sorted({type(value).__name__ for value in column})
+        raise TypeError(f"the ids in column {column.name!r} are of several types, {kinds}; make them one.") from error
+
+
+def _one_label_each(frame, key, label, other):
+    """The label of each distinct key, in key order, the id where there is none; two labels for one key are an error."""
+    frame = frame.assign(**{label: frame[label].where(frame[label].notna(), frame[key].astype(str))})
+    labels = frame.drop_duplicates([key, label])
+    twice = labels[labels.duplicated(key, keep=False)].sort_values(key)
+    if len(twice):
+        swapped = not frame.drop_duplicates([other, label]).duplicated(other).any()
+        hint = f"columns {key!r} and {other!r} look swapped" if swapped else "the ids or titles are mixed up"
+        raise ValueError(
+            f"{key} {twice[key].tolist()[0]!r} has several values of {label}: {twice[label].tolist()[:3]}; {hint}."
+        )
+    return labels.sort_values(key)[label].to_numpy(dtype=str)

@@ -1,0 +1,375 @@
+"""Files in: the three schemas of rating tables, and the list that somebody already keeps."""
+
+import gzip
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pandas as pd
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import ParseError, iterparse
+
+from content_table_parts.ratings import Ratings
+from content_table_parts.titles import plain_title
+
+_HERE = Path(__file__).resolve().parent
+
+
+def beside(name: str) -> Path:
+    """A folder of the project: beside the chapter in a clone, in this package where pip has installed it."""
+    return _HERE.with_name(name) if _HERE.with_name("pyproject.toml").is_file() else _HERE / name
+
+
+DATA: Path = beside("data")  # the embedded sample: simulated viewers over real titles
+
+# ---- The three schemas of rating tables ------------------------------------------------------------------------------
+
+_COURSE = ("u_id", "a_id", "profile", "title", "score")
+_MOVIELENS = ("userId", "movieId", "rating", "timestamp")
+_REVIEWS = ("uid", "profile", "anime_uid", "score")
+
+
+def load_ratings(path: str | Path, conflicts: str = "error", scale: tuple[float, float] | None = None) -> Ratings:
+    """Read a course file, a MovieLens folder or the raw MyAnimeList dump; the columns tell which.
+
+    Parameters
+    ----------
+    path : str or Path
+        A course CSV (u_id, a_id, profile, title, score); MovieLens's folder or its ratings.csv (userId, movieId,
+        rating, timestamp; titles from movies.csv beside it); or a folder with the dump's animes.csv and reviews.csv,
+        whose users are numbered in order of first appearance.
+    conflicts : "error" or "last"
+        What to do when one user rates one item twice with different scores. Repeats that agree are dropped and counted.
+    scale : (low, high), optional
+        Of the ratings, both ends included; default: 0.5 to 5 for MovieLens, 1 to 10 for the others.
+
+    Returns
+    -------
+    Ratings : `dropped` counts the rows left out. A blank is missing, never a rating, and so is a score of 0 on a scale
+    that begins above it.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError : what was expected, what came, and the likely cause.
+    """
+    if conflicts not in ("error", "last"):
+        raise ValueError(f"conflicts must be 'error' or 'last', got {conflicts!r}.")
+    path = Path(path)
+    if path.is_dir():
+        found = [name for name in ("reviews.csv", "ratings.csv") if (path / name).is_file()]
+        if not found:
+            raise FileNotFoundError(f"{path} holds neither reviews.csv (MyAnimeList dump) nor ratings.csv (MovieLens).")
+        path = path / found[0]
+    header = read_text(path, nrows=0).columns
+    schemas = {_COURSE: _load_course, _MOVIELENS: _load_movielens, _REVIEWS: _load_dump}
+    for columns, load in schemas.items():
+        if set(columns) <= set(header):
+            return load(path, conflicts, *(() if scale is None else (scale,)))
+    if len(header) == 1 and any(sign in header[0] for sign in ";\t"):
+        raise ValueError(
+            f"{path.name} has one column, {header[0]!r}: is it separated by semicolons or tabs? Save it with commas."
+        )
+    closest = max(schemas, key=lambda columns: len(set(columns) & set(header)))
+    raise ValueError(
+        f"{path.name} has columns {list(header)}; the closest known schema is {list(closest)}, of which "
+        f"{sorted(set(closest) - set(header))} is missing. Was a column renamed, or the header row cut off? "
+        "Ratings.from_frame takes a table with any columns."
+    )
+
+
+def read_text(path: str | Path, source: IO | None = None, **options: Any) -> pd.DataFrame:
+    """A CSV as text, blanks kept as blanks, so that we decide what is a number and what is missing."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no such file: {path}")
+    try:
+        table = pd.read_csv(
+            path if source is None else source, dtype=str, keep_default_na=False, encoding="utf-8", **options
+        )
+        if not isinstance(table.index, pd.RangeIndex):  # pandas takes a surplus first field for row names
+            raise pd.errors.ParserError("the rows have more fields than the header")
+        return table
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not a CSV file with a header in UTF-8 ({error}); save it as CSV UTF-8.") from error
+    except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
+        raise ValueError(f"{path} is not a CSV file with a header: {error}") from error
+
+
+def numbers_of(column: pd.Series, path: str | Path) -> pd.Series:
+    """A text column as floats, NaN where blank; anything else that is not a finite number is an error with its line."""
+    text = column.str.strip()
+    values = pd.to_numeric(text, errors="coerce").astype(float)
+    bad = (text != "") & ~np.isfinite(values)
+    if bad.any():
+        at = bad[bad].index[0]
+        raise ValueError(
+            f"{Path(path).name}: {bad.sum()} values of {column.name!r} are not finite numbers, the first is "
+            f"{column[at]!r} in data row {at + 1}{'; write decimals with a point' if ',' in column[at] else ''}."
+        )
+    return values
+
+
+def ids_of(column: pd.Series, path: str | Path) -> pd.Series:
+    """A text column of ids as integers, exactly."""
+    values = numbers_of(column, path)
+    bad = values.isna() | (values % 1 != 0)
+    if bad.any():
+        at = bad[bad].index[0]
+        raise ValueError(
+            f"{Path(path).name}: {bad.sum()} values of {column.name!r} are not whole-number ids, the first is "
+            f"{column[at]!r} in data row {at + 1}."
+        )
+    if values.abs().max() < 2**53:
+        return values.astype(np.int64)
+    try:  # a float cannot tell larger ones apart
+        return column.str.strip().map(int).astype(np.int64)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{Path(path).name}: ids in {column.name!r} do not fit into 64 bits ({error}).") from error
+
+
+def _tidy(frame, user, item, score, conflicts, path, scale=(1.0, 10.0)):
+    """Drop what is missing or said twice, with counts; refuse what contradicts itself."""
+    missing = frame[score].isna() | ((frame[score] == 0) & (min(scale) > 0))
+    known = frame[~missing]
+    if known.empty:
+        raise ValueError(
+            f"{Path(path).name} holds no rating ({len(frame)} rows, {missing.sum()} of them without a score)."
+        )
+    distinct = known.drop_duplicates([user, item, score], keep="last")
+    twice = distinct.duplicated([user, item], keep=False)
+    dropped = {"no score": int(missing.sum()), "repeats": len(known) - len(distinct)}
+    if twice.any() and conflicts == "error":
+        first = distinct[twice].sort_values([user, item], kind="stable")[:2]
+        who = ", ".join(
+            f"{name} {first[name].tolist()[0]!r}"
+            for name in dict.fromkeys((user, item, "profile", "title"))
+            if name in first
+        )
+        raise ValueError(
+            f"{Path(path).name}: {twice.sum()} rows contradict each other, the first are {who} with {score} "
+            f"{first[score].tolist()}; pass conflicts='last' to keep the later."
+        )
+    tidy = distinct.drop_duplicates([user, item], keep="last")
+    dropped["conflicts, the later kept"] = len(distinct) - len(tidy)
+    return tidy, {reason: count for reason, count in dropped.items() if count}
+
+
+def _load_course(path, conflicts, scale=(1.0, 10.0)):
+    frame = read_text(path)
+    frame["u_id"], frame["a_id"] = ids_of(frame["u_id"], path), ids_of(frame["a_id"], path)
+    frame["score"] = numbers_of(frame["score"], path)
+    tidy, dropped = _tidy(frame, "u_id", "a_id", "score", conflicts, path, scale)
+    options = {"title": "title", "name": "profile", "scale": scale, "dropped": dropped, "has_seasons": True}
+    return Ratings.from_frame(tidy, "u_id", "a_id", "score", **options)
+
+
+def _load_movielens(path, conflicts, scale=(0.5, 5.0)):
+    frame = read_text(path)
+    frame["userId"], frame["movieId"] = ids_of(frame["userId"], path), ids_of(frame["movieId"], path)
+    frame["rating"], frame["timestamp"] = numbers_of(frame["rating"], path), ids_of(frame["timestamp"], path)
+    tidy, dropped = _tidy(frame, "userId", "movieId", "rating", conflicts, path, scale)
+    options = {"time": "timestamp", "scale": scale, "dropped": dropped}
+    films = path.with_name("movies.csv")
+    if films.is_file():
+        tidy, options["title"] = tidy.assign(title=_titles(films, "movieId", tidy["movieId"])), "title"
+    return Ratings.from_frame(tidy, "userId", "movieId", "rating", **options)
+
+
+def _titles(path, key, items):
+    """The title of each item id, from the first row of a catalogue that has it; the id as text where none does."""
+    catalogue = read_text(path)
+    if not {key, "title"} <= set(catalogue.columns):
+        raise ValueError(f"{path.name} needs the columns {key!r} and 'title', got {list(catalogue.columns)}.")
+    names = pd.Series(catalogue["title"].to_numpy(), index=ids_of(catalogue[key], path))
+    return items.map(names[~names.index.duplicated()]).fillna(items.astype(str))
+
+
+def _load_dump(path, conflicts, scale=(1.0, 10.0)):
+    reviews = read_text(path)
+    nameless = (reviews["profile"].str.strip() == "") | (reviews["anime_uid"].str.strip() == "")
+    frame = reviews[~nameless].copy()
+    frame["a_id"], frame["score"] = ids_of(frame["anime_uid"], path), numbers_of(frame["score"], path)
+    frame["u_id"] = pd.factorize(frame["profile"])[0]  # the number of a viewer: order of first appearance
+    tidy, dropped = _tidy(frame, "u_id", "a_id", "score", conflicts, path, scale)
+    if nameless.any():
+        dropped["no profile or no title id"] = int(nameless.sum())
+    tidy = tidy.assign(title=_titles(path.with_name("animes.csv"), "uid", tidy["a_id"]))
+    options = {"title": "title", "name": "profile", "scale": scale, "dropped": dropped, "has_seasons": True}
+    return Ratings.from_frame(tidy, "u_id", "a_id", "score", **options)
+
+
+# ---- The list that somebody already keeps ----------------------------------------------------------------------------
+
+MAX_EXPORT_BYTES = 2**25  # unpacked; a list of 25,000 titles takes about 25 MB
+_EXPORT_NAMES = {
+    "item": ("item_id", "series_animedb_id", "anime_id", "a_id", "movieId"),
+    "title": ("title", "series_title", "name"),
+    "score": ("score", "my_score", "rating"),
+    "status": ("status", "my_status"),
+}
+
+
+@dataclass(frozen=True)
+class OwnList:
+    """The list that somebody keeps, matched to the titles of a table.
+
+    ratings : dict of item id -> rating, ready for `fold_in`
+    seen : list of item ids begun or finished, rated or not: nothing to recommend
+    unmatched : DataFrame (item, title, score), the rated titles that the table does not have
+    dropped : dict, how many entries were left out, by reason
+    """
+
+    ratings: dict
+    seen: list
+    unmatched: pd.DataFrame
+    dropped: dict
+
+    def __repr__(self):
+        left = [f"{count} {reason}" for reason, count in self.dropped.items() if count]
+        return f"OwnList({'; '.join([f'{len(self.ratings)} ratings of known titles', *left])})"
+
+
+def load_mal_export(path: str | Path, ratings: Ratings | None = None, conflicts: str = "error") -> OwnList:
+    """Read a MyAnimeList export (animelist.xml, also gzipped), or a CSV with an id or title, and a score.
+
+    Nothing leaves the machine, and the file is not trusted: entities and document types are refused, and so is a file
+    that unpacks to more than `MAX_EXPORT_BYTES`.
+
+    Parameters
+    ----------
+    path : str or Path
+        XML: `myanimelist` with `anime` entries (series_animedb_id, series_title, my_score 0 to 10, my_status). CSV: a
+        column item_id (or series_animedb_id, anime_id, a_id, movieId), or title (series_title, name), or both; score
+        (my_score, rating); status, if known.
+    ratings : Ratings, optional
+        The table whose titles are meant: by id, else by a title that agrees but for case and punctuation. Without it
+        the ids of the file are taken as they are.
+    conflicts : "error" or "last"
+        Where a title is scored twice, differently. Repeats that agree are dropped and counted.
+
+    Returns
+    -------
+    OwnList : a score of 0 or blank is no rating.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError : what was expected, what came, and the likely cause; a manga list, ids of another
+        catalogue and scores outside the scale among them.
+    """
+    if conflicts not in ("error", "last"):
+        raise ValueError(f"conflicts must be 'error' or 'last', got {conflicts!r}.")
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no such file: {path}")
+    if path.stat().st_size == 0:
+        raise ValueError(f"{path.name} is empty (0 bytes); export the list again.")
+    with open(path, "rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    with (gzip.open if packed else open)(path, "rb") as file:
+        try:
+            _check_unpacked_size(file, path.name)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise ValueError(f"{path.name} is cut off or damaged ({error}); download the export again.") from error
+        is_xml = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+        file.seek(0)
+        entries = _xml_entries(file, path.name) if is_xml else _csv_entries(file, path)
+    return _own_list(entries, ratings, (1.0, 10.0) if is_xml or ratings is None else ratings.scale, conflicts, path)
+
+
+def _check_unpacked_size(file, name):
+    """Unpack it once without keeping anything, so that no packed bomb goes off."""
+    left = MAX_EXPORT_BYTES
+    while block := file.read(2**18):
+        left -= len(block)
+        if left < 0:
+            raise ValueError(
+                f"{name} unpacks to more than {MAX_EXPORT_BYTES / 2**20:g} MB, which is no list of titles."
+            )
+    file.seek(0)
+
+
+def _xml_entries(stream, name):
+    """Table of item, title, score, status as text, from MyAnimeList's XML, entry by entry."""
+    rows, root, fields = [], None, 0
+    try:
+        for event, element in iterparse(stream, events=("start", "end"), forbid_dtd=True):
+            root = element if root is None else root
+            fields += event == "start"
+            if fields > 1000:
+                raise ValueError(f"{name} has an entry of more than 1000 fields, which is no entry of a list.")
+            if root.tag != "myanimelist":
+                raise ValueError(
+                    f"{name} begins with <{root.tag}>, not <myanimelist>; is it the export, or a web page?"
+                )
+            if event == "start":
+                continue
+            if element.tag == "manga" or (element.tag == "user_export_type" and (element.text or "").strip() == "2"):
+                raise ValueError(f"{name} is a list of manga; choose the anime list on the export page.")
+            if element.tag == "anime":
+                texts = {child.tag: (child.text or "").strip() for child in element}
+                rows.append([next((texts[n] for n in names if n in texts), "") for names in _EXPORT_NAMES.values()])
+                root.clear()  # an entry that was read needs no memory
+                fields = 0
+    except DefusedXmlException as error:
+        raise ValueError(f"{name} declares entities or a document type, which no export does: {error!r}") from error
+    except ParseError as error:
+        raise ValueError(f"{name} is not whole or not XML ({error}); download the export again.") from error
+    return pd.DataFrame(rows, columns=list(_EXPORT_NAMES), dtype=str)
+
+
+def _csv_entries(stream, path):
+    table = read_text(path, source=stream)
+    found = {kind: [name for name in names if name in table.columns][:1] for kind, names in _EXPORT_NAMES.items()}
+    if not found["score"] or not (found["item"] or found["title"]):
+        raise ValueError(
+            f"{path.name} needs a column with the score (one of {_EXPORT_NAMES['score']}) and one with an id or title "
+            f"(one of {_EXPORT_NAMES['item'] + _EXPORT_NAMES['title']}), got {list(table.columns)}."
+        )
+    return pd.DataFrame({kind: table[names[0]] if names else "" for kind, names in found.items()}, dtype=str)
+
+
+def _own_list(entries, ratings, scale, conflicts, path):
+    """Entries matched to the table, with everything that is left out counted."""
+    entries = entries.assign(title=entries["title"].str.strip(), score=numbers_of(entries["score"], path).fillna(0.0))
+    outside = (entries["score"] != 0) & ~entries["score"].between(*scale)
+    if outside.any():
+        first = entries[outside].iloc[0]
+        raise ValueError(
+            f"{path.name}: {outside.sum()} scores lie outside {scale[0]:g} to {scale[1]:g} (0 means none), "
+            f"the first is {first['score']:g} for {first['title'] or first['item']!r}."
+        )
+    if ratings is None:
+        known = entries.assign(item=ids_of(entries["item"], path))
+    else:
+        at = _positions_of(entries, ratings, path)
+        known = entries[at >= 0].assign(item=ratings.item_ids[at[at >= 0]])
+    unmatched = entries.drop(index=known.index).drop(columns="status")
+    no_score = unmatched["score"] == 0
+    dropped = {"titles without a score": int((known["score"] == 0).sum())}
+    dropped |= {"unknown titles": int((~no_score).sum()), "unknown titles without a score": int(no_score.sum())}
+    rated = known[known["score"] > 0]
+    if len(rated):
+        rated, repeats = _tidy(rated, "item", "item", "score", conflicts, path)
+        dropped |= repeats
+    begun = known.loc[~known["status"].str.strip().str.casefold().isin(["plan to watch", "6"]), "item"]
+    pairs = dict(zip(rated["item"].tolist(), rated["score"].tolist(), strict=True))
+    return OwnList(pairs, begun.drop_duplicates().tolist(), unmatched[~no_score].reset_index(drop=True), dropped)
+
+
+def _positions_of(entries, ratings, path):
+    """The column of each entry: by id, else by a title that only one item has; -1 where the table has neither."""
+    plain = entries["title"].map(plain_title)
+    columns = np.arange(ratings.n_items)
+    by_id = entries["item"].str.strip().map(dict(zip(ratings.item_ids.astype(str).tolist(), columns, strict=True)))
+    titles = pd.Series(columns, index=ratings._plain_titles)
+    by_title = plain.map(titles[~titles.index.duplicated(keep=False)])
+    both = by_id.notna() & (plain != "")
+    there = [ratings._plain_titles[int(at)] for at in by_id[both]]
+    agree = sum(bool(set(one.split()) & set(two.split())) for one, two in zip(plain[both], there, strict=True))
+    if ratings.titles is not None and len(there) >= 5 and agree < len(there) / 2:
+        raise ValueError(
+            f"{path.name}: of {len(there)} ids that the table knows only {agree} have a title there that shares a "
+            "word, so the two number their titles differently. Leave the ids out to match by title."
+        )
+    return by_id.fillna(by_title).fillna(-1).to_numpy(int)

@@ -1,0 +1,733 @@
+"""Linear algebra and compiled loops, arrays in and arrays out: what the models of `content_table` are solved by."""
+
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+import scipy.linalg
+import scipy.sparse as sp
+import scipy.sparse.linalg
+from threadpoolctl import ThreadpoolController
+
+from content_table_parts.settings import TIE
+
+MAX_DENSE_BYTES = 2**30  # a dense users x items table above this is refused, not attempted
+DENSE_CELLS = 10**6  # up to this many cells the splitting solver works on a dense table: faster, and 8 MB at most
+GRAM_SIDE = 5_000  # up to this side a spectral norm is bounded by a dense Gram matrix; above it is only estimated
+BLAS = ThreadpoolController()
+_OURS = (str(Path(__file__).parent), str(Path(__file__).parent.with_name("content_table.py")))
+
+
+def warn_caller(message, category=UserWarning):
+    """A warning that points at the caller's line: the nearest one outside our own files."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
+
+
+def compiled(**options):
+    """`numba.njit`, its code kept on disk; where no folder can be written to, each process compiles for itself."""
+
+    def decorate(function):
+        try:
+            return numba.njit(cache=True, **options)(function)
+        except RuntimeError:  # numba found no place for its files
+            return numba.njit(**options)(function)
+
+    return decorate
+
+
+class DivergenceError(ArithmeticError):
+    """A descent whose steps were too long: the error grew instead of falling. The message names the remedy."""
+
+
+def check_memory(shape: Sequence[int], what: str) -> None:
+    """Refuse a dense table that would not fit `MAX_DENSE_BYTES`, naming the memory it would take."""
+    needed = 8 * int(np.prod(shape, dtype=object))
+    if needed > MAX_DENSE_BYTES:
+        raise MemoryError(
+            f"{what} needs a dense {' x '.join(f'{side:,}' for side in shape)} table of {needed / 2**30:,.1f} GiB; "
+            f"the limit is {MAX_DENSE_BYTES / 2**30:g} GiB (content_table_parts.solvers.MAX_DENSE_BYTES). "
+            "predict and recommend need no such table."
+        )
+
+
+def shrink_singular_values(A: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """prox of threshold * nuclear norm: U diag((s - threshold)_+) Vt; returns the kept U, s and Vt.
+
+    Reference: A Singular Value Thresholding Algorithm for Matrix Completion, SIAM J. Optim. 20(4), 2010, Theorem 2.1.
+    """
+    U, s, Vt = np.linalg.svd(A, full_matrices=False)  # A = U diag(s) Vt
+    keep = s > threshold
+    return U[:, keep], s[keep] - threshold, Vt[keep]
+
+
+def spectral_norm_bound(S: Any) -> tuple[float, bool]:
+    """(bound, proven): an upper bound on the largest singular value of the sparse matrix S.
+
+    The largest eigenvalue of the smaller Gram matrix, plus a term above all rounding in forming and factoring it. Above
+    `GRAM_SIDE` that matrix is too large; Lanczos then estimates the norm, from below, and `proven` is False.
+    """
+    S = S if S.shape[0] <= S.shape[1] else S.T
+    if not S.data.any():
+        return 0.0, True
+    if S.shape[0] > GRAM_SIDE:
+        return float(scipy.sparse.linalg.svds(S, k=1, return_singular_vectors=False, rng=0)[0]), False
+    gram = (S @ S.T).toarray()
+    top = scipy.linalg.eigvalsh(gram, subset_by_index=[len(gram) - 1] * 2, check_finite=False)[0]
+    rounding = 4 * np.finfo(float).eps * sum(S.shape) * float(S.data @ S.data)
+    return float(np.sqrt(max(top, 0.0) + rounding)), True
+
+
+@compiled(inline="always")
+def dot(p, q):
+    """p . q as four partial sums: a processor adds them side by side, and always in the same order."""
+    k = len(p) // 4 * 4
+    a = b = c = d = 0.0
+    for f in range(0, k, 4):
+        a += p[f] * q[f]
+        b += p[f + 1] * q[f + 1]
+        c += p[f + 2] * q[f + 2]
+        d += p[f + 3] * q[f + 3]
+    for f in range(k, len(p)):
+        a += p[f] * q[f]
+    return (a + b) + (c + d)
+
+
+def pair_dots(P: np.ndarray, Q: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+    """p_u . q_i for each pair (rows[e], cols[e])."""
+    return _pair_dots(P, Q, np.array(rows), np.array(cols))  # read-only arrays would be compiled for once more
+
+
+@compiled()
+def _pair_dots(P, Q, rows, cols):
+    dots = np.empty(len(rows))
+    for e in range(len(rows)):
+        dots[e] = dot(P[rows[e]], Q[cols[e]])
+    return dots
+
+
+def squared_loss(residual: np.ndarray, reg: float = 0.0, *factors: np.ndarray) -> float:
+    """sum residual^2 + reg (|F|^2 over the arrays `factors`): what every model of factors tries to make small."""
+    return float(residual @ residual + reg * sum(np.vdot(F, F) for F in factors))
+
+
+def bias_solver(
+    rows: np.ndarray, cols: np.ndarray, shape: tuple[int, int], reg: float
+) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """A function values -> (b_u, b_i) minimising sum (values - b_u - b_i)^2 + reg (|b_u|^2 + |b_i|^2).
+
+    The normal equations are [[D_u + reg, B], [B', D_i + reg]] (b_u; b_i) = (row sums; column sums), B the 0-1 table of
+    known cells and D its counts. The longer side is eliminated (its block is diagonal), which leaves a dense system of
+    the shorter side, factored once. Where even that side exceeds `GRAM_SIDE`, conjugate gradients solve it instead.
+    """
+    if shape[0] > shape[1]:
+        solve_swapped = bias_solver(cols, rows, shape[::-1], reg)
+        return lambda values: solve_swapped(values)[::-1]
+    m, n = shape
+    B = sp.csr_array((np.ones(len(rows)), (rows, cols)), shape=shape)
+    if m * n <= DENSE_CELLS:
+        B = B.toarray()
+    d_user = np.bincount(rows, minlength=m) + reg
+    d_item = np.bincount(cols, minlength=n) + reg
+    inv_item = np.divide(1.0, d_item, out=np.zeros(n), where=d_item > 0)
+    if m > GRAM_SIDE:
+        matvec = lambda b: d_user * b - B @ (inv_item * (B.T @ b))  # noqa: E731
+        schur = scipy.sparse.linalg.LinearOperator((m, m), matvec=matvec, dtype=float)
+        solve_users = lambda rhs: _conjugate_gradients(schur, rhs)  # noqa: E731
+    else:
+        inner = B @ (B * inv_item).T
+        schur = np.diag(d_user) - (inner.toarray() if sp.issparse(inner) else inner)
+        try:
+            solve_users = partial(scipy.linalg.cho_solve, scipy.linalg.cho_factor(schur), check_finite=False)
+        except np.linalg.LinAlgError:  # no penalty to speak of: biases are fixed only up to a constant, so least norm
+            solve_users = lambda rhs: np.linalg.lstsq(schur, rhs, rcond=None)[0]  # noqa: E731
+
+    def solve(values):
+        sum_user = np.bincount(rows, values, minlength=m)
+        sum_item = np.bincount(cols, values, minlength=n)
+        user_bias = solve_users(sum_user - B @ (inv_item * sum_item))
+        return user_bias, inv_item * (sum_item - B.T @ user_bias)
+
+    return solve
+
+
+def _conjugate_gradients(A, rhs):
+    solution, failed = scipy.sparse.linalg.cg(A, rhs, rtol=1e-12, maxiter=10_000)
+    if failed:
+        raise RuntimeError("conjugate gradients did not solve the bias equations in 10,000 steps; raise `reg`.")
+    return solution
+
+
+def solve_cvxpy(problem, **options):
+    """Solve, and read the status before any value: an inaccurate solution is not a solution."""
+    problem.solve(**options)
+    if problem.status != "optimal":
+        raise RuntimeError(f"cvxpy's solver ended with status {problem.status!r}; loosen tol, or take our solver.")
+
+
+@compiled()
+def _similar_row(i, item_start, item_users, item_left, user_start, user_items, left, shrinkage, sums, near):
+    """Shrunk cosines of title i with every title that one of its viewers rated: how many are positive, named in `near`,
+    their values in sums[0].
+
+    `sums` (4, n), all 0 before: inner product, common viewers, squares of i and of j over them. `left` are the
+    residuals in the order of `user_items`, `item_left` in that of `item_users`.
+    """
+    count = 0
+    for e in range(item_start[i], item_start[i + 1]):
+        u, mine = item_users[e], item_left[e]
+        for f in range(user_start[u], user_start[u + 1]):
+            j, theirs = user_items[f], left[f]
+            if sums[1, j] == 0:
+                near[count] = j
+                count += 1
+            sums[0, j] += mine * theirs
+            sums[1, j] += 1
+            sums[2, j] += mine * mine
+            sums[3, j] += theirs * theirs
+    kept = 0
+    for a in range(count):
+        j = near[a]
+        weight = 0.0
+        if j != i and sums[0, j] > 0:
+            weight = sums[0, j] / np.sqrt(sums[2, j] * sums[3, j]) * sums[1, j] / (sums[1, j] + shrinkage)
+        sums[0, j], sums[1, j], sums[2, j], sums[3, j] = weight, 0.0, 0.0, 0.0
+        if weight > 0:
+            near[kept] = j
+            kept += 1
+    return kept
+
+
+@compiled()
+def similar_rows(item_start, item_users, item_left, user_start, user_items, left, shrinkage):
+    """The positive shrunk cosines of all pairs of titles, as the rows of a CSR table, unsorted: computed twice, stored
+    once. The residuals are given twice, as CSC (by titles) and as CSR (by viewers) of one table.
+    """
+    n = len(item_start) - 1
+    sums, near, start = np.zeros((4, n)), np.zeros(n, np.int32), np.zeros(n + 1, np.int64)
+    for i in range(n):
+        kept = _similar_row(i, item_start, item_users, item_left, user_start, user_items, left, shrinkage, sums, near)
+        start[i + 1] = start[i] + kept
+        sums[0] = 0.0
+    indices, weights = np.empty(start[n], np.int32), np.empty(start[n])
+    for i in range(n):
+        kept = _similar_row(i, item_start, item_users, item_left, user_start, user_items, left, shrinkage, sums, near)
+        for a in range(kept):
+            indices[start[i] + a] = near[a]
+            weights[start[i] + a] = sums[0, near[a]]
+        sums[0] = 0.0
+    return start, indices, weights
+
+
+@compiled()
+def _kth_largest(values, k):
+    """The k-th largest of the values, which are reordered (quickselect)."""
+    low, high = 0, len(values) - 1
+    while low < high:
+        pivot, i, j = values[(low + high) // 2], low, high
+        while i <= j:
+            while values[i] > pivot:
+                i += 1
+            while values[j] < pivot:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i, j = i + 1, j - 1
+        if k - 1 <= j:
+            high = j
+        elif k - 1 >= i:
+            low = i
+        else:
+            break
+    return values[k - 1]
+
+
+@compiled()
+def _damped_mean(weight, value, count, damping):
+    """sum w v / (sum w + damping) over the `count` largest weights; ties go by position; 0 where there is none."""
+    least, ties = 0.0, 0
+    if len(weight) > count:
+        least = _kth_largest(weight.copy(), count)
+        ties = count
+        for c in range(len(weight)):
+            ties -= weight[c] > least
+    above, below = 0.0, 0.0
+    for c in range(len(weight)):
+        tied = weight[c] == least and ties > 0
+        ties -= tied
+        if weight[c] > least or tied:
+            above += weight[c] * value[c]
+            below += weight[c]
+    return above / (below + damping) if below > 0 else 0.0
+
+
+@compiled()
+def neighbour_means(start, rated, left, near_start, near, weights, n_neighbors, damping, wanted):
+    """(viewers, n): for each viewer and `wanted` title i the damped mean, weighted by w_ij, of what the viewer's own
+    residuals are on the `n_neighbors` titles j most similar to i among those that they rated; 0 elsewhere.
+
+    Viewer u rated the titles rated[start[u]:start[u + 1]], in the order of their positions, with the residuals `left`;
+    `near_start`, `near`, `weights` are the rows of the symmetric CSR table of similarities. The candidates of all
+    titles are gathered from the rows of the rated ones. `wanted` is a mask (viewers, n).
+    """
+    n = len(near_start) - 1
+    out, first = np.zeros(wanted.shape), np.zeros(n + 1, np.int64)
+    for u in range(len(start) - 1):
+        first[:] = 0
+        for f in range(start[u], start[u + 1]):
+            for h in range(near_start[rated[f]], near_start[rated[f] + 1]):
+                first[near[h] + 1] += wanted[u, near[h]]
+        for i in range(n):
+            first[i + 1] += first[i]  # where the candidates of title i begin
+        weight, value, at = np.empty(first[n]), np.empty(first[n]), first[:n].copy()
+        for f in range(start[u], start[u + 1]):
+            for h in range(near_start[rated[f]], near_start[rated[f] + 1]):
+                i = near[h]
+                if wanted[u, i]:
+                    weight[at[i]], value[at[i]] = weights[h], left[f]
+                    at[i] += 1
+        for i in range(n):
+            a, b = first[i], first[i + 1]
+            if b > a:
+                out[u, i] = _damped_mean(weight[a:b], value[a:b], n_neighbors, damping)
+    return out
+
+
+def writable(array):
+    """The array, or a copy where it is read-only: compiled loops would be compiled for those once more."""
+    return array if array.flags.writeable else array.copy()
+
+
+@compiled(error_model="numpy")
+def solve_rows(indptr, indices, weights, targets, other, base, out):
+    """out[u] = (base + O_u' diag(w_u) O_u)^-1 O_u' t_u: a ridge regression for each row on the factors `other`.
+
+    `indptr`, `indices` are the rows of a CSR table, `weights` and `targets` its values, `other` (n, k) the factors of
+    the other side held fixed, `base` (k, k) what every row shares: the penalty, positive definite. Cholesky in plain
+    loops: G = L L', then two substitutions.
+    """
+    k = other.shape[1]
+    G, x = np.zeros((k, k)), np.zeros(k)
+    for u in range(len(indptr) - 1):
+        for a in range(k):
+            x[a] = 0.0
+            for b in range(a + 1):
+                G[a, b] = base[a, b]
+        for e in range(indptr[u], indptr[u + 1]):  # G = base + O_u' diag(w_u) O_u, x = O_u' t_u
+            i = indices[e]
+            for a in range(k):
+                o = other[i, a]
+                x[a] += o * targets[e]
+                for b in range(a + 1):
+                    G[a, b] += weights[e] * o * other[i, b]
+        for a in range(k):  # G = L L' in place, and L y = x on the way
+            for b in range(a):
+                total = G[a, b]
+                for c in range(b):
+                    total -= G[a, c] * G[b, c]
+                G[a, b] = total / G[b, b]
+            pivot = G[a, a]
+            for c in range(a):
+                pivot -= G[a, c] * G[a, c]
+                x[a] -= G[a, c] * x[c]
+            G[a, a] = np.sqrt(pivot)
+            x[a] /= G[a, a]
+        for a in range(k - 1, -1, -1):  # L' out = y
+            for c in range(a + 1, k):
+                x[a] -= G[c, a] * x[c]
+            x[a] /= G[a, a]
+            out[u, a] = x[a]
+
+
+def _solve_rows_unpenalised(indptr, indices, weights, targets, other, base, out):
+    """The same without a penalty, where a row may leave its factors undetermined: the least-norm solution."""
+    for u in range(len(indptr) - 1):
+        known = slice(indptr[u], indptr[u + 1])
+        out[u] = np.linalg.lstsq(other[indices[known]], targets[known], rcond=None)[0]
+
+
+def check_solution(rows, reg):
+    if not np.isfinite(rows).all():
+        raise ValueError(f"the ridge regressions of reg={np.min(reg):g} are singular in floating point; raise reg.")
+
+
+def ridge_rows(table: Any, other: np.ndarray, reg: float | np.ndarray = 0.0) -> np.ndarray:
+    """The best factors for each row of a sparse table, those of the other side held fixed: half a pass of `ALS`.
+
+    Objective, for each row u on its own: sum over its known cells of (A_ui - x_u . o_i)^2 + reg |x_u|^2.
+
+    Parameters
+    ----------
+    table : (m, n) sparse
+        `ratings.csr` to solve for the users, `ratings.csc.T` for the items.
+    other : (n, k)
+    reg : float, or (k,) with one penalty for each factor
+        All above 0, or 0: plain least squares, and of least norm where the ratings leave factors undetermined.
+
+    Returns
+    -------
+    (m, k) array; zeros in a row without a rating.
+    """
+    table = sp.csr_array(table, dtype=float)
+    other = np.ascontiguousarray(other, dtype=float)
+    if other.ndim != 2 or len(other) != table.shape[1]:
+        raise ValueError(
+            f"`other` must have one row of factors for each of the table's {table.shape[1]} columns, got shape "
+            f"{other.shape}; to solve for the items, pass ratings.csc.T and the user factors."
+        )
+    penalty = np.full(other.shape[1], reg, dtype=float)
+    if not (penalty > 0).all() and penalty.any():
+        raise ValueError(f"reg must be above 0, or 0 for all factors, got {reg}.")
+    solve = solve_rows if penalty.any() else _solve_rows_unpenalised
+    rows = np.empty((table.shape[0], other.shape[1]))
+    indptr, indices, values = map(writable, (table.indptr, table.indices, table.data))
+    solve(indptr, indices, np.ones(table.nnz), values, other, np.diag(penalty), rows)
+    check_solution(rows, reg)
+    return rows
+
+
+def ridge(X, target, reg):
+    """argmin |target - X w|^2 + reg |w|^2, by the smaller of the two Gram matrices of a sparse X."""
+    if X.shape[0] < X.shape[1]:
+        return X.T @ np.linalg.solve((X @ X.T).toarray() + reg * np.eye(X.shape[0]), target)
+    return np.linalg.solve((X.T @ X).toarray() + reg * np.eye(X.shape[1]), X.T @ target)
+
+
+def check_descent(name, learning_rate, error, epoch, scale):
+    """Raise before a step that was too long leaves NaN behind: the error has outgrown the scale ten times."""
+    if not error < 10 * max(abs(end) for end in scale):
+        raise DivergenceError(
+            f"{name} diverged in pass {epoch}: the training RMSE "
+            f"{f'reached {error:.3g}' if np.isfinite(error) else 'overflowed'} on a scale of "
+            f"{scale[0]:g} to {scale[1]:g}. learning_rate={learning_rate:g} is too long a step here; try "
+            f"{learning_rate / 10:g}."
+        )
+
+
+@compiled(inline="always")
+def content_part(u, i, w, G, C_start, C_col, C_val, F_start, F_col, F_val):
+    """(w_u + F_u G) . C_i, with `w` = w_u; C and F are CSR tables: where each row starts, columns, values."""
+    total = 0.0
+    for t in range(C_start[i], C_start[i + 1]):
+        total += w[C_col[t]] * C_val[t]
+    for s in range(F_start[u], F_start[u + 1]):
+        g = G[F_col[s]]
+        for t in range(C_start[i], C_start[i + 1]):
+            total += F_val[s] * g[C_col[t]] * C_val[t]
+    return total
+
+
+@compiled()
+def predict_pairs(rows, cols, mean, theta, C, F):
+    """mu + b_u + b_i + p_u . q_i + (w_u + F_u G) . C_i for each pair (rows[e], cols[e])."""
+    b_user, b_item, P, Q, W, G = theta
+    (C_start, C_col, C_val), (F_start, F_col, F_val) = C, F
+    scores = np.empty(len(rows))
+    for e in range(len(rows)):
+        u, i = rows[e], cols[e]
+        content = content_part(u, i, W[u], G, C_start, C_col, C_val, F_start, F_col, F_val)
+        scores[e] = mean + b_user[u] + b_item[i] + dot(P[u], Q[i]) + content
+    return scores
+
+
+@compiled(inline="always")
+def clipped(value, clip):
+    """The value, at most `clip` in size; without a clip the compiler takes the question out of the loop."""
+    return min(max(value, -clip), clip) if clip < np.inf else value
+
+
+@compiled()
+def sgd_epoch(rows, cols, values, mean, theta, C, F, eta, reg, clip):
+    """One pass, rating by rating in the order of the arrays: theta += eta (e * d prediction / d theta - reg * theta).
+
+    That is half the negative gradient of the rating's own term, e^2 + reg |what it touches|^2; each entry of a step is
+    cut to [-clip, clip]. Every step uses the values before it, so those that two updates need are read first.
+    """
+    b_user, b_item, P, Q, W, G = theta
+    (C_start, C_col, C_val), (F_start, F_col, F_val) = C, F
+    for rating in range(len(values)):
+        u, i = rows[rating], cols[rating]
+        p, q, w = P[u], Q[i], W[u]
+        content = content_part(u, i, w, G, C_start, C_col, C_val, F_start, F_col, F_val)
+        e = values[rating] - (mean + b_user[u] + b_item[i] + dot(p, q) + content)
+        b_user[u] += eta * clipped(e - reg * b_user[u], clip)
+        b_item[i] += eta * clipped(e - reg * b_item[i], clip)
+        for f in range(len(p)):
+            p_f, q_f = p[f], q[f]
+            p[f] = p_f + eta * clipped(e * q_f - reg * p_f, clip)
+            q[f] = q_f + eta * clipped(e * p_f - reg * q_f, clip)
+        for t in range(C_start[i], C_start[i + 1]):  # non-zeros only: other weights feel neither error nor penalty
+            j, c = C_col[t], C_val[t]
+            w[j] += eta * clipped(e * c - reg * w[j], clip)
+        for s in range(F_start[u], F_start[u + 1]):
+            g = G[F_col[s]]
+            for t in range(C_start[i], C_start[i + 1]):
+                j, c = C_col[t], F_val[s] * C_val[t]
+                g[j] += eta * clipped(e * c - reg * g[j], clip)
+
+
+@compiled(inline="always")
+def _batch_steps(rows, cols, values, start, stop, mean, theta, C, F, reg, clip, steps):
+    """The steps of the ratings start..stop-1, before eta, one after the other; all at the values before the batch."""
+    b_user, b_item, P, Q, W, G = theta
+    (C_start, C_col, C_val), (F_start, F_col, F_val) = C, F
+    k, at = P.shape[1], 0
+    for rating in range(start, stop):
+        u, i = rows[rating], cols[rating]
+        p, q, w = P[u], Q[i], W[u]
+        content = content_part(u, i, w, G, C_start, C_col, C_val, F_start, F_col, F_val)
+        e = values[rating] - (mean + b_user[u] + b_item[i] + dot(p, q) + content)
+        steps[at] = e - reg * b_user[u]
+        steps[at + 1] = e - reg * b_item[i]
+        step_p, step_q = steps[at + 2 : at + 2 + k], steps[at + 2 + k : at + 2 + 2 * k]
+        for f in range(k):
+            step_p[f] = e * q[f] - reg * p[f]
+        for f in range(k):
+            step_q[f] = e * p[f] - reg * q[f]
+        at += 2 + 2 * k
+        for t in range(C_start[i], C_start[i + 1]):
+            steps[at] = e * C_val[t] - reg * w[C_col[t]]
+            at += 1
+        for s in range(F_start[u], F_start[u + 1]):
+            for t in range(C_start[i], C_start[i + 1]):
+                steps[at] = e * F_val[s] * C_val[t] - reg * G[F_col[s], C_col[t]]
+                at += 1
+    for s in range(at):
+        steps[s] = clipped(steps[s], clip)
+
+
+@compiled(inline="always")
+def _add_steps(rows, cols, start, stop, theta, C, F, eta, steps):
+    """Take the steps of a batch, in the order in which `_batch_steps` wrote them."""
+    b_user, b_item, P, Q, W, G = theta
+    (C_start, C_col, _), (F_start, F_col, _) = C, F
+    k, at = P.shape[1], 0
+    for rating in range(start, stop):
+        u, i = rows[rating], cols[rating]
+        p, q, w = P[u], Q[i], W[u]
+        b_user[u] += eta * steps[at]
+        b_item[i] += eta * steps[at + 1]
+        step_p, step_q = steps[at + 2 : at + 2 + k], steps[at + 2 + k : at + 2 + 2 * k]
+        for f in range(k):
+            p[f] += eta * step_p[f]
+        for f in range(k):
+            q[f] += eta * step_q[f]
+        at += 2 + 2 * k
+        for t in range(C_start[i], C_start[i + 1]):
+            w[C_col[t]] += eta * steps[at]
+            at += 1
+        for s in range(F_start[u], F_start[u + 1]):
+            for t in range(C_start[i], C_start[i + 1]):
+                G[F_col[s], C_col[t]] += eta * steps[at]
+                at += 1
+
+
+@compiled()
+def batch_epoch(rows, cols, values, batch_size, mean, theta, C, F, eta, reg, clip, steps):
+    """One pass in batches: the steps of a batch are computed at the values before it, kept in `steps`, then added."""
+    for start in range(0, len(values), batch_size):
+        stop = min(start + batch_size, len(values))
+        _batch_steps(rows, cols, values, start, stop, mean, theta, C, F, reg, clip, steps)
+        _add_steps(rows, cols, start, stop, theta, C, F, eta, steps)
+
+
+def one_pass(rows, cols, values, batch_size, mean, theta, C, F, eta, reg, clip):
+    """One pass of descent over the ratings in the order of the arrays, changing the arrays of `theta` in place.
+
+    Parameters
+    ----------
+    rows, cols, values : one entry a rating
+    batch_size : int or None
+        1 is `sgd_epoch`, more `batch_epoch`, None all ratings in one batch.
+    mean : float
+    theta : (b_u, b_i, P, Q, W, G)
+    C, F : features of the items and of the users, as `csr_arrays` gives them
+    eta, reg, clip : float; clip None or infinite cuts nothing
+    """
+    clip = np.inf if clip is None else float(clip)
+    if batch_size == 1:
+        sgd_epoch(rows, cols, values, mean, theta, C, F, eta, reg, clip)
+        return
+    batch_size = len(values) if batch_size is None else batch_size
+    touched = 2 + 2 * theta[2].shape[1] + np.diff(C[0])[cols] * (1 + np.diff(F[0])[rows])
+    steps = np.empty(min(int(touched.sum()), batch_size * int(touched.max())))
+    batch_epoch(rows, cols, values, batch_size, mean, theta, C, F, eta, reg, clip, steps)
+
+
+def best_positions(scores: np.ndarray, n: int, works: np.ndarray | None = None) -> np.ndarray:
+    """Positions of the `n` largest scores, best first; what is not finite is left out, and ties go by position.
+
+    With `works`, a label for each position, only the best position of each label is kept: one season of a series.
+    """
+    below = -np.round(scores, TIE)
+    candidates = np.flatnonzero(np.isfinite(below))
+    if works is None and len(candidates) > n:
+        candidates = candidates[below[candidates] <= np.partition(below[candidates], n - 1)[n - 1]]
+    order = candidates[np.argsort(below[candidates], kind="stable")]
+    if works is not None:
+        order = order[np.sort(np.unique(works[order], return_index=True)[1])]
+    return order[:n]
+
+
+def csr_arrays(table):
+    """A CSR table as the compiled loops take it; SciPy has indices of two sizes, and each would be compiled for."""
+    return table.indptr.astype(np.int64), table.indices.astype(np.int32), table.data
+
+
+def _power_step(Z, V):
+    """One warm-started step of block power iteration: approximate top singular triplets of Z, largest first.
+
+    `Z` (m, n) is a dense array or a LinearOperator, `V` (n, b) a guess of its top right singular vectors. The columns
+    of Z V are made orthonormal, and the triplets are read off the small matrix Z'Q (Rayleigh-Ritz).
+    """
+    basis = np.linalg.qr(Z @ V)[0]  # (m, b)
+    B = Z.T @ basis  # (n, b)
+    squares, rotation = np.linalg.eigh(B.T @ B)
+    s = np.sqrt(np.maximum(squares[::-1], np.finfo(float).tiny))
+    rotation = rotation[:, ::-1]
+    return basis @ rotation, s, (B @ rotation) / s
+
+
+class Splitting:
+    """Relaxed Douglas-Rachford splitting for   min f(X on the known cells) + reg |X|_*.
+
+    With z = X + step * subgradient as the state, one pass is: X = shrink the singular values of Z by step * reg;
+    W = prox of f at the reflection 2X - Z (f touches known cells only, elsewhere W is the reflection); Z += rho (W -
+    X). It converges for every `step`; we set it so that the threshold is a fixed `share` of the largest singular value
+    of the data, the share found by trying (passes on the course tables). Singular vectors change little from pass to
+    pass, so one block power step a pass, warm-started, replaces the SVD. Up to `DENSE_CELLS` cells Z is a dense array
+    and rho = 1.9; beyond, rho = 1, for which Z = X + (a sparse matrix), and no dense table is ever formed.
+
+    Reference: On the Douglas-Rachford Splitting Method and the Proximal Point Algorithm for Maximal Monotone Operators,
+    Mathematical Programming 55, 1992 (method and over-relaxation).
+    """
+
+    def __init__(self, rows, cols, shape, target, reg, share=0.5, random_state=0):
+        self.rows, self.cols, self.shape = rows, cols, shape
+        self.dense = np.prod(self.shape, dtype=float) <= DENSE_CELLS
+        self.rho = 1.9 if self.dense else 1.0
+        self.flat = self.rows * self.shape[1] + self.cols
+        self.rng = np.random.default_rng(random_state)
+        self.z = target.copy()  # Z on the known cells
+        table = self._sparse(self.z)
+        self.Z = table.toarray() if self.dense else scipy.sparse.linalg.aslinearoperator(table)
+        self.V = np.linalg.qr(self.rng.standard_normal((self.shape[1], min(10, *self.shape))))[0]
+        for _ in range(3):
+            _, s, self.V = _power_step(self.Z, self.V)
+        self.threshold = share * s[0] if target.any() else 1.0  # nothing to explain: X = 0 at once
+        self.step = self.threshold / reg
+
+    def _sparse(self, values):
+        return sp.csr_array((values, (self.rows, self.cols)), shape=self.shape)
+
+    def shrink(self):
+        """X = U diag(s) V' from Z; returns X on the known cells."""
+        U, s, V = _power_step(self.Z, self.V)
+        rank = int((s > self.threshold).sum())
+        self.U, self.s, self.right = U[:, :rank], s[:rank] - self.threshold, V[:, :rank]
+        width = min(rank + max(4, rank // 6), *self.shape)  # room for the rank to grow
+        fresh = self.rng.standard_normal((self.shape[1], max(0, width - V.shape[1])))
+        self.V = np.hstack([V[:, :width], fresh])
+        if self.dense:
+            self.X = (self.U * self.s) @ self.right.T
+            return self.X.take(self.flat)
+        return pair_dots(self.U * self.s, np.ascontiguousarray(self.right), self.rows, self.cols)
+
+    def point(self, x):
+        """Where the prox of f is taken, on the known cells: the reflection of Z in X."""
+        return 2 * x - self.z
+
+    def reflect(self, x, w):
+        """Z += rho (W - X), given X and W on the known cells; elsewhere W - X = X - Z."""
+        self.z = self.z + self.rho * (w - x)
+        if self.dense:
+            self.Z += self.rho * (self.X - self.Z)
+            self.Z.put(self.flat, self.z)
+        else:
+            as_operator = scipy.sparse.linalg.aslinearoperator
+            self.Z = as_operator(self.U * self.s) @ as_operator(self.right.T) + as_operator(self._sparse(self.z - x))
+
+    def multipliers(self, x):
+        """(Z - X) / step on the known cells: the subgradient that the shrinkage used."""
+        return (self.z - x) / self.step
+
+
+class SoftImpute:
+    """Accelerated proximal gradient, the method of the lecture, with the same verbs as `Splitting`.
+
+    Y = X + momentum; fill the holes of the table with Y; X = shrink its singular values by reg (a full SVD); restart
+    the momentum when it points uphill.
+    """
+
+    def __init__(self, rows, cols, shape, target, reg):
+        check_memory(shape, "solver='soft_impute'")
+        self.rows, self.cols, self.reg, self.speed = rows, cols, reg, 1.0
+        self.X = self.Y = np.zeros(shape)
+        self.reflect(None, target)
+
+    def shrink(self):
+        self.U, self.s, Vt = shrink_singular_values(self.filled, self.reg)
+        self.right, self.before, self.X = Vt.T, self.X, (self.U * self.s) @ Vt
+        if np.vdot(self.Y - self.X, self.X - self.before) > 0:
+            self.speed = 1.0
+        return self.X[self.rows, self.cols]
+
+    def point(self, x):
+        faster = (1 + np.sqrt(1 + 4 * self.speed**2)) / 2
+        self.Y = self.X + (self.speed - 1) / faster * (self.X - self.before)
+        self.speed = faster
+        return self.Y[self.rows, self.cols]
+
+    def reflect(self, x, w):
+        self.filled = self.Y.copy()
+        self.filled[self.rows, self.cols] = w
+
+
+def run_splitting(state, prox_data, certify, epochs, tol, history, keep=True):
+    """Alternate until `certify(x)`, a pair (certificate, excess), finds everything within `tol`; returns the last pair.
+
+    `state` is a `Splitting` or a `SoftImpute`, `prox_data` the prox of the data term on the known cells, `epochs` the
+    numbers of the passes. `history` gets a row for each check. Ctrl-C ends it; with `keep`, by what was reached,
+    certified.
+    """
+    next_check, certificate, excess, epoch = 10, None, np.inf, 0
+    try:
+        for epoch in epochs:
+            x = state.shrink()
+            if epoch >= next_check or epoch == len(epochs):
+                certificate, excess = certify(x)
+                log_certificate(history, epoch, certificate, len(state.s), excess)
+                if excess <= tol:
+                    break
+                next_check = _next_check(history, tol)
+            state.reflect(x, prox_data(state.point(x)))
+    except KeyboardInterrupt:
+        if not keep:
+            raise
+        warn_caller(f"stopped by the keyboard in pass {epoch}; what was reached is kept.")
+        certificate, excess = certify(state.shrink())
+        log_certificate(history, epoch, certificate, len(state.s), excess)
+        return certificate, 0.0  # it was told why it is not at its end
+    return certificate, excess
+
+
+def log_certificate(history, epoch, certificate, rank, excess):
+    """One check of a certificate, as a row of `history_`."""
+    row = {"epoch": epoch, "primal": certificate.primal, "dual": certificate.dual}
+    history.append(row | {"relative_gap": certificate.relative_gap, "rank": rank, "excess": float(excess)})
+
+
+def _next_check(history, tol):
+    """A certificate costs more than a pass: look again where the line through the last two log-excesses reaches tol."""
+    wait = 10
+    if len(history) > 1 and 0 < history[-1]["excess"] < history[-2]["excess"]:
+        (e0, g0), (e1, g1) = ((h["epoch"], h["excess"]) for h in history[-2:])
+        wait = np.clip(0.8 * np.log(g1 / max(tol, 1e-15)) * (e1 - e0) / np.log(g0 / g1), 5, 50)
+    return history[-1]["epoch"] + int(wait)

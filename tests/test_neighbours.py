@@ -1,0 +1,112 @@
+"""Item neighbours and the linear autoencoder: slow twins of compiled loops, and what only their formulas promise."""
+
+import cvxpy as cp
+import numpy as np
+import pytest
+from conftest import random_table
+
+import content_table as ct
+
+SETTINGS = [
+    {},
+    {"n_neighbors": 3},
+    {"n_neighbors": 1, "shrinkage": 0.0, "damping": 0.0},
+    {"n_neighbors": 8, "damping": 0.5, "reg": 1.0},
+]
+
+
+def slow_twin(model, ratings):
+    """(similarities, predictions of the whole table) in plain NumPy, pair by pair."""
+    base = ct.BiasBaseline(model.reg).fit(ratings)
+    known, level = ratings.known.toarray() > 0, base.complete()
+    R = np.where(known, ratings.csr.toarray() - level, 0.0)
+    W = np.zeros((ratings.n_items,) * 2)
+    for i in range(ratings.n_items):
+        for j in range(ratings.n_items):
+            both = known[:, i] & known[:, j]
+            a, b = R[both, i], R[both, j]
+            if i != j and a @ b > 0:
+                cosine = a @ b / np.sqrt((a @ a) * (b @ b))
+                W[i, j] = np.round(cosine * both.sum() / (both.sum() + model.shrinkage), ct.TIE)
+    for u in range(ratings.n_users):
+        rated = np.flatnonzero(known[u])
+        for i in range(ratings.n_items):
+            best = rated[np.argsort(-W[i, rated], kind="stable")[: model.n_neighbors]]
+            if W[i, best].sum() > 0:
+                level[u, i] += W[i, best] @ R[u, best] / (W[i, best].sum() + model.damping)
+    return W, level
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_the_slow_twin_has_the_same_neighbours_and_predictions(sample, settings):
+    train = sample.split_random(0.5, 1)[0].restrict(np.arange(144) < 40, np.arange(131) < 60)
+    model = ct.ItemKNN(**settings).fit(train)
+    W, filled = slow_twin(model, train)
+    assert np.abs(model.similarity_.toarray() - W).max() == 0
+    warm = model._known(np.arange(train.n_users)[:, None], np.arange(train.n_items))
+    assert np.abs(model.complete() - filled)[warm].max() < 1e-12
+
+
+def test_pairs_asked_in_any_order_and_twice_are_the_cells_of_the_rows(sample):
+    model = ct.ItemKNN().fit(sample)
+    rng = np.random.default_rng(0)
+    rows, cols = rng.integers(0, sample.n_users, 3000), rng.integers(0, sample.n_items, 3000)
+    assert np.array_equal(model.predict_cells(rows, cols), model.complete()[rows, cols])
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_a_viewer_of_the_training_part_folded_in_gets_the_trained_predictions(sample, settings):
+    model = ct.ItemKNN(**settings).fit(sample)
+    for user in sample.user_ids[:20]:
+        viewer = model.viewer(user)
+        told = dict(zip(sample.item_ids[viewer.at].tolist()[::-1], viewer.values.tolist()[::-1], strict=True))
+        assert np.abs(model.fold_in(told).scores - viewer.scores).max() < 1e-12
+
+
+def test_neighbours_by_hand():
+    # Residuals without biases (reg is huge) about the mean 3: viewers (+1, +1, .), (-1, -1, -1), (+1, ., +1).
+    # Titles 0 and 1 share two viewers, cosine 1; 0 and 2 too; 1 and 2 share one, cosine 1. Shrinkage 2: 1/2, 1/2, 1/3.
+    ratings = ct.Ratings.from_matrix([[4, 4, np.nan], [2, 2, 2], [4, np.nan, 4]], scale=(1.0, 5.0))
+    mean = 22 / 7
+    model = ct.ItemKNN(shrinkage=2, reg=1e12, damping=0.5).fit(ratings)
+    left = 4 - mean  # of the two neighbours that viewer 0 rated
+    assert model.predict(0, 2) == pytest.approx([mean + (left / 2 + left / 3) / (1 / 2 + 1 / 3 + 0.5)], abs=1e-9)
+    nearest = ct.ItemKNN(n_neighbors=1, shrinkage=2, reg=1e12, damping=0.5).fit(ratings)
+    assert nearest.predict(0, 2) == pytest.approx([mean + (left / 2) / (1 / 2 + 0.5)], abs=1e-9)
+
+
+@pytest.mark.parametrize("reg", [1.0, 30.0])
+def test_the_linear_autoencoder_is_the_optimum_of_its_problem(reg):
+    ratings = random_table(3, shape=(12, 7))
+    S = ratings.known.toarray()
+    B = cp.Variable((7, 7))
+    problem = cp.Problem(cp.Minimize((cp.sum_squares(S - S @ B) + reg * cp.sum_squares(B)) / 2), [cp.diag(B) == 0])
+    problem.solve(solver=cp.CLARABEL)
+    model = ct.EASE(reg).fit(ratings)
+    assert model.item_weights_ == pytest.approx(B.value, abs=1e-6)
+    assert np.diag(model.item_weights_).max() == 0
+    assert model.certificate().primal == pytest.approx(problem.value, rel=1e-7)
+    assert abs(model.certificate().relative_gap) < 1e-12
+
+
+def test_its_certificate_bounds_what_any_weights_lose():
+    ratings = random_table(4, shape=(10, 6))
+    model = ct.EASE(5.0).fit(ratings)
+    optimum = model.certificate().primal
+    rng = np.random.default_rng(0)
+    for size in (1e-3, 1e-1, 1.0):
+        moved = rng.normal(0, size, model.item_weights_.shape)
+        np.fill_diagonal(moved, 0.0)
+        model.item_weights_ = ct.EASE(5.0).fit(ratings).item_weights_ + moved
+        certificate = model.certificate()
+        assert certificate.dual <= optimum * (1 + 1e-12) < certificate.primal
+
+
+def test_its_lists_need_no_ratings_of_the_new_viewer_but_their_titles(sample):
+    model = ct.EASE(30.0).fit(sample)
+    viewer = model.viewer(sample.user_ids[3])
+    told = dict(zip(sample.item_ids[viewer.at].tolist(), viewer.values.tolist(), strict=True))
+    assert np.abs(model.fold_in(told).scores - viewer.scores).max() < 1e-12
+    assert np.abs(model.fold_in(dict.fromkeys(told, 5)).scores - viewer.scores).max() < 1e-12
+    with pytest.raises(ValueError, match="for a new title fit it again"):
+        model.fold_in_item({sample.user_ids[0].item(): 8})
