@@ -72,9 +72,9 @@ def report(name, file, options):
         "data": describe(ratings, path),
         "training": {label: round(ct.rmse(model, ratings), 10) for label, model in models.items()},
         "certified_gap": {
-            label: f"{max(model.certificate().relative_gap, 0.0):.0e}"
+            label: f"{max(proof.relative_gap, 0.0):.0e}"
             for label, model in models.items()
-            if getattr(model, "certificate_", None) is not None
+            if (proof := model.certificate()) is not None
         },
         "held_out": rows,
         "paired": paired,

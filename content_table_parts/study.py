@@ -194,7 +194,7 @@ class Tuning:
     """What `tune` found: the model with the best settings, refitted, and the Optuna study with every trial."""
 
     model: Any
-    study: Any  # with `storage` it reads the file: later trials show in it too
+    study: Any  # in memory, as it stood at the end of this run: it needs no file
 
 
 def tune(
@@ -277,7 +277,7 @@ def tune(
     if not any(trial.state.name == "COMPLETE" for trial in study.trials):
         raise ValueError(f"none of {n_trials} trials could be scored: all diverged, were given up, or scored NaN.")
     whole = ratings if validation is None else ratings.joined(validation)
-    return Tuning(_refitted(model, study, parts[0] if refit == "train" else (whole,)), study)
+    return Tuning(_refitted(model, study, parts[0] if refit == "train" else (whole,)), _snapshot(study))
 
 
 def _about(model, parts, score, storage):
@@ -297,6 +297,16 @@ def _refitted(model, study, parts):
     if len(parts) == 1 and _stops_early(best):
         best.set_params(patience=None, n_epochs=study.best_trial.user_attrs["n_epochs"])
     return best.fit(*parts)
+
+
+def _snapshot(study):
+    """The study as it stands, in memory: its file may be moved or deleted."""
+    with _quiet_optuna() as optuna:
+        copy = optuna.create_study(study_name=study.study_name)
+        for key, value in study.user_attrs.items():
+            copy.set_user_attr(key, value)
+        copy.add_trials(study.get_trials(deepcopy=False))
+    return copy
 
 
 @contextmanager

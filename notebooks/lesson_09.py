@@ -443,7 +443,7 @@ def plot_correlation(table):
     axes[0].set_ylabel("held-out RMSE minus\nthe baseline's (rating points)")
     axes[1].legend(fontsize=9, loc="lower left")
     fig.suptitle("Below the line beats the baseline: it takes correlation, and holes only hurt", fontsize=12)
-    seen = "Left both models get further below the line the more cells are known; right neither gets below it."
+    seen = "Left both fall as more cells are known, neighbours from above the line; right neither gets below it."
     lesson.show(fig, seen=seen)
 
 

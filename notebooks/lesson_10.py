@@ -47,7 +47,9 @@ def draws(space, n, seed=0):
     found = []
     for _ in range(n):
         trial = study.ask()
-        found.append({name: r.suggest(trial, name, whole=name == "n_factors") for name, r in space.items()})
+        found.append(
+            {name: r.suggest(trial, name, whole=name in ("n_factors", "n_neighbors")) for name, r in space.items()}
+        )
     return found
 
 
@@ -170,10 +172,10 @@ def plot_race(runs):
     ax.axvline(10, color="black", linestyle=":", linewidth=1)
     ax.set(xlabel="number of trials", ylabel="best " + MEASURE, xticks=[1, *range(5, runs["trial"].max() + 1, 5)])
     ax.set_title("Up to the dotted line both draw the same settings; then TPE learns (simulated)")
-    ax.legend(loc="upper right")
+    ax.legend(loc="lower left")
     seen = (
-        "Both thick lines fall in steps and coincide up to the dotted line; the thin lines of single seeds lie "
-        "further apart than they do."
+        "Both thick lines are level up to the dotted line and fall in steps after it; the thin lines of single seeds "
+        "lie further apart than they do."
     )
     lesson.show(fig, seen=seen)
 

@@ -355,9 +355,20 @@ def test_a_fit_that_failed_does_not_count_as_one(four):
 # ---- Parameters ----
 
 ABOUT_FOUR = ct.Features([0, 1], [[1, 0], [0, 1]], ["funny", "sad"])
-KINDS = [ct.BiasBaseline(), ct.ItemKNN(), ct.EASE(), ct.ALS(), ct.SpectralRegularization(), ct.NuclearNorm(), ct.ImplicitALS(),
-         ct.GradientDescentMF(), ct.SGDMF(), ct.ContentMF(ABOUT_FOUR), ct.ContentOnly(ABOUT_FOUR),
-         ct.Blend(ct.GlobalMean(), ct.ContentOnly(ABOUT_FOUR))]  # fmt: skip
+KINDS = [
+    ct.BiasBaseline(),
+    ct.ItemKNN(),
+    ct.EASE(),
+    ct.ALS(),
+    ct.SpectralRegularization(),
+    ct.NuclearNorm(),
+    ct.ImplicitALS(),
+    ct.GradientDescentMF(),
+    ct.SGDMF(),
+    ct.ContentMF(ABOUT_FOUR),
+    ct.ContentOnly(ABOUT_FOUR),
+    ct.Blend(ct.GlobalMean(), ct.ContentOnly(ABOUT_FOUR)),
+]
 NUMBERS = ("reg", "bias_reg", "tol", "shrinkage", "n_factors", "n_epochs", "n_neighbors", "confidence", "learning_rate",
            "decay", "clip", "init_scale", "batch_size", "patience", "validation_size", "content_weight",
            "weight", "damping")  # fmt: skip

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from conftest import press_ctrl_c, random_table
 from sklearn.base import clone
+from sqlalchemy.pool import NullPool
 
 import content_table as ct
 from content_table_parts import solvers
@@ -190,8 +191,9 @@ def test_ctrl_c_in_the_middle_of_a_fit_does_not_pass_for_a_trial(parts, tmp_path
 
 
 def test_a_trial_of_a_killed_process_is_tried_again(parts, tmp_path):
-    study = tuned(parts, 3, storage=tmp_path / "study.db").study
-    killed = study.ask()
+    tuned(parts, 3, storage=tmp_path / "study.db")
+    file = optuna.storages.RDBStorage(f"sqlite:///{tmp_path / 'study.db'}", engine_kwargs={"poolclass": NullPool})
+    killed = optuna.load_study(study_name="tune", storage=file).ask()
     settings = {name: r.suggest(killed, name) for name, r in SPACE.items()}
     resumed = tuned(parts, 5, storage=tmp_path / "study.db").study
     assert settings in [params for params, _ in history(resumed)]

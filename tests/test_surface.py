@@ -1,0 +1,219 @@
+"""The surface: what a reader's program touches, in small; and an installed wheel, away from the clone."""
+
+import os
+import stat
+import subprocess
+import sys
+import threading
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ABOUT_ITEMS, ABOUT_USERS
+from sklearn.base import clone
+
+import content_table as ct
+
+ROOT = Path(ct.__file__).parent
+
+
+def test_ids_come_back_in_the_type_of_the_ids_however_they_are_asked_for(table):
+    for asked in ("102", 102, np.int64(102), "bob"):
+        assert type(table.user_id(asked)) is int
+        assert table.user_id(asked) == 102
+    for asked in ("13", 13, np.int64(13), "cat"):
+        assert type(table.item_id(asked)) is int
+        assert table.item_id(asked) == 13
+    texts = ct.Ratings(["a", "b"], ["x", "y"], [0], [1], [5.0])
+    assert type(texts.user_id(np.str_("b"))) is str
+
+
+@pytest.mark.parametrize("name", ["csr", "csc", "known"])
+def test_tables_that_are_kept_cannot_be_written_to(table, name):
+    kept = getattr(table, name)
+    for array in (kept.data, kept.indices, kept.indptr, table.user_counts, table.item_counts):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 3
+
+
+@pytest.mark.parametrize(("given", "column"), [("times", "time"), ("titles", "title"), ("user_names", "name")])
+def test_arrays_beside_a_frame_are_refused_with_the_way_to_say_it(given, column):
+    frame = pd.DataFrame({"who": [2, 1], "what": [1, 2], "rating": [5, 6]})
+    with pytest.raises(TypeError, match=rf"takes {given} from a column, {column}='its name'.*of ndarray"):
+        ct.Ratings.from_frame(frame, "who", "what", "rating", **{given: np.array(["a", "b"])})
+
+
+def test_two_features_of_one_name_are_refused():
+    with pytest.raises(ValueError, match="one name for each column; 'sad' names several"):
+        ct.Features([1, 2], [[1, 0, 1], [0, 1, 1]], ["funny", "sad", "sad"])
+
+
+def test_features_of_the_other_side_are_refused(table, sample):
+    swapped = ct.Features(table.user_ids, np.eye(6), list("abcdef"))
+    for model in (ct.ContentMF(swapped), ct.ContentOnly(swapped)):
+        with pytest.raises(ValueError, match=r"item_features must be about the items, .* are the two swapped"):
+            model.fit(table)
+    with pytest.raises(ValueError, match=r"user_features must be about the users, .* are the two swapped"):
+        ct.ContentMF(ABOUT_ITEMS, ct.Features(table.item_ids, np.eye(5), list("abcde"))).fit(table)
+    genres = ct.load_genres(ct.DATA / "catalogue.csv", sample)
+    assert genres.about == "items"
+    with pytest.raises(ValueError, match="user_features must be about the users"):
+        ct.ContentMF(genres, genres).fit(sample)
+    ct.ContentMF(ABOUT_ITEMS, ABOUT_USERS, n_epochs=2, patience=None).fit(table)  # said rightly, it is taken
+
+
+def test_ids_that_are_the_same_on_both_sides_are_no_swap():
+    ratings = ct.Ratings.from_matrix([[5, 3], [4, np.nan]])
+    ct.ContentOnly(ct.Features([0, 1], [[1, 0], [0, 1]], ["funny", "sad"])).fit(ratings)
+
+
+def test_given_splits_are_taken_as_they_are(table):
+    splits = [table.split_random(0.3, seed) for seed in (5, 6)]
+    models = {"baseline": ct.BiasBaseline(), "mean": ct.GlobalMean()}
+    results = ct.evaluate(models, splits=splits)
+    expected = [ct.rmse(ct.BiasBaseline().fit(train), test) for train, test in splits]
+    assert results.query("model == 'baseline'")["rmse"].tolist() == expected
+    assert ct.paired_differences(results, "mean")["verdict"].isin(["tie", "better", "worse", "reference"]).all()
+    measured = ct.compare(models, None, 7, splits=splits)
+    assert measured.query("model == 'baseline'")["rmse"].tolist() == expected
+    by_time = table.split_user_time()
+    assert len(ct.evaluate(models, splits=[(by_time[0], by_time[2])])) == 2
+
+
+@pytest.mark.parametrize("wrong", [[], [1], [("train", "test")]])
+def test_splits_that_are_none_are_refused(wrong):
+    with pytest.raises(ValueError, match="splits"):
+        ct.evaluate({"mean": ct.GlobalMean()}, splits=wrong)
+
+
+def test_without_ratings_and_without_splits_there_is_nothing_to_measure():
+    with pytest.raises(TypeError, match="expected Ratings to split, or splits=, got NoneType"):
+        ct.evaluate({"mean": ct.GlobalMean()})
+
+
+@pytest.mark.parametrize("file", ["100x100.csv", "100x100_2.csv", "sparse.csv"])
+def test_one_recommend_one_answer_by_whichever_route(file):
+    ratings = ct.load_ratings(ct.DATA / file)
+    model = ct.BiasBaseline().fit(ratings)
+    together = model.recommend_all(10).groupby("user_id")["item_id"].agg(list)
+    for user in ratings.user_ids.tolist():
+        alone = model.recommend(user)["item_id"].tolist()
+        assert alone == model.viewer(user).recommend()["item_id"].tolist() == together[user]
+
+
+def test_seasons_are_folded_where_they_are_known_or_when_asked(table):
+    assert not table.has_seasons
+    titles = ["Apple", "Apple 2nd Season", "Cat", "Apple Movie", "Elk"]
+    known = ct.Ratings(table.user_ids, table.item_ids, table.rows, table.cols, table.values, titles=titles)
+    for has_seasons in (False, True):
+        ratings = known.part(slice(0, None, 3))
+        ratings = ct.Ratings(**{**vars(ratings), "has_seasons": has_seasons})
+        model = ct.BiasBaseline().fit(ratings)
+        for asked, folded in ((None, has_seasons), (True, True), (False, False)):
+            for user in (101, 102, 103):
+                works = [title.split()[0] for title in model.recommend(user, one_per_work=asked)["title"]]
+                assert (len(works) == len(set(works))) or not folded
+        assert any(
+            model.recommend(user, one_per_work=False)["title"].str.startswith("Apple").sum() > 1
+            for user in table.user_ids
+        )
+
+
+def test_predict_may_be_asked_from_many_threads_at_once(sample):
+    models = [ct.ItemKNN(), ct.SGDMF(n_epochs=5, patience=None), ct.SpectralRegularization(8.0, biases=True)]
+    for model in models:
+        model.fit(sample)
+        expected = model.predict_cells(sample.rows, sample.cols)
+        found = [None] * 8
+
+        def ask(at, model=model, found=found):
+            found[at] = model.predict_cells(sample.rows, sample.cols)
+
+        threads = [threading.Thread(target=ask, args=(at,)) for at in range(len(found))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert all(np.array_equal(one, expected) for one in found)
+
+
+def test_a_plain_fit_learns_from_all_ratings(sample):
+    plain = ct.SGDMF(n_factors=3, learning_rate=0.03, random_state=4).fit(sample)
+    same = clone(plain).set_params(patience=None, n_epochs=plain.best_epoch_).fit(sample)
+    assert np.array_equal(plain.complete(), same.complete())
+    assert plain.global_mean_ == sample.values.mean()
+
+
+def test_an_open_penalty_suits_what_the_factors_have_to_explain(noisy):
+    for kind in (ct.ALS, ct.SpectralRegularization):
+        for biases, reg in ((False, 5.0), (True, 12.0)):
+            model, told = kind(biases=biases), kind(biases=biases, reg=reg)
+            assert model.in_use("reg") == reg
+            assert np.array_equal(model.fit(noisy).complete(), told.fit(noisy).complete())
+            assert model.certificate() == told.certificate()
+        first = ct.tune(kind(biases=True), noisy, n_trials=1).study.trials[0]
+        assert first.params["reg"] == 12.0
+
+
+def test_where_nothing_can_be_written_each_process_compiles_for_itself():
+    program = """
+import numba.core.caching as caching
+caching.CacheImpl._locator_classes = []  # no folder will do
+import content_table as ct
+from content_table_parts import solvers
+ratings = ct.load_ratings(ct.DATA / "100x100.csv")
+print(ct.ALS(2, 5.0, n_epochs=2, tol=0).fit(ratings).predict(ratings.user_ids[0], ratings.item_ids[0]).shape)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout == "(1,)\n", done.stderr
+
+
+# ---- A wheel, away from the clone ----
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    out = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(out), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    (path,) = out.glob("*.whl")
+    return path
+
+
+@pytest.mark.slow
+def test_the_wheel_carries_the_sample_and_the_weights_and_no_more(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    for name in ("data/100x100.csv", "data/sparse.csv", "data/animelist.xml", "saved_weights/baseline.npz", "py.typed"):
+        assert f"content_table_parts/{name}" in names
+    tops = {name.split("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"content_table.py", "content_table_parts"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="folders have no such mode there")
+def test_an_installed_wheel_works_from_another_folder_with_a_read_only_home(wheel, tmp_path):
+    site, home = tmp_path / "a folder with spaces", tmp_path / "home"
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site), str(wheel)]
+    subprocess.run(install, check=True, capture_output=True)
+    home.mkdir()
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    snippet = readme.split("```python\n")[1].split("```")[0]
+    program = f"{snippet}\nprint(ct.__file__)"
+    locked = [site, *(path for path in site.rglob("*") if path.is_dir()), home]
+    for path in locked:
+        path.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    try:
+        environment = {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
+        how = {"capture_output": True, "text": True, "cwd": home, "env": environment}
+        done = subprocess.run([sys.executable, "-c", program], **how)
+        assert done.returncode == 0, done.stderr
+        assert "Certificate(primal" in done.stdout
+        assert str(site) in done.stdout.splitlines()[-1]
+        listed = subprocess.run([sys.executable, "-m", "content_table", "--splits", "2", "--n", "3"], **how)
+        assert listed.returncode == 0, listed.stderr
+        assert "simulated viewers over real titles" in listed.stdout
+    finally:
+        for path in locked:
+            path.chmod(stat.S_IRWXU)
