@@ -218,6 +218,7 @@ class Recommender(BaseEstimator):
         """
         _check_parts(ratings, validation)
         self.check_settings()
+        self._forget()
         self.ratings_ = ratings
         self.global_mean_ = float(ratings.values.mean())
         self.user_bias_, self.item_bias_ = np.zeros(ratings.n_users), np.zeros(ratings.n_items)
@@ -226,11 +227,15 @@ class Recommender(BaseEstimator):
             try:
                 self._fit(ratings, validation)
             except BaseException:
-                for name in [name for name in vars(self) if name.endswith("_")]:
-                    delattr(self, name)  # a fit that failed is not a fit
+                self._forget()  # a fit that failed is not a fit
                 raise
         self.history_ = list(self.history_)
         return self
+
+    def _forget(self):
+        """Nothing learnt stays."""
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            delattr(self, name)
 
     def _fit(self, ratings, validation):
         """Learn from the training part. `global_mean_` is set, and the biases are zeros to write into."""
@@ -317,12 +322,14 @@ class Recommender(BaseEstimator):
 
     def noise(self) -> float:
         """Standard deviation of a rating about its viewer's regression, rating points: root mean square of residual /
-        sqrt(1 - leverage) over the training ratings. Computed at each call, in one regression a viewer.
+        sqrt(1 - leverage) over the training ratings: one regression a viewer, so it is computed once, and learnt.
 
         The item side is taken as known, so a model that overfits its titles sees too little noise.
         """
         self.need_rating_points()
-        return residual_noise(self)
+        if not hasattr(self, "noise_"):
+            self.noise_ = residual_noise(self)
+        return self.noise_
 
     def floor(self) -> "Recommender":
         """The model that every ranking is read against: the same list for everybody, not yet fitted."""
@@ -345,14 +352,15 @@ class Recommender(BaseEstimator):
         return self.predict_cells(np.ascontiguousarray(rows), np.ascontiguousarray(cols), return_fallback)
 
     def predict_cells(self, rows: np.ndarray, cols: np.ndarray, return_fallback: bool = False) -> Any:
-        """The same for positions, as a part of the training table's own universe has them."""
+        """Predictions of the pairs of positions (rows[e], cols[e]) in the training table; with `return_fallback` also
+        the mask of the cells that got the mean and the biases that are known."""
         self.fitted()
         known = self._known(rows, cols)
         scores = np.where(known, self._scores(rows, cols), self._fallback(rows, cols))
         return (scores, ~known) if return_fallback else scores
 
     def predict_rows(self, rows: np.ndarray) -> np.ndarray:
-        """Predictions of whole rows, (len(rows), n_items), given as positions, with the same fallback."""
+        """Predictions of whole rows, (len(rows), n_items), given as positions, unknown cells filled as in `predict`."""
         grid = rows[:, None], np.arange(self.fitted().n_items)[None, :]
         return np.where(self._known(*grid), self._row_scores(rows), self._fallback(*grid))
 
@@ -1000,7 +1008,7 @@ class ImplicitALS(FactorModel):
         return float(unrated + c @ (1 - x) ** 2 + self.reg * (np.vdot(P, P) + np.vdot(Q, Q)))
 
     def _newcomer(self, axis, at, values, features=None):
-        """As in a half-step: every rated title is a preference of 1, with its confidence."""
+        """A half-step of the fit for one row: every rated title is a preference of 1, with its confidence."""
         other = self.user_factors_ if axis else self.item_factors_
         extra, rated = self.confidence * values[:, None], other[at]
         gram = other.T @ other + self.reg * np.eye(self.n_factors) + rated.T @ (extra * rated)
@@ -1402,7 +1410,7 @@ class ContentMF(SGDMF, _ProfiledModel):
         return stopped_fold(offset, blocks, penalty, at, values, self._time())
 
     def _shared_taste(self, row):
-        """Of somebody new only the 1 of their profile is known."""
+        """The weights that people with the profile of a row share; of somebody new only the 1 of it is known."""
         if row is None:
             return self.group_weights_[0] if self.shared_weights else 0.0
         return (self.user_table_[[row]] @ self.group_weights_)[0]
@@ -1773,7 +1781,7 @@ class Blend(Recommender):
         return Fold(self._mix(first.offset, second.offset), blocks, solve, np.ones(len(at)))
 
     def n_parameters(self) -> int:
-        """Those of both models, and the weight."""
+        """How many numbers both models have learnt, and the weight."""
         self.fitted()
         return self.first_.n_parameters() + self.second_.n_parameters() + 1
 
@@ -1862,12 +1870,12 @@ class Tuned(Recommender):
         self.model_.save(path)
 
     def n_parameters(self) -> int:
-        """Those of the chosen model."""
+        """How many numbers the chosen model has learnt."""
         self.fitted()
         return self.model_.n_parameters()
 
     def certificate(self) -> Certificate | None:
-        """That of the chosen model."""
+        """The certificate of the chosen model."""
         self.fitted()
         return self.model_.certificate()
 

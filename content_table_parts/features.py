@@ -104,7 +104,7 @@ class Features:
         return sp.csr_array(pick @ self.matrix)
 
     def reduced(self, n_components: int = 50, random_state: int = 0) -> "Features":
-        """The same ids described by fewer, dense numbers: scikit-learn's TruncatedSVD of the matrix."""
+        """Features of these ids in fewer, dense numbers: scikit-learn's TruncatedSVD of the matrix."""
         svd = TruncatedSVD(n_components, random_state=random_state)
         names = np.array([f"direction {j + 1}" for j in range(n_components)])
         return Features(self.ids, svd.fit_transform(self.matrix), names, self.about)
@@ -199,7 +199,7 @@ def _tags(path, until):
 
 
 def _decade(text):
-    """Of the year in brackets that ends the text, else of the first year in it: '2001: A Space Odyssey (1968)'."""
+    """The decade of the year in brackets that ends a text, else of its first year: '2001: A Space Odyssey (1968)'."""
     year = re.search(r"\((\d{3})\d\)\s*$", text) or re.search(r"(?<!\d)((?:19|20)\d)\d(?!\d)", text)
     return f"{year[1]}0s" if year else ""
 

@@ -73,7 +73,7 @@ def ridge_fold(offset: np.ndarray, blocks: tuple, penalty: ArrayLike, at: np.nda
 def stopped_fold(
     offset: np.ndarray, blocks: tuple, penalty: ArrayLike, at: np.ndarray, values: np.ndarray, time: float
 ) -> Fold:
-    """The same regression by small steps from 0 that are stopped early: x = (I - exp(-T G)) G^-1 Z' t, G = Z'Z + D.
+    """A ridge regression by small steps from 0 that are stopped early: x = (I - exp(-T G)) G^-1 Z' t, G = Z'Z + D.
 
     `time` is T, the sum of the step lengths; without end that is the ridge regression itself. The weight of a column
     that is 0 in all the ratings stays 0.
@@ -251,7 +251,7 @@ class Viewer(_Newcomer):
         return left
 
     def terms(self, item: Any, n: int | None = None) -> pd.DataFrame:
-        """The same prediction by the words that the title is described with, for models with features."""
+        """Where a prediction comes from, by the words that the title is described with: for models with features."""
         head, own = self.model._feature_reasons(self, self._others(item)[0])
         return reasons(head, own, {}, n, "terms")
 

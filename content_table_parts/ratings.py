@@ -232,7 +232,7 @@ class Ratings:
 
     @cached_property
     def csc(self) -> sp.csc_array:
-        """The same table by columns (SciPy CSC); read-only."""
+        """The table by columns (SciPy CSC); read-only."""
         return _read_only(self.csr.tocsc())
 
     def check_universe(self, other: "Ratings", name: str) -> None:

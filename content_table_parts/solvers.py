@@ -347,7 +347,7 @@ def solve_rows(indptr, indices, weights, targets, other, base, out):
 
 
 def _solve_rows_unpenalised(indptr, indices, weights, targets, other, base, out):
-    """The same without a penalty, where a row may leave its factors undetermined: the least-norm solution."""
+    """`solve_rows` without a penalty, where a row may leave its factors undetermined: the least-norm solution."""
     for u in range(len(indptr) - 1):
         known = slice(indptr[u], indptr[u + 1])
         out[u] = np.linalg.lstsq(other[indices[known]], targets[known], rcond=None)[0]

@@ -543,7 +543,7 @@ def ranking_metrics(lists: np.ndarray, test: Ratings, threshold: float) -> pd.Da
 
 
 def _random_and_ceiling(test, n_candidates, n, threshold):
-    """The same metrics, exactly: expected over all orders of each user's candidates, and of the best possible order."""
+    """Ranking metrics, exactly: expected over all orders of each user's candidates, and of the best possible order."""
     r = np.bincount(test.rows[test.values >= threshold], minlength=test.n_users)
     users = np.flatnonzero(r)
     r, N = r[users], n_candidates[users]
