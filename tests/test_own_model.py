@@ -50,3 +50,26 @@ def test_the_page_explains_every_method_of_the_class():
     written = [value.__name__ for value in written if value.__code__.co_filename == own_model.PAGE.name]
     assert re.findall(r"(?m)^\| `(\w+)\(", page) == written  # what the page has, not what the dataclass adds
     assert re.findall(r"(?m)^\| `(\w+): ", page) == list(ct.declared_settings(DampedMeans))
+
+
+class TwoSteps(ct.FactorModel):
+    """A model of factors of one's own: one half-step for the titles from random viewers, one for the viewers."""
+
+    reg: float = ct.setting(2.0, above=0)
+    biases = False
+
+    def _fit(self, ratings, validation):
+        start = np.random.default_rng(0).normal(size=(ratings.n_users, 2))
+        self.item_factors_ = ct.ridge_rows(ratings.csc.T, start, self.reg)
+        self.user_factors_ = ct.ridge_rows(ratings.csr, self.item_factors_, self.reg)
+
+
+def test_a_model_of_factors_needs_a_fit_alone(sample):
+    model = TwoSteps(reg=3).fit(sample)
+    for user in sample.user_ids[:10]:
+        viewer = model.viewer(user)
+        told = dict(zip(sample.item_ids[viewer.at].tolist(), viewer.values.tolist(), strict=True))
+        assert np.abs(model.fold_in(told).scores - viewer.scores).max() < 1e-10
+    assert len(model.recommend(sample.user_ids[0], 5)) == 5
+    with pytest.raises(ValueError, match="reg must be above 0"):
+        TwoSteps(reg=0).fit(sample)
