@@ -16,6 +16,8 @@ READY := $(VENV)/ready
 # Small matrices: one BLAS thread a process is faster, and leaves the cores to the processes.
 export OMP_NUM_THREADS = 1
 export OPENBLAS_NUM_THREADS = 1
+# Packages are installed uncompiled, which is quicker: the first import must be allowed to keep what it compiles.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run test test-slow types site list lab weights lint clean
 
