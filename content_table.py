@@ -218,6 +218,7 @@ class Recommender(BaseEstimator):
         """
         _check_parts(ratings, validation)
         self.check_settings()
+        self._plain_numbers()
         self._forget()
         self.ratings_ = ratings
         self.global_mean_ = float(ratings.values.mean())
@@ -231,6 +232,12 @@ class Recommender(BaseEstimator):
                 raise
         self.history_ = list(self.history_)
         return self
+
+    def _plain_numbers(self):
+        """Settings as Python numbers from here on: a small NumPy integer would overflow in the middle of a sum."""
+        for name in declared_settings(type(self)):
+            if isinstance(value := getattr(self, name), np.generic):
+                setattr(self, name, value.item())
 
     def _forget(self):
         """Nothing learnt stays."""
@@ -392,6 +399,8 @@ class Recommender(BaseEstimator):
     ) -> pd.DataFrame:
         """The lists of all users, one under the other, with a user_id column; arguments as in `recommend`."""
         ratings = self.fitted()
+        check_number("n", n, low=1, whole=True)
+        n = min(n, ratings.n_items)
         columns = self.top_items(np.arange(ratings.n_users), n, also_seen, ratings.works(one_per_work))
         row, rank = np.nonzero(columns >= 0)
         col = columns[row, rank]

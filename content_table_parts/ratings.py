@@ -170,10 +170,15 @@ class Ratings:
 
     @classmethod
     def from_matrix(cls, matrix: ArrayLike, *, scale: tuple = (1.0, 10.0), **options: Any) -> Self:
-        """Ratings from a small dense table typed in by hand, NaN where a rating is missing; ids are 0, 1, 2, ..., of a
-        DataFrame its index and columns."""
+        """Ratings from a small dense table typed in by hand, NaN or masked where a rating is missing.
+
+        Ids are 0, 1, 2, ..., those of a DataFrame its index and columns."""
         labels = (matrix.index, matrix.columns) if isinstance(matrix, pd.DataFrame) else None
+        if np.ma.isMaskedArray(matrix):
+            matrix = np.ma.filled(matrix.astype(float), np.nan)  # what is masked is missing
         matrix = np.asarray(matrix, dtype=float)
+        if matrix.ndim != 2:
+            raise ValueError(f"from_matrix needs a table of users and items, got an array of shape {matrix.shape}.")
         rows, cols = np.nonzero(~np.isnan(matrix))
         user_ids, item_ids = map(np.arange, matrix.shape) if labels is None else map(np.asarray, labels)
         return cls(user_ids, item_ids, rows, cols, matrix[rows, cols], scale=scale, **options)

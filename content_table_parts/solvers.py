@@ -80,7 +80,10 @@ def spectral_norm_bound(S: Any) -> tuple[float, bool]:
     if S.shape[0] > GRAM_SIDE:
         return float(scipy.sparse.linalg.svds(S, k=1, return_singular_vectors=False, rng=0)[0]), False
     gram = (S @ S.T).toarray()
-    top = scipy.linalg.eigvalsh(gram, subset_by_index=[len(gram) - 1] * 2, check_finite=False)[0]
+    try:
+        top = scipy.linalg.eigvalsh(gram, subset_by_index=[len(gram) - 1] * 2, check_finite=False)[0]
+    except np.linalg.LinAlgError:  # LAPACK's routine for a few eigenvalues gives up on some; the one for all does not
+        top = np.linalg.eigvalsh(gram)[-1]
     rounding = 4 * np.finfo(float).eps * sum(S.shape) * float(S.data @ S.data)
     return float(np.sqrt(max(top, 0.0) + rounding)), True
 

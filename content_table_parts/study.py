@@ -724,6 +724,7 @@ def compare(
     Rows `random` (expected, exact) and `ceiling` have ranking figures only; `popularity` is always among the models.
     """
     check_models(models)
+    check_number("n", n, low=1, whole=True)
     taken = sorted({"random", "ceiling"} & set(models))
     if taken:
         raise ValueError(f"{taken} are rows that are added to every table; name these models otherwise.")
@@ -822,7 +823,8 @@ def comparison(results: pd.DataFrame) -> pd.DataFrame:
         scored = part.get("rmse_clipped", pd.Series(dtype=float)).dropna()
         sizes = part[["n_train", "n_test"]].iloc[0]
         row["half_width"] = split_interval(scored, *sizes)[1] if len(scored) > 1 else np.nan
-        row["relative_gap"], failed = part["relative_gap"].max(), part.loc[part["error"] != "", "error"]
+        row["relative_gap"] = part.reindex(columns=["relative_gap"])["relative_gap"].max()
+        failed = part.loc[part["error"] != "", "error"]
         rows.append(row | {"failed": len(failed), "error": failed.iloc[0] if len(failed) else ""})
     table = pd.DataFrame(rows).sort_values(["rmse_clipped", "ndcg"], ascending=[True, False], kind="stable")
     table.insert(4, "half_width", table.pop("half_width"))

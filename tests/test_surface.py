@@ -157,6 +157,57 @@ def test_an_open_penalty_suits_what_the_factors_have_to_explain(noisy):
         assert first.params["reg"] == 12.0
 
 
+def test_a_small_table_whose_few_eigenvalues_cannot_be_had_is_certified_all_the_same():
+    rows, cols = [2, 2, 1, 1, 2, 0, 0, 0, 0, 1], [1, 3, 0, 2, 0, 1, 2, 0, 3, 3]
+    ratings = ct.Ratings(range(3), range(4), rows, cols, [3.0, 6, 4, 6, 2, 7, 5, 1, 8, 10])
+    assert ct.NuclearNorm().fit(ratings).certificate().relative_gap < 1e-5
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        ct.SGDMF(n_factors=np.uint8(200), n_epochs=3, batch_size=4, patience=None),
+        ct.SGDMF(n_factors=np.uint8(130), n_epochs=np.int8(3), patience=None),
+        ct.ALS(n_factors=3, n_epochs=np.uint8(255), tol=0),
+        ct.ItemKNN(n_neighbors=np.int8(100)),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_small_numpy_integers_are_numbers_like_others(table, model):
+    plain = {
+        name: value.item() if isinstance(value, np.generic) else value for name, value in model.get_params().items()
+    }
+    assert np.array_equal(clone(model).fit(table).complete(), type(model)(**plain).fit(table).complete())
+
+
+def test_what_is_masked_is_not_learnt():
+    matrix = np.ma.masked_equal([[5, 1], [4, 3]], 1)
+    assert ct.Ratings.from_matrix(matrix).values.tolist() == [5, 4, 3]
+    with pytest.raises(ValueError, match=r"needs a table of users and items, got an array of shape \(3,\)"):
+        ct.Ratings.from_matrix([1, 2, 3])
+
+
+def test_a_comparison_in_which_every_model_failed_still_says_why(table):
+    class Failing(ct.GlobalMean):
+        """Nothing ever works."""
+
+        def _fit(self, ratings, validation):
+            raise RuntimeError("no luck")
+
+    results = ct.compare({"failing": Failing()}, table, 7, n_splits=2)
+    only = results[results["model"] == "failing"].drop(columns="relative_gap")
+    row = ct.comparison(only).iloc[0]
+    assert row["failed"] == 2
+    assert row["error"] == "RuntimeError: no luck"
+
+
+def test_a_list_longer_than_the_catalogue_is_the_catalogue(table):
+    model = ct.BiasBaseline().fit(table)
+    assert len(model.recommend_all(10**12)) == table.n_users * table.n_items - len(table)
+    with pytest.raises(ValueError, match="n must be at least 1, got 0"):
+        ct.compare({"baseline": model}, table, 7, n=0)
+
+
 def test_where_nothing_can_be_written_each_process_compiles_for_itself():
     program = """
 import numba.core.caching as caching
