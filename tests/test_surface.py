@@ -1,6 +1,7 @@
 """The surface: what a reader's program touches, in small; and an installed wheel, away from the clone."""
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -226,8 +227,12 @@ print(ct.ALS(2, 5.0, n_epochs=2, tol=0).fit(ratings).predict(ratings.user_ids[0]
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    out = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(out), str(ROOT)]
+    out, source = tmp_path_factory.mktemp("wheel"), tmp_path_factory.mktemp("source")  # a build leaves files behind
+    for name in ("pyproject.toml", "README.md", "LICENSE", "content_table.py"):
+        shutil.copy(ROOT / name, source)
+    for name in ("content_table_parts", "data", "saved_weights"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(out), str(source)]
     subprocess.run(command, check=True, capture_output=True)
     (path,) = out.glob("*.whl")
     return path
