@@ -1188,8 +1188,8 @@ class SGDMF(FactorModel):
 
     def _tables(self):
         """Features of the items and of the users, sparse (n, d) and (m, f), as compiled loops take them: none here."""
-        sides = len(self.item_factors_), len(self.user_factors_)
-        return tuple(csr_arrays(sp.csr_array((side, 0))) for side in sides)
+        nothing = np.zeros(0, np.int32), np.zeros(0)
+        return tuple((np.zeros(len(P) + 1, np.int64), *nothing) for P in (self.item_factors_, self.user_factors_))
 
     def _theta(self):
         """All that is learnt, in the order of the compiled loops: b_u, b_i, P, Q, and the feature weights W and G."""

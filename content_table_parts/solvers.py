@@ -571,11 +571,15 @@ def best_positions(scores: np.ndarray, n: int, works: np.ndarray | None = None) 
     """
     below = -np.round(scores, TIE)
     candidates = np.flatnonzero(np.isfinite(below))
-    if works is None and len(candidates) > n:
-        candidates = candidates[below[candidates] <= np.partition(below[candidates], n - 1)[n - 1]]
-    order = candidates[np.argsort(below[candidates], kind="stable")]
-    if works is not None:
-        order = order[np.sort(np.unique(works[order], return_index=True)[1])]
+    for few in (4 * n, len(candidates)):  # room for the seasons that are left out; where that was not enough, all
+        order = candidates
+        if few < len(candidates):
+            order = order[below[order] <= np.partition(below[order], few - 1)[few - 1]]
+        order = order[np.argsort(below[order], kind="stable")]
+        if works is not None:
+            order = order[np.sort(np.unique(works[order], return_index=True)[1])]
+        if len(order) >= n:
+            break
     return order[:n]
 
 
