@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from content_table_parts.features import load_features
 from content_table_parts.files import WEIGHTS
+from content_table_parts.interrupts import sigterm_raises, whole_fits
 from content_table_parts.readers import DATA, load_mal_export, load_ratings
 from content_table_parts.settings import check_number
 from content_table_parts.solvers import DivergenceError
@@ -21,11 +22,14 @@ def run(make_models: Callable[[Any], dict], list_model: Any, arguments: Sequence
     """Carry out the command line `arguments`.
 
     `make_models(item_features or None)` gives the models by name, "baseline" and "spectral with biases" among them;
-    `list_model` makes the list for somebody new.
+    `list_model` makes the list for somebody new. Exit codes: 2 where something given is wrong, 130 after Ctrl-C.
     """
     options = _parser(about).parse_args(arguments)
     try:
-        _run(options, make_models, list_model)
+        with whole_fits(), sigterm_raises():
+            _run(options, make_models, list_model)
+    except KeyboardInterrupt:
+        _parser(about).exit(130, "\ncontent_table: stopped by the keyboard.\n")
     except (ValueError, KeyError, OSError, MemoryError, DivergenceError) as error:
         message = error.args[0] if isinstance(error, KeyError) else error  # str(KeyError) would add quotes
         _parser(about).exit(2, f"content_table: {message}\n")
@@ -75,8 +79,9 @@ def _some_user(ratings):
 
 def _save_weights(models, ratings):
     WEIGHTS.mkdir(exist_ok=True)
-    for name, model in tqdm(models.items(), desc="training"):
-        model.fit(ratings).save(WEIGHTS / f"{name.replace(' ', '_')}.npz")
+    fitted = {name: model.fit(ratings) for name, model in tqdm(models.items(), desc="training")}
+    for name, model in fitted.items():
+        model.save(WEIGHTS / f"{name.replace(' ', '_')}.npz")
     print(f"{len(models)} models in {WEIGHTS.name}/")
 
 

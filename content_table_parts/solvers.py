@@ -14,6 +14,7 @@ import scipy.sparse as sp
 import scipy.sparse.linalg
 from threadpoolctl import ThreadpoolController
 
+from content_table_parts.interrupts import may_keep_half
 from content_table_parts.settings import TIE
 
 MAX_DENSE_BYTES = 2**30  # a dense users x items table above this is refused, not attempted
@@ -103,13 +104,9 @@ def dot(p, q):
     return (a + b) + (c + d)
 
 
+@compiled()
 def pair_dots(P: np.ndarray, Q: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
     """p_u . q_i for each pair (rows[e], cols[e])."""
-    return _pair_dots(P, Q, np.array(rows), np.array(cols))  # read-only arrays would be compiled for once more
-
-
-@compiled()
-def _pair_dots(P, Q, rows, cols):
     dots = np.empty(len(rows))
     for e in range(len(rows)):
         dots[e] = dot(P[rows[e]], Q[cols[e]])
@@ -168,9 +165,13 @@ def _conjugate_gradients(A, rhs):
     return solution
 
 
-def solve_cvxpy(problem, **options):
+def solve_cvxpy(problem, solver, **options):
     """Solve, and read the status before any value: an inaccurate solution is not a solution."""
-    problem.solve(**options)
+    data, chain, inverse = problem.get_problem_data(solver, solver_opts=options)
+    raw = chain.solve_via_data(problem, data, solver_opts=options)
+    if isinstance(raw, dict) and raw["info"]["status"] == "interrupted":  # SCS takes Ctrl-C for itself
+        raise KeyboardInterrupt
+    problem.unpack_results(raw, chain, inverse)
     if problem.status != "optimal":
         raise RuntimeError(f"cvxpy's solver ended with status {problem.status!r}; loosen tol, or take our solver.")
 
@@ -541,6 +542,11 @@ def batch_epoch(rows, cols, values, batch_size, mean, theta, C, F, eta, reg, cli
         _add_steps(rows, cols, start, stop, theta, C, F, eta, steps)
 
 
+def touched_parameters(rows, cols, theta, C, F):
+    """How many parameters the step of each rating changes."""
+    return 2 + 2 * theta[2].shape[1] + np.diff(C[0])[cols] * (1 + np.diff(F[0])[rows])
+
+
 def one_pass(rows, cols, values, batch_size, mean, theta, C, F, eta, reg, clip):
     """One pass of descent over the ratings in the order of the arrays, changing the arrays of `theta` in place.
 
@@ -559,7 +565,7 @@ def one_pass(rows, cols, values, batch_size, mean, theta, C, F, eta, reg, clip):
         sgd_epoch(rows, cols, values, mean, theta, C, F, eta, reg, clip)
         return
     batch_size = len(values) if batch_size is None else batch_size
-    touched = 2 + 2 * theta[2].shape[1] + np.diff(C[0])[cols] * (1 + np.diff(F[0])[rows])
+    touched = touched_parameters(rows, cols, theta, C, F)
     steps = np.empty(min(int(touched.sum()), batch_size * int(touched.max())))
     batch_epoch(rows, cols, values, batch_size, mean, theta, C, F, eta, reg, clip, steps)
 
@@ -617,7 +623,7 @@ class Splitting:
     """
 
     def __init__(self, rows, cols, shape, target, reg, share=0.5, random_state=0):
-        self.rows, self.cols, self.shape = rows, cols, shape
+        self.rows, self.cols, self.shape = np.array(rows), np.array(cols), shape  # as compiled loops take them
         self.dense = np.prod(self.shape, dtype=float) <= DENSE_CELLS
         self.rho = 1.9 if self.dense else 1.0
         self.flat = self.rows * self.shape[1] + self.cols
@@ -697,12 +703,12 @@ class SoftImpute:
         self.filled[self.rows, self.cols] = w
 
 
-def run_splitting(state, prox_data, certify, epochs, tol, history, keep=True):
+def run_splitting(state, prox_data, certify, epochs, tol, history):
     """Alternate until `certify(x)`, a pair (certificate, excess), finds everything within `tol`; returns the last pair.
 
     `state` is a `Splitting` or a `SoftImpute`, `prox_data` the prox of the data term on the known cells, `epochs` the
-    numbers of the passes. `history` gets a row for each check. Ctrl-C ends it; with `keep`, by what was reached,
-    certified.
+    numbers of the passes. `history` gets a row for each check. Ctrl-C ends it by what was reached, certified, where
+    half a fit may be kept.
     """
     next_check, certificate, excess, epoch = 10, None, np.inf, 0
     try:
@@ -716,7 +722,7 @@ def run_splitting(state, prox_data, certify, epochs, tol, history, keep=True):
                 next_check = _next_check(history, tol)
             state.reflect(x, prox_data(state.point(x)))
     except KeyboardInterrupt:
-        if not keep:
+        if not may_keep_half():
             raise
         warn_caller(f"stopped by the keyboard in pass {epoch}; what was reached is kept.")
         certificate, excess = certify(state.shrink())
