@@ -11,6 +11,7 @@ import numba
 import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
+import scipy.sparse.csgraph
 import scipy.sparse.linalg
 from threadpoolctl import ThreadpoolController
 
@@ -19,6 +20,7 @@ from content_table_parts.settings import TIE
 
 MAX_DENSE_BYTES = 2**30  # a dense users x items table above this is refused, not attempted
 DENSE_CELLS = 10**6  # up to this many cells the splitting solver works on a dense table: faster, and 8 MB at most
+NO_PENALTY = 1e-9  # a penalty below this on biases is lost in rounding beside counts of ratings
 GRAM_SIDE = 5_000  # up to this side a spectral norm is bounded by a dense Gram matrix; above it is only estimated
 BLAS = ThreadpoolController()
 _OURS = (str(Path(__file__).parent), str(Path(__file__).parent.with_name("content_table.py")))
@@ -126,6 +128,9 @@ def bias_solver(
     The normal equations are [[D_u + reg, B], [B', D_i + reg]] (b_u; b_i) = (row sums; column sums), B the 0-1 table of
     known cells and D its counts. The longer side is eliminated (its block is diagonal), which leaves a dense system of
     the shorter side, factored once. Where even that side exceeds `GRAM_SIDE`, conjugate gradients solve it instead.
+
+    Without a penalty (below `NO_PENALTY`) each part of the table that ratings connect leaves a constant open, which
+    users and items could pass on to each other: the solution is the one of least norm.
     """
     if shape[0] > shape[1]:
         solve_swapped = bias_solver(cols, rows, shape[::-1], reg)
@@ -144,10 +149,10 @@ def bias_solver(
     else:
         inner = B @ (B * inv_item).T
         schur = np.diag(d_user) - (inner.toarray() if sp.issparse(inner) else inner)
-        try:
-            solve_users = partial(scipy.linalg.cho_solve, scipy.linalg.cho_factor(schur), check_finite=False)
-        except np.linalg.LinAlgError:  # no penalty to speak of: biases are fixed only up to a constant, so least norm
-            solve_users = lambda rhs: np.linalg.lstsq(schur, rhs, rcond=None)[0]  # noqa: E731
+        if reg < NO_PENALTY:  # constants on a part solve it for 0: so much of them that they count, and are left out
+            user_part = _connected_parts(rows, cols, shape)[:m]
+            schur += (user_part[:, None] == user_part) / np.bincount(user_part)[user_part]
+        solve_users = partial(scipy.linalg.cho_solve, scipy.linalg.cho_factor(schur), check_finite=False)
 
     def solve(values):
         sum_user = np.bincount(rows, values, minlength=m)
@@ -155,7 +160,22 @@ def bias_solver(
         user_bias = solve_users(sum_user - B @ (inv_item * sum_item))
         return user_bias, inv_item * (sum_item - B.T @ user_bias)
 
-    return solve
+    return solve if reg >= NO_PENALTY else lambda values: _least_norm(*solve(values), rows, cols)
+
+
+def _connected_parts(rows, cols, shape):
+    """For each user, then each item, the number of the part of the table that ratings connect it with."""
+    ends = rows, shape[0] + np.asarray(cols)
+    graph = sp.coo_array((np.ones(len(rows)), ends), shape=(sum(shape),) * 2)
+    return scipy.sparse.csgraph.connected_components(graph, directed=False)[1]
+
+
+def _least_norm(user_bias, item_bias, rows, cols):
+    """The same sums b_u + b_i on each connected part, with the smallest |b_u|^2 + |b_i|^2."""
+    part = _connected_parts(rows, cols, (len(user_bias), len(item_bias)))
+    given = np.concatenate([-user_bias, item_bias])
+    shift = (np.bincount(part, given) / np.bincount(part))[part]
+    return user_bias + shift[: len(user_bias)], item_bias - shift[len(user_bias) :]
 
 
 def _conjugate_gradients(A, rhs):

@@ -115,11 +115,12 @@ def test_a_number_of_processes_that_is_none_is_refused(n_jobs):
 # ---- Whole processes, and real signals -------------------------------------------------------------------------------
 
 PROGRAM = """
-import sys, warnings
+import signal, sys, warnings
 import numpy as np
 import content_table as ct
 
 warnings.simplefilter("ignore")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets its background jobs ignore Ctrl-C
 ratings = ct.load_ratings(ct.DATA / "sparse.csv")
 endless = {{"tol": 0, "n_epochs": 10**9}}
 slow = ct.ALS(10, **endless)
