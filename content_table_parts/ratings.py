@@ -33,6 +33,31 @@ def write_whole(path: str | Path, write: Callable[[Path], Any]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def as_path(path: str | Path) -> Path:
+    """A path that was given as text or as a Path; anything else is an error."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"path must be text or a Path, got {shown(path)}.")
+    return Path(path)
+
+
+def scale_ends(scale: Any) -> tuple[float, float]:
+    """The low and the high end of a rating scale; what is not two numbers, the lower first, is an error."""
+    try:
+        low, high = (float(end) if isinstance(end, (int, float, np.integer, np.floating)) else None for end in scale)
+        rising = low < high
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"the scale is two numbers, (low, high), got {shown(scale)}.") from error
+    if not rising:
+        raise ValueError(f"the scale needs a low end below its high end, got {scale}.")
+    return low, high
+
+
+def need_ratings(other: Any, name: str) -> None:
+    """Refuse an argument `name` that is no Ratings."""
+    if not isinstance(other, Ratings):
+        raise TypeError(f"{name} must be Ratings, got {type(other).__name__}.")
+
+
 @dataclass(frozen=True, eq=False)
 class Ratings:
     """Known ratings of m users and n items: an immutable list of (row, column, value) with the ids behind them.
@@ -112,14 +137,8 @@ class Ratings:
                 )
 
     def _check_values(self):
-        try:
-            low, high = (end + 0.0 for end in self.scale)
-            rising = low < high
-        except (TypeError, ValueError, OverflowError) as error:
-            raise ValueError(f"the scale is two numbers, (low, high), got {shown(self.scale)}.") from error
+        low, high = scale_ends(self.scale)
         object.__setattr__(self, "scale", tuple(self.scale))
-        if not rising:
-            raise ValueError(f"the scale needs a low end below its high end, got {self.scale}.")
         bad = ~np.isfinite(self.values)
         if bad.any():
             raise ValueError(f"{bad.sum()} ratings are NaN or infinite, the first at entry {np.flatnonzero(bad)[0]}.")
@@ -234,7 +253,7 @@ class Ratings:
 
     def same_universe(self, other: "Ratings") -> bool:
         """Whether `other` has the same users and items in the same positions."""
-        _need_ratings(other, "other")
+        need_ratings(other, "other")
         return np.array_equal(self.user_ids, other.user_ids) and np.array_equal(self.item_ids, other.item_ids)
 
     @cached_property
@@ -244,7 +263,7 @@ class Ratings:
 
     def check_universe(self, other: "Ratings", name: str) -> None:
         """Refuse an argument `name` whose users or items are not those of this table."""
-        _need_ratings(other, name)
+        need_ratings(other, name)
         if not self.same_universe(other):
             raise ValueError(
                 f"{name} must have the users and items of the training ratings, as parts of one table do; got {other}."
@@ -310,6 +329,7 @@ class Ratings:
 
     def user_row(self, user: Any) -> int:
         """The row of one user, asked for by id or name."""
+        _need_one(user, "a user", "name")
         return int(self.user_rows(self.user_id(user) if isinstance(user, str) else user)[0])
 
     def item_id(self, name: Any) -> Any:
@@ -389,6 +409,7 @@ class Ratings:
 
     def title(self, item: Any) -> str:
         """The title of an item id, or the id as text where titles are not known."""
+        _need_one(item, "an item", "title")
         return str(self.item_labels[self.item_cols(item)[0]])
 
     def works(self, one_per_work: bool | None = None) -> np.ndarray | None:
@@ -449,7 +470,7 @@ class Ratings:
 
     def joined(self, other: "Ratings") -> Self:
         """The ratings of two parts of one table together, these first."""
-        _need_ratings(other, "other")
+        need_ratings(other, "other")
         if not self.same_universe(other):
             raise ValueError(f"only parts of one table can be joined, with the same users and items: {self}, {other}.")
         pairs = [(self.rows, other.rows), (self.cols, other.cols), (self.values, other.values)]
@@ -493,12 +514,14 @@ class Ratings:
 
     def without_items(self, item_ids: ArrayLike) -> "Ratings":
         """The table without these items, and without users who rated nothing else."""
-        keep_items = ~np.isin(self.item_ids, item_ids)
+        keep_items = np.ones(self.n_items, dtype=bool)
+        keep_items[self.item_cols(item_ids)] = False
         keep_users = np.bincount(self.rows[keep_items[self.cols]], minlength=self.n_users) > 0
         return self.restrict(keep_users, keep_items)
 
     def to_csv(self, path: str | Path) -> None:
         """Write the course's schema (u_id, a_id, profile, title, score), by title then user; whole file or nothing."""
+        path = as_path(path)
         if {self.user_ids.dtype.kind, self.item_ids.dtype.kind} - set("iu"):
             raise ValueError(
                 "the course's schema has whole-number ids; write others by frame().to_csv, and read them by from_frame."
@@ -578,13 +601,8 @@ class Ratings:
         return self.times
 
 
-def _need_ratings(other, name):
-    if not isinstance(other, Ratings):
-        raise TypeError(f"{name} must be Ratings, got {type(other).__name__}.")
-
-
 def _need_one(key, what, label):
-    if not isinstance(key, Hashable):
+    if not isinstance(key, Hashable) or key is pd.NA:
         raise TypeError(f"{what} is asked for by one id or {label}, got {shown(key)}.")
 
 
@@ -615,6 +633,8 @@ def _vector(given, name):
 def _ids(given, name):
     """Ids as 64-bit whole numbers, finite numbers or text; what is missing, or of another kind, is an error."""
     ids = _vector(given, name)
+    if ids.dtype.kind in "iU":  # as those of every part are
+        return ids.astype(np.int64, copy=False) if ids.dtype.kind == "i" else ids
     missing = pd.isna(ids)
     if missing.any():
         raise ValueError(
@@ -623,7 +643,7 @@ def _ids(given, name):
         )
     kind = pd.api.types.infer_dtype(ids, skipna=False)
     if kind == "integer":
-        if ids.dtype.kind not in "iu" or (ids.size and ids.max() > np.iinfo(np.int64).max):
+        if ids.dtype.kind != "u" or (ids.size and ids.max() > np.iinfo(np.int64).max):
             raise ValueError(f"{name} holds whole numbers beyond 64 bits (2**63 or more); make them text.")
         return ids.astype(np.int64)
     if kind == "floating" and np.isfinite(ids.astype(float)).all():
@@ -640,7 +660,7 @@ def _indices(given, name):
     if positions.size and positions.dtype.kind not in "iu":
         raise TypeError(f"{name} holds positions, whole numbers from 0, got {positions.dtype}.")
     top = np.iinfo(np.intp).max
-    return (np.minimum(positions, top) if positions.dtype.kind == "u" else positions).astype(np.intp)
+    return (np.minimum(positions, top) if positions.dtype.kind == "u" else positions).astype(np.intp, copy=False)
 
 
 def _points(given, name):
@@ -649,7 +669,7 @@ def _points(given, name):
     try:
         if values.dtype.kind not in "iufbOU":
             raise TypeError(values.dtype)
-        return values.astype(float)
+        return values.astype(float, copy=False)
     except (TypeError, ValueError, OverflowError) as error:
         raise TypeError(f"{name} must be rating points, finite numbers, got {values.dtype} ({error}).") from error
 
@@ -657,10 +677,15 @@ def _points(given, name):
 def _texts(given, name, ids):
     """Titles or names as text; an id stands in for one that is missing."""
     texts = _vector(given, name)
+    if texts.dtype.kind == "U":
+        return texts
     missing = pd.isna(texts)
     if missing.any() and len(texts) == len(ids):
         texts = np.where(missing, ids.astype(str).astype(object), texts)
-    return texts.astype(str)
+    try:
+        return texts.astype(str)
+    except ValueError as error:  # a list, or a number of more digits than Python writes
+        raise TypeError(f"{name} must be text, got {shown(texts.tolist())}.") from error
 
 
 def _float_table(matrix):
@@ -671,7 +696,7 @@ def _float_table(matrix):
         if np.ma.isMaskedArray(matrix):
             matrix = np.ma.filled(matrix.astype(float), np.nan)  # what is masked is missing
         table = np.asarray(matrix, dtype=float)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
             f"from_matrix needs a dense table of numbers, NaN where a rating is missing, got {type(matrix).__name__} "
             f"({error})."
@@ -685,7 +710,7 @@ def _entries(entries, n):
     """A mask, indices or a slice of `n` entries, checked."""
     if isinstance(entries, slice):
         return entries
-    given = np.asarray(entries)
+    given = np.asarray(entries if hasattr(entries, "dtype") else _vector(entries, "entries"))
     chosen = given.astype(np.intp) if given.shape == (0,) else given
     wrong = chosen.ndim != 1 or chosen.dtype.kind not in "iub"
     if wrong or (chosen.dtype.kind == "b" and len(chosen) != n):
@@ -699,7 +724,7 @@ def _entries(entries, n):
 
 
 def _mask(keep, n, name):
-    keep = np.asarray(keep)
+    keep = _vector(keep, name)
     if keep.dtype != bool or keep.shape != (n,):
         raise ValueError(f"{name} must be a mask of {n} True or False, got {keep.dtype} of shape {keep.shape}.")
     return keep
@@ -725,10 +750,10 @@ def _check_frame(frame, user, item, columns):
     if frame.empty:
         raise ValueError("the table holds no rating: nothing to learn from.")
     for name in columns:
-        times = list(frame.columns).count(name)
-        if times != 1:
-            what = f"no column {name!r}" if times == 0 else f"{times} columns {name!r}"
-            raise ValueError(f"the table has {what}; it has {shown(list(frame.columns))}.")
+        if not isinstance(name, Hashable) or name not in frame.columns:
+            raise ValueError(f"the table has no column {shown(name)}; it has {shown(list(frame.columns))}.")
+        if frame[name].ndim > 1:
+            raise ValueError(f"the table has several columns {shown(name)}; rename or drop all but one.")
     blank = frame[[user, item]].isna().any(axis=1)
     if blank.any():
         first = blank.idxmax()
@@ -737,7 +762,12 @@ def _check_frame(frame, user, item, columns):
 
 def _rating_points(column):
     """A column of ratings as numbers; what is no number is an error."""
-    values = pd.to_numeric(column, errors="coerce")
+    try:
+        values = pd.to_numeric(column, errors="coerce")
+    except (TypeError, OverflowError) as error:
+        raise ValueError(f"column {column.name!r} must hold rating points, finite numbers ({error}).") from error
+    if pd.api.types.is_complex_dtype(values):
+        raise ValueError(f"column {column.name!r} must hold rating points, finite numbers, got {values.dtype}.")
     bad = values.isna() & column.notna()
     if bad.any():
         first = column[bad].iloc[0]
@@ -765,7 +795,7 @@ def _check_shares(train, validation):
 
 def _moments(times, name="times"):
     """Times as numbers or dates; what has no order, or is missing, is an error."""
-    if not hasattr(times, "dtype") or np.ma.isMaskedArray(times):
+    if not isinstance(times, (pd.Series, pd.Index)):
         times = _vector(times, name)
     times = pd.Series(times).infer_objects()
     if pd.api.types.is_datetime64_any_dtype(times):
@@ -792,13 +822,14 @@ def _nanoseconds(dates):
 def _distinct(column):
     """(sorted ids, position of each entry) of a column."""
     try:
-        return np.unique(column.infer_objects().to_numpy(), return_inverse=True)
-    except TypeError as error:
+        ids, positions = np.unique(column.infer_objects().to_numpy(), return_inverse=True)
+    except (TypeError, ValueError) as error:
         kinds = sorted({type(value).__name__ for value in column})
         raise TypeError(
             f"the ids in column {column.name!r} are of several types, {kinds}, or of one without an order; make them "
             "whole numbers or text."
         ) from error
+    return _ids(ids, f"column {column.name!r}"), positions
 
 
 def _one_label_each(frame, keys, label, others):
@@ -809,15 +840,17 @@ def _one_label_each(frame, keys, label, others):
     (key, at, ids), (other, other_at) = keys, others
     known = frame[label].notna().to_numpy()
     pairs = pd.DataFrame({"at": at, "other": other_at, "label": frame[label].to_numpy()})[known]
-    labels = pairs.drop_duplicates(["at", "label"])
+    try:
+        labels = pairs.drop_duplicates(["at", "label"])
+    except TypeError as error:
+        raise TypeError(f"column {label!r} must hold text ({error}).") from error
     twice = labels[labels.duplicated("at", keep=False)].sort_values("at")
     if len(twice):
         swapped = not pairs.drop_duplicates(["other", "label"]).duplicated("other").any()
         hint = f"columns {key!r} and {other!r} look swapped" if swapped else "the ids or titles are mixed up"
-        first = ids[twice["at"].iloc[0]]
         raise ValueError(
-            f"{key} {first.item() if hasattr(first, 'item') else first!r} has several values of {label}: "
-            f"{twice['label'].tolist()[:3]}; {hint}."
+            f"{key} {ids[twice['at'].iloc[0]].item()!r} has several values of {label}: "
+            f"{shown(twice['label'].tolist()[:3])}; {hint}."
         )
     texts = ids.astype(str).astype(object)
     texts[labels["at"]] = labels["label"]

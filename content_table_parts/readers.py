@@ -19,7 +19,7 @@ import pandas as pd
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import ParseError, XMLParser
 
-from content_table_parts.ratings import Ratings
+from content_table_parts.ratings import Ratings, as_path, need_ratings, scale_ends
 from content_table_parts.settings import shown
 from content_table_parts.titles import plain_title
 
@@ -55,7 +55,7 @@ def opened(path: str | Path, limit: int = MAX_TABLE_BYTES) -> Iterator[IO[bytes]
     ------
     FileNotFoundError, ValueError : no such file; cut off, damaged, too large, a zip or zstd.
     """
-    path = Path(path)
+    path = as_path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no such file: {path}")
     with open(path, "rb") as file:
@@ -166,9 +166,10 @@ def load_ratings(path: str | Path, conflicts: str = "error", scale: tuple[float,
     ------
     FileNotFoundError, ValueError : what was expected, what came, and the likely cause.
     """
-    if conflicts not in ("error", "last"):
-        raise ValueError(f"conflicts must be 'error' or 'last', got {conflicts!r}.")
-    path = Path(path)
+    _check_conflicts(conflicts)
+    path = as_path(path)
+    if scale is not None:
+        scale_ends(scale)
     if path.is_dir():
         found = [name for name in ("reviews.csv", "ratings.csv") if (path / name).is_file()]
         if not found:
@@ -190,6 +191,11 @@ def load_ratings(path: str | Path, conflicts: str = "error", scale: tuple[float,
         f"{sorted(set(closest) - set(header))} is missing. Was a column renamed, or the header row cut off? "
         "Ratings.from_frame takes a table with any columns."
     )
+
+
+def _check_conflicts(conflicts):
+    if not isinstance(conflicts, str) or conflicts not in ("error", "last"):
+        raise ValueError(f"conflicts must be 'error' or 'last', got {shown(conflicts)}.")
 
 
 def numbers_of(column: pd.Series, path: str | Path) -> pd.Series:
@@ -307,7 +313,7 @@ MAX_EXPORT_BYTES = 2**25  # unpacked; a list of 25,000 titles takes about 25 MB,
 MAX_EXPORT_ENTRIES = 40_000
 _MAX_FIELDS = 2**20  # of an export in all, and then of one entry
 _MAX_ENTRY_FIELDS = 1000
-_MAX_TEXT = 2**21  # characters of ids, titles, scores and states in all
+_MAX_CHARACTERS = 2**21  # characters of ids, titles, scores and states in all
 _MAX_MARK = 2**18  # bytes of one tag or comment: older parsers read one from its start again for every block
 _EXPORT_NAMES = {
     "item": ("item_id", "series_animedb_id", "anime_id", "a_id", "movieId"),
@@ -365,9 +371,10 @@ def load_mal_export(path: str | Path, ratings: Ratings | None = None, conflicts:
     FileNotFoundError, ValueError : what was expected, what came, and the likely cause; a manga list, ids of another
         catalogue and scores outside the scale among them.
     """
-    if conflicts not in ("error", "last"):
-        raise ValueError(f"conflicts must be 'error' or 'last', got {conflicts!r}.")
-    path = Path(path)
+    _check_conflicts(conflicts)
+    path = as_path(path)
+    if ratings is not None:
+        need_ratings(ratings, "ratings")
     with opened(path, MAX_EXPORT_BYTES) as file:
         _check_size(file, path.name, MAX_EXPORT_BYTES)
         head = file.read(64)
@@ -456,11 +463,11 @@ class _Export:
 
 def _check_entries(entries, name):
     """Refuse what no list of titles is as long as: matching takes time for every entry and every character."""
-    n_text = sum(int(entries[kind].str.len().sum()) for kind in entries)
-    if len(entries) > MAX_EXPORT_ENTRIES or n_text > _MAX_TEXT:
+    n_characters = sum(int(entries[kind].str.len().sum()) for kind in entries)
+    if len(entries) > MAX_EXPORT_ENTRIES or n_characters > _MAX_CHARACTERS:
         raise ValueError(
-            f"{name} has more than {MAX_EXPORT_ENTRIES:,} entries, or more than {_MAX_TEXT:,} characters of titles and "
-            "scores, which is no list of titles."
+            f"{name} has {len(entries):,} entries or more, with {n_characters:,} characters of titles and scores; a "
+            f"list of titles has at most {MAX_EXPORT_ENTRIES:,} and {_MAX_CHARACTERS:,}."
         )
 
 

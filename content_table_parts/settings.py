@@ -24,7 +24,7 @@ def shown(value: Any) -> str:
 
 
 def check_number(name: str, value: Any, *, low: float = 0.0, strict: bool = False, whole: bool = False) -> None:
-    """Refuse a setting that is not a finite number, not whole (below 2**31) where it must be, or below `low`.
+    """Refuse a setting that is not a finite number, not whole (of 64 bits) where it must be, or below `low`.
 
     Raises
     ------
@@ -35,8 +35,8 @@ def check_number(name: str, value: Any, *, low: float = 0.0, strict: bool = Fals
         raise ValueError(f"{name} must be a {'whole' if whole else 'finite'} number, got {shown(value)}.")
     if value < low or (strict and value == low):
         raise ValueError(f"{name} must be {'above' if strict else 'at least'} {low:g}, got {shown(value)}.")
-    if whole and value >= 2**31:
-        raise ValueError(f"{name} must be below 2**31, got {shown(value)}.")
+    if whole and value >= 2**63:
+        raise ValueError(f"{name} must be below 2**63, got {shown(value)}.")
 
 
 def _is_finite(number):
