@@ -814,7 +814,7 @@ def _moments(times, name="times"):
 
 def _nanoseconds(dates):
     try:
-        return dates.to_numpy(dtype="datetime64[ns]")
+        return dates.dt.as_unit("ns").to_numpy(dtype="datetime64[ns]")
     except pd.errors.OutOfBoundsDatetime as error:
         raise ValueError(f"dates must lie between the years 1678 and 2261 ({error}).") from error
 

@@ -391,20 +391,25 @@ def _xml_entries(stream, name):
     """Table of item, title, score, status as text, from MyAnimeList's XML, block by block."""
     export, n_bytes = _Export(), 0
     parser = XMLParser(target=export, forbid_dtd=True)
-    try:
-        while block := stream.read(2**14):
-            parser.feed(block)
-            n_bytes += len(block)
-            export.check(name)
-            if n_bytes - parser.parser.CurrentByteIndex > _MAX_MARK:
-                raise ValueError(f"{name} has a tag or comment without an end, which no export has.")
-        parser.close()
-    except DefusedXmlException as error:
-        raise ValueError(f"{name} declares entities or a document type, which no export does: {error!r}") from error
-    except (ParseError, LookupError) as error:
-        raise ValueError(f"{name} is not whole or not XML ({error}); download the export again.") from error
+    while block := stream.read(2**14):
+        _parse(name, parser.feed, block)
+        n_bytes += len(block)
+        export.check(name)
+        if n_bytes - parser.parser.CurrentByteIndex > _MAX_MARK:
+            raise ValueError(f"{name} has a tag or comment without an end, which no export has.")
+    _parse(name, parser.close)
     export.check(name)
     return pd.DataFrame(export.rows, columns=list(_EXPORT_NAMES), dtype=str)
+
+
+def _parse(name, step, *block):
+    """One step of a parser, its errors in our words."""
+    try:
+        step(*block)
+    except DefusedXmlException as error:
+        raise ValueError(f"{name} declares entities or a document type, which no export does: {error!r}") from error
+    except (ParseError, LookupError, ValueError) as error:  # the last two: an encoding that Python does not read
+        raise ValueError(f"{name} is not whole or not XML ({error}); download the export again.") from error
 
 
 class _Export:

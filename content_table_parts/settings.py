@@ -15,9 +15,9 @@ TIE = 9  # decimals: predictions that agree to 1e-9 rating points are ties, and 
 
 
 def shown(value: Any) -> str:
-    """What an error says came: its repr, cut in the middle where it is long."""
+    """What an error says came: its repr in one line, cut in the middle where it is long."""
     try:
-        text = repr(value)
+        text = " ".join(repr(value).split())
     except ValueError:  # Python refuses to write whole numbers of more than 4300 digits
         return f"a {type(value).__name__} too long to be written"
     return text if len(text) <= 100 else f"{text[:60]}...{text[-20:]}"
