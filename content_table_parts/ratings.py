@@ -43,11 +43,13 @@ def as_path(path: str | Path) -> Path:
 def scale_ends(scale: Any) -> tuple[float, float]:
     """The low and the high end of a rating scale; what is not two numbers, the lower first, is an error."""
     try:
-        low, high = (float(end) if isinstance(end, (int, float, np.integer, np.floating)) else None for end in scale)
-        rising = low < high
+        low, high = scale
+        if not all(isinstance(end, (int, float, np.integer, np.floating)) for end in (low, high)):
+            raise TypeError("its ends are no numbers")
+        low, high = float(low), float(high)
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"the scale is two numbers, (low, high), got {shown(scale)}.") from error
-    if not rising:
+    if not low < high:
         raise ValueError(f"the scale needs a low end below its high end, got {scale}.")
     return low, high
 
@@ -198,10 +200,10 @@ class Ratings:
 
         Ids are 0, 1, 2, ..., those of a DataFrame its index and columns."""
         labels = (matrix.index, matrix.columns) if isinstance(matrix, pd.DataFrame) else None
-        matrix = _float_table(matrix)
-        rows, cols = np.nonzero(~np.isnan(matrix))
-        user_ids, item_ids = map(np.arange, matrix.shape) if labels is None else map(np.asarray, labels)
-        return cls(user_ids, item_ids, rows, cols, matrix[rows, cols], scale=scale, **options)
+        table = _float_table(matrix)
+        rows, cols = np.nonzero(~np.isnan(table))
+        user_ids, item_ids = map(np.arange, table.shape) if labels is None else map(np.asarray, labels)
+        return cls(user_ids, item_ids, rows, cols, table[rows, cols], scale=scale, **options)
 
     def __repr__(self):
         return f"Ratings({len(self):,} ratings of {self.n_users:,} users on {self.n_items:,} items, scale {self.scale})"

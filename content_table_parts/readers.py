@@ -8,7 +8,7 @@ import io
 import lzma
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +37,7 @@ DATA: Path = beside("data")  # the embedded sample: simulated viewers over real 
 
 MAX_TABLE_BYTES = 2**30  # of what is packed; the largest MovieLens unpacks to 0.9 GB
 MAX_COLUMNS = 1000
-_PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+_PACKED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _FOREIGN = {
     b"PK": "a zip or an Excel workbook: unpack it, or save the sheet as CSV UTF-8",
     b"\x28\xb5\x2f\xfd": "packed by zstd: unpack it first",
@@ -64,7 +64,7 @@ def opened(path: str | Path, limit: int = MAX_TABLE_BYTES) -> Iterator[IO[bytes]
         if head.startswith(mark):
             raise ValueError(f"{path.name} is {what}.")
     unpack = next((unpack for mark, unpack in _PACKED.items() if head.startswith(mark)), None)
-    with (unpack or open)(path, "rb") as file:
+    with unpack(path, "rb") if unpack else open(path, "rb") as file:
         if unpack:
             try:
                 _check_size(file, path.name, limit)
