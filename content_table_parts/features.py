@@ -163,6 +163,11 @@ def _catalogue(path, ratings):
     table = read_text(path)
     key = _column(table, path, "an id", "movieId", "anime_id", "a_id", "uid")
     table = table.set_index(ids_of(table[key], path))
+    if not table.index.isin(ratings.item_ids).any():
+        raise ValueError(
+            f"{path.name} lists none of the {ratings.n_items} titles: no {key} is the id of one. Is it of another "
+            "catalogue?"
+        )
     return table[~table.index.duplicated()].reindex(ratings.item_ids, fill_value="")
 
 
@@ -194,7 +199,9 @@ def _tags(path, until):
     if until is not None:
         last = pd.Series(until.need_times()).groupby(until.user_ids[until.rows]).max()
         cut = ids_of(table["userId"], path).map(last)
-        table = table[ids_of(table["timestamp"], path) <= cut]  # False where the user has no rating: cut is NaN
+        table = table[
+            ids_of(table["timestamp"], path, "whole seconds") <= cut
+        ]  # False where the user has no rating: cut is NaN
     return table["tag"].str.lower().groupby(table["movieId"]).agg(" ".join)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import math
 import types
 import typing
 from collections.abc import Iterable
@@ -13,18 +14,36 @@ import numpy as np
 TIE = 9  # decimals: predictions that agree to 1e-9 rating points are ties, and ties go by item position
 
 
+def shown(value: Any) -> str:
+    """What an error says came: its repr in one line, cut in the middle where it is long."""
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # Python refuses to write whole numbers of more than 4300 digits
+        return f"a {type(value).__name__} too long to be written"
+    return text if len(text) <= 100 else f"{text[:60]}...{text[-20:]}"
+
+
 def check_number(name: str, value: Any, *, low: float = 0.0, strict: bool = False, whole: bool = False) -> None:
-    """Refuse a setting that is not a finite number, not whole where it must be, or below `low`.
+    """Refuse a setting that is not a finite number, not whole (of 64 bits) where it must be, or below `low`.
 
     Raises
     ------
     ValueError : names the setting, what was expected and what came; with `strict` the bound itself is refused too.
     """
     kinds = (int, np.integer) if whole else (int, float, np.integer, np.floating)
-    if not isinstance(value, kinds) or isinstance(value, bool) or not np.isfinite(value):
-        raise ValueError(f"{name} must be a {'whole' if whole else 'finite'} number, got {value!r}.")
+    if not isinstance(value, kinds) or isinstance(value, bool) or not _is_finite(value):
+        raise ValueError(f"{name} must be a {'whole' if whole else 'finite'} number, got {shown(value)}.")
     if value < low or (strict and value == low):
-        raise ValueError(f"{name} must be {'above' if strict else 'at least'} {low:g}, got {value!r}.")
+        raise ValueError(f"{name} must be {'above' if strict else 'at least'} {low:g}, got {shown(value)}.")
+    if whole and value >= 2**63:
+        raise ValueError(f"{name} must be below 2**63, got {shown(value)}.")
+
+
+def _is_finite(number):
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # a whole number beyond all floats
+        return False
 
 
 @dataclass(frozen=True)
