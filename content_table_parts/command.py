@@ -1,7 +1,11 @@
 """The command line: train everything, print the honest table and a list; it is handed the models."""
 
 import argparse
-from collections.abc import Callable, Sequence
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +20,41 @@ from content_table_parts.settings import check_number
 from content_table_parts.solvers import DivergenceError
 from content_table_parts.study import evaluate, paired_differences, summarize
 
+READER_LEFT = 141  # what a shell reports of a program that wrote into a closed pipe: 128 + SIGPIPE
 
+
+def _nowhere():
+    """A stream for one that was closed before the command began; worker processes inherit it and stumble without it."""
+    number = os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: the closed one
+    os.set_inheritable(number, True)
+    return open(number, "w", closefd=False)
+
+
+@contextmanager
+def _outputs() -> Iterator[None]:
+    """Make the streams fit to be printed on, and see at the end that everything has been written.
+
+    Letters that the terminal lacks are written as escapes. Exit status 141, in silence, where the reader has left
+    (`| head -1`), and 2 where the output does not fit on the disk.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        setattr(sys, name, getattr(sys, name) or _nowhere())
+    if isinstance(sys.stdout, io.TextIOWrapper):  # not so in a notebook
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        try:
+            sys.stdout.flush()
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would try again as it ends
+            if isinstance(error, BrokenPipeError):
+                raise SystemExit(READER_LEFT) from None
+            print(f"content_table: the output could not be written: {error}", file=sys.stderr)
+            raise SystemExit(2) from error
+
+
+@_outputs()
 def run(make_models: Callable[[Any], dict], list_model: Any, arguments: Sequence[str] | None, about: str) -> None:
     """Carry out the command line `arguments`.
 
@@ -26,6 +64,8 @@ def run(make_models: Callable[[Any], dict], list_model: Any, arguments: Sequence
     options = _parser(about).parse_args(arguments)
     try:
         _run(options, make_models, list_model)
+    except BrokenPipeError:
+        raise SystemExit(READER_LEFT) from None
     except (ValueError, KeyError, OSError, MemoryError, DivergenceError) as error:
         message = error.args[0] if isinstance(error, KeyError) else error  # str(KeyError) would add quotes
         _parser(about).exit(2, f"content_table: {message}\n")
