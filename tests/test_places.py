@@ -210,6 +210,7 @@ def test_two_test_runs_at_once_pass_in_a_clone_with_an_odd_name(odd_clone):
 def test_the_command_runs_in_a_clone_with_an_odd_name(odd_clone):
     where = "import content_table as ct; print(ct.__file__)"
     environment = PLAIN | {"PYTHONPATH": str(odd_clone)}
-    assert printed(start(["-c", where], environment)).strip() == str(odd_clone / "content_table.py")
+    told = printed(start(["-c", where], environment, cwd=odd_clone.parent))
+    assert told.strip() == str(odd_clone / "content_table.py")
     out = printed(start(["-m", "content_table", "--splits", "2", "--n", "3"], environment, cwd=odd_clone.parent))
     assert "simulated viewers over real titles" in out
