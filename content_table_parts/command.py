@@ -30,6 +30,16 @@ def _nowhere():
     return open(number, "w", closefd=False)
 
 
+def _unwritten(stream):
+    """The error, if any, that keeps a stream from being written to its end; it leads nowhere from then on."""
+    try:
+        stream.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # or Python would try again as it ends
+        return error
+    return None
+
+
 @contextmanager
 def _outputs() -> Iterator[None]:
     """Make the streams fit to be printed on, and see at the end that everything has been written.
@@ -44,14 +54,12 @@ def _outputs() -> Iterator[None]:
     try:
         yield
     finally:
-        try:
-            sys.stdout.flush()
-        except OSError as error:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would try again as it ends
-            if isinstance(error, BrokenPipeError):
-                raise SystemExit(READER_LEFT) from None
-            print(f"content_table: the output could not be written: {error}", file=sys.stderr)
-            raise SystemExit(2) from error
+        errors = [error for stream in (sys.stderr, sys.stdout) if (error := _unwritten(stream))]
+        if any(isinstance(error, BrokenPipeError) for error in errors):
+            raise SystemExit(READER_LEFT)
+        if errors:
+            print(f"content_table: the output could not be written: {errors[-1]}", file=sys.stderr)
+            raise SystemExit(2)
 
 
 @_outputs()

@@ -126,6 +126,7 @@ def test_letters_that_the_terminal_lacks_are_escaped(odd_table, monkeypatch, enc
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding))
     ct.main(odd_table)
+    sys.stdout.flush()
     assert expected in written.getvalue().decode(encoding)
 
 
@@ -143,11 +144,14 @@ def test_a_reader_who_has_left_ends_the_command_in_silence(odd_table, monkeypatc
 
 
 @POSIX
-def test_a_closed_pipe_leaves_no_word_of_the_interpreter(odd_table):
-    process = start(["-m", "content_table", *odd_table])
+@pytest.mark.parametrize("errors", [subprocess.PIPE, subprocess.STDOUT], ids=["outputs alone", "errors too"])
+def test_a_closed_pipe_leaves_no_word_of_the_interpreter(odd_table, errors):
+    arguments = [*odd_table[:2], "--splits", "2"] if errors == subprocess.STDOUT else odd_table  # with a progress bar
+    process = start(["-m", "content_table", *arguments], stderr=errors)
     process.stdout.close()
-    with process.stderr as errors:
-        assert errors.read() == ""
+    if process.stderr:
+        with process.stderr as lines:
+            assert lines.read() == ""
     assert process.wait() == command.READER_LEFT
 
 
