@@ -1,0 +1,15 @@
+"""Made-up inputs, the same ones everywhere: a short run of what `make fuzz` tries for as long as it is told."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from properties import PROPERTIES
+
+SHORT = settings(
+    derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PROPERTIES)
+def test_it_holds_for_inputs_that_are_made_up(name):
+    one = PROPERTIES[name]
+    settings(SHORT, max_examples=one.examples)(given(one.draw)(one.check))()
