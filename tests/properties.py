@@ -4,6 +4,7 @@ A property is a function of one made-up case; what it asserts is named by `check
 each was tried. Answers are values, or errors that the project documents, raised in its own files.
 """
 
+import dataclasses
 import itertools
 import json
 import tempfile
@@ -23,7 +24,6 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 import content_table as ct
-from content_table_parts import solvers
 
 DOCUMENTED = (ValueError, TypeError, KeyError, MemoryError, ct.DivergenceError)
 BY_SOLVERS = (RuntimeError,)  # the conic solvers and conjugate gradients say so where they did not arrive
@@ -32,7 +32,18 @@ OURS = (str(Path(ct.__file__)), str(Path(ct.__file__).parent / "content_table_pa
 ROUNDING = 1e-12  # of the primal value: what a gap may be below 0
 MOST_MEMORY = 300 * 2**20  # that one file may take while it is read
 
-KNOWN: list[tuple[str, str, str]] = []  # (check, text in the failure, reproduction): reported, and not yet mended
+KNOWN: list[tuple[str, str, str]] = [  # (check, text in the failure, reproduction): reported, and not yet mended
+    (
+        "the certificate of a fit can be asked for",
+        "ValueError: bias_reg must be above 0, got 0",
+        "ct.ALS(bias_reg=0).fit(ct.Ratings.from_matrix([[1, 2]])).certificate()",
+    ),
+    (
+        "no warning but that a fit has not arrived",
+        "Pandas4Warning: 'StringArray' is not supported as a fill value",
+        "load_ratings of a dump whose animes.csv has a header and no row",
+    ),
+]
 
 
 # ---- What was tried ----
@@ -82,7 +93,7 @@ def is_ours(error):
 def answer(function, *arguments, errors=DOCUMENTED, **options):
     """What a call gives, or None where it refuses as documented; any other error, or warning, is a failure.
 
-    That a fit has not arrived is the one warning that may come.
+    That a fit, or the conic solver, has not arrived is the one warning that may come.
     """
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
@@ -96,7 +107,8 @@ def answer(function, *arguments, errors=DOCUMENTED, **options):
             value = None
     with checked("no warning but that a fit has not arrived"):
         strange = [f"{one.category.__name__}: {one.message}" for one in said]
-        strange = [text for text in strange if not text.startswith(ConvergenceWarning.__name__)]
+        expected = ConvergenceWarning.__name__, "UserWarning: Solution may be inaccurate"  # cvxpy, before our error
+        strange = [text for text in strange if not text.startswith(expected)]
         assert not strange, strange
     return value
 
@@ -151,7 +163,8 @@ def a_fit_keeps_its_promises(case):
 
 def state_of(model, table):
     """The bytes of all that a fit is given."""
-    arrays = [value for value in vars(table).values() if isinstance(value, np.ndarray)]
+    given = (getattr(table, each.name) for each in dataclasses.fields(table))
+    arrays = [value for value in given if isinstance(value, np.ndarray)]
     for value in model.get_params().values():
         if isinstance(value, ct.Features):
             arrays += [value.ids, value.matrix.data, value.matrix.indices, value.matrix.indptr]
@@ -190,6 +203,7 @@ def a_saved_model_gives_the_same_digits(model, table, filled):
         if not isinstance(model, ct.Tuned):  # of which the chosen model is kept
             assert repr(loaded) == repr(model)
             assert loaded.history_ == model.history_
+    with checked("the certificate of a fit can be asked for"):
         assert repr(loaded.certificate()) == repr(model.certificate())
 
 
@@ -252,12 +266,17 @@ def reasons_add_up(model, table, filled):
     for col in {0, int(table.item_counts.argmin()), table.n_items - 1}:
         item = table.item_ids[col].item()
         with checked("reasons sum to the prediction"):
-            close(viewer.explain(item)["contribution"].sum(), filled[user, col], size_of(model), 1e-8 + 3e-9)
-            close(viewer.explain(item, 1)["contribution"].sum(), filled[user, col], size_of(model), 1e-8 + 3e-9)
+            for n in (None, 1):  # what the means and the rest contribute is left out where it is below 1e-9
+                add_up(viewer.explain(item, n), filled[user, col], model)
         known = not model.predict(table.user_ids[user], item, return_fallback=True)[1][0]
         if model.reads_features and known and not isinstance(model, ct.Blend):
             with checked("terms sum to the prediction"):
-                close(viewer.terms(item)["contribution"].sum(), filled[user, col], size_of(model), 1e-8 + 3e-9)
+                add_up(viewer.terms(item), filled[user, col], model)
+
+
+def add_up(parts, prediction, model):
+    size = size_of(model)
+    close(parts["contribution"].sum(), prediction, size, 1e-8 + 4e-9 / size)
 
 
 def what_is_unknown_is_a_number(model, table, filled):
@@ -288,19 +307,21 @@ def an_objective_of_exact_steps_never_rises(model, table, filled):
 
 
 def a_certificate_bounds_every_objective(model, table, filled):
-    found = model.certificate()
     with checked("the number of parameters is counted"):
         assert model.n_parameters() >= 0
+    found = None
+    with checked("the certificate of a fit can be asked for"):
+        found = model.certificate()
     if found is None:
         return
     model = getattr(model, "model_", model)
     with checked("a gap is not below 0"):
         assert found.gap >= -ROUNDING * abs(found.primal), found
     objective, points = OBJECTIVES[type(model)](model, table)
-    here, elsewhere = objective(*points[0]), [objective(*point) for point in points]
+    here, *elsewhere = [objective(*point) for point in points]  # among these nothing at all: how large the terms are
     with checked("the primal value is the objective"):
-        close(found.primal, here, max(abs(here), 1e-300), 1e-8)
-    for value in elsewhere:
+        close(found.primal, here, max(elsewhere), 1e-9)
+    for value in (here, *elsewhere):
         with checked("a dual bound is above no objective"):
             assert found.dual <= value * (1 + ROUNDING) + 1e-300, (found, value)
 
@@ -450,6 +471,7 @@ def shuffled(table, seed):
 def a_shift_of_all_ratings_shifts_the_predictions(case):
     """Models with a mean: `c` points more everywhere are `c` points more in every prediction."""
     model, table = case
+    model = model.set_params(biases=True) if "biases" in model.get_params() else model
     c = 4.0 * (table.scale[1] - table.scale[0])
     scale = tuple(end + c for end in table.scale)
     other = ct.Ratings(table.user_ids, table.item_ids, table.rows, table.cols, table.values + c, scale=scale)
@@ -465,7 +487,9 @@ def a_shift_of_all_ratings_shifts_the_predictions(case):
 def a_conic_solver_finds_nothing_below_the_bound(case):
     """The same problem stated as on paper: its optimum is between the dual bound and the primal value."""
     model, table = case
-    ours, theirs = clone(model).set_params(**_solver(model, 0)), clone(model).set_params(**_solver(model, 1))
+    precise = {} if isinstance(model, ct.BiasBaseline) else {"tol": 1e-7, "n_epochs": 2000}
+    solvers = ct.declared_settings(type(model))["solver"].among
+    ours, theirs = (clone(model).set_params(solver=name, **precise) for name in (solvers[0], "cvxpy"))
     one, two = fit(ours, table), fit(theirs, table)
     if one is None or two is None:
         return
@@ -474,10 +498,6 @@ def a_conic_solver_finds_nothing_below_the_bound(case):
         with checked("no bound is above what a conic solver finds"):
             assert found.dual <= other.primal * (1 + ROUNDING)
             assert other.dual <= found.primal * (1 + ROUNDING)
-
-
-def _solver(model, at):
-    return {"solver": ct.declared_settings(type(model))["solver"].among[0 if at == 0 else -1]}
 
 
 # ---- Lists measured, and tables split ----
@@ -663,6 +683,17 @@ def read_profiles(profiles):
 
 def read_model(data):
     return read(lambda folder: ct.load_model(folder / "model.npz"), model_npz=data)
+
+
+def about_of(data):
+    """The text about its arrays that a saved model holds."""
+    return json.dumps(strategies.parts_of(data)[0])
+
+
+def read_about(text):
+    """A saved model with whole arrays, and this text about them."""
+    arrays = strategies.parts_of(saved_models()["ContentMF"][0])[1]
+    return read_model(strategies.joined(text.decode("utf-8", "replace").replace("\0", " "), arrays))
 
 
 @cache

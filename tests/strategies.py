@@ -125,9 +125,9 @@ def numbers_within(name, declared):
         return st.integers(int(low), int(high)) | st.sampled_from([int(end) for end in ends])
     if declared.search is not None:
         usual = st.floats(max(declared.search.low, low), min(declared.search.high, high))
-        return st.one_of(usual, usual, usual, st.sampled_from(ends))
-    if np.isfinite(declared.below) or declared.high < 1e6:
-        return st.floats(low, high, exclude_min=declared.strict, exclude_max=high == declared.below)
+        return st.one_of(usual, usual, usual, usual, usual, st.sampled_from(ends))
+    if high <= 1:  # a share
+        return st.sampled_from([share for share in (0.1, 0.2, 0.5, 0.9, *ends) if share < declared.below])
     return st.sampled_from([end for end in ends if end < 1e6] + [0.02, 0.1, 1.0])
 
 
