@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import hypothesis.configuration
 import numpy as np
 import strategies
 from hypothesis import strategies as st
@@ -43,6 +44,11 @@ KNOWN: list[tuple[str, str, str]] = [  # (check, text in the failure, reproducti
         "Pandas4Warning: 'StringArray' is not supported as a fill value",
         "load_ratings of a dump whose animes.csv has a header and no row",
     ),
+    (
+        "a refusal is a documented error of the project's own, with a message",
+        "LookupError: unknown encoding",
+        """load_mal_export of '<?xml version="1.0" encoding="UTF-2"?><myanimelist/>'""",
+    ),
 ]
 
 
@@ -67,6 +73,7 @@ class Tally:
 
 
 TALLY = Tally()
+hypothesis.configuration.set_hypothesis_home_dir(Path(ct.__file__).parent / "build" / "hypothesis")  # its letters
 
 
 @contextmanager
@@ -99,10 +106,10 @@ def answer(function, *arguments, errors=DOCUMENTED, **options):
         warnings.simplefilter("always")
         try:
             value = function(*arguments, **options)
-        except (*errors, *BY_SOLVERS) as error:
-            with checked("errors are the project's own, with a message"):
-                assert is_ours(error), f"{type(error).__name__}: {error}"
-                assert isinstance(error, errors) or "cvxpy" in str(error) or "conjugate" in str(error)
+        except Exception as error:
+            with checked("a refusal is a documented error of the project's own, with a message"):
+                if not isinstance(error, (*errors, *BY_SOLVERS)) or not is_ours(error):
+                    raise
             TALLY.add("errors", type(error).__name__)
             value = None
     with checked("no warning but that a fit has not arrived"):
@@ -254,7 +261,7 @@ def repeats_exactly(model):
         return repeats_exactly(model.model_)
     if isinstance(model, ct.Blend):
         return repeats_exactly(model.first_) and repeats_exactly(model.second_)
-    if isinstance(model, ct.SGDMF) or isinstance(model, (ct.SpectralRegularization, ct.NuclearNorm)):
+    if isinstance(model, (ct.SGDMF, ct.SpectralRegularization, ct.NuclearNorm)):
         return False
     reg = getattr(model, "reg", 1.0)
     return not isinstance(model, ct.GradientDescentMF) and (reg is None or reg > 1e-6)
@@ -484,7 +491,7 @@ def a_shift_of_all_ratings_shifts_the_predictions(case):
         close(two.complete(), one.complete() + c, size_of(two) + size_of(one), 1e-6)
 
 
-def a_conic_solver_finds_nothing_below_the_bound(case):
+def a_conic_solver_agrees(case):
     """The same problem stated as on paper: its optimum is between the dual bound and the primal value."""
     model, table = case
     precise = {} if isinstance(model, ct.BiasBaseline) else {"tol": 1e-7, "n_epochs": 2000}
@@ -816,38 +823,34 @@ class Property(NamedTuple):
 LISTED = (ct.GlobalMean, ct.Popularity, ct.BiasBaseline, ct.ItemKNN, ct.ALS)
 STATED = (ct.BiasBaseline, ct.SpectralRegularization, ct.NuclearNorm)
 
+
+def _measured():
+    thresholds = st.sampled_from((1.0, 4.0, 8.0))
+    return st.tuples(strategies.fits(LISTED, scales=[(1.0, 10.0)]), thresholds, st.integers(1, 6))
+
+
+def _lists():
+    whole = strategies.exports(), strategies.csv_files(strategies.OWN)
+    return st.tuples(st.one_of(*map(strategies.damaged, whole)), st.booleans())
+
+
+def _saved(change):
+    return st.deferred(lambda: model_files(change))  # models are fitted where they are asked for
+
+
 PROPERTIES = {
-    **{
-        f"fits of {kind.__name__}": Property(strategies.fits([kind]), a_fit_keeps_its_promises, 8)
-        for kind in (*ct.MODELS, ct.Tuned)
-    },
-    "order": Property(
-        st.tuples(strategies.fits(CONVEX), st.integers(0, 99)), order_does_not_matter, 40
-    ),
-    "shifts": Property(strategies.fits(LEVELLED), a_shift_of_all_ratings_shifts_the_predictions, 30),
-    "conic": Property(strategies.fits(STATED, max_side=4, large=False), a_conic_solver_finds_nothing_below_the_bound, 6),
-    "metrics": Property(
-        st.tuples(strategies.fits(LISTED, scales=[(1.0, 10.0)]), st.sampled_from((1.0, 4.0, 8.0)), st.integers(1, 6)),
-        metrics_lie_within_their_bounds,
-        15,
-    ),
-    "splits": Property(
-        st.tuples(strategies.tables(), st.floats(0.05, 0.95), st.integers(0, 9)), splits_partition_the_table, 40
-    ),
-    "tables": Property(strategies.tables(), a_table_survives_a_file, 30),
-    "exports": Property(
-        st.tuples(
-            st.one_of(strategies.damaged(strategies.exports()), strategies.damaged(strategies.csv_files(strategies.OWN))),
-            st.booleans(),
-        ),
-        an_export_is_read_or_refused,
-        80,
-    ),
-    "files": Property(table_files(), a_table_is_read_or_refused, 80),
-    "damaged models": Property(
-        st.deferred(lambda: model_files(strategies.mutated)), a_damaged_model_is_refused_or_the_same, 30
-    ),
-    "crafted models": Property(
-        st.deferred(lambda: model_files(strategies.crafted)), a_crafted_model_is_refused_or_predicts, 30
-    ),
+    f"fits of {kind.__name__}": Property(strategies.fits([kind]), a_fit_keeps_its_promises, 4)
+    for kind in (*ct.MODELS, ct.Tuned)
+} | {
+    "order": Property(st.tuples(strategies.fits(CONVEX), st.integers(0, 99)), order_does_not_matter, 25),
+    "shifts": Property(strategies.fits(LEVELLED), a_shift_of_all_ratings_shifts_the_predictions, 20),
+    "conic": Property(strategies.fits(STATED, max_side=4, large=False), a_conic_solver_agrees, 5),
+    "metrics": Property(_measured(), metrics_lie_within_their_bounds, 5),
+    "splits": Property(st.tuples(strategies.tables(), st.floats(0.05, 0.95), st.integers(0, 9)),
+                       splits_partition_the_table, 25),
+    "tables": Property(strategies.tables(), a_table_survives_a_file, 15),
+    "exports": Property(_lists(), an_export_is_read_or_refused, 60),
+    "files": Property(table_files(), a_table_is_read_or_refused, 60),
+    "damaged models": Property(_saved(strategies.mutated), a_damaged_model_is_refused_or_the_same, 40),
+    "crafted models": Property(_saved(strategies.crafted), a_crafted_model_is_refused_or_predicts, 40),
 }  # fmt: skip

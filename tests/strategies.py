@@ -144,8 +144,8 @@ def setting_values(name, declared, small):
 def starts(table, n_factors):
     """Where the factors may start: by name, or arrays of one's own."""
     shapes = (table.n_users, n_factors), (table.n_items, n_factors)
-    own = st.integers(0, 99).map(lambda seed: tuple(np.random.default_rng(seed).normal(0, 1, shape) for shape in shapes))
-    return st.one_of(st.sampled_from(("random", "random", "ones")), own)
+    normal = lambda seed: tuple(np.random.default_rng(seed).normal(0, 1, shape) for shape in shapes)  # noqa: E731
+    return st.one_of(st.sampled_from(("random", "random", "ones")), st.integers(0, 99).map(normal))
 
 
 def candidates(table):
@@ -291,6 +291,11 @@ def damaged(whole):
     return st.one_of(whole, changed, changed, packed, mutated(packed), st.binary(max_size=80))
 
 
+def joined_by_zero(files):
+    """Several files as one, as readers of several take them when coverage guides."""
+    return st.tuples(*files).map(b"\0".join)
+
+
 BOMBS = tuple(gzip.compress(begin + b" " * 2**26, mtime=0) for begin in (b"<myanimelist>", b"title,score\n"))
 
 
@@ -319,6 +324,9 @@ def _nodes(tree):
             yield from _nodes(value)
 
 
+OTHERS = (None, 0, -1, 2**31, np.inf, np.nan, "", "x", [], {}, True, {"array": "array 0"})
+
+
 @st.composite
 def crafted(draw, data):
     """A saved model whose parts are whole, but not those that were saved: another number, shape, type or name."""
@@ -326,8 +334,7 @@ def crafted(draw, data):
     for _ in range(draw(st.integers(1, 2))):
         if draw(st.booleans()):
             holder, key = draw(st.sampled_from(list(_nodes(about))))
-            other = st.sampled_from((None, 0, -1, 2**31, 1e400, float("nan"), "", "x", [], {}, True, {"array": "array 0"}))
-            holder[key] = draw(other)
+            holder[key] = draw(st.sampled_from(OTHERS))
         else:
             name = draw(st.sampled_from(sorted(arrays)))
             arrays[name] = draw(changed_array(arrays[name]))
