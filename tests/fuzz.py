@@ -11,6 +11,7 @@ repeats it and kept in build/fuzz/; any failure ends in exit code 1.
 import argparse
 import contextlib
 import importlib.util
+import itertools
 import multiprocessing
 import re
 import subprocess
@@ -73,8 +74,9 @@ def rounds(name, seed, until, n_rounds, tell):
     seen, at = set(), 0
     while at < (n_rounds or 10**9) and (n_rounds or at == 0 or time.monotonic() < until):
         tell("seed", seed + at)
-        if one_round(name, seed + at) is not None:
-            for signature, text in failures(one_round(name, seed + at, shrink=True)):
+        error = one_round(name, seed + at)
+        if error is not None:  # most rounds hold, so only a failing one is made again, to shrink it
+            for signature, text in failures(one_round(name, seed + at, shrink=True) or error):
                 if signature not in seen:
                     seen.add(signature)
                     tell("failure", seed + at, signature, text)
@@ -103,8 +105,6 @@ def one_round(name, seed, shrink=False):
 
 def failures(error):
     """(signature, text) of each error of a group: where it was raised, and everything said about it."""
-    if error is None:
-        return [("fails only now and then", "the same seed did not fail again: chance, or what ran before matters")]
     if isinstance(error, ExceptionGroup):
         return [one for part in error.exceptions for one in failures(part)]
     last = traceback.extract_tb(error.__traceback__)[-1]
@@ -149,15 +149,19 @@ class Run:
         """Turn after turn until the time is over; the exit code."""
         print(f"Seed {self.seed}, {self.given.seconds:g} seconds; failures are kept in {KEPT.relative_to(ROOT)}/.")
         warm_up()
-        jobs = [(self.properties, name) for name in self.next] + [(self.guided, name) for name in self.targets]
+        pairs = itertools.zip_longest(self.next, self.targets)
+        kinds = (self.properties, self.guided)
+        jobs = [(run, name) for pair in pairs for run, name in zip(kinds, pair, strict=True) if name]
+        self.skipped = {name for _, name in jobs}
         if not jobs:
             sys.exit(f"nothing is called {self.given.only!r}")
         left = self.given.seconds
         while left > 0:
             turn = min(left / len(jobs), 30.0)
             for run, name in jobs:
-                if self.left() > 0:
+                if self.left() > 0 or self.given.rounds:
                     run(name, turn)
+                    self.skipped.discard(name)
             left = 0 if self.given.rounds else self.left()
         return self.report()
 
@@ -237,6 +241,8 @@ class Run:
             for which, count in sorted(counts.items(), key=lambda pair: -pair[1]):
                 if which:
                     print(f"{count:12,}  {which}")
+        if self.skipped:
+            print(f"No time was left for {sorted(self.skipped)}; give more SECONDS.")
         print("slowest fit: {:.2f} s, {}".format(*self.tally.slowest))
         print(f"\n{len(self.failed)} failures")
         for (name, signature), (repeat, count) in self.failed.items():

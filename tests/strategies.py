@@ -4,10 +4,13 @@ Every strategy gives what a reader could hand in. Small tables are drawn cell by
 few ratings; larger ones come from a seed.
 """
 
+import bz2
 import dataclasses
+import functools
 import gzip
 import io
 import json
+import lzma
 import typing
 import zipfile
 
@@ -232,7 +235,7 @@ CELLS = st.one_of(
     st.integers(-3, 30).map(str),
     st.sampled_from(("", " ", "0", "1", "5", "10", "7.5", "nan", "1e3", "x", "2011", "9223372036854775808")),
 )
-SCORES = st.one_of(st.integers(1, 5).map(str), st.integers(1, 5).map(str), st.sampled_from(("", "0", "4.5", "11", "x")))
+SCORES = st.sampled_from(("1", "2", "3", "4", "5") * 6 + ("", "0", "4.5", "11", "x"))
 TEXTS = st.sampled_from((*WORDS, *BLANKS))
 
 
@@ -244,7 +247,7 @@ def _quoted(text):
 def csv_files(draw, columns):
     """A CSV with these columns {name: strategy of a cell}, in any order, some of them rarely missing, as bytes."""
     names = list(draw(st.permutations(list(columns))))
-    names = names[: len(names) - (draw(st.integers(0, 9)) == 9)]
+    names = names[: len(names) - (draw(st.integers(0, 19)) == 19)]
     rows = draw(st.lists(st.tuples(*(columns[name] for name in names)), max_size=8))
     end = draw(st.sampled_from(("\n", "\n", "\r\n")))
     text = end.join(",".join(map(_quoted, row)) for row in [names, *rows]) + end
@@ -256,7 +259,7 @@ COURSE = {"u_id": PEOPLE, "a_id": SHOWS, "profile": st.just("ann"), "title": st.
 MOVIELENS = {"userId": PEOPLE, "movieId": SHOWS, "rating": SCORES, "timestamp": st.integers(0, 9).map(str)}
 MOVIES = {"movieId": SHOWS, "title": TEXTS, "genres": st.sampled_from(("Drama|War", "(no genres listed)", "", "A"))}
 TAGS = {"userId": PEOPLE, "movieId": SHOWS, "tag": TEXTS, "timestamp": st.integers(0, 9).map(str)}
-REVIEWS = {"uid": CELLS, "profile": st.sampled_from(("ann", "bob", "")), "anime_uid": SHOWS, "score": SCORES}
+REVIEWS = {"uid": SHOWS, "profile": st.sampled_from(("ann", "bob", "")), "anime_uid": SHOWS, "score": SCORES}
 ANIMES = {"uid": SHOWS, "title": TEXTS, "genre": st.sampled_from(("['Drama', 'War']", "[]", "")), "synopsis": TEXTS,
           "aired": st.sampled_from(("Apr 2004 to 2005", "2012", "", "?"))}  # fmt: skip
 PROFILES = {"profile": st.sampled_from(("viewer 0", "viewer 1", "")), "gender": st.sampled_from(("Male", "", "x")),
@@ -284,11 +287,22 @@ def exports(draw):
     return gzip.compress(data, mtime=0) if draw(st.integers(0, 4)) == 4 else data
 
 
+def _zipped(data):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("table.csv"), data)
+    return file.getvalue()
+
+
+PACKERS = (functools.partial(gzip.compress, mtime=0), bz2.compress, lzma.compress, _zipped)
+
+
 def damaged(whole):
-    """The file whole, a little damaged, or any bytes at all; packed with gzip now and then, with its damage inside."""
+    """The file whole, a little damaged, packed with its damage inside or outside, in UTF-16, or any bytes at all."""
     changed = mutated(whole)
-    packed = changed.map(lambda data: gzip.compress(data, mtime=0))
-    return st.one_of(whole, changed, changed, packed, mutated(packed), st.binary(max_size=80))
+    packed = st.builds(lambda data, pack: pack(data), changed, st.sampled_from(PACKERS))
+    wide = changed.map(lambda data: data.decode("utf-8", "replace").encode("utf-16"))
+    return st.one_of(whole, changed, changed, packed, mutated(packed), wide, mutated(wide), st.binary(max_size=80))
 
 
 def joined_by_zero(files):
@@ -296,7 +310,14 @@ def joined_by_zero(files):
     return st.tuples(*files).map(b"\0".join)
 
 
-BOMBS = tuple(gzip.compress(begin + b" " * 2**26, mtime=0) for begin in (b"<myanimelist>", b"title,score\n"))
+def packed_bomb(begin, size=2**28):
+    """A small file that unpacks to `size` bytes; made in small steps, so that the memory of reading it shows."""
+    file = io.BytesIO()
+    with gzip.GzipFile(fileobj=file, mode="wb", mtime=0) as packed:
+        packed.write(begin)
+        for _ in range(size // 2**20):
+            packed.write(b" " * 2**20)
+    return file.getvalue()
 
 
 # ---- Saved models ----
