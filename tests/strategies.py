@@ -313,7 +313,7 @@ def joined_by_zero(files):
 def packed_bomb(begin, size=2**28):
     """A small file that unpacks to `size` bytes; made in small steps, so that the memory of reading it shows."""
     file = io.BytesIO()
-    with gzip.GzipFile(fileobj=file, mode="wb", mtime=0) as packed:
+    with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=1, mtime=0) as packed:
         packed.write(begin)
         for _ in range(size // 2**20):
             packed.write(b" " * 2**20)
@@ -388,7 +388,7 @@ def changed_array(draw, array):
 def stored_bomb(size=2**28):
     """A small file whose array unpacks to `size` bytes."""
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         head = io.BytesIO()
         np.lib.format.write_array_header_1_0(head, {"descr": "|u1", "fortran_order": False, "shape": (size,)})
         with archive.open("about.npy", "w", force_zip64=True) as entry:
