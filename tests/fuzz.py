@@ -218,15 +218,16 @@ class Run:
         limits = [f"-max_total_time={max(int(seconds), 1)}", "-rss_limit_mb=2048", "-timeout=60", "-max_len=20000"]
         options = ["-print_final_stats=1", f"-artifact_prefix={KEPT / name}-", f"-seed={self.seed % 2**31 + 1}"]
         done = subprocess.run([*command, *limits, *options], capture_output=True, text=True, errors="replace")
-        runs = re.search(r"number_of_executed_units:\s*(\d+)", done.stderr)
-        cover = re.findall(r"cov: (\d+)", done.stderr)
+        said = done.stderr + done.stdout  # the traceback comes last
+        runs = re.search(r"number_of_executed_units:\s*(\d+)", said)
+        cover = re.findall(r"cov: (\d+)", said)
         if done.returncode:
-            kept = re.findall(r"Test unit written to (\S+)", done.stderr)
+            kept = re.findall(r"Test unit written to (\S+)", said)
             repeat = f"--replay {name} {Path(kept[-1]).relative_to(ROOT)}" if kept else f"--guided {name}"
-            place = re.findall(r'File "[^"]*?([^/"]+)", line (\d+)', done.stderr)
-            error = re.findall(r"(?m)^(\w*(?:Error|Exception|Warning)\b.*)$", done.stderr)
+            place = re.findall(r'File "[^"]*?([^/"]+)", line (\d+)', said)
+            error = re.findall(r"(?m)^(\w*(?:Error|Exception|Warning)\b.*)$", said)
             signature = f"{error[-1][:200] if error else done.returncode} at {':'.join(place[-1]) if place else '?'}"
-            self.fail(f"guided {name}", repeat, signature, done.stderr[-6000:])
+            self.fail(f"guided {name}", repeat, signature, said[-6000:])
         self.tally.counts["guided files", name] += int(runs[1]) if runs else 0
         self.say(f"guided {name}", f"{runs[1] if runs else '?'} files, {cover[-1] if cover else '?'} branches reached")
 

@@ -50,6 +50,16 @@ KNOWN: list[tuple[str, str, str]] = [  # (check, text in the failure, reproducti
         """load_mal_export of '<?xml version="1.0" encoding="UTF-2"?><myanimelist/>'""",
     ),
     (
+        "a refusal is a documented error of the project's own, with a message",
+        "ValueError: multi-byte encodings are not supported",
+        """load_mal_export of '<?xml version="1.0" encoding="UTF-7"?><myanimelist/>'""",
+    ),
+    (
+        "a refusal is a documented error of the project's own, with a message",
+        "codec",
+        """load_mal_export of '<?xml version="1.0" encoding="idna"?><myanimelist/>', or "punycode", "undefined\"""",
+    ),
+    (
         "order does not matter, without a penalty either",
         "off by",
         "ct.BiasBaseline(reg=0) of a table with a title or viewer without a rating, or of several unconnected parts",
