@@ -11,7 +11,6 @@ repeats it and kept in build/fuzz/; any failure ends in exit code 1.
 import argparse
 import contextlib
 import importlib.util
-import itertools
 import multiprocessing
 import re
 import subprocess
@@ -149,15 +148,13 @@ class Run:
         """Turn after turn until the time is over; the exit code."""
         print(f"Seed {self.seed}, {self.given.seconds:g} seconds; failures are kept in {KEPT.relative_to(ROOT)}/.")
         warm_up()
-        pairs = itertools.zip_longest(self.next, self.targets)
-        kinds = (self.properties, self.guided)
-        jobs = [(run, name) for pair in pairs for run, name in zip(kinds, pair, strict=True) if name]
+        jobs = [(self.properties, name) for name in self.next] + [(self.guided, name) for name in self.targets]
         self.skipped = {name for _, name in jobs}
         if not jobs:
             sys.exit(f"nothing is called {self.given.only!r}")
         left = self.given.seconds
         while left > 0:
-            turn = min(left / len(jobs), 30.0)
+            turn = min(left / (len(jobs) + 2 * len(self.targets)), 30.0)  # atheris takes its time to begin
             for run, name in jobs:
                 if self.left() > 0 or self.given.rounds:
                     run(name, turn)

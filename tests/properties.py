@@ -64,6 +64,11 @@ KNOWN: list[tuple[str, str, str]] = [  # (check, text in the failure, reproducti
         "off by",
         "ct.BiasBaseline(reg=0) of a table with a title or viewer without a rating, or of several unconnected parts",
     ),
+    (
+        "a dual bound is above no objective",
+        "EASE(reg=1e-09)",
+        "the primal value is a small difference of large sums: tests/fuzz.py --only 'fits of EASE' --seed 400003 --rounds 1",
+    ),
     ("a crafted model is refused or answers", "", "load_model of whole arrays of another shape, type or number"),
     ("a file takes bounded memory", "model_npz", "load_model of an array of zeros that unpacks to 256 MB"),
 ]
@@ -347,7 +352,7 @@ def a_certificate_bounds_every_objective(model, table, filled):
         close(found.primal, here, max(elsewhere), 1e-9)
     for value in (here, *elsewhere):
         with checked("a dual bound is above no objective"):
-            assert found.dual <= value * (1 + ROUNDING) + 1e-300, (found, value)
+            assert found.dual <= value * (1 + ROUNDING) + 1e-300, (model, found, value)
 
 
 PROMISES = (
