@@ -780,7 +780,9 @@ class EASE(Recommender):
         G = (S.T @ S).toarray()
         slope = G @ B - G + self.reg * B
         np.fill_diagonal(slope, 0.0)
-        primal = (np.trace(G) - 2 * np.vdot(G, B) + np.vdot(B, G @ B) + self.reg * np.vdot(B, B)) / 2
+        rows = max(1, 2_000_000 // len(B))  # of S - S B at a time
+        parts = (S[at : at + rows] for at in range(0, S.shape[0], rows))
+        primal = (sum(np.square(part.toarray() - part @ B).sum() for part in parts) + self.reg * np.vdot(B, B)) / 2
         return Certificate(float(primal), float(primal - np.vdot(slope, slope) / (2 * self.reg)))
 
     def _scores(self, rows, cols):
@@ -965,7 +967,8 @@ class ALS(FactorModel):
         ratings = self.fitted()
         if self.in_use("reg") == 0:
             return None
-        convex = SpectralRegularization(self.in_use("reg"), biases=self.biases, bias_reg=self.bias_reg, n_epochs=1000)
+        biases = {"biases": True, "bias_reg": self.bias_reg} if self.biases else {}
+        convex = SpectralRegularization(self.in_use("reg"), n_epochs=1000, **biases)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # any dual point bounds; a rough one only loosely
             with whole_fits():

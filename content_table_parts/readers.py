@@ -289,6 +289,8 @@ def _titles(path, key, items):
     catalogue = read_text(path)
     if not {key, "title"} <= set(catalogue.columns):
         raise ValueError(f"{path.name} needs the columns {key!r} and 'title', got {list(catalogue.columns)}.")
+    if catalogue.empty:
+        return items.astype(str)
     names = pd.Series(catalogue["title"].to_numpy(), index=ids_of(catalogue[key], path))
     return items.map(names[~names.index.duplicated()]).fillna(items.astype(str))
 

@@ -34,41 +34,6 @@ ROUNDING = 1e-12  # of the primal value: what a gap may be below 0
 MOST_MEMORY = 150 * 2**20  # that one file may take while it is read
 
 KNOWN: list[tuple[str, str, str]] = [  # (check, text in the failure, reproduction): reported, and not yet mended
-    (
-        "the certificate of a fit can be asked for",
-        "ValueError: bias_reg must be above 0, got 0",
-        "ct.ALS(bias_reg=0).fit(ct.Ratings.from_matrix([[1, 2]])).certificate()",
-    ),
-    (
-        "no warning but that a fit has not arrived",
-        "Pandas4Warning: 'StringArray' is not supported as a fill value",
-        "load_ratings of a dump whose animes.csv has a header and no row",
-    ),
-    (
-        "a refusal is a documented error of the project's own, with a message",
-        "LookupError: unknown encoding",
-        """load_mal_export of '<?xml version="1.0" encoding="UTF-2"?><myanimelist/>'""",
-    ),
-    (
-        "a refusal is a documented error of the project's own, with a message",
-        "ValueError: multi-byte encodings are not supported",
-        """load_mal_export of '<?xml version="1.0" encoding="UTF-7"?><myanimelist/>'""",
-    ),
-    (
-        "a refusal is a documented error of the project's own, with a message",
-        "codec",
-        """load_mal_export of '<?xml version="1.0" encoding="idna"?><myanimelist/>', or "punycode", "undefined\"""",
-    ),
-    (
-        "order does not matter, without a penalty either",
-        "off by",
-        "ct.BiasBaseline(reg=0) of a table with a title or viewer without a rating, or of several unconnected parts",
-    ),
-    (
-        "a dual bound is above no objective",
-        "EASE(reg=1e-09)",
-        "small difference of large sums: fuzz.py --only 'fits of EASE' --seed 400003 --rounds 1",
-    ),
     ("a crafted model is refused or answers", "", "load_model of whole arrays of another shape, type or number"),
     ("a file takes bounded memory", "model_npz", "load_model of an array of zeros that unpacks to 256 MB"),
 ]
