@@ -44,13 +44,13 @@ def write_whole(path: str | Path, write: Callable[[Path], Any]) -> None:
     path = Path(os.path.realpath(path))  # a link stays, what it points to is replaced
     mode = _mode_of(path)
     _remove_abandoned(path)
-    with _errors_naming(path), _beside(path, mode) as (handle, temporary):
+    with _errors_naming(path), _beside(path, mode) as (file, temporary):
         write(temporary)
-        os.fsync(handle)  # on the disk before it has the name: no crash leaves an empty file behind
+        os.fsync(file.fileno())  # on the disk before it has the name: no crash leaves an empty file behind
         if mode is not None:
             temporary.chmod(mode)
         if fcntl is None:
-            os.close(handle)  # Windows renames no file that is open
+            file.close()  # Windows renames no file that is open
         os.replace(temporary, path)
 
 
@@ -78,13 +78,12 @@ def _errors_naming(path):
 
 @contextmanager
 def _beside(path, mode):
-    """(handle, path) of a new file beside the target, removed at the end if it is still there."""
-    handle, temporary = _open_beside(path, mode)
+    """(file, path) of a new file beside the target, removed at the end if it is still there."""
+    file, temporary = _open_beside(path, mode)
     try:
-        yield handle, temporary
+        yield file, temporary
     finally:
-        with suppress(OSError):  # closed already
-            os.close(handle)
+        file.close()
         temporary.unlink(missing_ok=True)
 
 
@@ -93,15 +92,16 @@ def _open_beside(path, mode):
 
     Only its owner may read it before it has the mode of the file that it replaces.
     """
+    first_mode = 0o666 if mode is None else 0o600
     while True:
         temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.tmp")
-        handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else 0o600)
+        file = open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, first_mode))  # noqa: SIM115
         with suppress(OSError):  # a file system without locks: then nobody can lock it to remove it, either
             if fcntl is not None:
-                fcntl.flock(handle, fcntl.LOCK_EX)
-        if os.fstat(handle).st_nlink:  # else another writer took it for abandoned before it was locked
-            return handle, temporary
-        os.close(handle)
+                fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file.fileno()).st_nlink:  # else another writer took it for abandoned before it was locked
+            return file, temporary
+        file.close()
 
 
 def _remove_abandoned(path):

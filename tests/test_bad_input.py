@@ -615,7 +615,7 @@ def test_no_kind_outside_the_module_is_ever_made_from_a_file(saved):
     content = described(saved)
     content["state"]["reg"] = {"kind": "open", "state": {"file": str(saved.with_name("made"))}}
     change(saved, content=content)
-    with pytest.raises(ValueError, match="is damaged or is not a saved model: ALS.reg must be one of .* got a .open."):
+    with pytest.raises(ValueError, match=r"is damaged or is not a saved model: ALS.reg must be one of .* got a .open."):
         ct.load_model(saved)
     assert not saved.with_name("made").exists()
 
