@@ -81,7 +81,7 @@ from content_table_parts.features import (
 from content_table_parts.files import FORMAT_VERSION, WEIGHTS
 from content_table_parts.interrupts import may_keep_half, whole_fits
 from content_table_parts.newcomers import Fold, NewTitle, Viewer, explain, residual_noise, ridge_fold, stopped_fold
-from content_table_parts.ratings import Ratings, write_whole
+from content_table_parts.ratings import Ratings
 from content_table_parts.readers import DATA, OwnList, load_mal_export, load_ratings
 from content_table_parts.settings import IMAGINARY, RANK, TIE, Range, check_number, declared_settings, setting
 from content_table_parts.solvers import (
@@ -132,6 +132,7 @@ from content_table_parts.study import (
     tune,
 )
 from content_table_parts.titles import plain_title, series_of
+from content_table_parts.writing import write_whole
 
 __version__ = "0.2.0"
 
@@ -478,9 +479,14 @@ class Recommender(BaseEstimator):
         table = self.ratings_.csr[[row]]
         return Viewer(self, table.indices.astype(np.intp), table.data, row=row)
 
-    def save(self, path: str | Path) -> None:
-        """Write settings, learnt arrays, training ratings and their hash to one .npz file, whole or not at all."""
-        save_model(self, path)
+    def save(self, path: str | Path, with_ratings: bool = True) -> None:
+        """Write settings, learnt arrays, training ratings and their hash to one .npz file, whole or not at all.
+
+        With `with_ratings=False` nothing that has a row for each viewer is in it: no ratings, ids, names, profiles,
+        biases or factors of theirs. The loaded model knows nobody, and folds in, recommends to and explains to somebody
+        new exactly as this one does. See docs/SAVED_MODELS.md.
+        """
+        save_model(self, path, with_ratings)
 
     def _epochs(self):
         """Pass numbers 1..n_epochs, with a bar if `progress` asks for one."""
@@ -1893,10 +1899,10 @@ class Tuned(Recommender):
         """Whether the chosen model does."""
         return self.model_.reads_features
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, with_ratings: bool = True) -> None:
         """Write the chosen model; what else was tried is not kept."""
         self.fitted()
-        self.model_.save(path)
+        self.model_.save(path, with_ratings)
 
     def n_parameters(self) -> int:
         """How many numbers the chosen model has learnt."""
@@ -1944,13 +1950,25 @@ MODELS: tuple[type[Recommender], ...] = (
 )  # what a saved file may hold: nothing else is ever made from one. A model of your own joins: MODELS += (Mine,)
 
 
-def save_model(model: Recommender, path: str | Path) -> None:
+def save_model(model: Recommender, path: str | Path, with_ratings: bool = True) -> None:
     """Write a fitted model to one compressed .npz, whole or not at all; see `Recommender.save`."""
-    files.save_model(model, path, MODELS)
+    files.save_model(model, path, MODELS, with_ratings)
 
 
 def load_model(path: str | Path, ratings: Ratings | None = None) -> Any:
-    """Read a model written by `save`; with `ratings`, refuse one that was trained on other data."""
+    """Read a model written by `save`; with `ratings`, refuse one that was trained on other data.
+
+    The file may come from a stranger: no code in it is ever run, its sizes are checked before it is read, and a model
+    is returned whole or not at all. What its class could not have learnt is refused, and so is a file that does not
+    match its own hash. That hash finds damage, not intent: who computes it anew can write any numbers of the right
+    shapes. See docs/SAVED_MODELS.md.
+
+    Raises
+    ------
+    FileNotFoundError : there is no such file.
+    ValueError : it is damaged, of another format or kind, or trained on other ratings than the given ones; the message
+        names the file, the attribute, what was expected and what came.
+    """
     return files.load_model(path, ratings, MODELS)
 
 

@@ -4,7 +4,7 @@ import difflib
 import hashlib
 import json
 import os
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,20 +17,7 @@ from numpy.typing import ArrayLike
 
 from content_table_parts.settings import check_number, shown
 from content_table_parts.titles import plain_title, series_of
-
-
-def write_whole(path: str | Path, write: Callable[[Path], Any]) -> None:
-    """Write beside the target and rename: a reader sees the old file or the new one, never half of one.
-
-    `write(temporary)` writes the whole file to the path that it is given.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+from content_table_parts.writing import write_whole
 
 
 def as_path(path: str | Path) -> Path:

@@ -34,8 +34,6 @@ ROUNDING = 1e-12  # of the primal value: what a gap may be below 0
 MOST_MEMORY = 150 * 2**20  # that one file may take while it is read
 
 KNOWN: list[tuple[str, str, str]] = [  # (check, text in the failure, reproduction): reported, and not yet mended
-    ("a crafted model is refused or answers", "", "load_model of whole arrays of another shape, type or number"),
-    ("a file takes bounded memory", "model_npz", "load_model of an array of zeros that unpacks to 256 MB"),
 ]
 
 

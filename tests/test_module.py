@@ -18,6 +18,7 @@ FILES = [CHAPTER, *sorted(PARTS.glob("*.py"))]
 LAYERS = (  # each imports only from those before it
     "settings",
     "interrupts",
+    "writing",
     "titles",
     "ratings",
     "readers",
