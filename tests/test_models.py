@@ -651,6 +651,14 @@ def test_predictions_are_mean_biases_and_the_product_of_the_kept_factors(noisy):
     assert (np.diff(model.s_) <= 0).all()
 
 
+@pytest.mark.parametrize("kind", [ct.SpectralRegularization, ct.NuclearNorm])
+@pytest.mark.parametrize("solver", ["splitting", "cvxpy"])
+def test_the_largest_entry_of_each_right_singular_vector_is_positive(noisy, kind, solver):
+    model = kind(solver=solver).set_params(**({"reg": 0.5} if kind is ct.SpectralRegularization else {})).fit(noisy)
+    assert len(model.s_) > 3
+    assert (model.Vt_.max(axis=1) == np.abs(model.Vt_).max(axis=1)).all()
+
+
 def test_the_bias_baseline_is_spectral_with_a_large_penalty(sample):
     baseline = ct.BiasBaseline(reg=5).fit(sample)
     residual = np.zeros(sample.shape)
