@@ -731,6 +731,11 @@ def test_shrinking_is_what_the_lemma_says():
     assert s == pytest.approx([3, 1])
 
 
+def test_shrinking_keeps_nothing_of_a_singular_value_at_the_threshold():
+    U, s, Vt = ct.shrink_singular_values(np.diag([3.0, 1.0]), 1.0)
+    assert (U.shape, s.tolist(), Vt.shape) == ((2, 1), [2.0], (1, 2))
+
+
 def test_shrinking_minimises_distance_plus_nuclear_norm():
     rng = np.random.default_rng(5)
     A = rng.normal(size=(6, 4))
