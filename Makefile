@@ -1,6 +1,7 @@
 # make run    set up, train every model on the sample, print the table and a list, leave the lessons as HTML in build/
 # make test   set up, run the unit tests and then every notebook, outputs compared
 # make test-slow   the long tests: every exercise solution, more seeds of the sample, 20 splits of the real tables
+# make mutants   plant SAMPLE small faults, drawn with SEED, one at a time, and count those that the tests notice
 # make site   set up, write the lessons as they are stored into build/site: pages that need no network
 # make list LIST=animelist.xml   set up, print a list for the list that you keep
 # make lab    set up and open JupyterLab at the first page, notebooks/00_start_here.ipynb
@@ -9,6 +10,8 @@ VIEWER ?= viewer1149
 N ?= 10
 JOBS ?= 2
 LIST ?= data/animelist.xml
+SAMPLE ?= 150
+SEED ?= 1
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,7 +22,7 @@ export OPENBLAS_NUM_THREADS = 1
 # Packages are installed uncompiled, which is quicker: the first import must be allowed to keep what it compiles.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-slow types site list lab weights lint clean
+.PHONY: run test test-slow mutants types site list lab weights lint clean
 
 run: $(READY)
 	$(BIN)/python -m content_table --viewer $(VIEWER) --n $(N) --jobs $(JOBS)
@@ -39,6 +42,10 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/pytest -n $(JOBS) -m slow
+
+mutants: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'coverage>=7.6'
+	$(BIN)/python benchmarks/mutants.py --sample $(SAMPLE) --jobs $(JOBS) --seed $(SEED)
 
 types: $(READY)
 	$(BIN)/mypy
