@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import content_table as ct
@@ -146,6 +147,21 @@ def test_without_a_viewer_the_first_busy_one_is_taken(sample):
     counts = (sample.rows[:, None] == range(sample.n_users)).sum(axis=0)
     assert counts[sample.user_rows(viewer)[0]] >= 25
     assert all(counts[: sample.user_rows(viewer)[0]] < 25)
+
+
+def test_busy_is_who_has_25_ratings_and_where_nobody_is_the_first_viewer_is_taken():
+    def rated(*counts):
+        rows = np.repeat(np.arange(len(counts)), counts)
+        cols = np.concatenate([np.arange(count) for count in counts])
+        return ct.Ratings(np.arange(len(counts)) + 7, np.arange(30), rows, cols, np.full(len(rows), 5.0))
+
+    assert command._some_user(rated(24, 25, 26)) == 8
+    assert command._some_user(rated(3, 24)) == 7
+
+
+def test_what_the_command_does_where_nothing_is_said():
+    given = vars(command._parser("").parse_args([]))
+    assert (given["n"], given["splits"], given["jobs"], given["save_weights"]) == (10, 20, 1, False)
 
 
 def test_weights_of_every_model_are_written_and_load(small, table, quick, tmp_path, monkeypatch, capsys):

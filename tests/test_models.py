@@ -675,6 +675,9 @@ def test_a_penalty_above_the_norm_of_the_table_leaves_nothing():
     ratings = ct.Ratings.from_matrix([[5, 3], [4, NO]])
     model = ct.SpectralRegularization(reg=7.1).fit(ratings)  # |[5 3; 4 0]|_2 = 6.91
     assert model.complete() == pytest.approx(np.zeros((2, 2)), abs=1e-9)
+    assert [(row["epoch"], row["rank"], row["primal"]) for row in model.history_] == [
+        (0, 0, 25.0)
+    ]  # no pass was needed
     assert len(ct.SpectralRegularization(reg=6.8).fit(ratings).s_) == 1
 
 

@@ -315,6 +315,7 @@ def test_the_raw_dump_numbers_viewers_by_first_appearance_and_counts_what_it_lea
     (tmp_path / "animes.csv").write_text("uid,title,genre\n60,Cat,[]\n50,Bear,[]\n50,Bear,[]\n")
     ratings = ct.load_ratings(tmp_path)
     assert cells(ratings) == {(0, 50): 8, (1, 60): 7, (0, 70): 10}
+    assert ratings.scale == (1, 10)
     assert ratings.user_names.tolist() == ["zoe", "ann"]
     assert ratings.titles.tolist() == ["Bear", "Cat", "70"]  # not in the catalogue: its id
     assert ratings.dropped == {"no score": 1, "repeats": 1, "no profile or no title id": 2}
