@@ -36,7 +36,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
@@ -71,23 +71,32 @@ class Mutant:
     last: int
     edits: tuple
 
-    @functools.cached_property
+    @property
     def text(self) -> bytes:
         return _edited(source(self.file), self.edits)
 
     @property
     def key(self) -> str:
-        return hashlib.sha256(self.file.encode() + self.text).hexdigest()[:16]
+        return hashlib.sha256(f"{self.file} {_hash(self.file)} {sorted(self.edits)}".encode()).hexdigest()[:16]
 
     def row(self) -> dict:
-        start = source(self.file).rfind(b"\n", 0, min(self.edits)[0]) + 1
-        was, now = (text[start : text.find(b"\n", start)].decode().strip() for text in (source(self.file), self.text))
+        """Where it is, and the line that it begins in, before and after."""
+        whole, edits = source(self.file), sorted(self.edits)
+        start, stop = whole.rfind(b"\n", 0, edits[0][0]) + 1, whole.find(b"\n", edits[-1][1])
+        before = whole[start:stop]
+        after = _edited(before, [(first - start, last - start, new) for first, last, new in edits])
+        was, now = (text.split(b"\n")[0].decode().strip() for text in (before, after))
         return {"file": self.file, "function": self.function, "line": self.line, "was": was, "now": now}
 
 
 @functools.cache
 def source(file):
     return (ROOT / file).read_bytes()
+
+
+@functools.cache
+def _hash(file):
+    return hashlib.sha256(source(file)).hexdigest()
 
 
 def _edited(text, edits):
@@ -135,7 +144,7 @@ class _Finder(ast.NodeVisitor):
 
     def __init__(self, file):
         self.file, self.text, self.found, self.scope, self.assigned = file, source(file), [], [], set()
-        self.axes = {}
+        self.axes, self.quiet = {}, set()
         self.starts = [0]
         for line in self.text.splitlines(keepends=True):
             self.starts.append(self.starts[-1] + len(line))
@@ -164,13 +173,17 @@ class _Finder(ast.NodeVisitor):
             self.add(node, (start + sign.start(), start + sign.end(), new))
 
     def visit(self, node):
-        if _skipped(node):
+        if node in self.quiet or _skipped(node):
             return
         named = isinstance(node, (ast.FunctionDef, ast.ClassDef))
         if named:
             self.scope.append(node.name)
             outer, self.assigned = self.assigned, set()
         super().visit(node)
+        if isinstance(node, ast.arguments):  # the default of a progress bar
+            pairs = zip(node.kwonlyargs, node.kw_defaults, strict=True)
+            last = node.args[len(node.args) - len(node.defaults) :]
+            self.quiet |= {value for arg, value in (*pairs, *zip(last, node.defaults, strict=True)) if arg.arg in QUIET}
         for field in node._fields:
             if field in ("annotation", "returns", "decorator_list", "bases"):
                 continue
@@ -488,7 +501,7 @@ def asked(copy, tests, seconds):
         return None
     if run.returncode < 0:
         return f"crashed by signal {-run.returncode}"
-    failed = re.search(r"^(?:FAILED|ERROR) (\S+)", said, re.M)
+    failed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", said, re.M)
     return failed[1] if failed else f"pytest ended with {run.returncode}: {said.strip()[-200:]}"
 
 
@@ -598,7 +611,8 @@ def try_all(mutants, jobs, folder, results, now):
             copies.put(copy)
 
     with ThreadPoolExecutor(jobs) as pool:
-        for done, (key, by) in enumerate(pool.map(one, mutants), 1):
+        for done, future in enumerate(as_completed([pool.submit(one, key) for key in mutants]), 1):
+            key, by = future.result()
             results["mutants"][key] = {"by": by, "tests": now}
             store(results)
             print(f"{done}/{len(mutants)} {mutants[key].file}:{mutants[key].line} {by or 'survived'}", flush=True)
