@@ -51,8 +51,8 @@ SOURCES = (
     *(f"content_table_parts/{path.name}" for path in sorted(ROOT.glob("content_table_parts/*.py"))),
 )
 NOT_ASKED = {  # tests of texts, of figures on file, and of real data
-    *("cheatsheet", "cold_start_results", "lessons_map", "module", "movielens", "notebooks", "project", "quizzes"),
-    *("readme", "real", "site", "teaching", "tuned_results", "widget"),
+    *("cheatsheet", "cold_start_results", "lessons_map", "module", "movielens", "mutants", "notebooks", "project"),
+    *("quizzes", "readme", "real", "site", "teaching", "tuned_results", "widget"),
 }
 ASKED_FIRST = 60  # tests
 SLACK, TIME = 400, 1_000_000_000  # bytes of comment at the end of each file of a copy, and when it was written
@@ -361,6 +361,11 @@ class Tests:
             self._measure(copy, data, seconds)
             shutil.copytree(copy / "tests", measured, dirs_exist_ok=True)
         self.changed = [name for name in self.files if not _same(copy / name, measured / Path(name).name)]
+        passed, now = copy / "passed", fingerprint_of_tests()
+        if self.changed and not (passed.exists() and passed.read_text(encoding="utf-8") == now):
+            if failed := asked(copy, self.changed, 3600):
+                raise RuntimeError(f"the tests fail without a mutant: {failed}")
+            passed.write_text(now, encoding="utf-8")
         self.seconds = dict(json.loads(line) for line in seconds.read_text(encoding="utf-8").splitlines())
         self.seconds_of_all = 30 + sum(self.seconds.values())
         self.by_line = {file: _contexts(data, copy / file) for file in SOURCES}
@@ -463,15 +468,14 @@ def surroundings(copy):
 
 
 def copied(folder):
-    """A copy of the project; one of the same sources is used again."""
+    """A copy of the project; what was measured and compiled in one of the same sources is used again."""
     sources, kept = hashlib.sha256(b"".join(map(source, SOURCES))).hexdigest(), folder / "sources"
     if not kept.exists() or kept.read_text(encoding="utf-8") != sources:
         shutil.rmtree(folder, ignore_errors=True)
-        left_out = shutil.ignore_patterns(".*", "build", "real", "__pycache__")
-        shutil.copytree(ROOT, folder, ignore=left_out)
-        kept.write_text(sources, encoding="utf-8")
-    shutil.rmtree(folder / "tests")
-    shutil.copytree(ROOT / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.rmtree(folder / "tests", ignore_errors=True)
+    left_out = shutil.ignore_patterns(".*", "build", "real", "__pycache__")
+    shutil.copytree(ROOT, folder, ignore=left_out, dirs_exist_ok=True)
+    kept.write_text(sources, encoding="utf-8")
     for file in SOURCES:
         put(folder, file, source(file))
     return folder
@@ -505,10 +509,15 @@ def asked(copy, tests, seconds):
     return failed[1] if failed else f"pytest ended with {run.returncode}: {said.strip()[-200:]}"
 
 
+def unmutated_code(copy):
+    """What numba has compiled, as it was before any mutant."""
+    shutil.rmtree(copy / CACHE, ignore_errors=True)
+    shutil.copytree(copy / "compiled", copy / CACHE)
+
+
 def tried(mutant, copy, tests):
     """What kills a mutant, or None."""
-    shutil.rmtree(copy / CACHE)
-    shutil.copytree(copy / "compiled", copy / CACHE)
+    unmutated_code(copy)
     if mutant.file == COMPILED:
         for name in _users(_outermost(mutant)):
             for kept in (copy / CACHE).glob(f"*.{name}-*"):
@@ -516,7 +525,8 @@ def tried(mutant, copy, tests):
     put(copy, mutant.file, mutant.text)
     try:
         asking = tests.of(mutant)
-        first, files = asking[:ASKED_FIRST], tests.files_of(asking)
+        first = sorted(asking[:ASKED_FIRST], key=tests.seconds.get)
+        files = tests.files_of(asking)
         expected = sum(tests.seconds[test] for test in first)
         found = first and asked(copy, first, 120 + 10 * expected)
         return found or asked(copy, files, 120 + 10 * tests.seconds_of_all)
@@ -593,6 +603,8 @@ def run(size, jobs, seed, folder):
 def try_all(mutants, jobs, folder, results, now):
     """Try mutants side by side, each in a copy of its own; results are kept one by one."""
     first = copied(folder / "0")
+    if (first / "compiled").exists():
+        unmutated_code(first)
     tests = Tests(first)
     if not (first / "compiled").exists():
         shutil.copytree(first / CACHE, first / "compiled")

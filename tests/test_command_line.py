@@ -128,6 +128,7 @@ def test_an_own_list_gets_a_list_with_uncertainty_and_reasons(small, tmp_path, c
     assert "OwnList(2 ratings of known titles; 1 unknown titles)" in printed
     assert "not in the table: No Such Show, rated 8" in printed
     lines = printed.split("For you, by")[1].splitlines()
+    assert lines[0].startswith(f" {ct.SpectralRegularization(reg=8, biases=True, tol=1e-4)};")
     assert lines[1].split() == ["rank", "item_id", "title", "predicted_rating", "uncertainty"]
     assert [line.split()[0] for line in lines[2:4]] == ["1", "2"]
     reasons = printed.split(": the sum, but for rounding, of\n")[1].splitlines()
