@@ -18,7 +18,8 @@ others behind trampolines, which numba cannot compile. cosmic-ray has one test c
 here, and neither deleted statements nor swapped arguments. coverage.py tells which tests run a line.
 
 Results are kept in results/mutants.json after each mutant, under a hash of the mutated file: a run that was stopped
-goes on, and survivors are tried again once a test has changed. Everything happens in copies, in build/mutants.
+goes on (in an order that is chance, so that what was tried is a sample too), and survivors are tried again once a test
+has changed. Everything happens in copies, in build/mutants.
 """
 
 import argparse
@@ -28,6 +29,7 @@ import functools
 import hashlib
 import itertools
 import json
+import math
 import os
 import re
 import shutil
@@ -554,11 +556,11 @@ def fingerprint_of_tests():
     return hashlib.sha256(b"".join(texts)).hexdigest()[:16]
 
 
-def figures(rows, reasons):
+def figures(rows, reasons, survived):
     """Counts by file and altogether, and the share of killed mutants among the faults with Wilson's 95 % interval."""
     by_file, kinds = {}, ("killed", "survived", "equivalent")
     for row in rows:
-        kind = "killed" if row["by"] else "equivalent" if reason_of(row, reasons) else "survived"
+        kind = "killed" if not row[survived] else "equivalent" if reason_of(row, reasons) else "survived"
         by_file.setdefault(row["file"], dict.fromkeys(kinds, 0))[kind] += 1
     total = {kind: sum(line[kind] for line in by_file.values()) for kind in kinds}
     share = scipy.stats.binomtest(total["killed"], max(1, total["killed"] + total["survived"]))
@@ -577,31 +579,30 @@ def store(results):
     temporary.replace(RESULTS)
 
 
-def run(size, jobs, seed, folder):
+def run(size, jobs, seed, minutes, folder):
     drawn, results, now = draw(size, seed), load(), fingerprint_of_tests()
     known = {key for key, row in results["mutants"].items() if row["by"] or row["tests"] == now}
     left = {key: mutant for key, mutant in sorted(drawn.items()) if key not in known}
     print(f"{len(drawn)} mutants drawn with seed {seed}, {len(left)} to try", flush=True)
-    if left:
-        try_all(left, jobs, folder, results, now)
-    rows = {key: drawn[key].row() | results["mutants"][key] for key in drawn}
-    sample = results["samples"].setdefault(
-        f"seed {seed}", {"sample": size, "of": sum(map(len, map(population, SOURCES)))}
-    )
-    runs = [each for each in sample.get("runs", []) if each["tests"] != now and set(each["survivors"]) <= set(rows)]
-    runs.append({"tests": now, "survivors": [key for key, row in rows.items() if not row["by"]]})
-    for each in runs:  # the reasons of today, for the first run too
-        then = [row | {"by": "" if key in each["survivors"] else row["by"] or "now"} for key, row in rows.items()]
-        each["figures"] = figures(then, equivalent())
-    sample["runs"] = runs
+    if left and minutes:
+        try_all(left, jobs, time.monotonic() + 60 * minutes, folder, results, now)
+    rows = [drawn[key].row() | results["mutants"][key] for key in drawn if key in results["mutants"]]
+    results["samples"][f"seed {seed}"] = sample = {
+        "drawn": len(drawn),
+        "tried": len(rows),
+        "of": sum(map(len, map(population, SOURCES))),
+        "tests": now,
+        "first": figures(rows, equivalent(), "survived_at_first"),
+        "now": figures(rows, equivalent(), "survived"),
+    }
     alive = set().union(*map(population, SOURCES))  # what was found out about files as they were is of no use
     results["mutants"] = {key: row for key, row in sorted(results["mutants"].items()) if key in alive}
     store(results)
-    report(rows, runs)
+    report(rows, sample)
 
 
-def try_all(mutants, jobs, folder, results, now):
-    """Try mutants side by side, each in a copy of its own; results are kept one by one."""
+def try_all(mutants, jobs, end, folder, results, now):
+    """Try mutants side by side, each in a copy of its own, until the time `end`; results are kept one by one."""
     first = copied(folder / "0")
     if (first / "compiled").exists():
         unmutated_code(first)
@@ -618,32 +619,38 @@ def try_all(mutants, jobs, folder, results, now):
     def one(key):
         copy = copies.get()
         try:
+            if time.monotonic() > end:
+                return None
             return key, tried(mutants[key], copy, tests)
         finally:
             copies.put(copy)
 
     with ThreadPoolExecutor(jobs) as pool:
         for done, future in enumerate(as_completed([pool.submit(one, key) for key in mutants]), 1):
+            if future.result() is None:
+                continue
             key, by = future.result()
-            results["mutants"][key] = {"by": by, "tests": now}
+            before = results["mutants"].get(key, {"survived_at_first": by is None})
+            results["mutants"][key] = before | {"by": by, "survived": by is None, "tests": now}
             store(results)
             print(f"{done}/{len(mutants)} {mutants[key].file}:{mutants[key].line} {by or 'survived'}", flush=True)
 
 
-def report(rows, runs):
-    for row in rows.values():
-        if not row["by"] and not reason_of(row, equivalent()):
+def report(rows, sample):
+    for row in rows:
+        if row["survived"] and not reason_of(row, equivalent()):
             print(f"survived: {row['file']}:{row['line']} {row['function']}\n  - {row['was']}\n  + {row['now']}")
-    for each in runs:
-        print({name: value for name, value in each["figures"].items() if name != "by_file"})
+    for when in ("first", "now"):
+        print(f"{when}: { {name: value for name, value in sample[when].items() if name != 'by_file'} }")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name, value in (("sample", 150), ("jobs", 1), ("seed", 1)):
         parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="start no mutant after so long; go on later")
     chosen = parser.parse_args()
-    run(chosen.sample, chosen.jobs, chosen.seed, ROOT / "build" / "mutants")
+    run(chosen.sample, chosen.jobs, chosen.seed, chosen.minutes, ROOT / "build" / "mutants")
 
 
 if __name__ == "__main__":

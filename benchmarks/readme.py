@@ -260,16 +260,23 @@ def core_table(runs):
 
 def mutants_table(runs):
     """What the tests noticed: the last sample by file as it was found, and each sample at first and now."""
-    seed, last = list(runs["samples"].items())[-1]
-    rows = [[file, *line.values()] for file, line in last["runs"][0]["figures"]["by_file"].items()]
-    texts = [markdown([f"{seed}, first run", "killed", "survived", "equivalent"], sorted(rows))]
-    shares = []
-    for seed, sample in runs["samples"].items():
-        for when, run in (("before its survivors were seen", sample["runs"][0]), ("now", sample["runs"][-1])):
-            found = run["figures"]
+    seed, last = sorted(runs["samples"].items())[-1]
+    rows = [[file, *line.values()] for file, line in sorted(last["first"]["by_file"].items())]
+    texts, shares = [markdown([f"{seed}, at first", "killed", "survived", "equivalent"], rows)], []
+    for seed, sample in sorted(runs["samples"].items()):
+        for when in ("first", "now"):
+            found = sample[when]
             share = f"{found['score']:.1%} ({found['low']:.1%} to {found['high']:.1%})"
-            shares.append([f"{seed}, {when}", *(found[name] for name in ("killed", "survived", "equivalent")), share])
-    texts.append(markdown(["sample", "killed", "survived", "equivalent", "score"], shares))
+            shares.append(
+                [
+                    seed,
+                    f"{sample['tried']} of {sample['drawn']}",
+                    when,
+                    *(found[name] for name in ("killed", "survived", "equivalent")),
+                    share,
+                ]
+            )
+    texts.append(markdown(["sample", "tried", "outcome", "killed", "survived", "equivalent", "score"], shares))
     return "\n\n".join(texts)
 
 
