@@ -95,6 +95,12 @@ def test_found_titles_are_in_the_order_of_likely_meaning(named):
     assert named.find_titles("").columns.tolist() == ["item_id", "title", "english", "match"]
 
 
+@pytest.mark.parametrize(("typed", "found"), [("abcdefgxyz", True), ("abcdefwxyz", False)])
+def test_a_word_is_misspelt_if_seven_letters_of_ten_are_right(typed, found):
+    table = ct.Ratings([1], [1], [0], [0], [5.0], titles=["abcdefghij"])
+    assert table.find_titles(typed)["match"].tolist() == ["similar"] * found
+
+
 def test_every_title_of_the_sample_is_found_by_its_whole_name(sample):
     for item, title in zip(sample.item_ids.tolist(), sample.titles.tolist(), strict=True):
         assert sample.item_id(title) == item
