@@ -2,10 +2,11 @@
 
 import dataclasses
 import inspect
+import os
 import reprlib
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,10 +59,56 @@ def check_switch(name: str, value: Any) -> None:
     check_kind(name, value, (bool, np.bool_), "True or False")
 
 
+def check_optional_switch(name: str, value: Any) -> None:
+    """Refuse what is neither True nor False nor None, which leaves the choice to us."""
+    if value is not None:
+        check_switch(name, value)
+
+
+def check_fitted(name: str, model: Any) -> Any:
+    """The training ratings of a fitted model; anything else is refused, and by its own error one that is not fitted."""
+    if not hasattr(type(model), "fitted"):
+        raise TypeError(f"{name} must be a fitted model, got {shown(model)}.")
+    return model.fitted()
+
+
+def check_share(name: str, value: Any) -> None:
+    """Refuse what is not a number between 0 and 1, both left out."""
+    check_number(name, value, strict=True)
+    if value >= 1:
+        raise ValueError(f"{name} must be below 1, got {shown(value)}.")
+
+
 def check_choice(name: str, value: Any, among: Iterable[str]) -> None:
     """Refuse what is not one of these names."""
     if not isinstance(value, str) or value not in among:
         raise ValueError(f"{name} must be one of {list(among)}, got {shown(value)}.")
+
+
+def check_list(name: str, value: Any, expected: str) -> None:
+    """Refuse what is not a list or one-dimensional array: a text, a dict, a table."""
+    try:
+        dimensions = np.ndim(value)
+    except ValueError:  # rows of several lengths
+        dimensions = 2
+    if dimensions != 1:
+        raise TypeError(f"{name} must be {expected}, got {shown(value)}.")
+
+
+def check_texts(name: str, value: Any) -> list[str]:
+    """The texts as a list; one text alone, and what is no text, is refused."""
+    one = isinstance(value, (str, Mapping)) or getattr(value, "ndim", 1) != 1
+    if one or not isinstance(value, Iterable):
+        raise TypeError(f"{name} must be a list of texts, got {shown(value)}.")
+    texts = list(value)
+    if strange := [text for text in texts if not isinstance(text, str)]:
+        raise TypeError(f"{name} must be a list of texts, got {shown(strange[0])} among them.")
+    return texts
+
+
+def check_path(name: str, value: Any) -> None:
+    """Refuse what cannot be a path."""
+    check_kind(name, value, (str, os.PathLike), "a path")
 
 
 def check_array(
@@ -92,7 +139,7 @@ def check_array(
         raise ValueError(f"{name} needs {length} entries, got {len(array)}.")
     if array.size == 0:
         return array.astype(np.intp) if whole else array
-    if whole and (array.min() < low or array.max() >= below):
+    if below is not None and (array.min() < low or array.max() >= below):
         raise ValueError(f"{name} must lie in {low}..{below - 1}, got {array.min()}..{array.max()}.")
     if finite and not whole and not np.isfinite(array).all():
         raise ValueError(f"{wanted}, got {(~np.isfinite(array)).sum()} that are NaN or infinite.")
@@ -191,10 +238,11 @@ def setting(
     An annotation of `int` makes it a whole number, `bool` a switch, `... | None` lets it be left out, and
     `... | np.random.Generator` lets it be one.
     """
-    for name, bound in {"low": low, "above": above, "high": high, "below": below}.items():
-        if bound is not None and bound is not np.inf:
+    open_ends = {"low": (low, None), "above": (above, None), "high": (high, np.inf), "below": (below, np.inf)}
+    for name, (bound, open_end) in open_ends.items():
+        if bound is not open_end:
             check_number(name, bound, low=-np.inf)
-    check_kind("among", among, (tuple, list), "a tuple of names")
+    among = check_texts("among", among)
     check_kind("search", search, (Range, type(None)), "a Range or None")
     check_kind("needs", needs, str, "the name of a switch")
     bound = above if above is not None else low if low is not None else -np.inf

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from content_table_parts.settings import check_texts
+
 
 def plain_title(title: object) -> str:
     """A title as people type it: no case, accents or punctuation, one space between words."""
@@ -28,6 +30,7 @@ def series_of(titles: Iterable[str]) -> np.ndarray:
     that name has two words or six letters; one that ends with it, if it has two words ("Zoku ..."). A guess from names
     alone: the tests hold it against pairs labelled by hand.
     """
+    titles = check_texts("titles", titles)
     names = [_work_name(title) for title in titles]
     whole = {plain_title(_main_part(title)) for title in titles}
     known = {name for name in names if len(name) > 1 or (len(name[0]) >= 6 and name[0] in whole)}
