@@ -1,6 +1,7 @@
 # make run    set up, train every model on the sample, print the table and a list, leave the lessons as HTML in build/
 # make test   set up, run the unit tests and then every notebook, outputs compared
 # make test-slow   the long tests: every exercise solution, more seeds of the sample, 20 splits of the real tables
+# make fuzz SECONDS=1800   look for faults: made-up tables, models and files, for as long as you like
 # make site   set up, write the lessons as they are stored into build/site: pages that need no network
 # make list LIST=animelist.xml   set up, print a list for the list that you keep
 # make lab    set up and open JupyterLab at the first page, notebooks/00_start_here.ipynb
@@ -8,6 +9,7 @@ PYTHON ?= python3
 VIEWER ?= viewer1149
 N ?= 10
 JOBS ?= 2
+SECONDS ?= 60
 LIST ?= data/animelist.xml
 
 VENV := .venv
@@ -19,7 +21,9 @@ export OPENBLAS_NUM_THREADS = 1
 # Packages are installed uncompiled, which is quicker: the first import must be allowed to keep what it compiles.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-slow types site list lab weights lint clean
+REPEAT = $(if $(SEED),--seed $(SEED))
+
+.PHONY: run test test-slow fuzz types site list lab weights lint clean
 
 run: $(READY)
 	$(BIN)/python -m content_table --viewer $(VIEWER) --n $(N) --jobs $(JOBS)
@@ -39,6 +43,12 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/pytest -n $(JOBS) -m slow
+
+fuzz: $(READY)
+	@$(BIN)/python -c "import atheris" 2> /dev/null \
+		|| $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -e ".[fuzz]" \
+		|| echo "atheris cannot be installed here (see above); what does not need it is run."
+	$(BIN)/python tests/fuzz.py --seconds $(SECONDS) $(REPEAT)
 
 types: $(READY)
 	$(BIN)/mypy

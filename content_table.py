@@ -41,6 +41,7 @@ if __name__ == "__main__":  # python -m content_table: run it under its own name
 import dataclasses
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, dataclass_transform, overload
 
@@ -59,6 +60,15 @@ from content_table_parts.certificates import (
     nuclear_certificate,
     spectral_certificate,
 )
+from content_table_parts.doors import (
+    batch_epoch,
+    check_cells,
+    check_positions,
+    pair_dots,
+    predict_pairs,
+    sgd_epoch,
+    solve_rows,
+)
 from content_table_parts.features import (
     Features,
     item_texts,
@@ -69,8 +79,9 @@ from content_table_parts.features import (
     tfidf_features,
 )
 from content_table_parts.files import FORMAT_VERSION, WEIGHTS
+from content_table_parts.interrupts import may_keep_half, whole_fits
 from content_table_parts.newcomers import Fold, NewTitle, Viewer, explain, residual_noise, ridge_fold, stopped_fold
-from content_table_parts.ratings import Ratings, write_whole
+from content_table_parts.ratings import Ratings
 from content_table_parts.readers import DATA, OwnList, load_mal_export, load_ratings
 from content_table_parts.settings import IMAGINARY, RANK, TIE, Range, check_number, declared_settings, setting
 from content_table_parts.solvers import (
@@ -78,7 +89,6 @@ from content_table_parts.solvers import (
     DivergenceError,
     SoftImpute,
     Splitting,
-    batch_epoch,
     best_positions,
     bias_solver,
     check_descent,
@@ -88,16 +98,12 @@ from content_table_parts.solvers import (
     log_certificate,
     neighbour_means,
     one_pass,
-    pair_dots,
-    predict_pairs,
     ridge,
     ridge_rows,
     run_splitting,
-    sgd_epoch,
     shrink_singular_values,
     similar_rows,
     solve_cvxpy,
-    solve_rows,
     spectral_norm_bound,
     squared_loss,
     warn_caller,
@@ -126,6 +132,7 @@ from content_table_parts.study import (
     tune,
 )
 from content_table_parts.titles import plain_title, series_of
+from content_table_parts.writing import write_whole
 
 __version__ = "0.2.0"
 
@@ -215,6 +222,10 @@ class Recommender(BaseEstimator):
         to mix; nothing else is learnt from it, and models that have no use for it ignore it. `watch(model, row)` is
         called after each pass of ALS and of the models by descent, with its row of `history_`; it may raise to end the
         fit.
+
+        Ctrl-C ends a model that goes by passes at the best whole one so far, and a warning says so. With `watch`, and
+        within whatever makes many fits (`evaluate`, `tune`, `Blend`, ...), half a fit is no fit: it is a
+        KeyboardInterrupt, and nothing learnt stays.
         """
         _check_parts(ratings, validation)
         self.check_settings()
@@ -224,7 +235,8 @@ class Recommender(BaseEstimator):
         self.global_mean_ = float(ratings.values.mean())
         self.user_bias_, self.item_bias_ = np.zeros(ratings.n_users), np.zeros(ratings.n_items)
         self.history_: list[dict] = _History(self, watch)
-        with BLAS.limit(limits=1, user_api="blas"):  # small matrices: threads cost time, and stable digits
+        whole = nullcontext() if watch is None else whole_fits()
+        with whole, BLAS.limit(limits=1, user_api="blas"):  # small matrices: threads cost time, and stable digits
             try:
                 self._fit(ratings, validation)
             except BaseException:
@@ -355,20 +367,26 @@ class Recommender(BaseEstimator):
         prediction is the mean and the biases that are known.
         """
         ratings = self.fitted()
-        rows, cols = np.broadcast_arrays(ratings.user_rows(users), ratings.item_cols(items))
-        return self.predict_cells(np.ascontiguousarray(rows), np.ascontiguousarray(cols), return_fallback)
+        rows, cols = ratings.user_rows(users), ratings.item_cols(items)
+        if len(rows) != len(cols) and 1 not in (len(rows), len(cols)):
+            raise ValueError(
+                f"users and items must be pairs, or one of them a single id, got {len(rows)}, {len(cols)}."
+            )
+        rows, cols = np.broadcast_arrays(rows, cols)
+        return self.predict_cells(rows, cols, return_fallback)
 
     def predict_cells(self, rows: np.ndarray, cols: np.ndarray, return_fallback: bool = False) -> Any:
         """Predictions of the pairs of positions (rows[e], cols[e]) in the training table; with `return_fallback` also
         the mask of the cells that got the mean and the biases that are known."""
-        self.fitted()
+        rows, cols = check_cells(rows, cols, self.fitted().shape)
         known = self._known(rows, cols)
         scores = np.where(known, self._scores(rows, cols), self._fallback(rows, cols))
         return (scores, ~known) if return_fallback else scores
 
     def predict_rows(self, rows: np.ndarray) -> np.ndarray:
         """Predictions of whole rows, (len(rows), n_items), given as positions, unknown cells filled as in `predict`."""
-        grid = rows[:, None], np.arange(self.fitted().n_items)[None, :]
+        rows = check_positions("rows", rows, self.fitted().n_users)
+        grid = rows[:, None], np.arange(self.ratings_.n_items)[None, :]
         return np.where(self._known(*grid), self._row_scores(rows), self._fallback(*grid))
 
     def _fallback(self, rows, cols):
@@ -418,6 +436,7 @@ class Recommender(BaseEstimator):
         """
         check_number("n", n, low=1, whole=True)
         ratings = self.fitted()
+        rows = check_positions("rows", rows, ratings.n_users)
         seen = ratings.known
         if also_seen is not None:
             ratings.check_universe(also_seen, "also_seen")
@@ -460,9 +479,14 @@ class Recommender(BaseEstimator):
         table = self.ratings_.csr[[row]]
         return Viewer(self, table.indices.astype(np.intp), table.data, row=row)
 
-    def save(self, path: str | Path) -> None:
-        """Write settings, learnt arrays, training ratings and their hash to one .npz file, whole or not at all."""
-        save_model(self, path)
+    def save(self, path: str | Path, with_ratings: bool = True) -> None:
+        """Write settings, learnt arrays, training ratings and their hash to one .npz file, whole or not at all.
+
+        With `with_ratings=False` nothing that has a row for each viewer is in it: no ratings, ids, names, profiles,
+        biases or factors of theirs. The loaded model knows nobody, and folds in, recommends to and explains to somebody
+        new exactly as this one does. See docs/SAVED_MODELS.md.
+        """
+        save_model(self, path, with_ratings)
 
     def _epochs(self):
         """Pass numbers 1..n_epochs, with a bar if `progress` asks for one."""
@@ -477,7 +501,7 @@ class Recommender(BaseEstimator):
 
     def _keep_after_interrupt(self):
         """Ctrl-C during a fit keeps what the whole passes so far have learnt; without one there is nothing to keep."""
-        if not self.history_ or self.history_.watch is not None:  # who watches wants whole fits
+        if not self.history_ or not may_keep_half():
             raise  # the KeyboardInterrupt that is being handled
         warn_caller(f"stopped by the keyboard after {len(self.history_)} whole passes; these are kept.")
 
@@ -493,10 +517,6 @@ _LEARNT = (
     "similarity_",
     "item_weights_",
 )
-
-
-def _whole_fits_only(model, row):
-    """Watches nothing, but who watches is told of Ctrl-C instead of being left with half a fit."""
 
 
 def _check_parts(ratings, validation):
@@ -766,7 +786,9 @@ class EASE(Recommender):
         G = (S.T @ S).toarray()
         slope = G @ B - G + self.reg * B
         np.fill_diagonal(slope, 0.0)
-        primal = (np.trace(G) - 2 * np.vdot(G, B) + np.vdot(B, G @ B) + self.reg * np.vdot(B, B)) / 2
+        rows = max(1, 2_000_000 // len(B))  # of S - S B at a time
+        parts = (S[at : at + rows] for at in range(0, S.shape[0], rows))
+        primal = (sum(np.square(part.toarray() - part @ B).sum() for part in parts) + self.reg * np.vdot(B, B)) / 2
         return Certificate(float(primal), float(primal - np.vdot(slope, slope) / (2 * self.reg)))
 
     def _scores(self, rows, cols):
@@ -951,10 +973,12 @@ class ALS(FactorModel):
         ratings = self.fitted()
         if self.in_use("reg") == 0:
             return None
-        convex = SpectralRegularization(self.in_use("reg"), biases=self.biases, bias_reg=self.bias_reg, n_epochs=1000)
+        biases = {"biases": True, "bias_reg": self.bias_reg} if self.biases else {}
+        convex = SpectralRegularization(self.in_use("reg"), n_epochs=1000, **biases)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # any dual point bounds; a rough one only loosely
-            bound = convex.fit(ratings).certificate()
+            with whole_fits():
+                bound = convex.fit(ratings).certificate()
         return Certificate(self._objective()[0], 2 * bound.dual, bound.proven)
 
 
@@ -1168,11 +1192,12 @@ class SGDMF(FactorModel):
     def _refit(self, ratings, rng):
         """Everything afresh, from all ratings, for as many passes as were best without those that were set aside."""
         found, history = dict(vars(self)), self.history_
-        self.history_ = _History(self, _whole_fits_only)  # an interrupt shall come here
+        self.history_ = []
         try:
-            self._descend(ratings, None, rng, self.best_epoch_)
+            with whole_fits():
+                self._descend(ratings, None, rng, self.best_epoch_)
         except KeyboardInterrupt:  # what was found is a whole fit, on all but the ratings that were set aside
-            if history.watch is not None:
+            if not may_keep_half():
                 raise
             vars(self).update(found)
             warn_caller("stopped by the keyboard before the refit to all ratings; the fit to a part of them is kept.")
@@ -1233,7 +1258,8 @@ class SGDMF(FactorModel):
         for name, part in parts.items():
             if part is not None:
                 with np.errstate(over="ignore", invalid="ignore"):  # `check_descent` says it in words
-                    scores = predict_pairs(np.array(part.rows), np.array(part.cols), self.global_mean_, theta, *tables)
+                    cells = check_cells(part.rows, part.cols, part.shape)
+                    scores = predict_pairs.unchecked(*cells, self.global_mean_, theta, *tables)
                     squares = float(np.sum((part.values - scores) ** 2))
                 row[f"{name}_rmse"] = float(np.sqrt(squares / len(part)))
                 row[f"{name}_loss"] = (squares + self.reg * norms) / len(part)
@@ -1246,8 +1272,8 @@ class SGDMF(FactorModel):
         return self.learning_rate * (np.exp(-self.decay * (epoch - 1)) if self.schedule == "exponential" else 1.0)
 
     def _scores(self, rows, cols):
-        theta, tables = self._theta(), self._tables()
-        return predict_pairs(np.array(rows), np.array(cols), self.global_mean_, theta, *tables)
+        cells = check_cells(rows, cols, self.ratings_.shape)
+        return predict_pairs.unchecked(*cells, self.global_mean_, self._theta(), *self._tables())
 
     def _newcomer(self, axis, at, values, features=None):
         """The regression of the objective, left as early as the training was: early stopping held the trained factors
@@ -1507,8 +1533,7 @@ class _LowRank(FactorModel):
     def _run_splitting(self, state, prox_data, certify):
         """Solve, keep the rows of the checks and the last certificate, and say so where it is not at its end."""
         rows = []
-        keep = self.history_.watch is None  # who watches wants whole fits
-        self.certified_, excess = run_splitting(state, prox_data, certify, self._epochs(), self.tol, rows, keep)
+        self.certified_, excess = run_splitting(state, prox_data, certify, self._epochs(), self.tol, rows)
         self.history_.extend(rows)
         if excess > self.tol:
             gap = self.certified_.relative_gap
@@ -1757,8 +1782,8 @@ class Blend(Recommender):
     def _pair(self, ratings, validation):
         """The two models, fitted."""
         if not self.prefit:
-            watch = self.history_.watch and _whole_fits_only
-            return [clone(model).fit(ratings, validation, watch) for model in (self.first, self.second)]
+            with whole_fits():
+                return [clone(model).fit(ratings, validation) for model in (self.first, self.second)]
         for model in (self.first, self.second):
             if not model.fitted().same_universe(ratings):
                 raise ValueError(f"{model} was fitted to a table with other users or items than {ratings}.")
@@ -1844,7 +1869,8 @@ class Tuned(Recommender):
         spaces = self.space or {} if isinstance(self.candidates, dict) else {"model": self.space}
         if strange := sorted(set(spaces) - set(candidates)):
             raise ValueError(f"space names {strange}, which are no candidates.")
-        found = {name: self._tuned(model, ratings, spaces.get(name)) for name, model in candidates.items()}
+        with whole_fits():
+            found = {name: self._tuned(model, ratings, spaces.get(name)) for name, model in candidates.items()}
         self.scores_ = {name: float(value) for name, (_, value) in found.items()}
         self.chosen_ = min(self.scores_, key=lambda name: self.scores_[name])
         self.model_ = found[self.chosen_][0]
@@ -1873,10 +1899,10 @@ class Tuned(Recommender):
         """Whether the chosen model does."""
         return self.model_.reads_features
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, with_ratings: bool = True) -> None:
         """Write the chosen model; what else was tried is not kept."""
         self.fitted()
-        self.model_.save(path)
+        self.model_.save(path, with_ratings)
 
     def n_parameters(self) -> int:
         """How many numbers the chosen model has learnt."""
@@ -1924,13 +1950,25 @@ MODELS: tuple[type[Recommender], ...] = (
 )  # what a saved file may hold: nothing else is ever made from one. A model of your own joins: MODELS += (Mine,)
 
 
-def save_model(model: Recommender, path: str | Path) -> None:
+def save_model(model: Recommender, path: str | Path, with_ratings: bool = True) -> None:
     """Write a fitted model to one compressed .npz, whole or not at all; see `Recommender.save`."""
-    files.save_model(model, path, MODELS)
+    files.save_model(model, path, MODELS, with_ratings)
 
 
 def load_model(path: str | Path, ratings: Ratings | None = None) -> Any:
-    """Read a model written by `save`; with `ratings`, refuse one that was trained on other data."""
+    """Read a model written by `save`; with `ratings`, refuse one that was trained on other data.
+
+    The file may come from a stranger: no code in it is ever run, its sizes are checked before it is read, and a model
+    is returned whole or not at all. What its class could not have learnt is refused, and so is a file that does not
+    match its own hash. That hash finds damage, not intent: who computes it anew can write any numbers of the right
+    shapes. See docs/SAVED_MODELS.md.
+
+    Raises
+    ------
+    FileNotFoundError : there is no such file.
+    ValueError : it is damaged, of another format or kind, or trained on other ratings than the given ones; the message
+        names the file, the attribute, what was expected and what came.
+    """
     return files.load_model(path, ratings, MODELS)
 
 
@@ -1972,7 +2010,7 @@ def course_models(item_features: Features | None = None) -> dict[str, Recommende
 def main(arguments: Sequence[str] | None = None) -> None:
     """`python -m content_table`: the honest table of all models on a rating table, and one viewer's list; or yours."""
     list_model = SpectralRegularization(reg=8, biases=True, tol=1e-4)
-    command.run(course_models, list_model, arguments, str(main.__doc__))
+    command.run(course_models, list_model, arguments, main.__doc__ or "")
 
 
 __all__ = [

@@ -8,6 +8,7 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
 
+from content_table_parts.doors import check_cells
 from content_table_parts.settings import check_array, check_number, shown
 from content_table_parts.solvers import spectral_norm_bound
 
@@ -126,8 +127,7 @@ def _check(given):
         if name in given:
             check_array(name, given[name])
     shape = _shape(given)
-    length = len(check_array("rows", given["rows"], below=shape[0]))
-    check_array("cols", given["cols"], below=shape[1], length=length)
+    length = len(check_cells(given["rows"], given["cols"], shape)[0])
     for name in {"deviations", "target", "residual", "multipliers"} & set(given):
         check_array(name, given[name], length=length)
     if given.get("biases") is not None:

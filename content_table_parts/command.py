@@ -1,7 +1,11 @@
 """The command line: train everything, print the honest table and a list; it is handed the models."""
 
 import argparse
-from collections.abc import Callable, Sequence
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +15,69 @@ from tqdm import tqdm
 
 from content_table_parts.features import load_features
 from content_table_parts.files import WEIGHTS
+from content_table_parts.interrupts import sigterm_raises, whole_fits
 from content_table_parts.readers import DATA, load_mal_export, load_ratings
 from content_table_parts.settings import check_number
 from content_table_parts.solvers import DivergenceError
 from content_table_parts.study import evaluate, paired_differences, summarize
 
+READER_LEFT = 141  # what a shell reports of a program that wrote into a closed pipe: 128 + SIGPIPE
 
+
+def _nowhere():
+    """A stream for one that was closed before the command began; worker processes inherit it and stumble without it."""
+    number = os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: the closed one
+    os.set_inheritable(number, True)
+    return open(number, "w", closefd=False)
+
+
+def _unwritten(stream):
+    """The error, if any, that keeps a stream from being written to its end; it leads nowhere from then on."""
+    try:
+        stream.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # or Python would try again as it ends
+        return error
+    return None
+
+
+@contextmanager
+def _outputs() -> Iterator[None]:
+    """Make the streams fit to be printed on, and see at the end that everything has been written.
+
+    Letters that the terminal lacks are written as escapes. Exit status 141, in silence, where the reader has left
+    (`| head -1`), and 2 where the output does not fit on the disk.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        setattr(sys, name, getattr(sys, name) or _nowhere())
+    if isinstance(sys.stdout, io.TextIOWrapper):  # not so in a notebook
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        errors = [error for stream in (sys.stderr, sys.stdout) if (error := _unwritten(stream))]
+        if any(isinstance(error, BrokenPipeError) for error in errors):
+            raise SystemExit(READER_LEFT)
+        if errors:
+            print(f"content_table: the output could not be written: {errors[-1]}", file=sys.stderr)
+            raise SystemExit(2)
+
+
+@_outputs()
 def run(make_models: Callable[[Any], dict], list_model: Any, arguments: Sequence[str] | None, about: str) -> None:
     """Carry out the command line `arguments`.
 
     `make_models(item_features or None)` gives the models by name, "baseline" and "spectral with biases" among them;
-    `list_model` makes the list for somebody new.
+    `list_model` makes the list for somebody new. Exit codes: 2 where something given is wrong, 130 after Ctrl-C.
     """
     options = _parser(about).parse_args(arguments)
     try:
-        _run(options, make_models, list_model)
+        with whole_fits(), sigterm_raises():
+            _run(options, make_models, list_model)
+    except KeyboardInterrupt:
+        _parser(about).exit(130, "\ncontent_table: stopped by the keyboard.\n")
+    except BrokenPipeError:
+        raise SystemExit(READER_LEFT) from None
     except (ValueError, KeyError, OSError, MemoryError, DivergenceError) as error:
         message = error.args[0] if isinstance(error, KeyError) else error  # str(KeyError) would add quotes
         _parser(about).exit(2, f"content_table: {message}\n")
@@ -75,8 +127,9 @@ def _some_user(ratings):
 
 def _save_weights(models, ratings):
     WEIGHTS.mkdir(exist_ok=True)
-    for name, model in tqdm(models.items(), desc="training"):
-        model.fit(ratings).save(WEIGHTS / f"{name.replace(' ', '_')}.npz")
+    fitted = {name: model.fit(ratings) for name, model in tqdm(models.items(), desc="training")}
+    for name, model in fitted.items():
+        model.save(WEIGHTS / f"{name.replace(' ', '_')}.npz")
     print(f"{len(models)} models in {WEIGHTS.name}/")
 
 

@@ -15,7 +15,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.preprocessing import MultiLabelBinarizer
 
-from content_table_parts.ratings import Ratings
+from content_table_parts.ratings import Ratings, as_path
 from content_table_parts.readers import ids_of, read_text
 from content_table_parts.settings import (
     TIE,
@@ -24,7 +24,6 @@ from content_table_parts.settings import (
     check_kind,
     check_list,
     check_number,
-    check_path,
     check_switch,
     check_texts,
     shown,
@@ -200,12 +199,16 @@ def _catalogue(path, ratings):
     table = read_text(path)
     key = _column(table, path, "an id", "movieId", "anime_id", "a_id", "uid")
     table = table.set_index(ids_of(table[key], path))
+    if not table.index.isin(ratings.item_ids).any():
+        raise ValueError(
+            f"{path.name} lists none of the {ratings.n_items} titles: no {key} is the id of one. Is it of another "
+            "catalogue?"
+        )
     return table[~table.index.duplicated()].reindex(ratings.item_ids, fill_value="")
 
 
 def _catalogue_file(path):
-    check_path("path", path)
-    path = Path(path)
+    path = as_path(path)
     if not path.is_dir():
         return path
     found = [name for name in ("movies.csv", "animes.csv", "catalogue.csv") if (path / name).is_file()]
@@ -233,7 +236,9 @@ def _tags(path, until):
     if until is not None:
         last = pd.Series(until.need_times()).groupby(until.user_ids[until.rows]).max()
         cut = ids_of(table["userId"], path).map(last)
-        table = table[ids_of(table["timestamp"], path) <= cut]  # False where the user has no rating: cut is NaN
+        table = table[
+            ids_of(table["timestamp"], path, "whole seconds") <= cut
+        ]  # False where the user has no rating: cut is NaN
     return table["tag"].str.lower().groupby(table["movieId"]).agg(" ".join)
 
 
@@ -284,11 +289,11 @@ def load_genres(path: str | Path, ratings: Ratings) -> Features:
 
 def load_profiles(path: str | Path, ratings: Ratings) -> Features:
     """Features of the users from a dump's profiles.csv: gender, and the decade of birth, 1 where given."""
-    check_path("path", path)
+    path = as_path(path)
     check_kind("ratings", ratings, Ratings, "Ratings")
     if ratings.user_names is None:
         raise ValueError(f"profiles are matched by name, and these ratings have no user_names, got {ratings}.")
-    path = Path(path) / "profiles.csv" if Path(path).is_dir() else Path(path)
+    path = path / "profiles.csv" if path.is_dir() else path
     table = read_text(path)
     for name in ("profile", "gender", "birthday"):
         _column(table, path, f"the {name}", name)

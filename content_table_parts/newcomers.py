@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike
 from sklearn.preprocessing import normalize
 
+from content_table_parts.doors import check_positions
 from content_table_parts.features import Features, genre_mask, item_vectors
 from content_table_parts.ratings import Ratings
 from content_table_parts.settings import (
@@ -46,7 +47,7 @@ class Fold:
 
     def rows(self, at: ArrayLike) -> np.ndarray:
         """Dense rows of Z."""
-        at = check_array("at", at, below=len(self.offset))
+        at = check_positions("at", at, len(self.offset))
         chosen = [block[at] for block in self.blocks]
         return np.hstack([part.toarray() if sp.issparse(part) else part for part in chosen])
 
@@ -67,7 +68,7 @@ def _set_up(offset, blocks, penalty, at, values):
     if any(block.shape[0] != len(offset) for block in blocks):
         raise ValueError(f"blocks need {len(offset)} rows, one for each of offset, got {[b.shape for b in blocks]}.")
     penalty = check_array("penalty", penalty, length=sum(block.shape[1] for block in blocks)).astype(float)
-    at = check_array("at", at, below=len(offset))
+    at = check_positions("at", at, len(offset))
     values = check_array("values", values, length=len(at))
     if (penalty < 0).any():
         raise ValueError(f"penalty must be at least 0, got {penalty.min():g}.")
@@ -139,7 +140,7 @@ class _Newcomer:
         self, model: Any, at: np.ndarray, values: np.ndarray, row: int | None = None, features: dict | None = None
     ):
         sides = check_fitted("model", model).shape
-        at = check_array("at", at, below=sides[1 - self._axis])
+        at = check_positions("at", at, sides[1 - self._axis])
         values = check_array("values", values, length=len(at))
         check_kind("features", features, (dict, type(None)), "{feature name: value}")
         if features and not model.reads_features:
@@ -147,7 +148,7 @@ class _Newcomer:
                 f"features say nothing to {model!r}, which learns from ratings alone, got {shown(features)}."
             )
         if row is not None:
-            check_array("row", [row], below=sides[self._axis])
+            check_positions("row", [row], sides[self._axis])
         self.model, self.at, self.values, self.row, self._features = model, at, values, row, features
         self.scores: np.ndarray = self.fold.scores() if row is None else model.predict_rows(np.array([row]))[0]
 

@@ -4,7 +4,7 @@ import difflib
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,22 +15,36 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
-from content_table_parts.settings import check_number
+from content_table_parts.settings import check_number, shown
 from content_table_parts.titles import plain_title, series_of
+from content_table_parts.writing import write_whole
 
 
-def write_whole(path: str | Path, write: Callable[[Path], Any]) -> None:
-    """Write beside the target and rename: a reader sees the old file or the new one, never half of one.
+def as_path(path: str | Path) -> Path:
+    """A path that was given as text or as a Path; anything else is an error."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"path must be text or a Path, got {shown(path)}.")
+    return Path(path)
 
-    `write(temporary)` writes the whole file to the path that it is given.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+def scale_ends(scale: Any) -> tuple[float, float]:
+    """The low and the high end of a rating scale; what is not two numbers, the lower first, is an error."""
     try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        low, high = scale
+        if not all(isinstance(end, (int, float, np.integer, np.floating)) for end in (low, high)):
+            raise TypeError("its ends are no numbers")
+        low, high = float(low), float(high)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"the scale is two numbers, (low, high), got {shown(scale)}.") from error
+    if not low < high:
+        raise ValueError(f"the scale needs a low end below its high end, got {scale}.")
+    return low, high
+
+
+def need_ratings(other: Any, name: str) -> None:
+    """Refuse an argument `name` that is no Ratings."""
+    if not isinstance(other, Ratings):
+        raise TypeError(f"{name} must be Ratings, got {type(other).__name__}.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,14 +54,16 @@ class Ratings:
     Parameters
     ----------
     user_ids, item_ids : arrays (m,), (n,)
-        What the data calls a user or an item; `user_ids[row]` and `item_ids[col]`. Splits keep all of them, so a model
-        trained on one part can be asked about any cell of another.
+        What the data calls a user or an item; `user_ids[row]` and `item_ids[col]`: whole numbers of 64 bits, finite
+        numbers or text, all of one kind. Splits keep all of them, so a model trained on one part can be asked about any
+        cell of another.
     rows, cols, values : arrays, one entry per rating
         Positions and rating points, in the order of the file.
     scale : (low, high)
         The rating scale, both ends included.
     times : array, one entry per rating, optional
     titles, user_names : arrays of str (n,), (m,), optional
+        The id as text stands in for one that is missing (None or NaN).
     dropped : dict
         How many rows of the source were left out, by reason.
     has_seasons : bool
@@ -55,8 +71,9 @@ class Ratings:
 
     Raises
     ------
-    ValueError : lengths that differ, positions outside the ids, a value that is not finite or outside the scale, or a
-        cell given twice.
+    ValueError : lengths that differ, positions outside the ids, a value that is not finite or outside the scale, a cell
+        given twice, or an id that is missing, not finite or beyond 64 bits.
+    TypeError : ids of several kinds or of another one (dates, True and False, tuples), positions that are not whole.
     """
 
     user_ids: np.ndarray
@@ -72,14 +89,12 @@ class Ratings:
     has_seasons: bool = False
 
     def __post_init__(self):
-        arrays = {"rows": np.intp, "cols": np.intp, "values": np.float64}
-        for name in ("user_ids", "item_ids", "rows", "cols", "values", "times", "titles", "user_names"):
+        checks = {"user_ids": _ids, "item_ids": _ids, "rows": _indices, "cols": _indices, "values": _points}
+        for name, check in (checks | ({} if self.times is None else {"times": _moments})).items():
+            object.__setattr__(self, name, _read_only(np.array(check(getattr(self, name), name))))
+        for name, ids in (("titles", self.item_ids), ("user_names", self.user_ids)):
             if getattr(self, name) is not None:
-                given = np.asarray(_moments(self.times) if name == "times" else getattr(self, name))
-                if name in ("rows", "cols") and given.size and given.dtype.kind not in "iu":
-                    raise TypeError(f"{name} holds positions, whole numbers from 0, got {given.dtype}.")
-                array = np.array(given, dtype=str if given.dtype.kind == "O" else arrays.get(name))
-                object.__setattr__(self, name, _read_only(array))
+                object.__setattr__(self, name, _read_only(np.array(_texts(getattr(self, name), name, ids))))
         self._check_lengths()
         self._check_values()
         order = np.lexsort((self.cols, self.rows))
@@ -111,12 +126,8 @@ class Ratings:
                 )
 
     def _check_values(self):
-        try:
-            low, high = (end + 0.0 for end in self.scale)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"the scale is two numbers, (low, high), got {self.scale!r}.") from error
-        if not low < high:
-            raise ValueError(f"the scale needs a low end below its high end, got {self.scale}.")
+        low, high = scale_ends(self.scale)
+        object.__setattr__(self, "scale", tuple(self.scale))
         bad = ~np.isfinite(self.values)
         if bad.any():
             raise ValueError(f"{bad.sum()} ratings are NaN or infinite, the first at entry {np.flatnonzero(bad)[0]}.")
@@ -142,7 +153,8 @@ class Ratings:
         name: str | None = None,
         **options: Any,
     ) -> Self:
-        """Ratings from a table with one row per rating: any DataFrame, by the names of its columns.
+        """Ratings from a table with one row per rating: any pandas DataFrame, or one that has `to_pandas()` (polars,
+        PyArrow), by the names of its columns.
 
         Ids become sorted positions, rows keep their order; options are those of `Ratings`, above all
         `scale=(low, high)`, which is 1 to 10 unless you say otherwise. Times, titles and user names come from columns.
@@ -153,7 +165,8 @@ class Ratings:
                 f"from_frame takes {given} from a column, {arrays[given]}='its name', because ids are sorted here and "
                 f"an array could not tell which entry is whose; got {given}= of {type(options[given]).__name__}."
             )
-        _check_frame(frame, user, item, [user, item, rating, time, title, name])
+        frame = _pandas_frame(frame)
+        _check_frame(frame, user, item, [user, item, rating, *(n for n in (time, title, name) if n is not None)])
         user_ids, rows = _distinct(frame[user])
         item_ids, cols = _distinct(frame[item])
         return cls(
@@ -163,8 +176,8 @@ class Ratings:
             cols,
             _rating_points(frame[rating]),
             times=None if time is None else frame[time].to_numpy(),
-            titles=None if title is None else _one_label_each(frame, item, title, user),
-            user_names=None if name is None else _one_label_each(frame, user, name, item),
+            titles=None if title is None else _one_label_each(frame, (item, cols, item_ids), title, (user, rows)),
+            user_names=None if name is None else _one_label_each(frame, (user, rows, user_ids), name, (item, cols)),
             **options,
         )
 
@@ -174,14 +187,10 @@ class Ratings:
 
         Ids are 0, 1, 2, ..., those of a DataFrame its index and columns."""
         labels = (matrix.index, matrix.columns) if isinstance(matrix, pd.DataFrame) else None
-        if np.ma.isMaskedArray(matrix):
-            matrix = np.ma.filled(matrix.astype(float), np.nan)  # what is masked is missing
-        matrix = np.asarray(matrix, dtype=float)
-        if matrix.ndim != 2:
-            raise ValueError(f"from_matrix needs a table of users and items, got an array of shape {matrix.shape}.")
-        rows, cols = np.nonzero(~np.isnan(matrix))
-        user_ids, item_ids = map(np.arange, matrix.shape) if labels is None else map(np.asarray, labels)
-        return cls(user_ids, item_ids, rows, cols, matrix[rows, cols], scale=scale, **options)
+        table = _float_table(matrix)
+        rows, cols = np.nonzero(~np.isnan(table))
+        user_ids, item_ids = map(np.arange, table.shape) if labels is None else map(np.asarray, labels)
+        return cls(user_ids, item_ids, rows, cols, table[rows, cols], scale=scale, **options)
 
     def __repr__(self):
         return f"Ratings({len(self):,} ratings of {self.n_users:,} users on {self.n_items:,} items, scale {self.scale})"
@@ -233,6 +242,7 @@ class Ratings:
 
     def same_universe(self, other: "Ratings") -> bool:
         """Whether `other` has the same users and items in the same positions."""
+        need_ratings(other, "other")
         return np.array_equal(self.user_ids, other.user_ids) and np.array_equal(self.item_ids, other.item_ids)
 
     @cached_property
@@ -242,7 +252,8 @@ class Ratings:
 
     def check_universe(self, other: "Ratings", name: str) -> None:
         """Refuse an argument `name` whose users or items are not those of this table."""
-        if not isinstance(other, Ratings) or not self.same_universe(other):
+        need_ratings(other, name)
+        if not self.same_universe(other):
             raise ValueError(
                 f"{name} must have the users and items of the training ratings, as parts of one table do; got {other}."
             )
@@ -272,61 +283,68 @@ class Ratings:
 
     def _look_up(self, ids, axis):
         here, there = self._positions[axis], self._positions[1 - axis]
-        kind, other = (("user", "item"), ("item", "user"))[axis]
-        keys = np.atleast_1d(np.asarray(ids)).tolist()
+        kind, other = (("user", "an item"), ("item", "a user"))[axis]
+        # Objects stay what they are; NumPy would make floats or text of a list of several kinds.
+        keys = np.atleast_1d(ids if isinstance(ids, np.ndarray) else np.asarray(ids, dtype=object)).tolist()
+        if not all(isinstance(key, Hashable) for key in keys):
+            raise TypeError(f"{kind}s are asked for by one id or a list of ids, got {shown(ids)}.")
         unknown = [key for key in keys if key not in here]
         if unknown:
-            swapped = unknown[0] in there
+            swapped = unknown[0] in there and here.keys().isdisjoint(there)
             hint = (
-                f"it is an {other} id, so users and items may be swapped"
+                f"it is {other} id, so users and items may be swapped"
                 if swapped
                 else "check the id's type and spelling"
             )
             raise KeyError(
-                f"unknown {kind} id {unknown[0]!r} ({len(unknown)} unknown in all); the table has {len(here)} "
+                f"unknown {kind} id {shown(unknown[0])} ({len(unknown)} unknown in all); the table has {len(here)} "
                 f"{kind}s, such as {next(iter(here), None)!r}; {hint}."
             )
         return np.array([here[key] for key in keys], dtype=np.intp)
 
     def user_id(self, name: Any) -> Any:
         """The id of the user with this id or name (a viewer is asked for by either), in the type of the ids."""
+        _need_one(name, "a user", "name")
         if name in self._positions[0]:
             return self.user_ids[self._positions[0][name]].item()
         names = [] if self.user_names is None else self.user_names.tolist()
         if name in names:
             return self.user_ids[names.index(name)].item()
-        if isinstance(name, str) and name.isdecimal():
-            return self.user_ids[self.user_rows(int(name))[0]].item()
+        if (typed := _typed_id(name)) is not None:
+            return self.user_ids[self.user_rows(typed)[0]].item()
         raise KeyError(
-            f"no user has the id or name {name!r}; names look like {names[:1] or self.user_ids[:1].tolist()}."
+            f"no user has the id or name {shown(name)}; names look like {names[:1] or self.user_ids[:1].tolist()}."
         )
 
     def user_row(self, user: Any) -> int:
         """The row of one user, asked for by id or name."""
+        _need_one(user, "a user", "name")
         return int(self.user_rows(self.user_id(user) if isinstance(user, str) else user)[0])
 
     def item_id(self, name: Any) -> Any:
         """The id of the item with this id, title, or part of a title in any case; a name that could mean several, or
         none, is an error that lists what may have been meant."""
+        _need_one(name, "an item", "title")
         if name in self._positions[1]:
             return self.item_ids[self._positions[1][name]].item()
         if not isinstance(name, str):
             self.item_cols(name)  # an error that names the id
-        whole = [at for at, title in enumerate(self.item_labels.tolist()) if title.casefold() == str(name).casefold()]
+        whole = [at for at, title in enumerate(self.item_labels.tolist()) if title.casefold() == name.casefold()]
         if len(whole) == 1:
             return self.item_ids[whole[0]].item()
-        if isinstance(name, str) and name.strip().isdigit() and int(name) in self._positions[1]:
-            return int(name)
+        if (typed := _typed_id(name)) in self._positions[1]:
+            return typed
         found = self.find_titles(name)
         candidates = "; ".join(
             f"{title} ({item})" for item, title in zip(found["item_id"], found["title"], strict=True)
         )
         if len(found) == 0:
             raise KeyError(
-                f"no title has {name!r} in it, or anything like it; titles are spelled as in {self._best_known[:3]}."
+                f"no title has {shown(name)} in it, or anything like it; titles are spelled as in "
+                f"{self._best_known[:3]}."
             )
         if (found["match"] == "similar").all():
-            raise KeyError(f"no title has {name!r} in it; did you mean: {candidates}?")
+            raise KeyError(f"no title has {shown(name)} in it; did you mean: {candidates}?")
         exact = found[found["match"] == "exact"]
         found = exact if len(exact) else found
         if len(found) > 1:
@@ -337,6 +355,9 @@ class Ratings:
         """Titles with every word of `text` in them, in any case and order: item_id, title, match; the most rated first
         after titles that are, or begin with, the text. Where there is none, misspelled words are first replaced by the
         closest words of all titles, and `match` says "similar"."""
+        if not isinstance(text, str):
+            raise TypeError(f"text must be a title or a part of one, got {shown(text)}.")
+        check_number("n", n, low=1, whole=True)
         words = plain_title(text).split()
         found, match = self._titles_with(words), "part"
         if words and not len(found):
@@ -377,6 +398,7 @@ class Ratings:
 
     def title(self, item: Any) -> str:
         """The title of an item id, or the id as text where titles are not known."""
+        _need_one(item, "an item", "title")
         return str(self.item_labels[self.item_cols(item)[0]])
 
     def works(self, one_per_work: bool | None = None) -> np.ndarray | None:
@@ -400,9 +422,11 @@ class Ratings:
             raise KeyError("\n".join(unknown))  # all at once
         low, high = self.scale
         for key, value in given.items():
-            if not isinstance(value, (int, float, np.number)) or isinstance(value, bool) or not low <= value <= high:
+            number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+            if not number or not low <= value <= high:
                 raise ValueError(
-                    f"a rating is a number from {low:g} to {high:g}, got {value!r} for {key!r}; leave unrated ones out."
+                    f"a rating is a number from {low:g} to {high:g}, got {shown(value)} for {shown(key)}; leave "
+                    "unrated ones out."
                 )
         if len(set(ids)) < len(ids):
             raise ValueError(
@@ -422,7 +446,8 @@ class Ratings:
         return pd.DataFrame(columns | ({} if self.times is None else {"time": self.times}))
 
     def part(self, entries: Any) -> Self:
-        """The given entries (mask or indices) as Ratings over the *same* users and items."""
+        """The given entries (a mask, indices from 0, or a slice) as Ratings over the *same* users and items."""
+        entries = _entries(entries, len(self))
         times = None if self.times is None else self.times[entries]
         chosen = {
             "rows": self.rows[entries],
@@ -434,6 +459,7 @@ class Ratings:
 
     def joined(self, other: "Ratings") -> Self:
         """The ratings of two parts of one table together, these first."""
+        need_ratings(other, "other")
         if not self.same_universe(other):
             raise ValueError(f"only parts of one table can be joined, with the same users and items: {self}, {other}.")
         pairs = [(self.rows, other.rows), (self.cols, other.cols), (self.values, other.values)]
@@ -443,6 +469,8 @@ class Ratings:
 
     def restrict(self, keep_users: np.ndarray, keep_items: np.ndarray) -> "Ratings":
         """A smaller table: only the users and items of the two masks, positions counted anew."""
+        keep_users = _mask(keep_users, self.n_users, "keep_users")
+        keep_items = _mask(keep_items, self.n_items, "keep_items")
         entries = keep_users[self.rows] & keep_items[self.cols]
         label = lambda labels, keep: None if labels is None else labels[keep]  # noqa: E731
         return Ratings(
@@ -475,12 +503,14 @@ class Ratings:
 
     def without_items(self, item_ids: ArrayLike) -> "Ratings":
         """The table without these items, and without users who rated nothing else."""
-        keep_items = ~np.isin(self.item_ids, item_ids)
+        keep_items = np.ones(self.n_items, dtype=bool)
+        keep_items[self.item_cols(item_ids)] = False
         keep_users = np.bincount(self.rows[keep_items[self.cols]], minlength=self.n_users) > 0
         return self.restrict(keep_users, keep_items)
 
     def to_csv(self, path: str | Path) -> None:
         """Write the course's schema (u_id, a_id, profile, title, score), by title then user; whole file or nothing."""
+        path = as_path(path)
         if {self.user_ids.dtype.kind, self.item_ids.dtype.kind} - set("iu"):
             raise ValueError(
                 "the course's schema has whole-number ids; write others by frame().to_csv, and read them by from_frame."
@@ -503,12 +533,12 @@ class Ratings:
 
     def split_random(self, test_size: float = 0.2, random_state: Any = 0) -> tuple[Self, Self]:
         """(train, test): a random `test_size` share of the ratings is held out."""
-        if not 0 < test_size < 1:
-            raise ValueError(f"test_size is a share between 0 and 1, got {test_size}.")
+        if not _is_share(test_size):
+            raise ValueError(f"test_size is a share between 0 and 1, got {shown(test_size)}.")
         n_test = round(len(self) * test_size)
         if n_test == 0 or n_test == len(self):
             raise ValueError(f"{len(self)} ratings cannot give a test share of {test_size} and leave some to train on.")
-        order = np.random.default_rng(random_state).permutation(len(self))
+        order = _generator(random_state).permutation(len(self))
         return self.part(np.sort(order[n_test:])), self.part(np.sort(order[:n_test]))
 
     def split_folds(self, n_folds: int = 5, random_state: Any = 0) -> list[tuple[Self, Self]]:
@@ -516,7 +546,7 @@ class Ratings:
         check_number("n_folds", n_folds, low=2, whole=True)
         if n_folds > len(self):
             raise ValueError(f"{len(self)} ratings cannot make {n_folds} folds.")
-        fold = np.random.default_rng(random_state).permutation(len(self)) % n_folds
+        fold = _generator(random_state).permutation(len(self)) % n_folds
         return [(self.part(fold != at), self.part(fold == at)) for at in range(n_folds)]
 
     def split_user_time(self, train: float = 0.7, validation: float = 0.15) -> tuple[Self, Self, Self]:
@@ -545,7 +575,7 @@ class Ratings:
 
     def split_leave_one_out(self, random_state: Any = 0) -> tuple[Self, Self]:
         """(train, test): one rating of each user who has two or more; the latest where times are known, else any."""
-        rng = np.random.default_rng(random_state)
+        rng = _generator(random_state)
         late = rng.permutation(len(self)) if self.times is None else np.argsort(np.argsort(self.times, kind="stable"))
         order = np.lexsort((late, self.rows))
         last = np.append(np.diff(self.rows[order]) != 0, True)
@@ -560,15 +590,159 @@ class Ratings:
         return self.times
 
 
+def _need_one(key, what, label):
+    if not isinstance(key, Hashable) or key is pd.NA:
+        raise TypeError(f"{what} is asked for by one id or {label}, got {shown(key)}.")
+
+
+def _typed_id(text):
+    """The whole number that a text spells, if it is no longer than those of 64 bits."""
+    return int(text) if isinstance(text, str) and text.strip().isdecimal() and len(text) < 20 else None
+
+
+def _generator(random_state):
+    try:
+        return np.random.default_rng(random_state)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"random_state must be a whole number from 0, a NumPy Generator or None, got {shown(random_state)}."
+        ) from error
+
+
+def _vector(given, name):
+    """A list as an array of one axis and its natural type; objects where its entries are of several kinds."""
+    if np.ma.is_masked(given):
+        raise ValueError(f"{name} has {np.ma.count_masked(given)} masked entries; leave them out.")
+    array = np.asarray(given, dtype=None if hasattr(given, "dtype") else object)
+    if array.ndim != 1:
+        raise ValueError(f"{name} must be a list or an array of one axis, got {shown(given)} of shape {array.shape}.")
+    return np.asarray(pd.Series(array).infer_objects()) if array.dtype.kind == "O" else array
+
+
+def _ids(given, name):
+    """Ids as 64-bit whole numbers, finite numbers or text; what is missing, or of another kind, is an error."""
+    ids = _vector(given, name)
+    if ids.dtype.kind in "iU":  # as those of every part are
+        return ids.astype(np.int64, copy=False) if ids.dtype.kind == "i" else ids
+    missing = pd.isna(ids)
+    if missing.any():
+        raise ValueError(
+            f"{missing.sum()} of {name} are missing (None or NaN), the first at position {missing.argmax()}; leave "
+            "them out, or give them an id."
+        )
+    kind = pd.api.types.infer_dtype(ids, skipna=False)
+    if kind == "integer":
+        if ids.dtype.kind != "u" or (ids.size and ids.max() > np.iinfo(np.int64).max):
+            raise ValueError(f"{name} holds whole numbers beyond 64 bits (2**63 or more); make them text.")
+        return ids.astype(np.int64)
+    if kind == "floating" and np.isfinite(ids.astype(float)).all():
+        return ids.astype(float)
+    if kind in ("string", "empty"):
+        return ids.astype(str if kind == "string" else np.int64)
+    found = sorted({type(key).__name__ for key in ids}) if ids.dtype.kind == "O" else ids.dtype
+    raise TypeError(f"{name} must be whole numbers, finite numbers or text, all of one kind, got {found}.")
+
+
+def _indices(given, name):
+    """Positions as whole numbers; `_check_lengths` holds them against the ids."""
+    positions = _vector(given, name)
+    if positions.size and positions.dtype.kind not in "iu":
+        raise TypeError(f"{name} holds positions, whole numbers from 0, got {positions.dtype}.")
+    top = np.iinfo(np.intp).max
+    return (np.minimum(positions, top) if positions.dtype.kind == "u" else positions).astype(np.intp, copy=False)
+
+
+def _points(given, name):
+    """Rating points as floats."""
+    values = _vector(given, name)
+    try:
+        if values.dtype.kind not in "iufbOU":
+            raise TypeError(values.dtype)
+        return values.astype(float, copy=False)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise TypeError(f"{name} must be rating points, finite numbers, got {values.dtype} ({error}).") from error
+
+
+def _texts(given, name, ids):
+    """Titles or names as text; an id stands in for one that is missing."""
+    texts = _vector(given, name)
+    if texts.dtype.kind == "U":
+        return texts
+    missing = pd.isna(texts)
+    if missing.any() and len(texts) == len(ids):
+        texts = np.where(missing, ids.astype(str).astype(object), texts)
+    try:
+        return texts.astype(str)
+    except ValueError as error:  # a list, or a number of more digits than Python writes
+        raise TypeError(f"{name} must be text, got {shown(texts.tolist())}.") from error
+
+
+def _float_table(matrix):
+    """A dense table as floats of two axes, NaN where it is masked."""
+    try:
+        if np.iscomplexobj(matrix):
+            raise TypeError("complex numbers")
+        if np.ma.isMaskedArray(matrix):
+            matrix = np.ma.filled(matrix.astype(float), np.nan)  # what is masked is missing
+        table = np.asarray(matrix, dtype=float)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(
+            f"from_matrix needs a dense table of numbers, NaN where a rating is missing, got {type(matrix).__name__} "
+            f"({error})."
+        ) from error
+    if table.ndim != 2:
+        raise ValueError(f"from_matrix needs a table of users and items, got an array of shape {table.shape}.")
+    return table
+
+
+def _entries(entries, n):
+    """A mask, indices or a slice of `n` entries, checked."""
+    if isinstance(entries, slice):
+        return entries
+    given = np.asarray(entries if hasattr(entries, "dtype") else _vector(entries, "entries"))
+    chosen = given.astype(np.intp) if given.shape == (0,) else given
+    wrong = chosen.ndim != 1 or chosen.dtype.kind not in "iub"
+    if wrong or (chosen.dtype.kind == "b" and len(chosen) != n):
+        raise ValueError(
+            f"entries must be a mask of {n} True or False, a list of indices or a slice, got {shown(entries)} of shape "
+            f"{given.shape}."
+        )
+    if chosen.dtype.kind != "b" and chosen.size and not 0 <= chosen.min() <= chosen.max() < n:
+        raise ValueError(f"entries must lie in 0..{n - 1}, got {chosen.min()}..{chosen.max()}.")
+    return chosen
+
+
+def _mask(keep, n, name):
+    keep = _vector(keep, name)
+    if keep.dtype != bool or keep.shape != (n,):
+        raise ValueError(f"{name} must be a mask of {n} True or False, got {keep.dtype} of shape {keep.shape}.")
+    return keep
+
+
+def _pandas_frame(frame):
+    """A table of another library as a pandas DataFrame, if it can become one."""
+    origin = type(frame).__module__.partition(".")[0]
+    kind = type(frame).__name__ if origin == "builtins" else f"{origin}.{type(frame).__name__}"
+    try:
+        table = frame.to_pandas() if hasattr(frame, "to_pandas") else frame
+    except ImportError as error:
+        raise TypeError(
+            f"from_frame needs a pandas DataFrame, and this {kind} cannot become one without another package: {error}"
+        ) from error
+    if not isinstance(table, pd.DataFrame):
+        raise TypeError(f"from_frame needs a pandas DataFrame with a row per rating, got {kind}.")
+    return table
+
+
 def _check_frame(frame, user, item, columns):
     """Refuse a table that lacks a column, or rows that say of nobody, or of nothing."""
-    if not isinstance(frame, pd.DataFrame):
-        raise TypeError(f"from_frame needs a pandas DataFrame with a row per rating, got {type(frame).__name__}.")
     if frame.empty:
         raise ValueError("the table holds no rating: nothing to learn from.")
-    missing = [name for name in columns if name and name not in frame.columns]
-    if missing:
-        raise ValueError(f"the table has no column {missing[0]!r}; it has {list(frame.columns)}.")
+    for name in columns:
+        if not isinstance(name, Hashable) or name not in frame.columns:
+            raise ValueError(f"the table has no column {shown(name)}; it has {shown(list(frame.columns))}.")
+        if frame[name].ndim > 1:
+            raise ValueError(f"the table has several columns {shown(name)}; rename or drop all but one.")
     blank = frame[[user, item]].isna().any(axis=1)
     if blank.any():
         first = blank.idxmax()
@@ -577,12 +751,17 @@ def _check_frame(frame, user, item, columns):
 
 def _rating_points(column):
     """A column of ratings as numbers; what is no number is an error."""
-    values = pd.to_numeric(column, errors="coerce")
+    try:
+        values = pd.to_numeric(column, errors="coerce")
+    except (TypeError, OverflowError) as error:
+        raise ValueError(f"column {column.name!r} must hold rating points, finite numbers ({error}).") from error
+    if pd.api.types.is_complex_dtype(values):
+        raise ValueError(f"column {column.name!r} must hold rating points, finite numbers, got {values.dtype}.")
     bad = values.isna() & column.notna()
     if bad.any():
         first = column[bad].iloc[0]
-        raise ValueError(f"{bad.sum()} values of column {column.name!r} are no numbers, the first is {first!r}.")
-    return values.to_numpy(float)
+        raise ValueError(f"{bad.sum()} values of column {column.name!r} are no numbers, the first is {shown(first)}.")
+    return values.to_numpy(float, na_value=np.nan)
 
 
 def _read_only(table):
@@ -592,17 +771,25 @@ def _read_only(table):
     return table
 
 
+def _is_share(value):
+    return isinstance(value, (int, float, np.integer, np.floating)) and 0 < value < 1
+
+
 def _check_shares(train, validation):
-    if not (0 < train < 1 and 0 < validation < 1 and train + validation < 1):
-        raise ValueError(f"train and validation are shares that leave some for the test, got {train} and {validation}.")
+    if not (_is_share(train) and _is_share(validation) and train + validation < 1):
+        raise ValueError(
+            f"train and validation are shares that leave some for the test, got {shown(train)} and {shown(validation)}."
+        )
 
 
-def _moments(times):
+def _moments(times, name="times"):
     """Times as numbers or dates; what has no order, or is missing, is an error."""
+    if not isinstance(times, (pd.Series, pd.Index)):
+        times = _vector(times, name)
     times = pd.Series(times).infer_objects()
     if pd.api.types.is_datetime64_any_dtype(times):
-        moments = times.to_numpy(dtype="datetime64[ns]")
-    elif pd.api.types.is_numeric_dtype(times):
+        moments = _nanoseconds(times)
+    elif pd.api.types.is_numeric_dtype(times) and not pd.api.types.is_complex_dtype(times):
         moments = times.to_numpy()
     else:
         raise TypeError(f"times must be numbers or dates, got {times.dtype}; text may sort otherwise (pd.to_datetime).")
@@ -614,24 +801,46 @@ def _moments(times):
     return moments
 
 
+def _nanoseconds(dates):
+    try:
+        return dates.dt.as_unit("ns").to_numpy(dtype="datetime64[ns]")
+    except pd.errors.OutOfBoundsDatetime as error:
+        raise ValueError(f"dates must lie between the years 1678 and 2261 ({error}).") from error
+
+
 def _distinct(column):
     """(sorted ids, position of each entry) of a column."""
     try:
-        return np.unique(column.infer_objects().to_numpy(), return_inverse=True)
-    except TypeError as error:
+        ids, positions = np.unique(column.infer_objects().to_numpy(), return_inverse=True)
+    except (TypeError, ValueError) as error:
         kinds = sorted({type(value).__name__ for value in column})
-        raise TypeError(f"the ids in column {column.name!r} are of several types, {kinds}; make them one.") from error
+        raise TypeError(
+            f"the ids in column {column.name!r} are of several types, {kinds}, or of one without an order; make them "
+            "whole numbers or text."
+        ) from error
+    return _ids(ids, f"column {column.name!r}"), positions
 
 
-def _one_label_each(frame, key, label, other):
-    """The label of each distinct key, in key order, the id where there is none; two labels for one key are an error."""
-    frame = frame.assign(**{label: frame[label].where(frame[label].notna(), frame[key].astype(str))})
-    labels = frame.drop_duplicates([key, label])
-    twice = labels[labels.duplicated(key, keep=False)].sort_values(key)
+def _one_label_each(frame, keys, label, others):
+    """The label of each distinct key, in key order, the id where none is known; two for one key are an error.
+
+    `keys` are the column, its positions and its ids; `others` the column and the positions of the other side.
+    """
+    (key, at, ids), (other, other_at) = keys, others
+    known = frame[label].notna().to_numpy()
+    pairs = pd.DataFrame({"at": at, "other": other_at, "label": frame[label].to_numpy()})[known]
+    try:
+        labels = pairs.drop_duplicates(["at", "label"])
+    except TypeError as error:
+        raise TypeError(f"column {label!r} must hold text ({error}).") from error
+    twice = labels[labels.duplicated("at", keep=False)].sort_values("at")
     if len(twice):
-        swapped = not frame.drop_duplicates([other, label]).duplicated(other).any()
+        swapped = not pairs.drop_duplicates(["other", "label"]).duplicated("other").any()
         hint = f"columns {key!r} and {other!r} look swapped" if swapped else "the ids or titles are mixed up"
         raise ValueError(
-            f"{key} {twice[key].tolist()[0]!r} has several values of {label}: {twice[label].tolist()[:3]}; {hint}."
+            f"{key} {ids[twice['at'].iloc[0]].item()!r} has several values of {label}: "
+            f"{shown(twice['label'].tolist()[:3])}; {hint}."
         )
-    return labels.sort_values(key)[label].to_numpy(dtype=str)
+    texts = ids.astype(str).astype(object)
+    texts[labels["at"]] = labels["label"]
+    return texts

@@ -1,7 +1,15 @@
 """Files in: the three schemas of rating tables, and the list that somebody already keeps."""
 
+import bz2
+import codecs
+import csv
 import gzip
+import io
+import lzma
+import re
 import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -9,9 +17,10 @@ from typing import IO, Any
 import numpy as np
 import pandas as pd
 from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import ParseError, iterparse
+from defusedxml.ElementTree import ParseError, XMLParser
 
-from content_table_parts.ratings import Ratings
+from content_table_parts.ratings import Ratings, as_path, need_ratings, scale_ends
+from content_table_parts.settings import shown
 from content_table_parts.titles import plain_title
 
 _HERE = Path(__file__).resolve().parent
@@ -23,6 +32,108 @@ def beside(name: str) -> Path:
 
 
 DATA: Path = beside("data")  # the embedded sample: simulated viewers over real titles
+
+# ---- Files, packed or not --------------------------------------------------------------------------------------------
+
+MAX_TABLE_BYTES = 2**30  # of what is packed; the largest MovieLens unpacks to 0.9 GB
+MAX_COLUMNS = 1000
+_PACKED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+_FOREIGN = {
+    b"PK": "a zip or an Excel workbook: unpack it, or save the sheet as CSV UTF-8",
+    b"\x28\xb5\x2f\xfd": "packed by zstd: unpack it first",
+}
+
+
+@contextmanager
+def opened(path: str | Path, limit: int = MAX_TABLE_BYTES) -> Iterator[IO[bytes]]:
+    """The bytes of a file, unpacked if its first bytes, whatever its name, say gzip, bzip2 or xz.
+
+    What is packed is unpacked once in blocks that nobody keeps before anything is read: a damaged file, or one of more
+    than `limit` bytes, is refused there.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError : no such file; cut off, damaged, too large, a zip or zstd.
+    """
+    path = as_path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no such file: {path}")
+    with open(path, "rb") as file:
+        head = file.read(8)
+    for mark, what in _FOREIGN.items():
+        if head.startswith(mark):
+            raise ValueError(f"{path.name} is {what}.")
+    unpack = next((unpack for mark, unpack in _PACKED.items() if head.startswith(mark)), None)
+    with unpack(path, "rb") if unpack else open(path, "rb") as file:
+        if unpack:
+            try:
+                _check_size(file, path.name, limit)
+            except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
+                raise ValueError(f"{path.name} is cut off or damaged ({error}); download it again.") from error
+        yield file
+
+
+def _check_size(file, name, limit):
+    """Read it once without keeping anything, so that no packed bomb goes off."""
+    left = limit
+    while block := file.read(2**18):
+        left -= len(block)
+        if left < 0:
+            raise ValueError(f"{name} unpacks to more than {limit / 2**20:g} MB, which no table or list here does.")
+    file.seek(0)
+
+
+def read_text(path: str | Path, limit: int = MAX_TABLE_BYTES, **options: Any) -> pd.DataFrame:
+    """A CSV as text, blanks kept as blanks, so that we decide what is a number and what is missing.
+
+    UTF-8, or UTF-16 with its byte order mark; packed as `opened` says; `options` are those of pandas.
+    """
+    with opened(path, limit) as file, io.TextIOWrapper(file, _encoding(file, path), newline="") as text:
+        try:
+            table = pd.read_csv(text, dtype=str, keep_default_na=False, **options)
+            if not isinstance(table.index, pd.RangeIndex):  # pandas takes a surplus first field for row names
+                raise pd.errors.ParserError("the rows have more fields than the header")
+            return table
+        except UnicodeError as error:
+            raise ValueError(
+                f"{path} is not a CSV file with a header in UTF-8 ({error}); save it as CSV UTF-8."
+            ) from error
+        except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
+            where = _surplus_fields(text) or error
+            raise ValueError(f"{path} is not a CSV file with a header: {where}") from error
+
+
+def _encoding(file, path):
+    """The encoding that a text begins with; what cannot be a table is refused before pandas reads all of it."""
+    head = file.read(2**16)
+    file.seek(0)
+    encoding = "utf-16" if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
+    if encoding == "utf-8" and b"\0" in head:
+        raise ValueError(
+            f"{path} is not a CSV file with a header: it holds zero bytes, as pictures, programs and UTF-16 without "
+            "its mark do; save it as CSV UTF-8."
+        )
+    n_columns = re.split(rb"[\r\n]", head.lstrip(b"\r\n"), maxsplit=1)[0].count(b",") + 1
+    if n_columns > MAX_COLUMNS:
+        raise ValueError(f"{path} is not a CSV file with a header: its first line has more than {MAX_COLUMNS} fields.")
+    return encoding
+
+
+def _surplus_fields(text):
+    """Which line is the first to have more fields than the header, in words; None where none has."""
+    text.seek(0)
+    rows = csv.reader(text)
+    try:
+        width = len(next(rows))
+        for row in rows:
+            if len(row) > width:
+                return (
+                    f"line {rows.line_num} has {len(row)} fields, the header {width}; does a title hold a comma "
+                    "without quotes?"
+                )
+    except (csv.Error, UnicodeError, StopIteration):
+        return None  # what pandas said must do
+
 
 # ---- The three schemas of rating tables ------------------------------------------------------------------------------
 
@@ -39,7 +150,8 @@ def load_ratings(path: str | Path, conflicts: str = "error", scale: tuple[float,
     path : str or Path
         A course CSV (u_id, a_id, profile, title, score); MovieLens's folder or its ratings.csv (userId, movieId,
         rating, timestamp; titles from movies.csv beside it); or a folder with the dump's animes.csv and reviews.csv,
-        whose users are numbered in order of first appearance.
+        whose users are numbered in order of first appearance. Text is UTF-8, or UTF-16 with its mark. A file may be
+        packed by gzip, bzip2 or xz (up to `MAX_TABLE_BYTES` unpacked), whatever its name; a zip must be unpacked first.
     conflicts : "error" or "last"
         What to do when one user rates one item twice with different scores. Repeats that agree are dropped and counted.
     scale : (low, high), optional
@@ -54,9 +166,10 @@ def load_ratings(path: str | Path, conflicts: str = "error", scale: tuple[float,
     ------
     FileNotFoundError, ValueError : what was expected, what came, and the likely cause.
     """
-    if conflicts not in ("error", "last"):
-        raise ValueError(f"conflicts must be 'error' or 'last', got {conflicts!r}.")
-    path = Path(path)
+    _check_conflicts(conflicts)
+    path = as_path(path)
+    if scale is not None:
+        scale_ends(scale)
     if path.is_dir():
         found = [name for name in ("reviews.csv", "ratings.csv") if (path / name).is_file()]
         if not found:
@@ -69,31 +182,20 @@ def load_ratings(path: str | Path, conflicts: str = "error", scale: tuple[float,
             return load(path, conflicts, *(() if scale is None else (scale,)))
     if len(header) == 1 and any(sign in header[0] for sign in ";\t"):
         raise ValueError(
-            f"{path.name} has one column, {header[0]!r}: is it separated by semicolons or tabs? Save it with commas."
+            f"{path.name} has one column, {shown(header[0])}: is it separated by semicolons or tabs? Save it with "
+            "commas."
         )
     closest = max(schemas, key=lambda columns: len(set(columns) & set(header)))
     raise ValueError(
-        f"{path.name} has columns {list(header)}; the closest known schema is {list(closest)}, of which "
+        f"{path.name} has columns {shown(list(header))}; the closest known schema is {list(closest)}, of which "
         f"{sorted(set(closest) - set(header))} is missing. Was a column renamed, or the header row cut off? "
         "Ratings.from_frame takes a table with any columns."
     )
 
 
-def read_text(path: str | Path, source: IO | None = None, **options: Any) -> pd.DataFrame:
-    """A CSV as text, blanks kept as blanks, so that we decide what is a number and what is missing."""
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"no such file: {path}")
-    try:
-        table = pd.read_csv(
-            path if source is None else source, dtype=str, keep_default_na=False, encoding="utf-8", **options
-        )
-        if not isinstance(table.index, pd.RangeIndex):  # pandas takes a surplus first field for row names
-            raise pd.errors.ParserError("the rows have more fields than the header")
-        return table
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not a CSV file with a header in UTF-8 ({error}); save it as CSV UTF-8.") from error
-    except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
-        raise ValueError(f"{path} is not a CSV file with a header: {error}") from error
+def _check_conflicts(conflicts):
+    if not isinstance(conflicts, str) or conflicts not in ("error", "last"):
+        raise ValueError(f"conflicts must be 'error' or 'last', got {shown(conflicts)}.")
 
 
 def numbers_of(column: pd.Series, path: str | Path) -> pd.Series:
@@ -105,27 +207,30 @@ def numbers_of(column: pd.Series, path: str | Path) -> pd.Series:
         at = bad[bad].index[0]
         raise ValueError(
             f"{Path(path).name}: {bad.sum()} values of {column.name!r} are not finite numbers, the first is "
-            f"{column[at]!r} in data row {at + 1}{'; write decimals with a point' if ',' in column[at] else ''}."
+            f"{shown(column[at])} in data row {at + 1}{'; write decimals with a point' if ',' in column[at] else ''}."
         )
     return values
 
 
-def ids_of(column: pd.Series, path: str | Path) -> pd.Series:
-    """A text column of ids as integers, exactly."""
+def ids_of(column: pd.Series, path: str | Path, what: str = "whole-number ids") -> pd.Series:
+    """A text column of ids (or of `what` an error shall call them) as integers, exactly."""
     values = numbers_of(column, path)
     bad = values.isna() | (values % 1 != 0)
     if bad.any():
         at = bad[bad].index[0]
         raise ValueError(
-            f"{Path(path).name}: {bad.sum()} values of {column.name!r} are not whole-number ids, the first is "
-            f"{column[at]!r} in data row {at + 1}."
+            f"{Path(path).name}: {bad.sum()} values of {column.name!r} are not {what}, the first is "
+            f"{shown(column[at])} in data row {at + 1}."
         )
-    if values.abs().max() < 2**53:
+    if not values.abs().max() >= 2**53:
         return values.astype(np.int64)
     try:  # a float cannot tell larger ones apart
-        return column.str.strip().map(int).astype(np.int64)
+        exact = np.fromiter(map(int, column.str.strip()), dtype=np.int64, count=len(column))
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"{Path(path).name}: ids in {column.name!r} do not fit into 64 bits ({error}).") from error
+        raise ValueError(
+            f"{Path(path).name}: {what} in {column.name!r} do not fit into 64 bits ({shown(str(error))})."
+        ) from error
+    return pd.Series(exact, column.index, name=column.name)
 
 
 def _tidy(frame, user, item, score, conflicts, path, scale=(1.0, 10.0)):
@@ -167,7 +272,10 @@ def _load_course(path, conflicts, scale=(1.0, 10.0)):
 def _load_movielens(path, conflicts, scale=(0.5, 5.0)):
     frame = read_text(path)
     frame["userId"], frame["movieId"] = ids_of(frame["userId"], path), ids_of(frame["movieId"], path)
-    frame["rating"], frame["timestamp"] = numbers_of(frame["rating"], path), ids_of(frame["timestamp"], path)
+    frame["rating"], frame["timestamp"] = (
+        numbers_of(frame["rating"], path),
+        ids_of(frame["timestamp"], path, "whole seconds"),
+    )
     tidy, dropped = _tidy(frame, "userId", "movieId", "rating", conflicts, path, scale)
     options = {"time": "timestamp", "scale": scale, "dropped": dropped}
     films = path.with_name("movies.csv")
@@ -181,6 +289,8 @@ def _titles(path, key, items):
     catalogue = read_text(path)
     if not {key, "title"} <= set(catalogue.columns):
         raise ValueError(f"{path.name} needs the columns {key!r} and 'title', got {list(catalogue.columns)}.")
+    if catalogue.empty:
+        return items.astype(str)
     names = pd.Series(catalogue["title"].to_numpy(), index=ids_of(catalogue[key], path))
     return items.map(names[~names.index.duplicated()]).fillna(items.astype(str))
 
@@ -201,13 +311,19 @@ def _load_dump(path, conflicts, scale=(1.0, 10.0)):
 
 # ---- The list that somebody already keeps ----------------------------------------------------------------------------
 
-MAX_EXPORT_BYTES = 2**25  # unpacked; a list of 25,000 titles takes about 25 MB
+MAX_EXPORT_BYTES = 2**25  # unpacked; a list of 25,000 titles takes about 25 MB, half a million fields
+MAX_EXPORT_ENTRIES = 40_000
+_MAX_FIELDS = 2**20  # of an export in all, and then of one entry
+_MAX_ENTRY_FIELDS = 1000
+_MAX_CHARACTERS = 2**21  # characters of ids, titles, scores and states in all
+_MAX_MARK = 2**18  # bytes of one tag or comment: older parsers read one from its start again for every block
 _EXPORT_NAMES = {
     "item": ("item_id", "series_animedb_id", "anime_id", "a_id", "movieId"),
     "title": ("title", "series_title", "name"),
     "score": ("score", "my_score", "rating"),
     "status": ("status", "my_status"),
 }
+_WANTED = {name for names in _EXPORT_NAMES.values() for name in names}
 
 
 @dataclass(frozen=True)
@@ -234,7 +350,7 @@ def load_mal_export(path: str | Path, ratings: Ratings | None = None, conflicts:
     """Read a MyAnimeList export (animelist.xml, also gzipped), or a CSV with an id or title, and a score.
 
     Nothing leaves the machine, and the file is not trusted: entities and document types are refused, and so is a file
-    that unpacks to more than `MAX_EXPORT_BYTES`.
+    of more than `MAX_EXPORT_BYTES` (unpacked) or `MAX_EXPORT_ENTRIES`.
 
     Parameters
     ----------
@@ -257,74 +373,118 @@ def load_mal_export(path: str | Path, ratings: Ratings | None = None, conflicts:
     FileNotFoundError, ValueError : what was expected, what came, and the likely cause; a manga list, ids of another
         catalogue and scores outside the scale among them.
     """
-    if conflicts not in ("error", "last"):
-        raise ValueError(f"conflicts must be 'error' or 'last', got {conflicts!r}.")
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no such file: {path}")
-    if path.stat().st_size == 0:
-        raise ValueError(f"{path.name} is empty (0 bytes); export the list again.")
-    with open(path, "rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    with (gzip.open if packed else open)(path, "rb") as file:
-        try:
-            _check_unpacked_size(file, path.name)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise ValueError(f"{path.name} is cut off or damaged ({error}); download the export again.") from error
-        is_xml = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+    _check_conflicts(conflicts)
+    path = as_path(path)
+    if ratings is not None:
+        need_ratings(ratings, "ratings")
+    with opened(path, MAX_EXPORT_BYTES) as file:
+        _check_size(file, path.name, MAX_EXPORT_BYTES)
+        head = file.read(64)
         file.seek(0)
-        entries = _xml_entries(file, path.name) if is_xml else _csv_entries(file, path)
+        if not head:
+            raise ValueError(f"{path.name} is empty (0 bytes); export the list again.")
+        is_xml = head.lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n").startswith(b"<")
+        entries = _xml_entries(file, path.name) if is_xml else _csv_entries(path)
+    _check_entries(entries, path.name)
     return _own_list(entries, ratings, (1.0, 10.0) if is_xml or ratings is None else ratings.scale, conflicts, path)
 
 
-def _check_unpacked_size(file, name):
-    """Unpack it once without keeping anything, so that no packed bomb goes off."""
-    left = MAX_EXPORT_BYTES
-    while block := file.read(2**18):
-        left -= len(block)
-        if left < 0:
-            raise ValueError(
-                f"{name} unpacks to more than {MAX_EXPORT_BYTES / 2**20:g} MB, which is no list of titles."
-            )
-    file.seek(0)
-
-
 def _xml_entries(stream, name):
-    """Table of item, title, score, status as text, from MyAnimeList's XML, entry by entry."""
-    rows, root, fields = [], None, 0
+    """Table of item, title, score, status as text, from MyAnimeList's XML, block by block."""
+    export, n_bytes = _Export(), 0
+    parser = XMLParser(target=export, forbid_dtd=True)
+    while block := stream.read(2**14):
+        _parse(name, parser.feed, block)
+        n_bytes += len(block)
+        export.check(name)
+        if n_bytes - parser.parser.CurrentByteIndex > _MAX_MARK:
+            raise ValueError(f"{name} has a tag or comment without an end, which no export has.")
+    _parse(name, parser.close)
+    export.check(name)
+    return pd.DataFrame(export.rows, columns=list(_EXPORT_NAMES), dtype=str)
+
+
+def _parse(name, step, *block):
+    """One step of a parser, its errors in our words."""
     try:
-        for event, element in iterparse(stream, events=("start", "end"), forbid_dtd=True):
-            root = element if root is None else root
-            fields += event == "start"
-            if fields > 1000:
-                raise ValueError(f"{name} has an entry of more than 1000 fields, which is no entry of a list.")
-            if root.tag != "myanimelist":
-                raise ValueError(
-                    f"{name} begins with <{root.tag}>, not <myanimelist>; is it the export, or a web page?"
-                )
-            if event == "start":
-                continue
-            if element.tag == "manga" or (element.tag == "user_export_type" and (element.text or "").strip() == "2"):
-                raise ValueError(f"{name} is a list of manga; choose the anime list on the export page.")
-            if element.tag == "anime":
-                texts = {child.tag: (child.text or "").strip() for child in element}
-                rows.append([next((texts[n] for n in names if n in texts), "") for names in _EXPORT_NAMES.values()])
-                root.clear()  # an entry that was read needs no memory
-                fields = 0
+        step(*block)
     except DefusedXmlException as error:
         raise ValueError(f"{name} declares entities or a document type, which no export does: {error!r}") from error
-    except ParseError as error:
+    except (ParseError, LookupError, ValueError) as error:  # the last two: an encoding that Python does not read
         raise ValueError(f"{name} is not whole or not XML ({error}); download the export again.") from error
-    return pd.DataFrame(rows, columns=list(_EXPORT_NAMES), dtype=str)
 
 
-def _csv_entries(stream, path):
-    table = read_text(path, source=stream)
+class _Export:
+    """What a parser finds in an export; of an entry only the fields that are asked for are kept."""
+
+    def __init__(self):
+        self.root, self.is_manga, self.rows = "", False, []
+        self.entry, self.text = {}, []
+        self.n_fields = self.n_here = self.most_here = 0
+
+    def start(self, tag, attributes):
+        self.root = self.root or tag
+        self.n_fields += 1
+        self.n_here += 1
+        self.most_here = max(self.most_here, self.n_here)
+        self.text.clear()
+        if tag == "anime":
+            self.entry = {}
+
+    def data(self, text):
+        self.text.append(text)
+
+    def end(self, tag):
+        text = "".join(self.text).strip()
+        self.text.clear()
+        self.is_manga |= tag == "manga" or (tag == "user_export_type" and text == "2")
+        if tag == "anime":
+            self.rows.append(
+                [next((self.entry[n] for n in names if n in self.entry), "") for names in _EXPORT_NAMES.values()]
+            )
+            self.entry, self.n_here = {}, 0
+        elif tag in _WANTED:
+            self.entry[tag] = text
+
+    def close(self):
+        """Asked for by the parser; there is nothing left to do."""
+
+    def check(self, name):
+        """Refuse what is no anime list, as soon as it shows."""
+        if self.root not in ("", "myanimelist"):
+            raise ValueError(
+                f"{name} begins with <{self.root[:60]}>, not <myanimelist>; is it the export, or a web page?"
+            )
+        if self.is_manga:
+            raise ValueError(f"{name} is a list of manga; choose the anime list on the export page.")
+        if self.most_here > _MAX_ENTRY_FIELDS:
+            raise ValueError(
+                f"{name} has an entry of more than {_MAX_ENTRY_FIELDS} fields, which is no entry of a list."
+            )
+        if self.n_fields > _MAX_FIELDS or len(self.rows) > MAX_EXPORT_ENTRIES:
+            raise ValueError(
+                f"{name} has more than {MAX_EXPORT_ENTRIES:,} entries or {_MAX_FIELDS:,} fields, which is no list of "
+                "titles."
+            )
+
+
+def _check_entries(entries, name):
+    """Refuse what no list of titles is as long as: matching takes time for every entry and every character."""
+    n_characters = sum(int(entries[kind].str.len().sum()) for kind in entries)
+    if len(entries) > MAX_EXPORT_ENTRIES or n_characters > _MAX_CHARACTERS:
+        raise ValueError(
+            f"{name} has {len(entries):,} entries or more, with {n_characters:,} characters of titles and scores; a "
+            f"list of titles has at most {MAX_EXPORT_ENTRIES:,} and {_MAX_CHARACTERS:,}."
+        )
+
+
+def _csv_entries(path):
+    table = read_text(path, MAX_EXPORT_BYTES, nrows=MAX_EXPORT_ENTRIES + 1)
     found = {kind: [name for name in names if name in table.columns][:1] for kind, names in _EXPORT_NAMES.items()}
     if not found["score"] or not (found["item"] or found["title"]):
         raise ValueError(
             f"{path.name} needs a column with the score (one of {_EXPORT_NAMES['score']}) and one with an id or title "
-            f"(one of {_EXPORT_NAMES['item'] + _EXPORT_NAMES['title']}), got {list(table.columns)}."
+            f"(one of {_EXPORT_NAMES['item'] + _EXPORT_NAMES['title']}), got {shown(list(table.columns))}."
         )
     return pd.DataFrame({kind: table[names[0]] if names else "" for kind, names in found.items()}, dtype=str)
 

@@ -11,13 +11,16 @@ import numba
 import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
+import scipy.sparse.csgraph
 import scipy.sparse.linalg
 from threadpoolctl import ThreadpoolController
 
+from content_table_parts.interrupts import may_keep_half
 from content_table_parts.settings import TIE
 
 MAX_DENSE_BYTES = 2**30  # a dense users x items table above this is refused, not attempted
 DENSE_CELLS = 10**6  # up to this many cells the splitting solver works on a dense table: faster, and 8 MB at most
+NO_PENALTY = 1e-9  # a penalty below this on biases is lost in rounding beside counts of ratings
 GRAM_SIDE = 5_000  # up to this side a spectral norm is bounded by a dense Gram matrix; above it is only estimated
 BLAS = ThreadpoolController()
 _OURS = (str(Path(__file__).parent), str(Path(__file__).parent.with_name("content_table.py")))
@@ -103,13 +106,9 @@ def dot(p, q):
     return (a + b) + (c + d)
 
 
+@compiled()
 def pair_dots(P: np.ndarray, Q: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
     """p_u . q_i for each pair (rows[e], cols[e])."""
-    return _pair_dots(P, Q, np.array(rows), np.array(cols))  # read-only arrays would be compiled for once more
-
-
-@compiled()
-def _pair_dots(P, Q, rows, cols):
     dots = np.empty(len(rows))
     for e in range(len(rows)):
         dots[e] = dot(P[rows[e]], Q[cols[e]])
@@ -129,6 +128,9 @@ def bias_solver(
     The normal equations are [[D_u + reg, B], [B', D_i + reg]] (b_u; b_i) = (row sums; column sums), B the 0-1 table of
     known cells and D its counts. The longer side is eliminated (its block is diagonal), which leaves a dense system of
     the shorter side, factored once. Where even that side exceeds `GRAM_SIDE`, conjugate gradients solve it instead.
+
+    Without a penalty (below `NO_PENALTY`) each part of the table that ratings connect leaves a constant open, which
+    users and items could pass on to each other: the solution is the one of least norm.
     """
     if shape[0] > shape[1]:
         solve_swapped = bias_solver(cols, rows, shape[::-1], reg)
@@ -147,10 +149,10 @@ def bias_solver(
     else:
         inner = B @ (B * inv_item).T
         schur = np.diag(d_user) - (inner.toarray() if sp.issparse(inner) else inner)
-        try:
-            solve_users = partial(scipy.linalg.cho_solve, scipy.linalg.cho_factor(schur), check_finite=False)
-        except np.linalg.LinAlgError:  # no penalty to speak of: biases are fixed only up to a constant, so least norm
-            solve_users = lambda rhs: np.linalg.lstsq(schur, rhs, rcond=None)[0]  # noqa: E731
+        if reg < NO_PENALTY:  # constants on a part solve it for 0: so much of them that they count, and are left out
+            user_part = _connected_parts(rows, cols, shape)[:m]
+            schur += (user_part[:, None] == user_part) / np.bincount(user_part)[user_part]
+        solve_users = partial(scipy.linalg.cho_solve, scipy.linalg.cho_factor(schur), check_finite=False)
 
     def solve(values):
         sum_user = np.bincount(rows, values, minlength=m)
@@ -158,7 +160,22 @@ def bias_solver(
         user_bias = solve_users(sum_user - B @ (inv_item * sum_item))
         return user_bias, inv_item * (sum_item - B.T @ user_bias)
 
-    return solve
+    return solve if reg >= NO_PENALTY else lambda values: _least_norm(*solve(values), rows, cols)
+
+
+def _connected_parts(rows, cols, shape):
+    """For each user, then each item, the number of the part of the table that ratings connect it with."""
+    ends = rows, shape[0] + np.asarray(cols)
+    graph = sp.coo_array((np.ones(len(rows)), ends), shape=(sum(shape),) * 2)
+    return scipy.sparse.csgraph.connected_components(graph, directed=False)[1]
+
+
+def _least_norm(user_bias, item_bias, rows, cols):
+    """The same sums b_u + b_i on each connected part, with the smallest |b_u|^2 + |b_i|^2."""
+    part = _connected_parts(rows, cols, (len(user_bias), len(item_bias)))
+    given = np.concatenate([-user_bias, item_bias])
+    shift = (np.bincount(part, given) / np.bincount(part))[part]
+    return user_bias + shift[: len(user_bias)], item_bias - shift[len(user_bias) :]
 
 
 def _conjugate_gradients(A, rhs):
@@ -168,9 +185,13 @@ def _conjugate_gradients(A, rhs):
     return solution
 
 
-def solve_cvxpy(problem, **options):
+def solve_cvxpy(problem, solver, **options):
     """Solve, and read the status before any value: an inaccurate solution is not a solution."""
-    problem.solve(**options)
+    data, chain, inverse = problem.get_problem_data(solver, solver_opts=options)
+    raw = chain.solve_via_data(problem, data, solver_opts=options)
+    if isinstance(raw, dict) and raw["info"]["status"] == "interrupted":  # SCS takes Ctrl-C for itself
+        raise KeyboardInterrupt
+    problem.unpack_results(raw, chain, inverse)
     if problem.status != "optimal":
         raise RuntimeError(f"cvxpy's solver ended with status {problem.status!r}; loosen tol, or take our solver.")
 
@@ -541,6 +562,11 @@ def batch_epoch(rows, cols, values, batch_size, mean, theta, C, F, eta, reg, cli
         _add_steps(rows, cols, start, stop, theta, C, F, eta, steps)
 
 
+def touched_parameters(rows, cols, theta, C, F):
+    """How many parameters the step of each rating changes."""
+    return 2 + 2 * theta[2].shape[1] + np.diff(C[0])[cols] * (1 + np.diff(F[0])[rows])
+
+
 def one_pass(rows, cols, values, batch_size, mean, theta, C, F, eta, reg, clip):
     """One pass of descent over the ratings in the order of the arrays, changing the arrays of `theta` in place.
 
@@ -559,7 +585,7 @@ def one_pass(rows, cols, values, batch_size, mean, theta, C, F, eta, reg, clip):
         sgd_epoch(rows, cols, values, mean, theta, C, F, eta, reg, clip)
         return
     batch_size = len(values) if batch_size is None else batch_size
-    touched = 2 + 2 * theta[2].shape[1] + np.diff(C[0])[cols] * (1 + np.diff(F[0])[rows])
+    touched = touched_parameters(rows, cols, theta, C, F)
     steps = np.empty(min(int(touched.sum()), batch_size * int(touched.max())))
     batch_epoch(rows, cols, values, batch_size, mean, theta, C, F, eta, reg, clip, steps)
 
@@ -617,7 +643,7 @@ class Splitting:
     """
 
     def __init__(self, rows, cols, shape, target, reg, share=0.5, random_state=0):
-        self.rows, self.cols, self.shape = rows, cols, shape
+        self.rows, self.cols, self.shape = np.array(rows), np.array(cols), shape  # as compiled loops take them
         self.dense = np.prod(self.shape, dtype=float) <= DENSE_CELLS
         self.rho = 1.9 if self.dense else 1.0
         self.flat = self.rows * self.shape[1] + self.cols
@@ -697,12 +723,12 @@ class SoftImpute:
         self.filled[self.rows, self.cols] = w
 
 
-def run_splitting(state, prox_data, certify, epochs, tol, history, keep=True):
+def run_splitting(state, prox_data, certify, epochs, tol, history):
     """Alternate until `certify(x)`, a pair (certificate, excess), finds everything within `tol`; returns the last pair.
 
     `state` is a `Splitting` or a `SoftImpute`, `prox_data` the prox of the data term on the known cells, `epochs` the
-    numbers of the passes. `history` gets a row for each check. Ctrl-C ends it; with `keep`, by what was reached,
-    certified.
+    numbers of the passes. `history` gets a row for each check. Ctrl-C ends it by what was reached, certified, where
+    half a fit may be kept.
     """
     next_check, certificate, excess, epoch = 10, None, np.inf, 0
     try:
@@ -716,7 +742,7 @@ def run_splitting(state, prox_data, certify, epochs, tol, history, keep=True):
                 next_check = _next_check(history, tol)
             state.reflect(x, prox_data(state.point(x)))
     except KeyboardInterrupt:
-        if not keep:
+        if not may_keep_half():
             raise
         warn_caller(f"stopped by the keyboard in pass {epoch}; what was reached is kept.")
         certificate, excess = certify(state.shrink())

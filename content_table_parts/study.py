@@ -21,6 +21,7 @@ from sklearn.base import BaseEstimator, clone
 from tqdm import tqdm
 
 from content_table_parts.features import Features
+from content_table_parts.interrupts import side_by_side, whole_fits
 from content_table_parts.ratings import Ratings
 from content_table_parts.settings import (
     TIE,
@@ -84,10 +85,8 @@ def evaluate(
     for model in models.values():
         model.need_rating_points()
     parts = _splits(ratings, n_splits, test_size, random_state, splits)
-    jobs = [joblib.delayed(_evaluate_split)(models, *part, split) for split, part in enumerate(parts)]
-    parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
-    rows = tqdm(parallel(jobs), total=len(parts), desc="splits", disable=not progress)
-    return pd.DataFrame([row for split in rows for row in split])
+    calls = [joblib.delayed(_evaluate_split)(models, *part, split) for split, part in enumerate(parts)]
+    return pd.DataFrame([row for split in side_by_side(calls, n_jobs, progress, "splits") for row in split])
 
 
 def _splits(ratings, n_splits, test_size, random_state, splits):
@@ -213,7 +212,7 @@ def select_model(
     RMSE is raw, as in `tune`, unless `clip`. The test part is not an argument: a choice that has seen it is not a
     choice.
     """
-    fitted = joblib.Parallel(n_jobs=n_jobs)(joblib.delayed(clone(model).fit)(train, validation) for model in candidates)
+    fitted = side_by_side([joblib.delayed(clone(model).fit)(train, validation) for model in candidates], n_jobs)
     scores = [model.rmse(validation, clip) for model in fitted]
     if not np.isfinite(scores).any():
         raise ValueError(f"no candidate has a finite validation error: {scores}.")
@@ -300,7 +299,7 @@ def tune(
     parts = inner_splits(*inner) if validation is None else [(ratings, validation)]
     about = {"space": str(space), "sampler": sampler, "random_state": str(random_state)}
     about |= _about(model, parts, score, storage)
-    with _quiet_optuna() as optuna:
+    with whole_fits(), _quiet_optuna() as optuna:
         study = _open_study(optuna, storage, about, default, prune)
         finished = [trial for trial in study.trials if trial.state.name in ("COMPLETE", "PRUNED")]
         kinds = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
@@ -311,7 +310,8 @@ def tune(
     if not any(trial.state.name == "COMPLETE" for trial in study.trials):
         raise ValueError(f"none of {n_trials} trials could be scored: all diverged, were given up, or scored NaN.")
     whole = ratings if validation is None else ratings.joined(validation)
-    return Tuning(_refitted(model, study, parts[0] if refit == "train" else (whole,)), _snapshot(study))
+    with whole_fits():
+        return Tuning(_refitted(model, study, parts[0] if refit == "train" else (whole,)), _snapshot(study))
 
 
 def _about(model, parts, score, storage):
@@ -428,10 +428,11 @@ def _open_study(optuna, storage, about, default, prune):
     """A study in memory or in an SQLite file; an unfinished trial of an earlier run will be tried again."""
     kept = None
     if storage is not None:
-        from sqlalchemy.pool import NullPool  # comes with Optuna; without a pool a connection is closed after each use
+        from sqlalchemy import URL  # comes with Optuna
+        from sqlalchemy.pool import NullPool  # without a pool a connection is closed after each use
 
-        url = f"sqlite:///{Path(storage).resolve()}"
-        kept = optuna.storages.RDBStorage(url, engine_kwargs={"poolclass": NullPool})
+        url = URL.create("sqlite", database=str(Path(storage).resolve()))  # quotes what has a meaning in an address
+        kept = optuna.storages.RDBStorage(url.render_as_string(), engine_kwargs={"poolclass": NullPool})
     pruner = optuna.pruners.MedianPruner(n_warmup_steps=10) if prune else optuna.pruners.NopPruner()
     study = optuna.create_study(study_name="tune", storage=kept, load_if_exists=True, pruner=pruner)
     if not study.trials:
@@ -476,7 +477,7 @@ def _value(optuna, trial, model, parts, score):
     """(score of the settings, number of passes that it belongs to: 0 for models that keep their last)."""
     values, curves = [], []
     for train, validation in parts:
-        watch = _watcher(optuna, trial, validation, score) if len(parts) == 1 else _whole_fits_only
+        watch = _watcher(optuna, trial, validation, score) if len(parts) == 1 else None
         fitted = clone(model).fit(train, validation, watch)
         values.append(score_of(score, fitted, validation))
         stops = _stops_early(fitted)
@@ -487,10 +488,6 @@ def _value(optuna, trial, model, parts, score):
         curve = np.mean([curve[:shortest] for curve in curves], axis=0)
         return float(curve.min()), int(curve.argmin()) + 1
     return float(np.mean(values)), round(float(np.mean([np.argmin(curve) + 1 if curve else 0 for curve in curves])))
-
-
-def _whole_fits_only(model, row):
-    """Asks nothing of a fit but that Ctrl-C ends it: half a fit is no trial."""
 
 
 def _watcher(optuna, trial, validation, score):
@@ -542,6 +539,16 @@ def _check_protocol(model, test, protocol):
     check_fitted("model", model).check_universe(test, "test")
 
 
+def _check_lists(lists, ratings, length=None):
+    """Lists as `top_lists` makes them: positions of titles, or -1."""
+    lists = check_array("lists", lists, ndim=2, length=length, whole=True)
+    if lists.size and not -1 <= lists.min() <= lists.max() < ratings.n_items:
+        raise ValueError(
+            f"lists must hold positions of {ratings.n_items} titles, or -1, got {lists.min()} to {lists.max()}."
+        )
+    return lists
+
+
 def ranking_metrics(lists: np.ndarray, test: Ratings, threshold: float) -> pd.DataFrame:
     """Precision, recall, NDCG, average precision and hit of each user's list: one row for every user who has a relevant
     item, one that they rated `threshold` or better in `test`; the others have no right answer and are left out.
@@ -552,7 +559,7 @@ def ranking_metrics(lists: np.ndarray, test: Ratings, threshold: float) -> pd.Da
     min(r, n); hit = any.
     """
     check_kind("test", test, Ratings, "Ratings")
-    lists = check_array("lists", lists, ndim=2, below=test.n_items, low=-1, length=test.n_users)
+    lists = _check_lists(lists, test, length=test.n_users)
     check_number("threshold", threshold, low=-np.inf)
     n = lists.shape[1]
     relevant = sp.csr_array((test.values >= threshold, (test.rows, test.cols)), shape=test.shape)
@@ -704,7 +711,7 @@ def list_metrics(lists: np.ndarray, train: Ratings, features: Features | None = 
     """
     check_kind("train", train, Ratings, "Ratings")
     check_kind("features", features, (Features, type(None)), "Features of the items, or None")
-    lists = check_array("lists", lists, ndim=2, below=train.n_items, low=-1)
+    lists = _check_lists(lists, train)
     listed = lists[lists >= 0]
     if len(listed) == 0:
         raise ValueError(f"the lists are empty: got {shown(lists)} without a title.")
@@ -787,11 +794,10 @@ def compare(
             f"on some split no user rated anything {threshold:g} or better in the test part; lower the threshold."
         )
     jobs = [(name, split) for split in range(len(parts)) for name in models]
-    parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
-    measured = parallel(joblib.delayed(_measure)(models[name], *parts[at], threshold, n, features) for name, at in jobs)
+    calls = [joblib.delayed(_measure)(models[name], *parts[at], threshold, n, features) for name, at in jobs]
     rows: list[dict] = []
     lists: dict[str, dict] = {}
-    for (name, split), (row, top) in zip(jobs, tqdm(measured, total=len(jobs), disable=not progress), strict=True):
+    for (name, split), (row, top) in zip(jobs, side_by_side(calls, n_jobs, progress), strict=True):
         rows.append({"model": name, "split": split} | row)
         lists.setdefault(name, {})[split] = top
     for row in rows:

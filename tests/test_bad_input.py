@@ -316,7 +316,7 @@ def test_what_was_seen_under_other_ids_is_refused():
 
 
 def test_numbers_of_users_and_items_that_do_not_fit_together_are_an_error(fitted):
-    with pytest.raises(ValueError, match="shape"):
+    with pytest.raises(ValueError, match=r"users and items must be pairs.* got 2 and 3"):
         fitted.predict([101, 102], [11, 12, 13])
 
 
@@ -557,7 +557,7 @@ def test_a_plain_array_file_is_refused(tmp_path):
         "{}",
         "5",
         '{"format": 1}',
-        '{"format": 4, "model": "ALS"}',
+        '{"format": 5, "model": "ALS"}',
     ],
 )
 def test_an_npz_of_somebody_else_is_refused(tmp_path, about):
@@ -574,14 +574,14 @@ def test_a_pickle_in_a_weights_file_is_never_opened(tmp_path):
 
 def test_weights_of_another_version_are_refused(saved):
     change(saved, format=99)
-    with pytest.raises(ValueError, match="has format 99, this version reads 4; train the model again"):
+    with pytest.raises(ValueError, match="has format 99, this version reads 5; train the model again"):
         ct.load_model(saved)
 
 
-@pytest.mark.parametrize("old", [1, 2, 3])
+@pytest.mark.parametrize("old", [1, 2, 3, 4])
 def test_weights_of_earlier_formats_are_refused(saved, old):
     change(saved, format=old)
-    with pytest.raises(ValueError, match=f"has format {old}, this version reads 4; train the model again"):
+    with pytest.raises(ValueError, match=f"has format {old}, this version reads 5; train the model again"):
         ct.load_model(saved)
 
 
@@ -615,7 +615,7 @@ def test_no_kind_outside_the_module_is_ever_made_from_a_file(saved):
     content = described(saved)
     content["state"]["reg"] = {"kind": "open", "state": {"file": str(saved.with_name("made"))}}
     change(saved, content=content)
-    with pytest.raises(ValueError, match="is damaged or is not a saved model: KeyError: 'open'"):
+    with pytest.raises(ValueError, match=r"is damaged or is not a saved model: ALS.reg must be one of .* got a .open."):
         ct.load_model(saved)
     assert not saved.with_name("made").exists()
 
@@ -718,7 +718,7 @@ def test_ids_beyond_floats_stay_apart(course, first):
 
 @pytest.mark.parametrize("huge", ["99999999999999999999", "1e300"])
 def test_ids_beyond_64_bits_are_refused(course, huge):
-    with pytest.raises(ValueError, match=r"course.csv: ids in 'u_id' do not fit into 64 bits"):
+    with pytest.raises(ValueError, match=r"course.csv: .*ids in 'u_id' do not fit into 64 bits"):
         course(f"u_id,a_id,profile,title,score\n{huge},1,ann,Bear,7\n")
 
 

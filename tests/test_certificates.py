@@ -271,3 +271,19 @@ def test_the_certificate_of_als_is_that_of_its_factors_as_they_are(noisy):
     assert altered.primal == pytest.approx(model._objective()[0], rel=1e-12)
     assert altered.relative_gap > 2 * first.relative_gap
     assert model.fit(noisy.part(slice(0, -5))).certificate().primal != first.primal
+
+
+def test_the_objective_of_a_nearly_free_autoencoder_is_no_difference_of_large_sums():
+    rng = np.random.default_rng(1)
+    rows, cols = np.nonzero(rng.random((3, 80)) < 0.2)
+    table = ct.Ratings(range(3), range(80), rows, cols, np.full(len(rows), 5.0))
+    model = ct.EASE(reg=1e-9).fit(table)
+    S, B = table.known.toarray(), model.item_weights_
+    objective = (np.sum((S - S @ B) ** 2) + 1e-9 * np.sum(B**2)) / 2
+    assert model.certificate().primal == pytest.approx(objective, rel=1e-12, abs=0)
+    assert model.certificate().dual <= objective
+
+
+def test_without_biases_their_penalty_does_not_matter_to_a_certificate(noisy):
+    plain = ct.ALS(2, reg=1).fit(noisy).certificate()
+    assert ct.ALS(2, reg=1, bias_reg=0).fit(noisy).certificate() == plain

@@ -83,13 +83,17 @@ def test_n_is_the_length_of_the_list(small, quick, capsys):
 def test_an_unknown_viewer_is_one_line_and_status_2(small, quick, capsys):
     code, message = refused(["--data", small, "--viewer", "zoe"], capsys)
     assert code == 2
-    assert message == "content_table: no user has the id or name 'zoe'; names look like ['ann'].\n"
+    assert message.startswith("content_table: ")
+    assert message.count("\n") == 1
+    assert "'zoe'" in message
 
 
 def test_a_missing_file_is_one_line_and_status_2(tmp_path, capsys):
     code, message = refused(["--data", str(tmp_path / "nowhere.csv")], capsys)
     assert code == 2
-    assert message == f"content_table: no such file: {tmp_path / 'nowhere.csv'}\n"
+    assert message.startswith("content_table: ")
+    assert message.count("\n") == 1
+    assert str(tmp_path / "nowhere.csv") in message
 
 
 @pytest.mark.parametrize(
@@ -107,7 +111,8 @@ def test_bad_data_is_one_line_and_status_2(tmp_path, capsys):
     (tmp_path / "bad.csv").write_text("u_id,a_id,profile,title,score\n1,2,ann,Bear,99\n")
     code, message = refused(["--data", str(tmp_path / "bad.csv")], capsys)
     assert code == 2
-    assert message.startswith("content_table: 1 ratings lie outside the scale 1 to 10")
+    assert "scale 1 to 10" in message
+    assert "99" in message
 
 
 def test_an_error_of_the_system_is_shown_in_words(small, monkeypatch, capsys):
@@ -138,7 +143,7 @@ def test_an_own_list_that_cannot_be_read_is_one_line_and_status_2(small, tmp_pat
     (tmp_path / "manga.xml").write_text("<mymangalist/>")
     code, message = refused(["--data", small, "--list", str(tmp_path / "manga.xml")], capsys)
     assert code == 2
-    assert message.startswith("content_table: manga.xml begins with <mymangalist>, not <myanimelist>")
+    assert all(name in message for name in ("manga.xml", "<mymangalist>", "<myanimelist>"))
 
 
 def test_without_a_viewer_the_first_busy_one_is_taken(sample):
@@ -172,4 +177,4 @@ def test_a_list_without_a_known_title_is_refused(small, tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         ct.main(["--data", small, "--list", str(tmp_path / "mine.csv")])
     assert stop.value.code == 2
-    assert "no rated title of the list is in the table" in capsys.readouterr().err
+    assert "no rated title" in capsys.readouterr().err

@@ -532,7 +532,7 @@ def test_ctrl_c_ends_a_long_fit_within_seconds_and_keeps_what_was_reached():
             assert (word, fine) == ("kept", ["True"] * 3)
             assert int(passes) >= 2
         assert child.stdout.readline() == "end\n"
-        out, err = child.communicate(timeout=10)
+        out, err = child.communicate()  # the guard ends a process that hangs
     finally:
         guard.cancel()
         child.kill()

@@ -3,12 +3,14 @@
 import gzip
 import time
 import tracemalloc
+import unicodedata
 import zlib
 
 import numpy as np
 import pytest
 
 import content_table as ct
+from content_table_parts import readers, titles
 
 EXPORT = ct.DATA / "animelist.xml"
 TITLES = ["Cowboy Bebop", "Mushishi", "進撃の巨人", "Steins;Gate", "Kanon", "Kanon (2006)"]
@@ -267,3 +269,88 @@ def test_a_csv_without_score_or_title_says_which_columns_it_has(load):
 @pytest.mark.parametrize("junk", [b"\x89PNG\r\n\x00\x01" * 99, b"{}", b"\xff\xfe\x00"])
 def test_a_file_of_another_kind_is_refused(load, junk):
     refuses(load, junk, "is not a CSV file with a header|needs a column with the score")
+
+
+# ---- Work that grows with the file, and no faster ----
+
+
+def too_long(load, content, monkeypatch, **options):
+    """How many elements and blocks are read of a list that is refused as too long."""
+    counts = {"start": 0, "feed": 0}
+
+    def counted(owner, name):
+        original = getattr(owner, name)
+
+        def call(*arguments):
+            counts[name] += 1
+            return original(*arguments)
+
+        monkeypatch.setattr(owner, name, call)
+
+    counted(readers._Export, "start")
+    counted(readers.XMLParser, "feed")
+    with pytest.raises(ValueError, match=r"which (is )?no|a list of titles has at most"):
+        load(content, **options)
+    return counts
+
+
+@pytest.mark.parametrize("size", [2**20, 2**23])
+@pytest.mark.parametrize(
+    "endless", ["<!--{}-->", "<anime a='{}'/>", "<anime {}/>", "<?a {}?>"], ids=["comment", "value", "tag", "order"]
+)
+def test_a_tag_or_comment_without_end_is_read_no_further(load, monkeypatch, endless, size):
+    counts = too_long(load, document(endless.format(" " * size)), monkeypatch)
+    assert counts["feed"] < 2 * readers._MAX_MARK / 2**14
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "<anime/>",
+        "<anime><a_id>1</a_id></anime>",
+        "<anime>" + "<a/>" * 900 + "</anime>",
+        "<anime>" * 9 + "</anime>" * 9,
+    ],
+)
+def test_a_list_longer_than_any_catalogue_is_read_no_further(load, monkeypatch, unit):
+    counts = too_long(load, document(unit * (2**24 // len(unit))), monkeypatch)
+    most = readers._MAX_FIELDS if "<a/>" in unit else 2 * readers.MAX_EXPORT_ENTRIES
+    assert counts["start"] <= most + 2**14
+
+
+@pytest.mark.parametrize("text", ["item_id,score\n" + "1,9\n" * 10**6, "title,score\n" + "a " * 2**21 + ",9\n"])
+def test_a_csv_longer_than_any_catalogue_is_not_matched(load, monkeypatch, text):
+    monkeypatch.setattr(readers, "plain_title", lambda _: pytest.fail("matched"))
+    with pytest.raises(ValueError, match="a list of titles has at most"):
+        load(text, "mine.csv")
+
+
+def test_a_title_of_combining_marks_is_cut_before_it_is_sorted(monkeypatch):
+    lengths = []
+
+    def normalize(form, text, original=unicodedata.normalize):
+        lengths.append(len(text))
+        return original(form, text)
+
+    monkeypatch.setattr(titles.unicodedata, "normalize", normalize)
+    assert titles.plain_title("a" + "\u05b0\u0591" * 10**5 + "b") == "a b"
+    assert max(lengths) < 40
+
+
+def test_what_stands_in_an_entry_besides_its_fields_is_left_alone(load):
+    fields = "<my_comments>line\n&amp;<!-- a --><b>bold</b></my_comments><my_times_watched>3</my_times_watched>"
+    mine = load(
+        document("<title>no entry</title>" + entry().replace("</anime>", fields + "</anime>") + entry(457, "", 7))
+    )
+    assert mine.ratings == {1: 9.0, 457: 7.0}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_an_export_may_be_saved_in_utf_16_or_with_a_mark(load, encoding):
+    text = document(entry(999, "進撃の巨人", 8), head='<?xml version="1.0"?>')
+    assert load(text.encode(encoding)).ratings == {16498: 8.0}
+
+
+def test_an_encoding_that_nobody_knows_is_refused(load):
+    refuses(load, document(entry(), head='<?xml version="1.0" encoding="nonsense"?>'), "is not whole or not XML")
+    refuses(load, document(entry(), head='<?xml version="1.0" encoding="shift_jis"?>'), "is not whole or not XML")

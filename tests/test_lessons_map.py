@@ -115,9 +115,10 @@ def test_arrows_run_to_the_right_or_along_a_column_and_none_is_left_out():
             assert lesson_00.PLACES[earlier][0] <= lesson_00.PLACES[number][0]
 
 
-def test_the_map_in_words_names_every_lesson():
+def test_the_map_in_words_names_every_lesson_and_what_it_needs():
     said = lesson_00.in_words()
     for entry in LESSONS:
-        assert f"{entry.number} (" in said
-    assert "10 (tuning) needs 04 and 06;" in said
+        (own,) = (clause for clause in re.split("[.;:]", said) if f" {entry.number} (" in clause)
+        named = set(re.findall(r"\b\d\d[a-d]?\b", own)) - {entry.number}
+        assert named >= set(lesson_00.needed_directly(entry.number)), own
     assert "\n" not in said

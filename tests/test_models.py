@@ -747,3 +747,16 @@ def test_a_list_is_asked_for_by_id_or_name(table):
     assert model.recommend("bob", 3).equals(model.recommend(102, 3))
     with pytest.raises(KeyError, match="no user has the id or name 'zoe'"):
         model.recommend("zoe")
+
+
+def test_biases_without_a_penalty_are_those_of_least_norm_whatever_the_order_and_the_parts():
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        m, n = rng.integers(1, 9, 2)
+        cells = rng.permutation(m * n)[: rng.integers(1, m * n + 1)]  # often in unconnected parts, with cold rows
+        rows, cols, values = cells // n, cells % n, rng.integers(1, 11, len(cells)).astype(float)
+        model = ct.BiasBaseline(reg=0).fit(ct.Ratings(range(m), range(n), rows, cols, values))
+        X = np.zeros((len(cells), m + n))
+        X[np.arange(len(cells)), rows] = X[np.arange(len(cells)), m + cols] = 1
+        expected = np.linalg.lstsq(X, values - values.mean(), rcond=None)[0]
+        assert np.concatenate([model.user_bias_, model.item_bias_]) == pytest.approx(expected, abs=1e-9)

@@ -2,12 +2,15 @@
 
 import json
 import pickle
+import re
+import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ABOUT_ITEMS, ABOUT_USERS, RANKERS, plain_params
+from conftest import ABOUT_ITEMS, ABOUT_USERS, MODELS, RANKERS, about, plain_params
 from sklearn.base import clone
 
 import content_table as ct
@@ -236,11 +239,13 @@ def test_the_same_ratings_on_another_scale_are_other_ratings(table, tmp_path):
 
 
 def changed(path, change):
-    """The same file with its description changed, as by somebody who means no good."""
+    """The same file with its description changed, as by somebody who means no good, and its hash with it."""
     with np.load(path) as file:
         arrays = {name: file[name] for name in file.files}
     about = json.loads(str(arrays["about"]))
+    arrays.pop("about")
     change(about["content"]["state"], arrays)
+    about["sha256"] = files._sha256(about, arrays)
     np.savez(path, **arrays | {"about": np.array(json.dumps(about))})
 
 
@@ -269,3 +274,220 @@ def test_keys_of_a_dict_keep_their_type():
     arrays = {}
     packed = json.dumps(files._pack({7: 1.5, "a": {2: np.ones(2)}}, arrays, {}))
     assert files._unpack(json.loads(packed), arrays, {})[7] == 1.5
+
+
+# ---- Without the viewers ----
+
+EVERY = MODELS | RANKERS
+TOLD = [{11: 9, 14: 2, "Elk": 7}, {12: 4}, {}, {item: 5 for item in range(11, 16)}]
+
+
+@pytest.fixture(params=EVERY)
+def pair(request, secret, tmp_path):
+    """Each kind of model, and what its file says without the viewers."""
+    model = about(clone(EVERY[request.param]), secret).fit(secret)
+    model.save(tmp_path / "bare.npz", with_ratings=False)
+    return model, ct.load_model(tmp_path / "bare.npz"), tmp_path / "bare.npz"
+
+
+@pytest.fixture(scope="module")
+def secret(table):
+    """The typed-in table with ids and names that nothing else would be called, and a title that nobody rated."""
+    ids, names = np.arange(6) + 8_675_309, [f"viewer{letter}xyz" for letter in "ABCDEF"]
+    known = table.cols != 2
+    return replace(
+        table.part(known), user_ids=ids, user_names=names, times=table.times[known] + 1_234_567_890, dropped={"x": 3}
+    )
+
+
+def same(one, other):
+    """Equal tables, or the same refusal."""
+
+    def asked(ask):
+        try:
+            return ask()
+        except ValueError as error:
+            return str(error)
+
+    first, second = asked(one), asked(other)
+    if isinstance(first, pd.DataFrame):
+        pd.testing.assert_frame_equal(first, second)
+    else:
+        assert np.array_equal(first, second)
+
+
+def lengths(thing):
+    """The lengths of all axes of all arrays in a model, down to the bottom."""
+    if hasattr(thing, "shape") and hasattr(thing, "dtype"):
+        return set(thing.shape)
+    inside = list(thing) if isinstance(thing, (list, tuple)) else list(getattr(thing, "__dict__", {}).values())
+    return set().union(*map(lengths, inside))
+
+
+@pytest.mark.parametrize("told", TOLD)
+def test_without_its_viewers_a_model_folds_in_exactly_as_before(pair, told):
+    model, bare, _ = pair
+    viewer, again = model.fold_in(told), bare.fold_in(told)
+    assert type(bare) is type(model)
+    assert bare.ratings_.n_users == 0
+    assert np.array_equal(again.scores, viewer.scores)
+    same(lambda: again.recommend(3), lambda: viewer.recommend(3))
+    for item in (11, 13, 15):
+        same(lambda item=item: again.explain(item), lambda item=item: viewer.explain(item))
+        same(lambda item=item: ct.explain(bare, again, item, 1), lambda item=item: ct.explain(model, viewer, item, 1))
+    if model.score_name == "predicted_rating" and viewer.fold.variance is not None:
+        assert again.uncertainty([11, 13]).tolist() == viewer.uncertainty([11, 13]).tolist()
+        assert bare.noise() == model.noise()
+
+
+def test_the_file_has_nothing_of_the_viewers(pair, secret):
+    _, bare, path = pair
+    with zipfile.ZipFile(path) as archive:
+        content = path.read_bytes() + b"".join(archive.read(name) for name in archive.namelist())
+    words = [*secret.user_names.tolist(), *map(str, secret.user_ids.tolist())]
+    for word in words:
+        assert not any(word.encode(code) in content for code in ("utf-8", "utf-32-le"))
+    numbers = [*secret.user_ids.tolist(), *secret.times.tolist()]
+    assert not any(number.to_bytes(8, "little") in content for number in numbers)
+    assert secret.n_users not in lengths(bare)  # nor a row for each of them
+
+
+def test_whom_the_file_was_saved_without_is_told(pair, secret):
+    _, bare, _ = pair
+    for ask in (
+        lambda: bare.predict(secret.user_ids[0], 11),
+        lambda: bare.recommend(secret.user_names[0]),
+        lambda: bare.viewer(8_675_309),
+        lambda: bare.fold_in_item({secret.user_names[0]: 5}),
+    ):
+        with pytest.raises(KeyError, match="saved without its viewers"):
+            ask()
+    for ask in (lambda: bare.fit(bare.ratings_), lambda: bare.ratings_.frame(), lambda: len(bare.ratings_)):
+        with pytest.raises(ValueError, match="saved without its viewers: their ratings are not in the file"):
+            ask()
+    with pytest.raises(AttributeError, match="has no 'rowz'"):
+        bare.ratings_.rowz  # noqa: B018
+
+
+def test_a_certificate_that_needs_the_ratings_is_refused_and_one_that_was_kept_is_given(pair):
+    model, bare, _ = pair
+    before = model.certificate()
+    if before is None or hasattr(model, "certified_"):
+        assert bare.certificate() == before
+    else:
+        with pytest.raises(ValueError, match="saved without its viewers"):
+            bare.certificate()
+
+
+def test_without_its_viewers_a_file_still_knows_what_it_was_trained_on(pair, secret, four, tmp_path):
+    model, bare, path = pair
+    assert bare.ratings_.fingerprint == secret.fingerprint
+    assert ct.load_model(path, secret).ratings_.fingerprint == secret.fingerprint
+    with pytest.raises(ValueError, match=r"trained on other data: Ratings.saved without its viewers, 5 items"):
+        ct.load_model(path, four)
+    bare.save(tmp_path / "again.npz")  # as it is
+    again = ct.load_model(tmp_path / "again.npz", secret)
+    assert np.array_equal(again.fold_in({11: 9}).scores, model.fold_in({11: 9}).scores)
+    bare.save(tmp_path / "again.npz", with_ratings=False)
+    assert ct.load_model(tmp_path / "again.npz", secret).ratings_.titles.tolist() == secret.titles.tolist()
+
+
+def test_saving_without_the_viewers_leaves_the_model_as_it_was(pair, secret):
+    model, *_ = pair
+    assert model.ratings_ is secret
+    assert len(model.user_bias_) == secret.n_users
+    assert model.predict(secret.user_ids[0], 11).shape == (1,)
+
+
+@pytest.mark.parametrize("name", ["content", "blend of a blend", "blend of fitted models"])
+def test_models_with_models_in_them_leave_all_of_their_viewers_out(name, secret, tmp_path):
+    model = clone(SUBTLE[name])
+    if name == "content":
+        profiles = ct.Features(secret.user_ids, np.eye(6), list("abcdef"), "users")
+        model.set_params(user_features=profiles)
+        model = ct.Blend(model, ct.BiasBaseline(), weight=0.5)
+    if name == "blend of fitted models":
+        model.set_params(first=model.first.fit(secret), second=model.second.fit(secret))
+    model.fit(secret).save(tmp_path / "bare.npz", with_ratings=False)
+    bare = ct.load_model(tmp_path / "bare.npz", secret)
+    assert secret.n_users in lengths(model)
+    assert secret.n_users not in lengths(bare)
+    assert np.array_equal(bare.fold_in({11: 9, 13: 2}).scores, model.fold_in({11: 9, 13: 2}).scores)
+
+
+def test_starting_points_of_the_viewers_are_left_out(secret, tmp_path):
+    rng = np.random.default_rng(0)
+    model = ct.ALS(2, init=(rng.normal(size=(6, 2)), rng.normal(size=(5, 2)))).fit(secret)
+    model.save(tmp_path / "bare.npz", with_ratings=False)
+    assert ct.load_model(tmp_path / "bare.npz").init == "random"
+
+
+def test_a_tuned_model_saves_its_choice_without_the_viewers(sample, tmp_path):
+    tuned = ct.Tuned(ct.BiasBaseline(), n_trials=2, n_folds=2).fit(sample)
+    tuned.save(tmp_path / "bare.npz", with_ratings=False)
+    told = {sample.item_ids[0].item(): 9}
+    assert np.array_equal(ct.load_model(tmp_path / "bare.npz", sample).fold_in(told).scores, tuned.fold_in(told).scores)
+
+
+class Clustered(ct.GlobalMean):
+    """A model of somebody's own whose names do not tell what they are about."""
+
+    def _fit(self, ratings, validation):
+        self.clusters_ = np.arange(ratings.n_users)
+
+
+def test_where_nothing_tells_what_is_about_viewers_nothing_is_saved(secret, tmp_path, monkeypatch):
+    monkeypatch.setattr(ct, "MODELS", (*ct.MODELS, Clustered))
+    model = Clustered().fit(secret)
+    model.save(tmp_path / "whole.npz")
+    with pytest.raises(ValueError, match=r"nothing tells whether its clusters_ is about viewers; one .* user_"):
+        model.save(tmp_path / "bare.npz", with_ratings=False)
+    model.user_clusters_ = vars(model).pop("clusters_")
+    model.save(tmp_path / "bare.npz", with_ratings=False)
+    assert len(ct.load_model(tmp_path / "bare.npz").user_clusters_) == 0
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["bare.npz", "whole.npz"]
+
+
+# ---- What cannot be kept ----
+
+
+def test_ids_that_json_does_not_know_are_no_bare_type_error(tmp_path):
+    ratings = ct.Ratings.from_matrix([[5, 3], [4, np.nan]])
+    vars(ratings)["user_ids"] = np.array(["2020-01-01", "2020-01-02"], dtype="datetime64[D]")
+    model = ct.GlobalMean().fit(ratings)
+    for with_ratings in (True, False):
+        with pytest.raises(ValueError, match="this model cannot be saved"):
+            model.save(tmp_path / "model.npz", with_ratings)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_settings_that_do_not_fit_what_was_learnt_are_not_saved(table, tmp_path):
+    model = ct.ALS(2).fit(table).set_params(n_factors=3)
+    with pytest.raises(ValueError, match=r"this model cannot be saved: ALS.user_factors_ must be .*k=3"):
+        model.save(tmp_path / "model.npz")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_was_edited_does_not_match_its_hash(table, tmp_path):
+    ct.ALS(2).fit(table).save(tmp_path / "model.npz")
+    with np.load(tmp_path / "model.npz") as stored:
+        arrays = dict(stored)
+    about = json.loads(str(arrays["about"]))
+    arrays[about["content"]["state"]["item_factors_"]["array"]] += 1e-9
+    np.savez(tmp_path / "model.npz", **arrays)
+    with pytest.raises(ValueError, match=r"model.npz is damaged .*: its content does not match its own hash"):
+        ct.load_model(tmp_path / "model.npz")
+
+
+def test_the_page_about_saved_models_runs(tmp_path, monkeypatch):
+    page = (Path(ct.__file__).parent / "docs" / "SAVED_MODELS.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(compile(block, "SAVED_MODELS.md", "exec"), names)
+    assert np.array_equal(names["again"].complete(), names["model"].complete())
+    assert names["published"].ratings_.n_users == 0
+    for name, unit in (("MAX_MODEL_BYTES", "GiB"), ("MAX_DESCRIPTION_BYTES", "MiB")):
+        assert f"{getattr(files, name) // {'GiB': 2**30, 'MiB': 2**20}[unit]} {unit}" in page
+    assert f"{files.MAX_ARRAYS:,} arrays, {files.MAX_DEPTH} levels" in page
+    assert f"| `format` | {ct.FORMAT_VERSION};" in page

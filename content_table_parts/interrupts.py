@@ -1,0 +1,101 @@
+"""Ctrl-C and SIGTERM: what many fits are made for is done whole or not at all, and leaves no process behind."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import joblib
+from joblib.externals.loky import get_reusable_executor
+from tqdm import tqdm
+
+from content_table_parts.settings import check_number
+
+Call = tuple[Callable, tuple, dict]  # what joblib.delayed makes of a function and its arguments
+
+_WHOLE = ContextVar("whole fits only", default=False)
+
+
+@contextmanager
+def whole_fits() -> Iterator[None]:
+    """In this block half a fit is no fit: Ctrl-C ends it by a KeyboardInterrupt, instead of keeping its best."""
+    outside = _WHOLE.set(True)
+    try:
+        yield
+    finally:
+        _WHOLE.reset(outside)
+
+
+def may_keep_half() -> bool:
+    """Whether a fit that Ctrl-C stops may keep what it has: a single one that somebody waits for may."""
+    return not _WHOLE.get()
+
+
+@contextmanager
+def sigterm_raises() -> Iterator[None]:
+    """In this block SIGTERM is a SystemExit, so that what must be put away is put away; nobody's own handler is
+    replaced."""
+    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    if ours:
+        signal.signal(signal.SIGTERM, _exit)
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _exit(number, frame):
+    raise SystemExit(128 + number)
+
+
+def side_by_side(calls: Sequence[Call], n_jobs: int, progress: bool = False, desc: str | None = None) -> list:
+    """The results of the calls, in order; with `n_jobs` other than 1 in processes, as joblib counts them.
+
+    Every fit in it is whole. An error, Ctrl-C or SIGTERM ends all of it at once, and the processes with it; they also
+    end where this one was killed.
+    """
+    check_number("n_jobs", n_jobs, low=-(2**31), whole=True)
+    if n_jobs == 0:
+        raise ValueError("n_jobs must be a number of processes, or -1 for one on each core, got 0.")
+    bar = {"total": len(calls), "desc": desc, "disable": not progress}
+    if joblib.effective_n_jobs(n_jobs) == 1:
+        return [_whole(call) for call in tqdm(calls, **bar)]
+    with sigterm_raises():
+        try:
+            in_turn = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
+            return list(tqdm(in_turn(joblib.delayed(_in_worker)(os.getpid(), call) for call in calls), **bar))
+        except BaseException:
+            get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
+            raise
+
+
+def _whole(call):
+    function, arguments, options = call
+    with whole_fits():
+        return function(*arguments, **options)
+
+
+def _in_worker(parent, call):
+    _end_with(parent)
+    return _whole(call)
+
+
+_watched: set[int] = set()
+
+
+def _end_with(parent):
+    """End this process soon after its parent, however that ended: an orphan would work on for nobody."""
+    if parent in _watched:
+        return
+    _watched.add(parent)
+
+    def look():
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=look, daemon=True).start()

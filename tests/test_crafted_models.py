@@ -1,0 +1,592 @@
+"""Model files as somebody who means no good would write them: refused, or harmless; never a crash.
+
+Files are crafted in two ways: with the hash computed anew, so that only the rules for each class stand in the way, and
+without. What a file that is taken predicts is what the original predicts. They are read in a process of their own, so
+that a segmentation fault would be seen.
+"""
+
+import json
+import subprocess
+import sys
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ABOUT_ITEMS, ABOUT_USERS
+from sklearn.base import clone
+
+import content_table as ct
+from content_table_parts import files
+
+ROOT = Path(ct.__file__).parent
+ORIGINALS = {
+    "baseline": ct.BiasBaseline(),
+    "ALS": ct.ALS(n_factors=3, reg=1, n_epochs=5, tol=0),
+    "SGD": ct.SGDMF(n_factors=2, n_epochs=5, patience=None),
+    "content": ct.ContentMF(ABOUT_ITEMS, ABOUT_USERS, n_factors=2, n_epochs=5, patience=None),
+    "content only": ct.ContentOnly(ABOUT_ITEMS),
+    "neighbours": ct.ItemKNN(n_neighbors=2, shrinkage=1),
+    "spectral": ct.SpectralRegularization(reg=1, biases=True),
+    "nuclear norm": ct.NuclearNorm(),
+    "popularity": ct.Popularity(),
+    "implicit ALS": ct.ImplicitALS(n_factors=2, n_epochs=5, tol=0),
+    "EASE": ct.EASE(2),
+    "blend": ct.Blend(ct.BiasBaseline(), ct.ItemKNN(), weight=0.5),
+}
+
+
+# ---- Crafting ----
+
+
+def opened(path):
+    """(description, arrays) of a file."""
+    with np.load(path) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    return json.loads(str(arrays.pop("about"))), arrays
+
+
+def written(path, about, arrays, hash_anew):
+    """A file as `save` would write it, its hash computed anew or not."""
+    if hash_anew:
+        about["sha256"] = files._sha256(about, arrays)
+    np.savez(path, **arrays, about=np.array(json.dumps(about)))
+
+
+def nodes(packed, want):
+    """All dicts inside a description that `want` accepts."""
+    if isinstance(packed, dict):
+        if want(packed):
+            yield packed
+        packed = list(packed.values())
+    for part in packed if isinstance(packed, list) else []:
+        yield from nodes(part, want)
+
+
+def some(rng, choices):
+    choices = list(choices)
+    return choices[rng.integers(len(choices))]
+
+
+WRONG_KINDS = ("float32", "float16", "complex128", ">f8", "S8", "U3", "int8", "bool", "V8")
+
+
+def of_another_kind(rng, array):
+    kind = some(rng, WRONG_KINDS)
+    with np.errstate(all="ignore"):
+        return np.zeros(array.shape, kind) if kind == "V8" or array.dtype.kind == "U" else array.astype(kind)
+
+
+def of_another_shape(rng, array):
+    return some(
+        rng,
+        [
+            lambda: array[:-1],
+            lambda: array[..., :-1],
+            lambda: np.concatenate([array, array]),
+            lambda: array[None],
+            lambda: array.T if array.ndim > 1 else array[:, None],
+            lambda: array.ravel() if array.ndim > 1 else array[:0],
+            lambda: np.zeros(()),
+            lambda: np.zeros((0, 2**40)),
+        ],
+    )()
+
+
+def with_a_wild_number(rng, array):
+    array = array.copy()
+    if array.size and array.dtype.kind in "if":
+        wild = [np.nan, np.inf, -np.inf] if array.dtype.kind == "f" else [2**30, -1, 2**62, -(2**40), 10**6]
+        array.flat[rng.integers(array.size)] = some(rng, wild)
+    return array
+
+
+def array_changed(how):
+    def change(rng, about, arrays):
+        name = some(rng, sorted(arrays))
+        arrays[name] = how(rng, arrays[name])
+
+    return change
+
+
+def two_arrays_swapped(rng, about, arrays):
+    refers = list(nodes(about["content"], lambda node: set(node) == {"array"}))
+    one, other = some(rng, refers), some(rng, refers)
+    if arrays[one["array"]].shape != arrays[other["array"]].shape:  # else these are the numbers of another model
+        one["array"], other["array"] = other["array"], one["array"]
+
+
+def an_array_used_twice(rng, about, arrays):
+    refers = list(nodes(about["content"], lambda node: set(node) == {"array"}))
+    some(rng, refers)["array"] = some(rng, refers)["array"]
+
+
+def an_array_missing_or_besides(rng, about, arrays):
+    if rng.random() < 0.5:
+        del arrays[some(rng, sorted(arrays))]
+    else:
+        arrays["array 999"] = np.ones(3)
+
+
+def indices_of_a_sparse_table(rng, about, arrays):
+    tables = list(nodes(about["content"], lambda node: "sparse" in node))
+    if not tables:
+        return array_changed(with_a_wild_number)(rng, about, arrays)
+    table = some(rng, tables)
+    data, indices, indptr = (part["array"] for part in table["sparse"])
+    what = some(rng, ["far", "negative", "twice", "falling", "long", "short", "first", "shape", "narrow"])
+    if what == "far":
+        arrays[indices][-1] = 2**30
+    elif what == "negative":
+        arrays[indices][0] = -(2**20)
+    elif what == "twice":
+        arrays[indices][:] = 0
+    elif what == "falling":
+        arrays[indptr][1] = arrays[indptr][-1] + 5
+    elif what == "long":
+        arrays[indptr][-1] = 2**40
+    elif what == "short":
+        arrays[data] = arrays[data][:-1]
+    elif what == "first":
+        arrays[indptr][0] = 3
+    elif what == "shape":
+        table["shape"] = some(rng, [[2**40, 2**40], [5], [-1, 3], ["a", 2], [0, 0], [5, 1], None, 7])
+    else:
+        arrays[indptr] = arrays[indptr].astype(np.int8).astype(float)
+    return None
+
+
+def a_part_of_a_state_dropped_or_renamed_or_besides(rng, about, arrays):
+    state = some(rng, nodes(about["content"], lambda node: "kind" in node))["state"]
+    name = some(rng, sorted(state))
+    what = some(rng, ["drop", "rename", "besides", "underscore"])
+    if what == "besides":
+        state[some(rng, ["predict", "fit", "score_name", "__class__", "extra", "_scores"])] = 5
+    elif what == "underscore":
+        state[some(rng, ["extra_", "counts_", "first_", "__init__", "U_", "certified_", "user_extra_"])] = 5
+    else:
+        value = state.pop(name)
+        if what == "rename":
+            state[name + "x"] = value
+
+
+def nested(depth):
+    inner = 1
+    for _ in range(depth):
+        inner = {"list": [inner]}
+    return inner
+
+
+WRONG_VALUES = (
+    None, "text", "", -1, 0, 1e400, float("nan"), True, 2**70, 10**9, -1e300, [], {}, [1, 2], {"array": "array 0"},
+    {"array": 5}, {"array": None}, {"list": []}, {"list": [1, "a"]}, {"tuple": [1]}, {"tuple": [2, 1]}, {"dict": []},
+    {"dict": [[1]]}, {"dict": 5}, {"list": 7}, {"kind": "Ratings", "state": {}}, {"kind": "open", "state": {"file": 1}},
+    {"kind": "GlobalMean", "state": {}}, {"kind": 5, "state": {}}, {"kind": ["ALS"], "state": {}}, {"sparse": []},
+    {"sparse": [1, 2, 3], "shape": [2, 2]}, nested(30), nested(400), {"kind": "Certificate", "state": {"primal": 1}},
+)  # fmt: skip
+TELLING = {"global_mean_", "biases", "n_neighbors", "shrinkage", "damping", "content_weight", "weight_"}
+
+
+def a_value_of_a_state_of_another_kind(rng, about, arrays):
+    """Anything in the place of anything, but for the few numbers of which any is that of another model."""
+    state = some(rng, nodes(about["content"], lambda node: "kind" in node))["state"]
+    state[some(rng, sorted(set(state) - TELLING))] = some(rng, WRONG_VALUES)
+
+
+def another_kind(rng, about, arrays):
+    node = some(rng, nodes(about["content"], lambda node: "kind" in node))
+    node["kind"] = some(
+        rng, [kind.__name__ for kind in ct.MODELS if kind.__name__ != node["kind"]] + ["Path", "TitlesOnly"]
+    )
+
+
+def another_description(rng, about, arrays):
+    name = some(rng, sorted(about))
+    what = rng.random()
+    if what < 0.3:
+        del about[name]
+    elif what < 0.9:
+        about[name] = some(rng, WRONG_VALUES)
+    else:
+        about["extra"] = 1
+
+
+CHANGES = (
+    array_changed(of_another_kind),
+    array_changed(of_another_shape),
+    array_changed(with_a_wild_number),
+    two_arrays_swapped,
+    an_array_used_twice,
+    an_array_missing_or_besides,
+    indices_of_a_sparse_table,
+    a_part_of_a_state_dropped_or_renamed_or_besides,
+    a_value_of_a_state_of_another_kind,
+    another_kind,
+    another_description,
+)
+
+
+def a_number_changed(rng, about, arrays):
+    """The numbers of another model: told from damage by the hash alone."""
+    names = [name for name in sorted(arrays) if arrays[name].dtype.kind == "f" and arrays[name].size]
+    name = some(rng, names)
+    arrays[name] = arrays[name].copy()
+    arrays[name].flat[rng.integers(arrays[name].size)] += some(rng, [1e-9, 0.5, -3.0])
+
+
+def a_setting_changed(rng, about, arrays):
+    state = about["content"]["state"]
+    name = some(rng, [name for name, value in state.items() if isinstance(value, (bool, int, float))])
+    state[name] = not state[name] if isinstance(state[name], bool) else state[name] + 1
+
+
+def the_order_of_a_table_changed(rng, about, arrays):
+    names = [name for name in sorted(arrays) if arrays[name].ndim == 2 and min(arrays[name].shape) > 1]
+    if not names:
+        return a_number_changed(rng, about, arrays)
+    name = some(rng, names)
+    turned = np.asfortranarray if arrays[name].flags.c_contiguous else np.ascontiguousarray
+    arrays[name] = turned(arrays[name])
+    return None
+
+
+LEGITIMATE = (a_number_changed, a_setting_changed, the_order_of_a_table_changed)
+
+
+# ---- Reading ----
+
+READ = """
+import json, sys
+import numpy as np
+import content_table as ct
+
+originals = np.load(sys.argv[1])
+for path in sys.stdin.read().split("\\n"):
+    print(path, end="\\t", flush=True)
+    try:
+        model = ct.load_model(path)
+    except ValueError as error:
+        told = str(error).startswith(path.rsplit("/", 1)[-1]) and len(str(error)) < 2000
+        print("refused" if told else f"refused badly: {error}", flush=True)
+        continue
+    except BaseException as error:
+        print(f"crashed: {type(error).__name__}: {error}".replace("\\n", " "), flush=True)
+        continue
+    try:
+        scores = model.complete(), model.predict_cells(*map(np.ravel, np.indices(model.ratings_.shape)))
+        before = originals[path.rsplit("/", 1)[-1].split(".")[0]]
+        same = np.array_equal(scores[0], before[0]) and np.array_equal(scores[1].reshape(before[1].shape), before[1])
+        print("taken, predicts the same" if same else "taken, predicts otherwise", flush=True)
+    except BaseException as error:
+        print(f"crashed in predict: {type(error).__name__}: {error}".replace("\\n", " "), flush=True)
+"""
+
+
+def read_all(paths, originals):
+    """What became of each file, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", READ, str(originals)],
+        input="\n".join(map(str, paths)),
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    lines = [line.split("\t") for line in done.stdout.splitlines()]
+    assert done.returncode == 0, f"ended by {done.returncode} at {lines[-1:]}: {done.stderr[-2000:]}"
+    assert len(lines) == len(paths)
+    return {Path(path).name: outcome for path, outcome in lines}
+
+
+@pytest.fixture(scope="module")
+def workshop(table, tmp_path_factory):
+    """A folder with the originals and what they predict."""
+    folder, scores = tmp_path_factory.mktemp("crafted"), {}
+    for name, original in ORIGINALS.items():
+        model = clone(original).fit(table)
+        model.save(folder / f"original {name}.npz")
+        every = np.indices(table.shape)
+        scores[name] = np.array([model.complete(), model.predict_cells(*map(np.ravel, every)).reshape(table.shape)])
+    np.savez(folder / "scores.npz", **scores)
+    return folder
+
+
+def craft(folder, count, seed):
+    """`count` files: two in three changed with the hash computed anew, the others without, or so that only it tells."""
+    rng, paths = np.random.default_rng(seed), {}
+    for at in range(count):
+        name = some(rng, ORIGINALS)
+        about, arrays = opened(folder / f"original {name}.npz")
+        hash_anew = at % 3 < 2
+        change = some(rng, CHANGES if hash_anew or rng.random() < 0.5 else LEGITIMATE)
+        before = json.dumps(about), files._sha256(about, arrays)
+        change(rng, about, arrays)
+        path = folder / f"{name}.{seed}.{at}.npz"
+        written(path, about, arrays, hash_anew)
+        paths[path] = hash_anew or (json.dumps(about), files._sha256(about, arrays)) == before
+    return paths
+
+
+def check(folder, count, seed):
+    paths = craft(folder, count, seed)
+    outcomes = read_all(list(paths), folder / "scores.npz")
+    counts = Counter(outcomes.values())
+    print(f"{count} crafted files: {dict(counts)}")
+    assert set(counts) <= {"refused", "taken, predicts the same"}, {
+        name: outcome for name, outcome in outcomes.items() if outcome not in ("refused", "taken, predicts the same")
+    }
+    assert counts["refused"] > 0.7 * count
+    untold = [
+        path.name for path, may_be_taken in paths.items() if not may_be_taken and outcomes[path.name] != "refused"
+    ]
+    assert untold == []
+
+
+def test_crafted_files_are_refused_or_harmless(workshop):
+    check(workshop, 60, 0)
+
+
+@pytest.mark.slow
+def test_a_thousand_crafted_files_are_refused_or_harmless(workshop):
+    check(workshop, 1000, 1)
+
+
+def test_the_originals_and_their_copies_are_taken(workshop):
+    paths = []
+    for name in ORIGINALS:
+        paths.append(workshop / f"{name}.copy.npz")
+        written(paths[-1], *opened(workshop / f"original {name}.npz"), hash_anew=True)
+    assert set(read_all(paths, workshop / "scores.npz").values()) == {"taken, predicts the same"}
+
+
+# ---- Named cases ----
+
+
+def crafted(folder, name, change):
+    """The path of a file whose hash is right and whose description and arrays were changed."""
+    about, arrays = opened(folder / f"original {name}.npz")
+    change(about["content"]["state"], arrays)
+    written(folder / "crafted.npz", about, arrays, hash_anew=True)
+    return folder / "crafted.npz"
+
+
+def put(name, value):
+    """A change of one learnt array, or of the indices of a sparse one, by a function of it."""
+
+    def change(state, arrays):
+        key = state[name]["array"] if "array" in state[name] else state[name]["sparse"][1]["array"]
+        arrays[key] = value(arrays[key])
+
+    return change
+
+
+def say(name, value):
+    return lambda state, arrays: state.update({name: value})
+
+
+@pytest.mark.parametrize(
+    ("original", "change", "words"),
+    [
+        ("ALS", put("user_factors_", lambda P: P[:, :1]), r"ALS.user_factors_ must be .*\(m=6, k=3\), got .*\(6, 1\)"),
+        ("ALS", put("item_factors_", lambda Q: Q[:3]), r"ALS.item_factors_ must be .*\(n=5, k=3\), got .*\(3, 3\)"),
+        ("ALS", put("item_factors_", lambda Q: Q.astype("f4")), r"item_factors_ must be an array of float64.*float32"),
+        ("ALS", put("item_bias_", lambda b: b + np.nan), r"ALS.item_bias_ must be finite, got 5 entries"),
+        ("ALS", say("n_factors", 4), r"ALS.user_factors_ must be .*k=4\), got .*\(6, 3\)"),
+        ("ALS", say("n_factors", "3"), r"n_factors must be a whole number, got '3'"),
+        ("ALS", say("reg", -5), r"reg must be at least 0, got -5"),
+        ("ALS", say("biases", "yes"), r"ALS.biases must be bool.*, got 'yes'"),
+        ("ALS", say("global_mean_", None), r"ALS.global_mean_ must be a finite number, got None"),
+        ("ALS", say("noise_", -1.0), r"ALS.noise_ must be a finite number from 0, got -1.0"),
+        ("ALS", say("history_", {"list": [5]}), r"ALS.history_ must be a list of dicts of numbers, got list"),
+        ("ALS", say("extra_", 1), r"ALS.extra_ is nothing that a ALS learns"),
+        ("neighbours", put("similarity_", lambda at: at + 2**30), r"ItemKNN.similarity_ must have columns 0..4, got"),
+        ("neighbours", put("similarity_", lambda at: at * 0), r"ItemKNN.similarity_ must have each column once"),
+        ("content", put("item_table_", lambda at: at - 2**30), r"ContentMF.item_table_ must have columns 0..2, got"),
+        ("content", put("feature_weights_", lambda W: W[:, :2]), r"feature_weights_ must be .*\(m=6, d=3\), got"),
+        ("content", say("shared_weights", False), r"ContentMF.user_table_ must be .*f=2\), got .*\(6, 3\)"),
+        ("content", say("item_features", None), r"item_features must be Features, got None"),
+        ("spectral", put("Vt_", lambda V: V[:, :2]), r"SpectralRegularization.Vt_ must be .*n=5\), got"),
+        ("spectral", put("s_", lambda s: -s), r"SpectralRegularization.s_ must be .*at least 0"),
+        ("spectral", say("certified_", 3), r"certified_ must be Certificate, got 3"),
+        ("nuclear norm", say("violation_", "none"), r"violation_ must be a finite number from 0, got 'none'"),
+        ("SGD", say("best_epoch_", 10**15), r"best_epoch_ is 1000000000000000, but history_ has 5 passes"),
+        ("EASE", put("item_weights_", lambda B: B + 1), r"item_weights_ must be .*diagonal of 0"),
+        ("popularity", put("counts_", lambda c: -c), r"counts_ must be .*at least 0"),
+        ("blend", say("weight_", 1.5), r"Blend.weight_ must be a finite number from 0 to 1, got 1.5"),
+        ("blend", say("first", {"kind": "GlobalMean", "state": {}}), r"first_ must be a GlobalMean as the setting is"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named(workshop, original, change, words):
+    with pytest.raises(ValueError, match=rf"^crafted.npz is damaged or is not a saved model: .*{words}"):
+        ct.load_model(crafted(workshop, original, change))
+
+
+def test_similarities_that_are_not_symmetric_are_refused(workshop):
+    def change(state, arrays):
+        arrays[state["similarity_"]["sparse"][0]["array"]][0] /= 2
+
+    with pytest.raises(ValueError, match=r"similarity_ must be .*symmetric"):
+        ct.load_model(crafted(workshop, "neighbours", change))
+
+
+def test_models_of_a_blend_must_know_its_users_and_items(workshop, table, four):
+    ct.BiasBaseline().fit(four).save(workshop / "four.npz")
+    about, arrays = opened(workshop / "original blend.npz")
+    other, more = opened(workshop / "four.npz")
+    rename = json.dumps(other["content"]).replace('"array ', '"other ')
+    about["content"]["state"]["first_"] = json.loads(rename)
+    arrays |= {name.replace("array", "other"): array for name, array in more.items()}
+    refers = {node["array"] for node in nodes(about["content"], lambda node: set(node) == {"array"})}
+    written(workshop / "two tables.npz", about, {name: arrays[name] for name in refers}, hash_anew=True)
+    with pytest.raises(ValueError, match="first_ must know the users and items of ratings_, got Ratings"):
+        ct.load_model(workshop / "two tables.npz")
+
+
+# ---- Sizes ----
+
+
+def zipped(path, entries):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in entries:
+            archive.writestr(name, content)
+
+
+def header(shape, dtype="<f8", version=b"\x01\x00"):
+    text = repr({"descr": dtype, "fortran_order": False, "shape": shape}).encode() + b"\n"
+    return b"\x93NUMPY" + version + len(text).to_bytes(2, "little") + text
+
+
+def entries_of(path):
+    with zipfile.ZipFile(path) as archive:
+        return [(name, archive.read(name)) for name in archive.namelist()]
+
+
+@pytest.fixture
+def no_array_is_read(monkeypatch):
+    def read(stream, **options):
+        raise AssertionError("an array was read")
+
+    monkeypatch.setattr(files.npy, "read_array", read)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (header((2**31,)), "header for .* bytes, but .* of them"),
+        (header((2**40, 2**40)), "header for"),
+        (header((-1,)) + b"\x00" * 8, "header for"),
+        (header((10**18,), "<U0"), "must hold numbers, text or moments"),
+        (header((), "|O"), "must hold numbers, text or moments .allow_pickle=False., got object"),
+        (header((), [("a", "<f8")]), "must hold numbers, text or moments"),
+        (header((), "<f8", b"\x03\x00"), "header of version 1 or 2"),
+        (header((2,)), "header for"),
+        (b"no header", "magic string"),
+    ],
+)
+def test_a_header_that_promises_what_is_not_there_is_refused_unread(workshop, no_array_is_read, content, words):
+    entries = entries_of(workshop / "original ALS.npz")
+    zipped(workshop / "bomb.npz", [("array 0.npy", content), *entries[1:]])
+    with pytest.raises(ValueError, match=rf"^bomb.npz is damaged or is not a saved model: .*{words}"):
+        ct.load_model(workshop / "bomb.npz")
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "words"),
+    [
+        ("MAX_MODEL_BYTES", 10**5, r"its arrays take .* GiB; the limit is .*files.MAX_MODEL_BYTES"),
+        ("MAX_DESCRIPTION_BYTES", 100, r"its description takes .*MAX_DESCRIPTION_BYTES"),
+        ("MAX_ARRAYS", 5, r"it has \d+ arrays; the limit is 5"),
+    ],
+)
+def test_more_than_the_limits_is_refused_unread_and_not_written(
+    workshop, table, no_array_is_read, monkeypatch, limit, value, words
+):
+    zeros = header((10**5,)) + bytes(8 * 10**5)  # a hundredth of that in the file
+    zipped(workshop / "large.npz", [*entries_of(workshop / "original ALS.npz"), ("zeros.npy", zeros)])
+    assert (workshop / "large.npz").stat().st_size < 10**5
+    monkeypatch.setattr(files, limit, value)
+    with pytest.raises(ValueError, match=words):
+        ct.load_model(workshop / "large.npz")
+    if limit != "MAX_MODEL_BYTES":
+        with pytest.raises(ValueError, match=f"this model cannot be saved: {words}"):
+            ct.GlobalMean().fit(table).save(workshop / "never.npz")
+        assert not (workshop / "never.npz").exists()
+
+
+def test_two_arrays_of_one_name_and_other_compressions_are_refused(workshop):
+    entries = entries_of(workshop / "original ALS.npz")
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        zipped(workshop / "twice.npz", [*entries, entries[0]])
+    with pytest.raises(ValueError, match="two of its arrays have one name"):
+        ct.load_model(workshop / "twice.npz")
+    with zipfile.ZipFile(workshop / "bz2.npz", "w", zipfile.ZIP_BZIP2) as archive:
+        for name, content in entries:
+            archive.writestr(name, content)
+    with pytest.raises(ValueError, match="compressed in a way that save does not use"):
+        ct.load_model(workshop / "bz2.npz")
+
+
+def test_models_may_be_nested_so_deep_and_no_deeper(table, tmp_path):
+    model = ct.GlobalMean()
+    for _ in range(5):
+        model = ct.Blend(model, ct.GlobalMean(), weight=0.5)
+    model.fit(table).save(tmp_path / "deep.npz")
+    assert np.array_equal(ct.load_model(tmp_path / "deep.npz").complete(), model.complete())
+    for _ in range(files.MAX_DEPTH):
+        model = ct.Blend(model, ct.GlobalMean(), weight=0.5, prefit=True)
+    with pytest.raises(ValueError, match="levels deep"):
+        files._unpack(nested(files.MAX_DEPTH + 2), {}, {})
+
+
+# ---- The rules know the classes ----
+
+
+def test_every_class_that_a_file_may_hold_has_its_rules():
+    ours = {kind.__name__ for kind in ct.MODELS if kind.__module__ == "content_table"}
+    assert ours <= files._OURS
+    for name, part in files._PARTS.items():
+        if part is not files.TitlesOnly:
+            assert set(files._LEARNT[name]) == set(part.__dataclass_fields__)
+
+
+class Generous(ct.BiasBaseline):
+    """A reader's own, with learnt things of many kinds."""
+
+    def _fit(self, ratings, validation):
+        super()._fit(ratings, validation)
+        self.user_levels_ = np.ones((ratings.n_users, 2))
+        self.item_words_ = np.array(["a"] * ratings.n_items)
+        self.spread_ = 1.5
+        self.notes_ = {"how": ["by hand", 3], 7: (1, 2)}
+
+
+@pytest.fixture
+def generous(monkeypatch, table):
+    monkeypatch.setattr(ct, "MODELS", (*ct.MODELS, Generous))
+    return Generous().fit(table)
+
+
+def test_a_model_of_ones_own_may_learn_what_it_likes(generous, tmp_path):
+    generous.save(tmp_path / "own.npz")
+    again = ct.load_model(tmp_path / "own.npz")
+    assert np.array_equal(again.complete(), generous.complete())
+    assert again.notes_ == generous.notes_
+    assert again.item_words_.tolist() == generous.item_words_.tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("user_levels_", np.ones((3, 2)), "user_levels_ must have a row for each of 6 users"),
+        ("item_words_", np.array(["a"]), "item_words_ must have a row for each of 5 items"),
+        ("user_levels_", np.full((6, 2), np.inf), "user_levels_ must be finite, got 12 entries"),
+        ("spread_", np.inf, "spread_ must be finite, got inf"),
+        ("user_bias_", np.zeros(5), r"user_bias_ must be .*\(m=6\), got .*\(5,\)"),
+        ("notes_", np.array([{}]), "an array of object"),
+    ],
+)
+def test_what_could_not_be_loaded_of_ones_own_is_not_saved(generous, tmp_path, name, value, words):
+    setattr(generous, name, value)
+    with pytest.raises(ValueError, match=f"this model cannot be saved: .*{words}"):
+        generous.save(tmp_path / "own.npz")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,238 @@
+"""Ctrl-C and SIGTERM: a single fit keeps its best; what makes many fits is whole or nothing, and leaves no process."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import press_ctrl_c, random_table
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+import content_table as ct
+from content_table_parts import interrupts, solvers
+
+ROOT = Path(ct.__file__).parent
+TABLE = random_table(0)
+ENDLESS = ct.SpectralRegularization(reg=1, tol=0, n_epochs=10**7)
+
+
+def in_the_middle(monkeypatch, at=30):
+    """Ctrl-C in the middle of a spectral fit."""
+    press_ctrl_c(monkeypatch, solvers, "_power_step", at)
+
+
+MANY = {
+    "evaluate": lambda: ct.evaluate({"spectral": ENDLESS}, TABLE, n_splits=2),
+    "compare": lambda: ct.compare({"spectral": ENDLESS}, TABLE, threshold=6, n=3, n_splits=2),
+    "select_model": lambda: ct.select_model([ENDLESS], *TABLE.split_random(0.2)),
+    "tune": lambda: ct.tune(ENDLESS, TABLE, n_trials=2),
+    "tune by folds": lambda: ct.tune(ENDLESS, TABLE, n_trials=2, n_folds=2),
+    "Blend": lambda: ct.Blend(ct.GlobalMean(), ENDLESS).fit(TABLE),
+    "Tuned": lambda: ct.Tuned(ENDLESS, n_trials=2, n_folds=2).fit(TABLE),
+    "a fit that is watched": lambda: clone(ENDLESS).fit(TABLE, watch=lambda model, row: None),
+}
+
+
+@pytest.mark.parametrize("name", MANY)
+def test_in_what_makes_many_fits_ctrl_c_is_the_end_of_it(monkeypatch, name):
+    in_the_middle(monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        MANY[name]()
+    assert interrupts.may_keep_half()  # afterwards a single fit may again
+
+
+@pytest.mark.parametrize("model", [ct.Blend(ct.GlobalMean(), ENDLESS), ct.Tuned(ENDLESS, n_trials=2)], ids=repr)
+def test_a_model_of_models_learns_nothing_from_half_a_fit(monkeypatch, model):
+    in_the_middle(monkeypatch)
+    model = clone(model)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(TABLE)
+    with pytest.raises(NotFittedError):
+        model.predict(0, 0)
+
+
+def test_the_bound_of_a_certificate_is_not_taken_from_half_a_fit(monkeypatch):
+    model = ct.ALS(2, reg=1).fit(TABLE)
+    in_the_middle(monkeypatch, at=5)
+    with pytest.raises(KeyboardInterrupt):
+        model.certificate()
+
+
+def test_the_command_line_says_so_and_prints_no_table(monkeypatch, capsys):
+    in_the_middle(monkeypatch)
+    with pytest.raises(SystemExit) as stopped:
+        ct.main(["--splits", "2"])
+    assert stopped.value.code == 130
+    told = capsys.readouterr()
+    assert "stopped by the keyboard" in told.err
+    assert "RMSE" not in told.out
+
+
+def test_the_conic_solver_does_not_keep_ctrl_c_for_itself():
+    """SCS has a handler of its own, and ends by a failure that looks like one of the problem."""
+    rng = np.random.default_rng(0)
+    table = ct.Ratings.from_matrix(np.where(rng.random((160, 140)) < 0.4, rng.integers(1, 11, (160, 140)), np.nan))
+    threading.Timer(3, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    def fit_for_ever():
+        while True:
+            ct.NuclearNorm(solver="cvxpy", tol=1e-14).fit(table)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit_for_ever()
+
+
+def test_sigterm_is_an_exit_in_a_block_and_what_it_was_before_after_it():
+    with pytest.raises(SystemExit) as stopped, interrupts.sigterm_raises():
+        signal.raise_signal(signal.SIGTERM)
+    assert stopped.value.code == 128 + signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_handler_of_somebody_else_stays(monkeypatch):
+    heard = []
+    signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    try:
+        with interrupts.sigterm_raises():
+            signal.raise_signal(signal.SIGTERM)
+        assert heard == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize("n_jobs", [0, 0.5, "2", True, None])
+def test_a_number_of_processes_that_is_none_is_refused(n_jobs):
+    with pytest.raises(ValueError, match=r"n_jobs must be .* got"):
+        ct.evaluate({"mean": ct.GlobalMean()}, TABLE, n_splits=2, n_jobs=n_jobs)
+
+
+# ---- Whole processes, and real signals -------------------------------------------------------------------------------
+
+PROGRAM = """
+import signal, sys, warnings
+import numpy as np
+import content_table as ct
+
+warnings.simplefilter("ignore")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets its background jobs ignore Ctrl-C
+ratings = ct.load_ratings(ct.DATA / "sparse.csv")
+endless = {{"tol": 0, "n_epochs": 10**9}}
+slow = ct.ALS(10, **endless)
+features = ct.load_genres(ct.DATA / "catalogue.csv", ratings)
+model = {model}
+model.set_params(n_epochs=2).fit(ratings)  # loops are compiled, so that the next passes are quick
+model.set_params(n_epochs=10**9)
+print("ready", flush=True)
+for _ in range(10**9):
+    result = {call}
+    if {alone}:  # a fit of its own keeps its best, and says so
+        print("kept", bool(np.isfinite(result.predict_rows(np.arange(3))).all()), flush=True)
+        sys.exit()
+print("published", flush=True)
+"""
+FITS = {
+    "ALS": "slow",
+    "ALS with biases": "ct.ALS(10, biases=True, **endless)",
+    "ImplicitALS": "ct.ImplicitALS(10, **endless)",
+    "GradientDescentMF": "ct.GradientDescentMF(learning_rate=1e-5, **endless)",
+    "SGDMF": "ct.SGDMF(learning_rate=1e-4, n_epochs=10**9, patience=None)",
+    "ContentMF": "ct.ContentMF(features, learning_rate=1e-4, n_epochs=10**9, patience=None)",
+    "SpectralRegularization": "ct.SpectralRegularization(**endless)",
+    "soft-impute": "ct.SpectralRegularization(solver='soft_impute', **endless)",
+    "NuclearNorm": "ct.NuclearNorm(**endless)",
+}
+LOOPS = {
+    "BiasBaseline, again and again": "ct.BiasBaseline().fit(ratings)",
+    "ItemKNN, again and again": "ct.ItemKNN().fit(ratings)",
+    "EASE, again and again": "ct.EASE().fit(ratings)",
+    "ContentOnly, again and again": "ct.ContentOnly(features).fit(ratings)",
+    "Blend": "ct.Blend(ct.GlobalMean(), slow).fit(ratings)",
+    "Tuned": "ct.Tuned(slow, n_trials=3).fit(ratings)",
+    "tune": "ct.tune(slow, ratings, n_trials=3)",
+    "recommend_all, again and again": "ct.BiasBaseline().fit(ratings).recommend_all()",
+}
+SIDE_BY_SIDE = {
+    f"{name}, {jobs} jobs": call.format(jobs)
+    for jobs in (1, 2)
+    for name, call in {
+        "evaluate": "ct.evaluate({{'slow': slow}}, ratings, n_splits=3, n_jobs={})",
+        "compare": "ct.compare({{'slow': slow}}, ratings, 8, n_splits=3, n_jobs={})",
+        "select_model": "ct.select_model([slow, slow], *ratings.split_random(), n_jobs={})",
+        "command line": "ct.main(['--splits', '400', '--jobs', '{}'])",
+    }.items()
+}
+
+
+def children(pid):
+    """The processes that a process has started, and theirs, by /proc."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, task.read_text().split()):
+            found += [child, *children(child)]
+    return found
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def stop(call, number, model="slow", alone=False, jobs=1):
+    """(exit code, what was printed, whether every process is gone) of a call that was sent a signal in its middle."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", PROGRAM.format(call=call, model=model, alone=alone)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment, start_new_session=True
+    ) as process:
+        assert process.stdout.readline() == "ready\n"
+        for _ in range(600):
+            if jobs == 1 or len(children(process.pid)) >= jobs:
+                break
+            time.sleep(0.1)
+        time.sleep(1.5 if jobs == 1 else 3)  # into the middle of it
+        family = children(process.pid)
+        process.send_signal(number)
+        try:
+            printed = process.communicate(timeout=60)[0]
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            pytest.fail(f"still running a minute after {number!r}")
+    for _ in range(300):
+        if not any(map(alive, family)):
+            break
+        time.sleep(0.1)
+    return process.returncode, printed, [pid for pid in family if alive(pid)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FITS)
+def test_a_fit_of_its_own_keeps_its_best_after_ctrl_c(name):
+    code, printed, left = stop("model.fit(ratings)", signal.SIGINT, FITS[name], alone=True)
+    assert (code, printed, left) == (0, "kept True\n", [])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+@pytest.mark.parametrize("name", [*LOOPS, *SIDE_BY_SIDE])
+def test_loops_stop_publish_nothing_and_leave_no_process(name, number):
+    jobs = 2 if name.endswith("2 jobs") else 1
+    code, printed, left = stop((LOOPS | SIDE_BY_SIDE)[name], number, jobs=jobs)
+    assert "published" not in printed
+    assert "held-out" not in printed  # the table of the command line
+    assert (
+        code
+        in {
+            signal.SIGINT: (130, -signal.SIGINT),
+            signal.SIGTERM: (128 + signal.SIGTERM, -signal.SIGTERM),
+            signal.SIGKILL: (-signal.SIGKILL,),
+        }[number]
+    )
+    assert left == []
