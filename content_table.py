@@ -924,13 +924,13 @@ class ALS(FactorModel):
 
     n_factors: int = setting(20, low=1, search=RANK)
     reg: float | None = setting(None, low=0, search=IMAGINARY)
-    biases: bool = False
+    biases: bool = setting(False)
     bias_reg: float = setting(5.0, low=0, search=IMAGINARY, needs="biases")
     n_epochs: int = setting(500, low=1)
     tol: float = setting(1e-6, low=0)
     init: str | tuple[np.ndarray, np.ndarray] = "random"
-    random_state: int | np.random.Generator = 0
-    progress: bool = False
+    random_state: int | np.random.Generator = setting(0, low=0)
+    progress: bool = setting(False)
 
     def _fit(self, ratings, validation):
         if self.in_use("reg") == 0 and self.biases:
@@ -1012,8 +1012,8 @@ class ImplicitALS(FactorModel):
     n_epochs: int = setting(50, low=1)
     tol: float = setting(1e-4, low=0)
     init: str | tuple[np.ndarray, np.ndarray] = "random"
-    random_state: int | np.random.Generator = 0
-    progress: bool = False
+    random_state: int | np.random.Generator = setting(0, low=0)
+    progress: bool = setting(False)
 
     def _fit(self, ratings, validation):
         if ratings.values.min() < 0:
@@ -1083,8 +1083,8 @@ class GradientDescentMF(FactorModel):
     n_epochs: int = setting(5000, low=1)
     tol: float = setting(1e-6, low=0)
     init: str | tuple[np.ndarray, np.ndarray] = "random"
-    random_state: int | np.random.Generator = 0
-    progress: bool = False
+    random_state: int | np.random.Generator = setting(0, low=0)
+    progress: bool = setting(False)
 
     def _fit(self, ratings, validation):
         self.user_factors_, self.item_factors_ = self._start(ratings, _seed(self.random_state))
@@ -1177,8 +1177,8 @@ class SGDMF(FactorModel):
     validation_size: float = setting(0.1, above=0, below=1)
     init: str | tuple[np.ndarray, np.ndarray] = "random"
     init_scale: float = setting(0.01, above=0)
-    random_state: int | np.random.Generator = 0
-    progress: bool = False
+    random_state: int | np.random.Generator = setting(0, low=0)
+    progress: bool = setting(False)
 
     def _fit(self, ratings, validation):
         seed = _seed(self.random_state)
@@ -1362,7 +1362,7 @@ class _ProfiledModel(_ContentModel):
 
     user_features: Features | None = None
     content_weight: float = setting(1.0, low=0, search=Range(0.1, 3.0, log=True, unit="times the features"))
-    shared_weights: bool = True
+    shared_weights: bool = setting(True)
 
 
 class ContentMF(SGDMF, _ProfiledModel):
@@ -1577,12 +1577,12 @@ class SpectralRegularization(_LowRank):
     reg: float | None = setting(
         None, above=0, search=Range(0.5, 50.0, log=True, unit="rating points off each singular value")
     )
-    biases: bool = False
+    biases: bool = setting(False)
     bias_reg: float = setting(5.0, above=0, search=IMAGINARY, needs="biases")
     n_epochs: int = setting(3000, low=1)
     tol: float = setting(1e-6, low=0)
     solver: str = setting("splitting", among=("splitting", "soft_impute", "cvxpy"))
-    progress: bool = False
+    progress: bool = setting(False)
 
     def _fit(self, ratings, validation):
         target = ratings.values - self._intercept
@@ -1696,7 +1696,7 @@ class NuclearNorm(_LowRank):
     n_epochs: int = setting(20_000, low=1)
     tol: float = setting(1e-6, low=0)
     solver: str = setting("splitting", among=("splitting", "cvxpy"))
-    progress: bool = False
+    progress: bool = setting(False)
 
     def _fit(self, ratings, validation):
         check_memory(ratings.shape, "NuclearNorm's feasible point")
@@ -1756,9 +1756,9 @@ class Blend(Recommender):
     first: Recommender | None = None
     second: Recommender | None = None
     weight: float | None = setting(None, low=0, high=1)
-    prefit: bool = False
+    prefit: bool = setting(False)
     validation_size: float = setting(0.1, above=0, below=1)
-    random_state: int | np.random.Generator = 0
+    random_state: int | np.random.Generator = setting(0, low=0)
 
     def _fit(self, ratings, validation):
         for name in ("first", "second"):
@@ -1856,7 +1856,7 @@ class Tuned(Recommender):
     n_folds: int = setting(5, low=1)
     validation_size: float = setting(0.2, above=0, below=1)
     sampler: str = setting("tpe", among=("tpe", "random"))
-    random_state: int = 0
+    random_state: int = setting(0, low=0)
 
     def _named(self):
         return self.candidates if isinstance(self.candidates, dict) else {"model": self.candidates}

@@ -1,12 +1,15 @@
 """How far from the optimum a fit can be: a primal value, a dual bound, and the gap between them."""
 
+import inspect
 from dataclasses import dataclass
+from functools import wraps
 
 import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
 
-from content_table_parts.settings import check_number
+from content_table_parts.doors import check_cells
+from content_table_parts.settings import check_array, check_number, shown
 from content_table_parts.solvers import spectral_norm_bound
 
 
@@ -101,3 +104,55 @@ def nuclear_certificate(
     pasted[rows, cols] = target
     sigma, proven = spectral_norm_bound(sp.csr_array((multipliers, (rows, cols)), shape=X.shape))
     return Certificate(float(scipy.linalg.svdvals(pasted).sum()), float(multipliers @ target / max(1.0, sigma)), proven)
+
+
+def _checked(certificate):
+    """The same certificate behind a check of its arguments, which stands outside its body: that is mathematics."""
+    signature = inspect.signature(certificate)
+
+    @wraps(certificate)
+    def call(*arguments, **named):
+        given = signature.bind(*arguments, **named)
+        _check(given.arguments)
+        return certificate(*given.args, **given.kwargs)
+
+    return call
+
+
+def _check(given):
+    """Refuse arrays of other sizes than those of the known cells and of the table, and penalties that are none."""
+    if "X" in given:
+        check_array("X", given["X"], ndim=2)
+    for name in ("user_bias", "item_bias"):
+        if name in given:
+            check_array(name, given[name])
+    shape = _shape(given)
+    length = len(check_cells(given["rows"], given["cols"], shape)[0])
+    for name in {"deviations", "target", "residual", "multipliers"} & set(given):
+        check_array(name, given[name], length=length)
+    if given.get("biases") is not None:
+        if not isinstance(given["biases"], tuple) or len(given["biases"]) != 2:
+            raise TypeError(f"biases must be a pair of arrays, got {shown(given['biases'])}.")
+        for bias, side in zip(given["biases"], shape, strict=True):
+            check_array("biases", bias, length=side)
+    if "nuclear_norm" in given:
+        check_number("nuclear_norm", given["nuclear_norm"])
+        check_number("reg", given["reg"], strict=True)
+        check_number("bias_reg", given.get("bias_reg", 0.0), strict=given.get("biases") is not None)
+
+
+def _shape(given):
+    """The size of the table: given, or that of the arrays."""
+    if "shape" not in given:
+        return given["X"].shape if "X" in given else (len(given["user_bias"]), len(given["item_bias"]))
+    shape = given["shape"]
+    if not isinstance(shape, tuple) or len(shape) != 2:
+        raise TypeError(f"shape must be (number of rows, number of columns), got {shown(shape)}.")
+    for side in shape:
+        check_number("shape", side, whole=True)
+    return shape
+
+
+bias_certificate = _checked(bias_certificate)
+spectral_certificate = _checked(spectral_certificate)
+nuclear_certificate = _checked(nuclear_certificate)

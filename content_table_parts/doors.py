@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from content_table_parts import solvers
+from content_table_parts.settings import shown
 from content_table_parts.solvers import compiled, writable
 
 
@@ -62,7 +63,10 @@ def check_cells(rows: Any, cols: Any, shape: tuple[int, int]) -> tuple[np.ndarra
 
 
 def _positions(name, given):
-    at = np.asarray(given)
+    try:
+        at = np.asarray(given)
+    except ValueError as error:  # rows of several lengths
+        raise TypeError(f"{name} must be one row of positions, whole numbers from 0, got {shown(given)}.") from error
     if at.ndim != 1 or at.dtype.kind not in "iu":
         if at.ndim == 1 and not at.size:
             return np.zeros(0, dtype=np.intp)

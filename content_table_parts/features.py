@@ -15,9 +15,19 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.preprocessing import MultiLabelBinarizer
 
-from content_table_parts.ratings import Ratings
+from content_table_parts.ratings import Ratings, as_path
 from content_table_parts.readers import ids_of, read_text
-from content_table_parts.settings import TIE, check_number
+from content_table_parts.settings import (
+    TIE,
+    check_choice,
+    check_fitted,
+    check_kind,
+    check_list,
+    check_number,
+    check_switch,
+    check_texts,
+    shown,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +56,9 @@ class Features:
     about: str = ""
 
     def __post_init__(self):
-        inferred = (np.asarray(pd.Series(given).infer_objects()) for given in (self.ids, self.names))
-        ids, names = (np.array(given, dtype=str if given.dtype.kind == "O" else None) for given in inferred)
-        matrix = sp.csr_array(self.matrix, dtype=float, copy=True)
-        matrix.sum_duplicates()
-        matrix.eliminate_zeros()  # a stored zero is no feature
+        check_choice("about", self.about, ("", "items", "users"))
+        ids, names = _labels("ids", self.ids), _labels("names", self.names)
+        matrix = _numbers(self.matrix)
         distinct = len(np.unique(ids))
         if distinct != len(ids):
             raise ValueError(
@@ -61,8 +69,6 @@ class Features:
         twice = distinct_names[times > 1]
         if len(twice):
             raise ValueError(f"features need one name for each column; {twice[0].item()!r} names several of them.")
-        if self.about not in ("", "items", "users"):
-            raise ValueError(f"about must be 'items', 'users' or '', got {self.about!r}.")
         if matrix.shape != (len(ids), len(names)):
             raise ValueError(f"{len(ids)} ids and {len(names)} names need a matrix of that shape, got {matrix.shape}.")
         if not np.isfinite(matrix.data).all():
@@ -93,8 +99,9 @@ class Features:
 
     def rows_for(self, ids: ArrayLike) -> sp.csr_array:
         """The matrix with one row for each of `ids`, in their order; an id without features gets an empty row."""
+        check_list("ids", ids, "a list of ids")
         at = {key: row for row, key in enumerate(self.ids.tolist())}
-        rows = np.array([at.get(key, -1) for key in np.asarray(ids).tolist()])
+        rows = np.array([at.get(key, -1) for key in np.asarray(ids).tolist()], dtype=int)
         found = np.flatnonzero(rows >= 0)
         if len(found) == 0:
             raise ValueError(
@@ -105,9 +112,36 @@ class Features:
 
     def reduced(self, n_components: int = 50, random_state: int = 0) -> "Features":
         """Features of these ids in fewer, dense numbers: scikit-learn's TruncatedSVD of the matrix."""
+        check_number("n_components", n_components, low=1, whole=True)
+        check_number("random_state", random_state, whole=True)
+        if n_components > min(self.matrix.shape):
+            raise ValueError(f"n_components must be at most {min(self.matrix.shape)} here, got {shown(n_components)}.")
         svd = TruncatedSVD(n_components, random_state=random_state)
         names = np.array([f"direction {j + 1}" for j in range(n_components)])
         return Features(self.ids, svd.fit_transform(self.matrix), names, self.about)
+
+
+def _labels(name, given):
+    """Ids or names as an array; objects, such as pandas' texts, as text."""
+    check_list(name, given, "a list")
+    labels = np.asarray(pd.Series(given).infer_objects())
+    if pd.isna(labels).any():
+        raise ValueError(f"{name} needs a label everywhere, got {pd.isna(labels).sum()} that are missing.")
+    return np.array(labels, dtype=str if labels.dtype.kind == "O" else None)
+
+
+def _numbers(matrix):
+    """A table of numbers as a sparse copy; a stored zero is no feature."""
+    try:
+        table = matrix if sp.issparse(matrix) else np.asarray(matrix)
+        if table.ndim != 2 or table.dtype.kind not in "biuf":
+            raise ValueError("not a table of numbers")
+    except ValueError as error:
+        raise ValueError(f"matrix must be a table of numbers, sparse or dense, got {shown(matrix)}.") from error
+    copied = sp.csr_array(table, dtype=float, copy=True)
+    copied.sum_duplicates()
+    copied.eliminate_zeros()
+    return copied
 
 
 _NO_GENRES = "(no genres listed)"  # what MovieLens writes where a film has no genre: the absence of a text, not a text
@@ -138,10 +172,11 @@ def item_texts(
         Leave out what a user wrote after the last of their ratings in this part: later tags are the future. Tags of
         users without a rating in it are left out too.
     """
-    unknown = [name for name in use if name not in _SOURCES]
-    if unknown or isinstance(use, str) or not use:
-        raise ValueError(f"use must be a tuple of some of {_SOURCES}, got {use!r}.")
-    file = _catalogue_file(Path(path))
+    if not isinstance(use, (tuple, list)) or not use or not all(name in _SOURCES for name in use):
+        raise ValueError(f"use must be a tuple of some of {_SOURCES}, got {shown(use)}.")
+    check_switch("keep_no_genres", keep_no_genres)
+    check_kind("tags_until", tags_until, (Ratings, type(None)), "Ratings with times, or None")
+    file = _catalogue_file(path)
     catalogue = _catalogue(file, ratings)
     parts = []
     if "genres" in use:
@@ -160,6 +195,7 @@ def item_texts(
 
 def _catalogue(path, ratings):
     """The rows of a catalogue about the items of `ratings`, in the order of its columns; blank where it has none."""
+    check_kind("ratings", ratings, Ratings, "Ratings")
     table = read_text(path)
     key = _column(table, path, "an id", "movieId", "anime_id", "a_id", "uid")
     table = table.set_index(ids_of(table[key], path))
@@ -172,6 +208,7 @@ def _catalogue(path, ratings):
 
 
 def _catalogue_file(path):
+    path = as_path(path)
     if not path.is_dir():
         return path
     found = [name for name in ("movies.csv", "animes.csv", "catalogue.csv") if (path / name).is_file()]
@@ -217,6 +254,11 @@ def tfidf_features(ids: ArrayLike, texts: Collection[str], max_features: int = 5
     Columns go by how many texts have the term, the most frequent first: weights that are used together lie together in
     memory.
     """
+    check_list("ids", ids, "a list of ids")
+    texts = check_texts("texts", texts)
+    if len(texts) != len(np.asarray(ids)):
+        raise ValueError(f"texts needs {len(np.asarray(ids))} entries, one for each of ids, got {len(texts)}.")
+    check_number("max_features", max_features, low=1, whole=True)
     vectorizer = TfidfVectorizer(stop_words="english", max_features=max_features)
     try:
         matrix = vectorizer.fit_transform(texts)
@@ -228,12 +270,13 @@ def tfidf_features(ids: ArrayLike, texts: Collection[str], max_features: int = 5
 
 def load_features(path: str | Path, ratings: Ratings, **options: Any) -> Features:
     """`tfidf_features` of `item_texts`: the Features of every item of `ratings`; options are those of `item_texts`."""
-    return tfidf_features(ratings.item_ids, item_texts(path, ratings, **options), about="items")
+    texts = item_texts(path, ratings, **options)
+    return tfidf_features(ratings.item_ids, texts.tolist(), about="items")
 
 
 def load_genres(path: str | Path, ratings: Ratings) -> Features:
     """Features of the items from a catalogue: 1 for each genre of a title, by its whole name ("Slice of Life")."""
-    file = _catalogue_file(Path(path))
+    file = _catalogue_file(path)
     catalogue = _catalogue(file, ratings)
     genres = catalogue[_column(catalogue, file, "genres", "genres", "genre")].replace(_NO_GENRES, "")
     listed = genres.str.replace(r"[\[\]'\"]", "", regex=True).str.replace("|", ",").str.split(",")
@@ -246,9 +289,11 @@ def load_genres(path: str | Path, ratings: Ratings) -> Features:
 
 def load_profiles(path: str | Path, ratings: Ratings) -> Features:
     """Features of the users from a dump's profiles.csv: gender, and the decade of birth, 1 where given."""
+    path = as_path(path)
+    check_kind("ratings", ratings, Ratings, "Ratings")
     if ratings.user_names is None:
-        raise ValueError("profiles are matched by name, and these ratings have no user_names.")
-    path = Path(path) / "profiles.csv" if Path(path).is_dir() else Path(path)
+        raise ValueError(f"profiles are matched by name, and these ratings have no user_names, got {ratings}.")
+    path = path / "profiles.csv" if path.is_dir() else path
     table = read_text(path)
     for name in ("profile", "gender", "birthday"):
         _column(table, path, f"the {name}", name)
@@ -268,8 +313,9 @@ def similar_titles(ratings: Ratings, features: Any, item: Any, n: int = 10) -> p
     is an id, or a title or a part of it.
     """
     check_number("n", n, low=1, whole=True)
+    check_kind("ratings", ratings, Ratings, "Ratings")
     by_features = isinstance(features, Features)
-    if not by_features and not features.fitted().same_universe(ratings):
+    if not by_features and not check_fitted("features", features).same_universe(ratings):
         raise ValueError(f"the model was fitted to {features.ratings_}, not to titles and users of {ratings}.")
     C = features.rows_for(ratings.item_ids) if by_features else item_vectors(features, None)
     at = ratings.item_cols(ratings.item_id(item))[0]
@@ -284,6 +330,7 @@ def similar_titles(ratings: Ratings, features: Any, item: Any, n: int = 10) -> p
 
 def item_vectors(model: Any, similarity: Features | None) -> Any:
     """Rows that a cosine of two items can be taken of."""
+    check_kind("similarity", similarity, (Features, type(None)), "Features, as of load_genres")
     if similarity is not None:
         return similarity.rows_for(model.ratings_.item_ids)
     factors = getattr(getattr(model, "model_", model), "item_factors_", np.zeros((0, 0)))
@@ -294,15 +341,15 @@ def item_vectors(model: Any, similarity: Features | None) -> Any:
 
 def genre_mask(names: Any, genres: Features | None, ratings: Ratings) -> np.ndarray:
     """Mask of the items that have one of these genres."""
+    check_kind("genres", genres, (Features, type(None)), "Features, as of load_genres")
+    names = check_texts("exclude_genres", names)
     if not names:
         return np.zeros(ratings.n_items, dtype=bool)
     if genres is None:
-        raise ValueError("exclude_genres needs genres=, the table that load_genres makes of a catalogue.")
+        raise ValueError("exclude_genres needs genres=, the table that load_genres makes of a catalogue; got None.")
     known = {name.casefold(): at for at, name in enumerate(genres.names.tolist())}
     unknown = [name for name in names if name.casefold() not in known]
-    if unknown or isinstance(names, str):
-        raise ValueError(
-            f"unknown genres {unknown or names!r}; give a list of some of {sorted(genres.names.tolist())}."
-        )
+    if unknown:
+        raise ValueError(f"unknown genres {unknown}; give a list of some of {sorted(genres.names.tolist())}.")
     chosen = genres.rows_for(ratings.item_ids)[:, [known[name.casefold()] for name in names]]
     return chosen.sum(axis=1) > 0

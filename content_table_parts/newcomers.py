@@ -11,9 +11,20 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike
 from sklearn.preprocessing import normalize
 
+from content_table_parts.doors import check_positions
 from content_table_parts.features import Features, genre_mask, item_vectors
 from content_table_parts.ratings import Ratings
-from content_table_parts.settings import TIE, check_number
+from content_table_parts.settings import (
+    TIE,
+    check_array,
+    check_choice,
+    check_fitted,
+    check_kind,
+    check_number,
+    check_optional_switch,
+    check_switch,
+    shown,
+)
 from content_table_parts.solvers import best_positions
 
 
@@ -36,6 +47,7 @@ class Fold:
 
     def rows(self, at: ArrayLike) -> np.ndarray:
         """Dense rows of Z."""
+        at = check_positions("at", at, len(self.offset))
         chosen = [block[at] for block in self.blocks]
         return np.hstack([part.toarray() if sp.issparse(part) else part for part in chosen])
 
@@ -48,23 +60,37 @@ class Fold:
         return total
 
 
+def _set_up(offset, blocks, penalty, at, values):
+    """(`Fold` of a regression before it is solved, its Z, its penalties); refuses sizes that do not fit."""
+    offset = check_array("offset", offset)
+    if not isinstance(blocks, tuple) or not all(getattr(block, "ndim", 0) == 2 for block in blocks):
+        raise TypeError(f"blocks must be a tuple of tables of numbers, got {shown(blocks)}.")
+    if any(block.shape[0] != len(offset) for block in blocks):
+        raise ValueError(f"blocks need {len(offset)} rows, one for each of offset, got {[b.shape for b in blocks]}.")
+    penalty = check_array("penalty", penalty, length=sum(block.shape[1] for block in blocks)).astype(float)
+    at = check_positions("at", at, len(offset))
+    values = check_array("values", values, length=len(at))
+    if (penalty < 0).any():
+        raise ValueError(f"penalty must be at least 0, got {penalty.min():g}.")
+    fold = Fold(offset, blocks, np.zeros((len(penalty), len(at))), values - offset[at], penalty=penalty)
+    return fold, fold.rows(at), penalty
+
+
 def ridge_fold(offset: np.ndarray, blocks: tuple, penalty: ArrayLike, at: np.ndarray, values: np.ndarray) -> Fold:
     """argmin over x of sum (values - offset - Z x)^2 + sum penalty x^2 over the ratings at the positions `at`.
 
     x = (Z'Z + D)^-1 Z' t; where there are fewer ratings than columns the same by D^-1 Z' (Z D^-1 Z' + I)^-1 t; without
     a penalty the solution of least norm.
     """
-    penalty = np.asarray(penalty, dtype=float)
-    fold = Fold(offset, blocks, np.zeros((len(penalty), 0)), values - offset[at], penalty=penalty)
-    Z = fold.rows(at)
-    if not penalty.all():
+    fold, Z, D = _set_up(offset, blocks, penalty, at, values)
+    if not D.all():
         return replace(fold, solve=np.linalg.pinv(Z, rtol=np.finfo(float).eps * max(Z.shape)))
-    spread = Z / penalty  # Z D^-1
+    spread = Z / D  # Z D^-1
     if len(Z) < Z.shape[1]:
         solve = np.linalg.solve(spread @ Z.T + np.eye(len(Z)), spread).T
-        variance = lambda z: (z**2 / penalty).sum(axis=1) - ((z @ solve) * (z @ spread.T)).sum(axis=1)  # noqa: E731
+        variance = lambda z: (z**2 / D).sum(axis=1) - ((z @ solve) * (z @ spread.T)).sum(axis=1)  # noqa: E731
     else:
-        gram = Z.T @ Z + np.diag(penalty)
+        gram = Z.T @ Z + np.diag(D)
         solve = np.linalg.solve(gram, Z.T)
         variance = lambda z: (z * np.linalg.solve(gram, z.T).T).sum(axis=1)  # noqa: E731
     return replace(fold, solve=solve, variance=variance)
@@ -78,11 +104,10 @@ def stopped_fold(
     `time` is T, the sum of the step lengths; without end that is the ridge regression itself. The weight of a column
     that is 0 in all the ratings stays 0.
     """
-    penalty = np.asarray(penalty, dtype=float)
-    fold = Fold(offset, blocks, np.zeros((len(penalty), len(at))), values - offset[at], penalty=penalty)
-    Z = fold.rows(at)
+    check_number("time", time)
+    fold, Z, D = _set_up(offset, blocks, penalty, at, values)
     met = Z.any(axis=0)
-    g, V = np.linalg.eigh(Z[:, met].T @ Z[:, met] + np.diag(penalty[met]))
+    g, V = np.linalg.eigh(Z[:, met].T @ Z[:, met] + np.diag(D[met]))
     passed = np.where(g * time > 1e-12, -np.expm1(-time * g) / np.maximum(g, 1e-300), time)
     fold.solve[met] = (V * passed) @ (Z[:, met] @ V).T
     return fold
@@ -114,6 +139,16 @@ class _Newcomer:
     def __init__(
         self, model: Any, at: np.ndarray, values: np.ndarray, row: int | None = None, features: dict | None = None
     ):
+        sides = check_fitted("model", model).shape
+        at = check_positions("at", at, sides[1 - self._axis])
+        values = check_array("values", values, length=len(at))
+        check_kind("features", features, (dict, type(None)), "{feature name: value}")
+        if features and not model.reads_features:
+            raise ValueError(
+                f"features say nothing to {model!r}, which learns from ratings alone, got {shown(features)}."
+            )
+        if row is not None:
+            check_positions("row", [row], sides[self._axis])
         self.model, self.at, self.values, self.row, self._features = model, at, values, row, features
         self.scores: np.ndarray = self.fold.scores() if row is None else model.predict_rows(np.array([row]))[0]
 
@@ -129,6 +164,13 @@ class _Newcomer:
         ratings = self.model.ratings_
         return ratings.user_rows(ids) if self._axis else ratings.item_cols(ids)
 
+    def _other(self, name, one):
+        """The position of one id of the other side, the argument `name`."""
+        at = self._others(one)
+        if np.ndim(one) or len(at) != 1:
+            raise TypeError(f"{name} must be one id, got {shown(one)}.")
+        return at[0]
+
     def predict(self, ids: ArrayLike) -> np.ndarray:
         """Predictions, one for each of `ids` of the other side; rating points, unclipped, if the model gives these."""
         return self.scores[self._others(ids)]
@@ -141,6 +183,7 @@ class _Newcomer:
         widely than a penalty tuned for prediction says, and the other side is an estimate too, so the true error is
         larger, about twice in lesson 13: a scale to compare titles by, not a promise.
         """
+        check_switch("of_a_rating", of_a_rating)
         noise = self.model.noise()
         unknown = self.fold.variance(self.fold.rows(self._others(ids)))
         return noise * np.sqrt(np.maximum(unknown, 0.0) + of_a_rating)
@@ -153,7 +196,7 @@ class _Newcomer:
         after the n-th in one row); last, for a viewer of the training part, what a descent has learnt beyond the
         regression on these ratings.
         """
-        ratings, at = self.model.ratings_, self._others(other)[0]
+        ratings, at = self.model.ratings_, self._other("other", other)
         names = ratings.user_ids.astype(str) if ratings.user_names is None else ratings.user_names
         labels = (names if self._axis else ratings.item_labels)[self.at].tolist()
         parts = (self.fold.rows([at]) @ (self.fold.solve * self.fold.target))[0]
@@ -167,9 +210,10 @@ class _Newcomer:
 
 def reasons(head: dict, own: list, tail: dict, n: int | None, word: str) -> pd.DataFrame:
     """The parts of a prediction as a table; of `own` (reason, rating, contribution) the `n` largest, and their rest."""
+    if n is not None:
+        check_number("n", n, whole=True)
     own = sorted(own, key=lambda part: -abs(round(part[2], TIE)))
     if n is not None and len(own) > n:
-        check_number("n", n, whole=True)
         own[n:] = [(f"{len(own) - n} other {word}", np.nan, sum(part for _, _, part in own[n:]))]
     first, last = ([(name, np.nan, part) for name, part in side.items() if abs(part) > 1e-9] for side in (head, tail))
     return pd.DataFrame([*first, *own, *last], columns=["reason", "rating", "contribution"])
@@ -222,6 +266,9 @@ class Viewer(_Newcomer):
         """
         check_number("n", n, low=1, whole=True)
         check_number("diversity", diversity)
+        check_optional_switch("one_per_work", one_per_work)
+        check_switch("uncertainty", uncertainty)
+        check_kind("similarity", similarity, (Features, type(None)), "Features, as of load_genres")
         ratings = self.model.ratings_
         left = self._unseen(also_seen, exclude) & ~genre_mask(exclude_genres, genres, ratings)
         works = ratings.works(one_per_work)
@@ -246,13 +293,14 @@ class Viewer(_Newcomer):
                 raise ValueError("also_seen is asked by rows of the training part, and this viewer is new.")
             ratings.check_universe(also_seen, "also_seen")
             left[also_seen.csr[[self.row]].indices] = False
+        check_kind("exclude", exclude, Iterable, "a list of ids and titles")
         exclude = [exclude] if isinstance(exclude, str) else exclude
         left[[ratings.item_cols(ratings.item_id(item))[0] for item in exclude]] = False
         return left
 
     def terms(self, item: Any, n: int | None = None) -> pd.DataFrame:
         """Where a prediction comes from, by the words that the title is described with: for models with features."""
-        head, own = self.model._feature_reasons(self, self._others(item)[0])
+        head, own = self.model._feature_reasons(self, self._other("item", item))
         return reasons(head, own, {}, n, "terms")
 
 
@@ -300,8 +348,8 @@ def explain(model: Any, viewer: Any, title: Any, n: int | None = None, by: str =
         What the viewer's own ratings contribute; or what the words that describe the title do, for models with
         features.
     """
-    if by not in ("ratings", "terms"):
-        raise ValueError(f"by must be 'ratings' or 'terms', got {by!r}.")
+    check_choice("by", by, ("ratings", "terms"))
+    check_fitted("model", model)
     if not isinstance(viewer, Viewer):
         viewer = model.viewer(viewer)
     elif viewer.model is not model:

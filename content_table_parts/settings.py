@@ -1,11 +1,11 @@
-"""A setting of a model: its default, bounds, unit and search range, declared once; and the checks of numbers."""
+"""A setting of a model: its default, bounds, unit and search range, declared once; and the checks of arguments."""
 
 import dataclasses
 import inspect
 import math
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +46,99 @@ def _is_finite(number):
         return False
 
 
+def check_kind(name: str, value: Any, kinds: type | tuple[type, ...], expected: str) -> None:
+    """Refuse an argument of another class than `kinds`; `expected` says what it should be.
+
+    Raises
+    ------
+    TypeError : names the argument, what was expected and what came.
+    """
+    if not isinstance(value, kinds):
+        raise TypeError(f"{name} must be {expected}, got {shown(value)}.")
+
+
+def check_switch(name: str, value: Any) -> None:
+    """Refuse what is neither True nor False: a text such as "no" would count as yes."""
+    check_kind(name, value, (bool, np.bool_), "True or False")
+
+
+def check_optional_switch(name: str, value: Any) -> None:
+    """Refuse what is neither True nor False nor None, which leaves the choice to us."""
+    if value is not None:
+        check_switch(name, value)
+
+
+def check_fitted(name: str, model: Any) -> Any:
+    """The training ratings of a fitted model; anything else is refused, and by its own error one that is not fitted."""
+    if not hasattr(type(model), "fitted"):
+        raise TypeError(f"{name} must be a fitted model, got {shown(model)}.")
+    return model.fitted()
+
+
+def check_share(name: str, value: Any) -> None:
+    """Refuse what is not a number between 0 and 1, both left out."""
+    check_number(name, value, strict=True)
+    if value >= 1:
+        raise ValueError(f"{name} must be below 1, got {shown(value)}.")
+
+
+def check_choice(name: str, value: Any, among: Iterable[str]) -> None:
+    """Refuse what is not one of these names."""
+    if not isinstance(value, str) or value not in among:
+        raise ValueError(f"{name} must be one of {list(among)}, got {shown(value)}.")
+
+
+def check_list(name: str, value: Any, expected: str) -> None:
+    """Refuse what is not a list or one-dimensional array: a text, a dict, a table."""
+    try:
+        dimensions = np.ndim(value)
+    except ValueError:  # rows of several lengths
+        dimensions = 2
+    if dimensions != 1:
+        raise TypeError(f"{name} must be {expected}, got {shown(value)}.")
+
+
+def check_texts(name: str, value: Any) -> list[str]:
+    """The texts as a list; one text alone, and what is no text, is refused."""
+    one = isinstance(value, (str, Mapping)) or getattr(value, "ndim", 1) != 1
+    if one or not isinstance(value, Iterable):
+        raise TypeError(f"{name} must be a list of texts, got {shown(value)}.")
+    texts = list(value)
+    if strange := [text for text in texts if not isinstance(text, str)]:
+        raise TypeError(f"{name} must be a list of texts, got {shown(strange[0])} among them.")
+    return texts
+
+
+def check_array(
+    name: str,
+    value: Any,
+    *,
+    ndim: int = 1,
+    length: int | None = None,
+    whole: bool = False,
+    finite: bool = True,
+) -> np.ndarray:
+    """The argument as an array of numbers: whole ones, or finite ones unless NaN has a meaning there.
+
+    Raises
+    ------
+    TypeError, ValueError : names the argument, what was expected and what came.
+    """
+    kind = "whole " if whole else "finite " if finite else ""
+    wanted = f"{name} must be an array of {kind}numbers in {ndim} dimension{'s' * (ndim > 1)}"
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of several lengths
+        raise ValueError(f"{wanted}, got {shown(value)}.") from error
+    if array.ndim != ndim or (array.size and array.dtype.kind not in ("iu" if whole else "iuf")):
+        raise TypeError(f"{wanted}, got {shown(value)}.")
+    if length is not None and len(array) != length:
+        raise ValueError(f"{name} needs {length} entries, got {len(array)}.")
+    if finite and not np.isfinite(array).all():
+        raise ValueError(f"{wanted}, got {(~np.isfinite(array)).sum()} that are NaN or infinite.")
+    return array.astype(np.intp) if whole else array
+
+
 @dataclass(frozen=True)
 class Range:
     """Where `tune` looks for a setting: `low` to `high`; with `log` every factor of ten is as likely as the next."""
@@ -55,8 +148,20 @@ class Range:
     log: bool = False
     unit: str = ""
 
+    def __post_init__(self):
+        check_number("low", self.low, low=-np.inf)
+        check_number("high", self.high, low=self.low)
+        check_switch("log", self.log)
+        check_kind("unit", self.unit, str, "text")
+        if self.log and self.low <= 0:
+            raise ValueError(f"low must be above 0 where log counts factors of ten, got {self.low!r}.")
+
     def suggest(self, trial: Any, name: str, whole: bool = False) -> float:
         """The value that an Optuna trial proposes; a `whole` setting is tried as a whole number."""
+        if not hasattr(trial, "suggest_float"):
+            raise TypeError(f"trial must be an Optuna trial, got {shown(trial)}.")
+        check_kind("name", name, str, "the name of a setting")
+        check_switch("whole", whole)
         return (trial.suggest_int if whole else trial.suggest_float)(name, self.low, self.high, log=self.log)
 
 
@@ -66,7 +171,7 @@ IMAGINARY = Range(0.5, 50.0, log=True, unit="imaginary ratings of 0 deviation")
 
 @dataclass(frozen=True)
 class Setting:
-    """What `setting` declared, as `declared_settings` gives it; `whole` and `optional` come from the annotation."""
+    """What `setting` declared, as `declared_settings` gives it; the last four come from the annotation."""
 
     default: Any
     low: float = -np.inf
@@ -78,15 +183,21 @@ class Setting:
     needs: str = ""
     whole: bool = False
     optional: bool = False
+    switch: bool = False
+    seed: bool = False
 
     def check(self, name: str, value: Any) -> None:
         """Refuse a value that was not declared possible, by an error that names it."""
-        if self.optional and value is None:
+        if (self.optional and value is None) or (self.seed and isinstance(value, np.random.Generator)):
             return
         if self.among:
-            if value not in self.among:
-                raise ValueError(f"{name} must be one of {list(self.among)}, got {value!r}.")
-            return
+            check_choice(name, value, self.among)
+        elif self.switch:
+            check_switch(name, value)
+        else:
+            self._check_number(name, value)
+
+    def _check_number(self, name, value):
         check_number(name, value, low=self.low, strict=self.strict, whole=self.whole)
         if value > self.high or value >= self.below:
             bound = f"at most {self.high:g}" if value > self.high else f"below {self.below:g}"
@@ -117,8 +228,16 @@ def setting(
     needs : str
         Name of a switch without which it does nothing, and is not tuned.
 
-    An annotation of `int` makes it a whole number, `... | None` lets it be left out.
+    An annotation of `int` makes it a whole number, `bool` a switch, `... | None` lets it be left out, and
+    `... | np.random.Generator` lets it be one.
     """
+    open_ends = {"low": (low, None), "above": (above, None), "high": (high, np.inf), "below": (below, np.inf)}
+    for name, (bound, open_end) in open_ends.items():
+        if bound is not open_end:
+            check_number(name, bound, low=-np.inf)
+    among = check_texts("among", among)
+    check_kind("search", search, (Range, type(None)), "a Range or None")
+    check_kind("needs", needs, str, "the name of a switch")
     bound = above if above is not None else low if low is not None else -np.inf
     declared = Setting(default, bound, above is not None, high, below, tuple(among), search, needs)
     return dataclasses.field(default=default, metadata={"setting": declared})
@@ -126,12 +245,15 @@ def setting(
 
 def declared_settings(kind: type) -> dict[str, Setting]:
     """The settings that a model class declares, its own and its parents', by name."""
+    if not isinstance(kind, type) or not dataclasses.is_dataclass(kind):
+        raise TypeError(f"kind must be a class of models, got {shown(kind)}.")
     found = {}
     for each in dataclasses.fields(kind):
         if "setting" in each.metadata:
-            optional = type(None) in _kinds_of(kind, each)
-            whole = is_whole(kind, each.name)
-            found[each.name] = dataclasses.replace(each.metadata["setting"], whole=whole, optional=optional)
+            kinds = _kinds_of(kind, each)
+            read = {"whole": is_whole(kind, each.name), "optional": type(None) in kinds}
+            read |= {"switch": bool in kinds, "seed": np.random.Generator in kinds}
+            found[each.name] = dataclasses.replace(each.metadata["setting"], **read)
     return found
 
 

@@ -23,7 +23,20 @@ from tqdm import tqdm
 from content_table_parts.features import Features
 from content_table_parts.interrupts import side_by_side, whole_fits
 from content_table_parts.ratings import Ratings
-from content_table_parts.settings import TIE, Range, check_number, is_whole
+from content_table_parts.settings import (
+    TIE,
+    Range,
+    check_array,
+    check_choice,
+    check_fitted,
+    check_kind,
+    check_number,
+    check_share,
+    check_switch,
+    check_texts,
+    is_whole,
+    shown,
+)
 from content_table_parts.solvers import DivergenceError
 
 Models = Mapping[str, Any]  # name -> Recommender
@@ -105,10 +118,10 @@ def _evaluate_split(models, train, test, split):
     return rows
 
 
-def check_models(models: Models, expected: str = "expected a dict of name: model") -> None:
+def check_models(models: Models, expected: str = "models must be a dict of name: model") -> None:
     """Refuse what is not a dict of name -> model."""
     if not isinstance(models, dict) or not models or not all(_is_model(model) for model in models.values()):
-        raise TypeError(f"{expected}, got {models!r}.")
+        raise TypeError(f"{expected}, got {shown(models)}.")
 
 
 def _is_model(thing):
@@ -132,15 +145,32 @@ def split_interval(values: ArrayLike, n_train: float, n_test: float, level: floa
     Splits share most of their training ratings, so the plain standard error is too small; the variance is multiplied by
     1/J + n_test/n_train instead of 1/J. Reference: Inference for the Generalization Error, Machine Learning 52, 2003.
     """
-    values = np.asarray(values, dtype=float)
+    values = check_array("values", values, finite=False).astype(float)
+    check_number("n_train", n_train, strict=True)
+    check_number("n_test", n_test, strict=True)
+    check_share("level", level)
     if len(values) < 2:
         return float(values.mean()) if len(values) else np.nan, np.nan
     scale = np.sqrt((1 / len(values) + n_test / n_train) * values.var(ddof=1))
     return float(values.mean()), float(scipy.stats.t.ppf(0.5 + level / 2, len(values) - 1) * scale)
 
 
+def _check_results(results, columns):
+    """Refuse a table without these columns."""
+    check_kind("results", results, pd.DataFrame, "the table of evaluate, compare or rank_models")
+    if missing := [name for name in columns if name not in results.columns]:
+        raise ValueError(f"results must have the columns {list(columns)}, got a table without {missing}.")
+
+
+def _check_metric(results, metric):
+    """Refuse a metric that is no column of numbers."""
+    check_choice("metric", metric, results.select_dtypes("number").columns.tolist())
+
+
 def summarize(results: pd.DataFrame, metric: str = "rmse_clipped") -> pd.DataFrame:
     """Mean and 95 % half width of one metric of `evaluate` for each model, and of its training RMSE; best first."""
+    _check_results(results, ("model", "train_rmse", "n_train", "n_test"))
+    _check_metric(results, metric)
     rows = []
     for name, part in results.groupby("model", sort=False):
         mean, half = split_interval(part[metric], part["n_train"].iloc[0], part["n_test"].iloc[0])
@@ -153,6 +183,10 @@ def paired_differences(
 ) -> pd.DataFrame:
     """Each model minus the reference, split by split: mean difference and 95 % half width; `better` or `worse` only
     where the interval leaves 0 out. Models without this metric are left out."""
+    _check_results(results, ("model", "split", "n_train", "n_test"))
+    _check_metric(results, metric)
+    check_kind("reference", reference, str, "the name of a model")
+    check_switch("larger_is_better", larger_is_better)
     results = results.dropna(subset=metric)
     if reference not in set(results["model"]):
         raise ValueError(
@@ -501,9 +535,18 @@ def top_lists(
 
 
 def _check_protocol(model, test, protocol):
-    if protocol not in PROTOCOLS:
-        raise ValueError(f"protocol must be one of {PROTOCOLS}, got {protocol!r}; their figures cannot be compared.")
-    model.fitted().check_universe(test, "test")
+    check_choice("protocol", protocol, PROTOCOLS)
+    check_fitted("model", model).check_universe(test, "test")
+
+
+def _check_lists(lists, ratings, length=None):
+    """Lists as `top_lists` makes them: positions of titles, or -1."""
+    lists = check_array("lists", lists, ndim=2, length=length, whole=True)
+    if lists.size and not -1 <= lists.min() <= lists.max() < ratings.n_items:
+        raise ValueError(
+            f"lists must hold positions of {ratings.n_items} titles, or -1, got {lists.min()} to {lists.max()}."
+        )
+    return lists
 
 
 def ranking_metrics(lists: np.ndarray, test: Ratings, threshold: float) -> pd.DataFrame:
@@ -515,6 +558,9 @@ def ranking_metrics(lists: np.ndarray, test: Ratings, threshold: float) -> pd.Da
     ranks 1..min(r, n) (gains 0 or 1), average precision = mean over ranks of hits of the precision so far, out of
     min(r, n); hit = any.
     """
+    check_kind("test", test, Ratings, "Ratings")
+    lists = _check_lists(lists, test, length=test.n_users)
+    check_number("threshold", threshold, low=-np.inf)
     n = lists.shape[1]
     relevant = sp.csr_array((test.values >= threshold, (test.rows, test.cols)), shape=test.shape)
     r = relevant.sum(axis=1).astype(int)
@@ -581,6 +627,8 @@ def rank_models(
     matters to the full catalogue only.
     """
     check_models(models)
+    check_number("n", n, low=1, whole=True)
+    check_number("threshold", threshold, low=-np.inf)
     train = next(iter(models.values())).fitted()
     strange = [name for name, model in models.items() if model.fitted().fingerprint != train.fingerprint]
     if strange:
@@ -612,6 +660,11 @@ def rank_models(
 def rank_summary(results: pd.DataFrame, normalised: Sequence[str] = ("precision", "recall")) -> pd.DataFrame:
     """Means over users, one row per model, and (score - random) / (ceiling - random) of some metrics: 0 is chance, 1
     the best possible order, whatever the protocol makes easy."""
+    _check_results(results, ("model", *RANKING_METRICS))
+    for metric in check_texts("normalised", normalised):
+        check_choice("normalised", metric, RANKING_METRICS)
+    if not {"random", "ceiling"} <= set(results["model"]):
+        raise ValueError(f"results must have the rows random and ceiling, got {sorted(set(results['model']))}.")
     table = results.groupby("model", sort=False)[list(RANKING_METRICS)].mean()
     for metric in normalised:
         chance, best = table.loc["random", metric], table.loc["ceiling", metric]
@@ -629,6 +682,12 @@ def rank_differences(
 ) -> pd.DataFrame:
     """Each model minus the reference, user by user: mean difference and a bootstrap interval over users; `better` or
     `worse` only where the interval leaves 0 out."""
+    _check_results(results, ("model", "user_id"))
+    _check_metric(results, metric)
+    check_kind("reference", reference, str, "the name of a model")
+    check_number("n_boot", n_boot, low=1, whole=True)
+    check_number("random_state", random_state, whole=True)
+    check_share("level", level)
     table = results.pivot(index="user_id", columns="model", values=metric)
     if reference not in table:
         raise ValueError(f"reference {reference!r} is not among the models {sorted(table)}.")
@@ -650,9 +709,12 @@ def list_metrics(lists: np.ndarray, train: Ratings, features: Features | None = 
         one had.
     diversity : mean over lists of the mean 1 - cosine between the features of two of its items; 1 where one has none.
     """
+    check_kind("train", train, Ratings, "Ratings")
+    check_kind("features", features, (Features, type(None)), "Features of the items, or None")
+    lists = _check_lists(lists, train)
     listed = lists[lists >= 0]
     if len(listed) == 0:
-        raise ValueError("the lists are empty.")
+        raise ValueError(f"the lists are empty: got {shown(lists)} without a title.")
     counts = np.maximum(train.item_counts, 1)
     found = {
         "coverage": len(np.unique(listed)) / train.n_items,
@@ -813,6 +875,7 @@ def comparison(results: pd.DataFrame) -> pd.DataFrame:
         "fit_seconds",
         "n_parameters",
     ]
+    _check_results(results, ("model", "split", "error", "n_train", "n_test"))
     rows = []
     for name, part in results.groupby("model", sort=False):
         row = {"model": name} | part.reindex(columns=means).mean().to_dict()

@@ -12,6 +12,8 @@ import pandas as pd
 
 from content_table_parts.places import DATA
 
+from content_table_parts.settings import check_texts
+
 _LONG_RUN = re.compile(r"([\W_]{30})[\W_]+")  # normalising sorts a run of marks in quadratic time (UAX 15, stream-safe)
 
 
@@ -37,6 +39,7 @@ def series_of(titles: Iterable[str]) -> np.ndarray:
     that name has two words or six letters; one that ends with it, if it has two words ("Zoku ..."). A guess from names
     alone: the tests hold it against pairs labelled by hand.
     """
+    titles = check_texts("titles", titles)
     names = [_work_name(title) for title in titles]
     whole = {plain_title(_main_part(title)) for title in titles}
     known = {name for name in names if len(name) > 1 or (len(name[0]) >= 6 and name[0] in whole)}

@@ -11,7 +11,6 @@ import gzip
 import io
 import json
 import lzma
-import typing
 import zipfile
 
 import numpy as np
@@ -164,7 +163,13 @@ def model_of(draw, kind, table):
     small, chosen = table.n_users * table.n_items <= 30, {}
     for each in dataclasses.fields(kind):
         name = each.name
-        if name in declared:
+        if name in ("progress", "prefit"):
+            continue
+        if name == "random_state":
+            strategy = st.integers(0, 3)
+        elif name in declared and declared[name].switch:
+            strategy = st.booleans()
+        elif name in declared:
             strategy = setting_values(name, declared[name], small)
         elif name == "init":
             strategy = starts(table, chosen["n_factors"])
@@ -174,10 +179,6 @@ def model_of(draw, kind, table):
             strategy = strategy if name == "item_features" else st.none() | strategy
         elif name in ("first", "second", "candidates"):
             strategy = candidates(table)
-        elif name == "random_state":
-            strategy = st.integers(0, 3)
-        elif bool in (each.type, *typing.get_args(each.type)) and name not in ("progress", "prefit"):
-            strategy = st.booleans()
         else:
             continue
         chosen[name] = draw(strategy)

@@ -206,7 +206,7 @@ def test_stopping_by_anything_but_ratings_names_the_type(data, table):
 @pytest.mark.parametrize("call", [ct.evaluate, ct.compare, ct.rank_models])
 @pytest.mark.parametrize("models", [[ct.GlobalMean()], {}, {"mean": ct.GlobalMean}, ct.GlobalMean()])
 def test_models_to_compare_come_by_name(call, models, table):
-    with pytest.raises(TypeError, match="expected a dict of name: model, got"):
+    with pytest.raises(TypeError, match="models must be a dict of name: model, got"):
         call(models, table, 8)
 
 

@@ -455,7 +455,7 @@ def test_unknown_genres_and_a_missing_table_of_them_are_named(shown):
         viewer.recommend(exclude_genres=["Westerns"], genres=genres)
     with pytest.raises(ValueError, match="needs genres="):
         viewer.recommend(exclude_genres=["Action"])
-    with pytest.raises(ValueError, match="give a list"):
+    with pytest.raises(TypeError, match="exclude_genres must be a list of texts, got 'Action'"):
         viewer.recommend(exclude_genres="Action", genres=genres)
 
 

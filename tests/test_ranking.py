@@ -159,7 +159,7 @@ def test_a_viewer_without_a_test_rating_has_an_empty_list_of_rated_titles(table)
 
 def test_lists_refuse_what_they_cannot_mean(table, four):
     model = ct.GlobalMean().fit(table)
-    with pytest.raises(ValueError, match=r"protocol must be one of \('rated_only', 'full_catalogue'\), got 'all'"):
+    with pytest.raises(ValueError, match=r"protocol must be one of \['rated_only', 'full_catalogue'\], got 'all'"):
         ct.top_lists(model, table, 3, "all")
     with pytest.raises(ValueError, match="test must have the users and items of the training ratings"):
         ct.top_lists(model, four)
