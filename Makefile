@@ -2,6 +2,7 @@
 # make test   set up, run the unit tests and then every notebook, outputs compared
 # make test-slow   the long tests: every exercise solution, more seeds of the sample, 20 splits of the real tables
 # make fuzz SECONDS=1800   look for faults: made-up tables, models and files, for as long as you like
+# make mutants   plant SAMPLE small faults, drawn with SEED, one at a time, and count those that the tests notice
 # make site   set up, write the lessons as they are stored into build/site: pages that need no network
 # make list LIST=animelist.xml   set up, print a list for the list that you keep
 # make lab    set up and open JupyterLab at the first page, notebooks/00_start_here.ipynb
@@ -11,6 +12,7 @@ N ?= 10
 JOBS ?= 2
 SECONDS ?= 60
 LIST ?= data/animelist.xml
+SAMPLE ?= 150
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -23,7 +25,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 REPEAT = $(if $(SEED),--seed $(SEED))
 
-.PHONY: run test test-slow fuzz types site list lab weights lint clean
+.PHONY: run test test-slow fuzz mutants types site list lab weights lint clean
 
 run: $(READY)
 	$(BIN)/python -m content_table --viewer $(VIEWER) --n $(N) --jobs $(JOBS)
@@ -49,6 +51,10 @@ fuzz: $(READY)
 		|| $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -e ".[fuzz]" \
 		|| echo "atheris cannot be installed here (see above); what does not need it is run."
 	$(BIN)/python tests/fuzz.py --seconds $(SECONDS) $(REPEAT)
+
+mutants: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'coverage>=7.6'
+	$(BIN)/python benchmarks/mutants.py --sample $(SAMPLE) --jobs $(JOBS) --seed $(or $(SEED),1)
 
 types: $(READY)
 	$(BIN)/mypy

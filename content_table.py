@@ -78,11 +78,12 @@ from content_table_parts.features import (
     similar_titles,
     tfidf_features,
 )
-from content_table_parts.files import FORMAT_VERSION, WEIGHTS
+from content_table_parts.files import FORMAT_VERSION
 from content_table_parts.interrupts import may_keep_half, whole_fits
 from content_table_parts.newcomers import Fold, NewTitle, Viewer, explain, residual_noise, ridge_fold, stopped_fold
+from content_table_parts.places import DATA, WEIGHTS
 from content_table_parts.ratings import Ratings
-from content_table_parts.readers import DATA, OwnList, load_mal_export, load_ratings
+from content_table_parts.readers import OwnList, load_mal_export, load_ratings
 from content_table_parts.settings import IMAGINARY, RANK, TIE, Range, check_number, declared_settings, setting
 from content_table_parts.solvers import (
     BLAS,
@@ -423,7 +424,7 @@ class Recommender(BaseEstimator):
         row, rank = np.nonzero(columns >= 0)
         col = columns[row, rank]
         who = {"user_id": ratings.user_ids[row], "rank": rank + 1}
-        what = {"item_id": ratings.item_ids[col], "title": ratings.item_labels[col]}
+        what = {"item_id": ratings.item_ids[col]} | ratings.named(col)
         return pd.DataFrame(who | what | {self.score_name: self.predict_cells(row, col)})
 
     def top_items(

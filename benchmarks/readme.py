@@ -258,6 +258,28 @@ def core_table(runs):
     return markdown(["one core", *runs["one_core"]], rows)
 
 
+def mutants_table(runs):
+    """What the tests noticed: the last sample by file as it was found, and each sample at first and now."""
+    seed, last = sorted(runs["samples"].items())[-1]
+    rows = [[file, *line.values()] for file, line in sorted(last["first"]["by_file"].items())]
+    texts, shares = [markdown([f"{seed}, at first", "killed", "survived", "equivalent"], rows)], []
+    for seed, sample in sorted(runs["samples"].items()):
+        for when in ("first", "now"):
+            found = sample[when]
+            share = f"{found['score']:.1%} ({found['low']:.1%} to {found['high']:.1%})"
+            shares.append(
+                [
+                    seed,
+                    f"{sample['tried']} of {sample['drawn']}",
+                    when,
+                    *(found[name] for name in ("killed", "survived", "equivalent")),
+                    share,
+                ]
+            )
+    texts.append(markdown(["sample", "tried", "outcome", "killed", "survived", "equivalent", "score"], shares))
+    return "\n\n".join(texts)
+
+
 def fill(path, sections):
     """Replace what stands between <!-- name --> and <!-- /name --> for each section."""
     text = path.read_text(encoding="utf-8")
@@ -274,6 +296,7 @@ def sections():
     real, solvers, films = read("real_tables.json"), read("convex_solvers.json"), read("movielens_spectral.json")
     content, speed, core = read("movielens_content.json"), read("sgd.json"), read("throughput.json")
     tuned, new, as_they_come = read("tuned.json"), read("cold_start.json"), read("defaults.json")
+    faults = read("mutants.json")
     chosen = films["chosen"]
     choice = (
         f"Chosen on the validation part: λ = {chosen['reg']:g}. Test RMSE {chosen['test_rmse']:.4f} raw, "
@@ -301,6 +324,7 @@ def sections():
         "new viewers": refit_table(new),
         "cold start": newcomer_tables(new),
         "seconds": seconds_table(new) + f"\n\nMachine: {new['machine']}.",
+        "mutants": mutants_table(faults),
         "one core": core_table(core) + f"\n\nMachine: {core['settings']['machine']}.",
     }
     shown = ("published", "tuned", "by time", "solvers", "content", "misalignment", "speed")

@@ -14,9 +14,9 @@ from sklearn.base import clone
 from tqdm import tqdm
 
 from content_table_parts.features import load_features
-from content_table_parts.files import WEIGHTS
-from content_table_parts.interrupts import sigterm_raises, whole_fits
-from content_table_parts.readers import DATA, load_mal_export, load_ratings
+from content_table_parts.interrupts import whole_fits
+from content_table_parts.places import DATA, WEIGHTS
+from content_table_parts.readers import load_mal_export, load_ratings
 from content_table_parts.settings import check_number
 from content_table_parts.solvers import DivergenceError
 from content_table_parts.study import evaluate, paired_differences, summarize
@@ -72,7 +72,7 @@ def run(make_models: Callable[[Any], dict], list_model: Any, arguments: Sequence
     """
     options = _parser(about).parse_args(arguments)
     try:
-        with whole_fits(), sigterm_raises():
+        with whole_fits():
             _run(options, make_models, list_model)
     except KeyboardInterrupt:
         _parser(about).exit(130, "\ncontent_table: stopped by the keyboard.\n")

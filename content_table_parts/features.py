@@ -325,7 +325,7 @@ def similar_titles(ratings: Ratings, features: Any, item: Any, n: int = 10) -> p
     order = np.argsort(-np.round(cosine, TIE), kind="stable")
     order = order[order != at][:n]
     columns = {"rank": np.arange(1, len(order) + 1), "item_id": ratings.item_ids[order]}
-    return pd.DataFrame(columns | {"title": ratings.item_labels[order], "cosine": cosine[order]})
+    return pd.DataFrame(columns | ratings.named(order) | {"cosine": cosine[order]})
 
 
 def item_vectors(model: Any, similarity: Features | None) -> Any:

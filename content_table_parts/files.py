@@ -25,10 +25,8 @@ from sklearn.base import BaseEstimator
 from content_table_parts.certificates import Certificate
 from content_table_parts.features import Features
 from content_table_parts.ratings import Ratings
-from content_table_parts.readers import beside
 from content_table_parts.writing import write_whole
 
-WEIGHTS: Path = beside("saved_weights")
 FORMAT_VERSION = 5
 MAX_MODEL_BYTES = 4 * 2**30  # what a file may unpack to, all arrays together
 MAX_DESCRIPTION_BYTES = 2**26  # of them the description, 4 bytes a character: some 100,000 passes of history

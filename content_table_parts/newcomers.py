@@ -280,7 +280,7 @@ class Viewer(_Newcomer):
         else:
             order = best_positions(scores, n, works)
         columns = {"rank": np.arange(1, len(order) + 1), "item_id": ratings.item_ids[order]}
-        columns |= {"title": ratings.item_labels[order], self.model.score_name: self.scores[order]}
+        columns |= ratings.named(order) | {self.model.score_name: self.scores[order]}
         if uncertainty:
             columns["uncertainty"] = self.uncertainty(ratings.item_ids[order]) if len(order) else np.zeros(0)
         return pd.DataFrame(columns)

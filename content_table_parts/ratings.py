@@ -1,6 +1,5 @@
 """Ratings: the table, where it is known, its splits, and the one place that turns ids into positions."""
 
-import difflib
 import hashlib
 import json
 import os
@@ -16,7 +15,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from content_table_parts.settings import check_number, shown
-from content_table_parts.titles import plain_title, series_of
+from content_table_parts.titles import TitleIndex, english_name, plain_title, series_of, squashed
 from content_table_parts.writing import write_whole
 
 
@@ -329,60 +328,70 @@ class Ratings:
             return self.item_ids[self._positions[1][name]].item()
         if not isinstance(name, str):
             self.item_cols(name)  # an error that names the id
-        whole = [at for at, title in enumerate(self.item_labels.tolist()) if title.casefold() == name.casefold()]
-        if len(whole) == 1:
-            return self.item_ids[whole[0]].item()
-        if (typed := _typed_id(name)) in self._positions[1]:
+        same = [at for at, title in enumerate(self._titles_index.folded) if title == name.casefold()]
+        if len(same) != 1 and (typed := _typed_id(name)) in self._positions[1]:
             return typed
-        found = self.find_titles(name)
-        candidates = "; ".join(
-            f"{title} ({item})" for item, title in zip(found["item_id"], found["title"], strict=True)
-        )
+        called = self._titles_index.called(name)
+        if len(same) == 1:  # the whole title of one work; and what people call another?
+            called = sorted({*same, *self._titles_index.given.get(squashed(name), [])})
+        if not called:
+            called = self._titles_index.with_words(name, whole=True)
+        if len(called) != 1:
+            self._tell_apart(name, self.find_titles(name))
+        return self.item_ids[called[0]].item()
+
+    def _tell_apart(self, name, found):
+        """The error for a name that could mean several titles, or none."""
         if len(found) == 0:
             raise KeyError(
                 f"no title has {shown(name)} in it, or anything like it; titles are spelled as in "
                 f"{self._best_known[:3]}."
             )
+        pairs = zip(found["item_id"], found["title"], strict=True)
+        candidates = "; ".join(f"{title} ({item})" for item, title in pairs)
         if (found["match"] == "similar").all():
             raise KeyError(f"no title has {shown(name)} in it; did you mean: {candidates}?")
-        exact = found[found["match"] == "exact"]
-        found = exact if len(exact) else found
-        if len(found) > 1:
-            raise KeyError(f"{name!r} could be any of: {candidates}. Give more of the name, or the id.")
-        return found["item_id"].item()
+        raise KeyError(f"{shown(name)} could be any of: {candidates}. Give more of the name, or the id.")
 
     def find_titles(self, text: str, n: int = 10) -> pd.DataFrame:
-        """Titles with every word of `text` in them, in any case and order: item_id, title, match; the most rated first
-        after titles that are, or begin with, the text. Where there is none, misspelled words are first replaced by the
-        closest words of all titles, and `match` says "similar"."""
+        """Titles that are called so, or have every word of `text` in one of their names (romanised, English, original,
+        nicknames), in any case and order: item_id, title, english (where known), match.
+
+        First those of exactly this name ("exact"), then those that begin with it, the most rated first ("part"). Where
+        there is none, those that are spelled much like it ("similar").
+        """
         if not isinstance(text, str):
             raise TypeError(f"text must be a title or a part of one, got {shown(text)}.")
         check_number("n", n, low=1, whole=True)
-        words = plain_title(text).split()
-        found, match = self._titles_with(words), "part"
-        if words and not len(found):
-            known = sorted({word for title in self._plain_titles for word in title.split()})
-            words = [(difflib.get_close_matches(word, known, 1, cutoff=0.7) or [word])[0] for word in words]
-            found, match = self._titles_with(words), "similar"
-        text, counts = " ".join(words), self.item_counts
-        kinds = {at: "exact" if self._plain_titles[at] == text and match == "part" else match for at in found}
-        plain = self._plain_titles
-        found.sort(key=lambda at: (plain[at] != text, not plain[at].startswith(text), -counts[at], plain[at]))
-        ids = {"item_id": self.item_ids[found[:n]], "title": self.item_labels[found[:n]]}
-        return pd.DataFrame(ids | {"match": [kinds[at] for at in found[:n]]})
+        index, start = self._titles_index, plain_title(text)
+        exact, found, kind = index.called(text), index.with_words(text), "part"
+        if start and not exact and not found:
+            found, kind = index.spelled_like(text), "similar"
+        else:
+            begun = {at for at in found if any(name.startswith(start) for name in index.plain[at])}
+            found.sort(key=lambda at: (at not in begun, -self.item_counts[at], index.plain[at][0]))
+        found = exact + [at for at in found if at not in exact]
+        matches = ["exact"] * len(exact) + [kind] * (len(found) - len(exact))
+        ids = {"item_id": self.item_ids[found[:n]]} | self.named(found[:n])
+        return pd.DataFrame(ids | {"match": matches[:n]})
+
+    def named(self, cols: ArrayLike) -> dict[str, np.ndarray]:
+        """The columns of a list that name the titles at these positions: `title`, and `english` where any is known."""
+        at = np.asarray(cols, dtype=np.intp)
+        known = {"english": self._english[at]} if (self._english != "").any() else {}
+        return {"title": self.item_labels[at]} | known
+
+    @cached_property
+    def _english(self):
+        return np.array([english_name(title) for title in self.item_labels.tolist()], dtype=str)
+
+    @cached_property
+    def _titles_index(self):
+        return TitleIndex(self.item_labels.tolist(), self.series)
 
     @property
     def _best_known(self):
         return self.item_labels[np.argsort(-self.item_counts, kind="stable")].tolist()
-
-    def _titles_with(self, words):
-        """Columns whose titles have all these words; one of two letters or less must be a whole word there."""
-        short = [word for word in words if len(word) < 3 and word.isascii()]
-        return [
-            at
-            for at, title in enumerate(self._plain_titles)
-            if words and all(word in title for word in words) and set(short) <= set(title.split())
-        ]
 
     @cached_property
     def _plain_titles(self):

@@ -23,16 +23,6 @@ from content_table_parts.ratings import Ratings, as_path, need_ratings, scale_en
 from content_table_parts.settings import shown
 from content_table_parts.titles import plain_title
 
-_HERE = Path(__file__).resolve().parent
-
-
-def beside(name: str) -> Path:
-    """A folder of the project: beside the chapter in a clone, in this package where pip has installed it."""
-    return _HERE.with_name(name) if _HERE.with_name("pyproject.toml").is_file() else _HERE / name
-
-
-DATA: Path = beside("data")  # the embedded sample: simulated viewers over real titles
-
 # ---- Files, packed or not --------------------------------------------------------------------------------------------
 
 MAX_TABLE_BYTES = 2**30  # of what is packed; the largest MovieLens unpacks to 0.9 GB

@@ -1,10 +1,16 @@
-"""Titles as people type them, and which of them are seasons or parts of one work."""
+"""Titles as people type them and call them, and which of them are seasons or parts of one work."""
 
+import difflib
+import functools
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import chain
 
 import numpy as np
+import pandas as pd
+
+from content_table_parts.places import DATA
 
 from content_table_parts.settings import check_texts
 
@@ -57,3 +63,106 @@ def _work_name(title):
     while len(words) > 1 and _PART.fullmatch(words[-1]):
         words.pop()
     return tuple(words)
+
+
+# ---- The names of a title --------------------------------------------------------------------------------------------
+
+_ARTICLE = re.compile(
+    r"(.+), (The|A|An|Le|La|Les|L'|Un|Une|El|Los|Las|Il|Lo|I|Gli|O|Os|As|Der|Die|Das|Ein|Eine|Det|Den|De|Het|En|Et)"
+)
+_FILM = re.compile(r"([^()]+?)\s*((?:\([^()]*\)\s*)*)\(\d{4}(?:[-–](?:\d{4})?)?\)\s*")
+CLOSE = 0.8  # how alike two spellings must be (difflib's ratio, 1 the same): "frieren" and "free" are .73
+
+
+@functools.cache
+def _names_of_anime():
+    """{romanised title: (English name or "", others ...)}, from the project's own file of names."""
+    table = pd.read_csv(DATA / "titles.csv", dtype=str, keep_default_na=False)
+    others = [names.split("|") if names else [] for names in table["also"]]
+    rows = zip(table["name"], table["english"], table["original"], others, strict=True)
+    return {name: (english, *(text for text in (original, *also) if text)) for name, english, original, also in rows}
+
+
+def _names_of_film(title):
+    """Other names of a film as MovieLens writes it: "Matrix, The (1999)" is "The Matrix"; what brackets add, too."""
+    parts = _FILM.fullmatch(title)
+    if parts is None:
+        return []
+    also = [text.strip().removeprefix("a.k.a. ") for text in re.findall(r"\(([^()]*)\)", parts[2])]
+    return [_article_first(name) for name in (parts[1], *also) if name]
+
+
+def _article_first(name):
+    parts = _ARTICLE.fullmatch(name.strip())
+    return name.strip() if parts is None else f"{parts[2]}{'' if parts[2].endswith(chr(39)) else ' '}{parts[1]}"
+
+
+def english_name(title: str) -> str:
+    """The English name of an anime by its romanised title; "" where it is not known, or the same."""
+    english = _names_of_anime().get(title, ("",))[0]
+    return "" if english == title else english
+
+
+def other_names(title: str) -> list[str]:
+    """What a title is called besides: the English name, nicknames, the original; of a film what brackets add."""
+    return [name for name in _names_of_anime().get(title, ()) if name] or _names_of_film(title)
+
+
+def squashed(text: str) -> str:
+    """A name without case, accents, punctuation and spaces: "hunterxhunter"."""
+    return plain_title(text).replace(" ", "")
+
+
+class TitleIndex:
+    """Finds titles by whatever people call them; positions are those of the titles given."""
+
+    def __init__(self, titles: Sequence[str], series: np.ndarray):
+        self.titles, self.series = list(titles), series
+        self.folded = [title.casefold() for title in self.titles]
+        self.plain = [[plain_title(name) for name in (title, *other_names(title))] for title in self.titles]
+        self.whole: dict[str, list[int]] = {}  # by title
+        self.given: dict[str, list[int]] = {}  # by another name
+        for at, (title, *others) in enumerate(self.plain):
+            self.whole.setdefault(title.replace(" ", ""), []).append(at)
+            for name in {name.replace(" ", "") for name in others} - {title.replace(" ", "")}:
+                self.given.setdefault(name, []).append(at)
+
+    def called(self, text: str) -> list[int]:
+        """Those with exactly this name, but for case, punctuation and spaces.
+
+        What people call a title goes before the title of another ("Hunter x Hunter" is two shows), and of one work the
+        shortest title before the others: that of its first season ("K-On!" and "K-On!!").
+        """
+        key = squashed(text)
+        found = (key and (self.given.get(key) or self.whole.get(key))) or []
+        lengths = [len(self.titles[at]) for at in found]
+        shortest = [at for at, length in zip(found, lengths, strict=True) if length == min(lengths)]
+        one_work = len({int(self.series[at]) for at in found}) == 1
+        return shortest if one_work and len(shortest) == 1 else list(found)
+
+    def with_words(self, text: str, whole: bool = False) -> list[int]:
+        """Those that have every word of the text in one of their names; a word of one or two letters, or with `whole`
+        any, only where a word of the name is, or begins with, it (scripts without spaces have it anywhere)."""
+        words = plain_title(text).split()
+        anywhere = [word for word in words if not word.isascii() or not (whole or len(word) < 3)]
+        begins = [f" {word}" for word in words if word not in anywhere and whole]
+        alone = {word for word in words if word not in anywhere and len(word) < 3}
+
+        def has(name):
+            parts = set(name.split()) if alone else alone
+            return (
+                all(word in name for word in anywhere) and all(word in f" {name}" for word in begins) and alone <= parts
+            )
+
+        return [at for at, names in enumerate(self.plain) if words and any(map(has, names))]
+
+    def spelled_like(self, text: str) -> list[int]:
+        """Those with a name that is spelled much like the text as a whole, the closest first; else word by word."""
+        close = difflib.get_close_matches(squashed(text), self.whole | self.given, 10, CLOSE)
+        if close:
+            return list(dict.fromkeys(at for key in close for at in (self.whole | self.given)[key]))
+        known = sorted({word for name in chain.from_iterable(self.plain) for word in name.split()})
+        words = plain_title(text).split()
+        return self.with_words(
+            " ".join((difflib.get_close_matches(word, known, 1, CLOSE) or [word])[0] for word in words)
+        )

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import content_table as ct
@@ -132,6 +133,7 @@ def test_an_own_list_gets_a_list_with_uncertainty_and_reasons(small, tmp_path, c
     assert "OwnList(2 ratings of known titles; 1 unknown titles)" in printed
     assert "not in the table: No Such Show, rated 8" in printed
     lines = printed.split("For you, by")[1].splitlines()
+    assert lines[0].startswith(f" {ct.SpectralRegularization(reg=8, biases=True, tol=1e-4)};")
     assert lines[1].split() == ["rank", "item_id", "title", "predicted_rating", "uncertainty"]
     assert [line.split()[0] for line in lines[2:4]] == ["1", "2"]
     reasons = printed.split(": the sum, but for rounding, of\n")[1].splitlines()
@@ -151,6 +153,21 @@ def test_without_a_viewer_the_first_busy_one_is_taken(sample):
     counts = (sample.rows[:, None] == range(sample.n_users)).sum(axis=0)
     assert counts[sample.user_rows(viewer)[0]] >= 25
     assert all(counts[: sample.user_rows(viewer)[0]] < 25)
+
+
+def test_busy_is_who_has_25_ratings_and_where_nobody_is_the_first_viewer_is_taken():
+    def rated(*counts):
+        rows = np.repeat(np.arange(len(counts)), counts)
+        cols = np.concatenate([np.arange(count) for count in counts])
+        return ct.Ratings(np.arange(len(counts)) + 7, np.arange(30), rows, cols, np.full(len(rows), 5.0))
+
+    assert command._some_user(rated(24, 25, 26)) == 8
+    assert command._some_user(rated(3, 24)) == 7
+
+
+def test_what_the_command_does_where_nothing_is_said():
+    given = vars(command._parser("").parse_args([]))
+    assert (given["n"], given["splits"], given["jobs"], given["save_weights"]) == (10, 20, 1, False)
 
 
 def test_weights_of_every_model_are_written_and_load(small, table, quick, tmp_path, monkeypatch, capsys):

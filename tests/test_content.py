@@ -9,6 +9,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 import content_table as ct
+from content_table_parts import solvers
 
 NO = np.nan
 
@@ -635,6 +636,23 @@ def test_models_said_to_be_fitted_must_be_and_to_the_same_table(table, four):
 def test_a_blend_can_be_compared_like_any_model(table):
     results = ct.evaluate({"mix": ct.Blend(*PAIR, weight=0.5), "mean": ct.GlobalMean()}, table, n_splits=2)
     assert np.isfinite(results["rmse"]).all()
+
+
+def test_dense_tables_are_counted_before_they_are_made(table, monkeypatch):
+    """Two tables of title pairs for neighbours and EASE, one weight for each viewer and feature: not a byte less."""
+    n = 8 * table.n_items**2
+    pairs = 8 * int((table.user_counts.astype(float) ** 2).sum())  # more than there are titles squared
+    assert pairs > n
+    features = 8 * table.n_users * len(ABOUT_ITEMS.names)
+    needs = {ct.ItemKNN(): 2 * n, ct.EASE(): 2 * n, ct.ContentOnly(ABOUT_ITEMS): features,
+             ct.ContentMF(ABOUT_ITEMS, n_epochs=1, patience=None): features,
+             ct.NuclearNorm(): 8 * table.n_users * table.n_items}  # fmt: skip
+    for model, needed in needs.items():
+        monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", needed)
+        model.fit(table)
+        monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", needed - 1)
+        with pytest.raises(MemoryError, match="needs a dense"):
+            model.fit(table)
 
 
 def test_ids_of_features_keep_their_type():

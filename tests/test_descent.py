@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 import content_table as ct
+from content_table_parts import solvers
 
 PARTS = ("b_user", "b_item", "P", "Q", "W", "G")
 
@@ -422,6 +423,14 @@ def test_a_step_that_is_too_long_is_an_error_with_the_remedy_and_no_model(sample
     with pytest.raises(NotFittedError):
         model.complete()
     assert not [attribute for attribute in vars(model) if attribute.endswith("_")]
+
+
+@pytest.mark.parametrize(("scale", "limit"), [((1, 10), 100), ((0.5, 5), 50), ((-20, 3), 200)])
+def test_steps_are_too_long_where_the_error_outgrows_the_scale_ten_times(scale, limit):
+    solvers.check_descent("SGD", 0.1, 0.999 * limit, 1, scale)
+    for error in (limit, np.inf, np.nan):
+        with pytest.raises(ct.DivergenceError):
+            solvers.check_descent("SGD", 0.1, error, 1, scale)
 
 
 def test_the_remedy_works(sample):

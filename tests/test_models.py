@@ -651,6 +651,14 @@ def test_predictions_are_mean_biases_and_the_product_of_the_kept_factors(noisy):
     assert (np.diff(model.s_) <= 0).all()
 
 
+@pytest.mark.parametrize("kind", [ct.SpectralRegularization, ct.NuclearNorm])
+@pytest.mark.parametrize("solver", ["splitting", "cvxpy"])
+def test_the_largest_entry_of_each_right_singular_vector_is_positive(noisy, kind, solver):
+    model = kind(solver=solver).set_params(**({"reg": 0.5} if kind is ct.SpectralRegularization else {})).fit(noisy)
+    assert len(model.s_) > 3
+    assert (model.Vt_.max(axis=1) == np.abs(model.Vt_).max(axis=1)).all()
+
+
 def test_the_bias_baseline_is_spectral_with_a_large_penalty(sample):
     baseline = ct.BiasBaseline(reg=5).fit(sample)
     residual = np.zeros(sample.shape)
@@ -667,6 +675,9 @@ def test_a_penalty_above_the_norm_of_the_table_leaves_nothing():
     ratings = ct.Ratings.from_matrix([[5, 3], [4, NO]])
     model = ct.SpectralRegularization(reg=7.1).fit(ratings)  # |[5 3; 4 0]|_2 = 6.91
     assert model.complete() == pytest.approx(np.zeros((2, 2)), abs=1e-9)
+    assert [(row["epoch"], row["rank"], row["primal"]) for row in model.history_] == [
+        (0, 0, 25.0)
+    ]  # no pass was needed
     assert len(ct.SpectralRegularization(reg=6.8).fit(ratings).s_) == 1
 
 
@@ -721,6 +732,11 @@ def test_shrinking_is_what_the_lemma_says():
     U, s, Vt = ct.shrink_singular_values(A, 2)
     assert (U * s) @ Vt == pytest.approx(np.diag([3.0, 1.0, 0.0]), abs=1e-12)
     assert s == pytest.approx([3, 1])
+
+
+def test_shrinking_keeps_nothing_of_a_singular_value_at_the_threshold():
+    U, s, Vt = ct.shrink_singular_values(np.diag([3.0, 1.0]), 1.0)
+    assert (U.shape, s.tolist(), Vt.shape) == ((2, 1), [2.0], (1, 2))
 
 
 def test_shrinking_minimises_distance_plus_nuclear_norm():

@@ -87,6 +87,36 @@ def test_without_end_the_descent_fold_in_is_the_ridge_regression(table):
     assert np.allclose(model.fold_in(told).scores, expected)
 
 
+@pytest.mark.parametrize("told", [{12: 9}, {11: 8, 12: 4, 14: 10}])
+def test_the_content_fold_in_counts_each_penalty_as_often_as_its_numbers_were_touched(table, told):
+    model = ct.ContentMF(ABOUT_ITEMS, n_factors=2, reg=0.3, n_epochs=5, patience=None).fit(table)
+    model.best_epoch_ = 10**6  # without end: the ridge regression
+    at, C = table.item_cols(list(told)), model.item_table_.toarray()
+    Z = np.column_stack([model.item_factors_, C, np.ones(5)])
+    touched = np.count_nonzero(C[at], axis=0)
+    often = [len(told)] * 2 + [max(count, 1) for count in touched] + [len(told)]
+    offset = model.global_mean_ + model.item_bias_ + C @ model.group_weights_[0]
+    target = np.array(list(told.values())) - offset[at]
+    x = np.linalg.solve(Z[at].T @ Z[at] + 0.3 * np.diag(often), Z[at].T @ target)
+    assert np.allclose(model.fold_in(told).scores, offset + Z @ x)
+
+
+@pytest.mark.parametrize("told", [{102: 9}, {101: 8, 102: 4, 104: 10}])
+@pytest.mark.parametrize("content", [False, True])
+def test_the_descent_fold_in_of_a_title_counts_the_penalty_once_a_rating(table, told, content):
+    options = {"n_factors": 2, "reg": 0.3, "n_epochs": 5, "patience": None}
+    model = (ct.ContentMF(ABOUT_ITEMS, **options) if content else ct.SGDMF(**options)).fit(table)
+    model.best_epoch_ = 10**6
+    at, Z = table.user_rows(list(told)), np.column_stack([model.user_factors_, np.ones(6)])
+    about = {"funny": 1.0, "long": 2.0} if content else None
+    offset = model.global_mean_ + model.user_bias_
+    if content:  # what each viewer thinks of its features
+        offset = offset + (model.feature_weights_ + model.group_weights_[0]) @ [1.0, 0.0, 2.0]
+    target = np.array(list(told.values())) - offset[at]
+    x = np.linalg.solve(Z[at].T @ Z[at] + 0.3 * len(told) * np.eye(3), Z[at].T @ target)
+    assert np.allclose(model.fold_in_item(told, features=about).scores, offset + Z @ x)
+
+
 def test_the_baseline_fold_in_by_hand(table):
     model = ct.BiasBaseline(reg=5).fit(table)
     viewer = model.fold_in({"Apple": 9, "dog": 2})
@@ -450,6 +480,16 @@ def test_mmr_by_hand(table):
     assert viewer.recommend(3, diversity=1, similarity=alike)["title"].tolist() == ["Apple", "Bear", "Cat"]
     # After Apple and Bear, at d = 5: Cat 8.5 - 5, Dog 7 - 5 max(.6, .8) = 3, Elk 1 - 5 / sqrt 2.
     assert viewer.recommend(4, diversity=5, similarity=alike)["title"].tolist() == ["Apple", "Bear", "Cat", "Dog"]
+
+
+def test_mmr_compares_with_the_nearest_of_those_listed_not_with_the_last_nor_with_all(table):
+    viewer = ct.BiasBaseline().fit(table).fold_in({})
+    viewer.scores = np.array([9.0, 8.0, 6.0, 6.5, 1.0])
+    vectors = [[1, 0, 0], [0, 1, 0], [0.8, 0, 0.6], [0.6, 0.6, 0.28**0.5], [0, 0, 1]]
+    alike = ct.Features(table.item_ids, vectors, ["x", "y", "z"])
+    # After Apple and Bear, at d = 5: Cat 6 - 5 max(.8, 0) = 2, Dog 6.5 - 5 max(.6, .6) = 3.5. By the last of them alone
+    # Cat had 6, and by the sum Dog .5.
+    assert viewer.recommend(3, diversity=5, similarity=alike)["title"].tolist() == ["Apple", "Bear", "Dog"]
 
 
 def test_diversity_makes_lists_more_diverse_at_the_price_it_names(shown):

@@ -192,6 +192,13 @@ def test_a_viewer_with_too_few_ratings_leaves_even_if_the_title_stays():
     assert cells(kept) == {(0, 0): 5, (0, 1): 5, (1, 0): 6, (1, 1): 6}
 
 
+def test_a_viewer_all_of_whose_titles_leave_leaves_with_them():
+    # Viewer 2 has two ratings and passes, but nobody else rated these titles, so both are gone.
+    kept = ct.Ratings.from_matrix([[5, 5, NO, NO], [6, 6, NO, NO], [NO, NO, 7, 7]]).filter_once(2, 2)
+    assert (kept.user_ids.tolist(), kept.item_ids.tolist()) == ([0, 1], [0, 1])
+    assert (kept.user_counts > 0).all()
+
+
 def test_a_filter_that_leaves_nothing_says_which_numbers_to_lower(four):
     with pytest.raises(ValueError, match="min_per_user=9, min_per_item=1; lower them"):
         four.filter_once(9, 1)
@@ -308,6 +315,7 @@ def test_the_raw_dump_numbers_viewers_by_first_appearance_and_counts_what_it_lea
     (tmp_path / "animes.csv").write_text("uid,title,genre\n60,Cat,[]\n50,Bear,[]\n50,Bear,[]\n")
     ratings = ct.load_ratings(tmp_path)
     assert cells(ratings) == {(0, 50): 8, (1, 60): 7, (0, 70): 10}
+    assert ratings.scale == (1, 10)
     assert ratings.user_names.tolist() == ["zoe", "ann"]
     assert ratings.titles.tolist() == ["Bear", "Cat", "70"]  # not in the catalogue: its id
     assert ratings.dropped == {"no score": 1, "repeats": 1, "no profile or no title id": 2}

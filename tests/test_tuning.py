@@ -140,6 +140,26 @@ def test_bad_trials_are_given_up_early(parts):
     assert reported == sorted(reported, reverse=True)  # the best so far, so a late worsening costs nothing
 
 
+def test_a_trial_is_given_up_once_it_is_worse_than_the_median_of_the_earlier_ones_but_not_in_the_first_passes(parts):
+    model = sgd(n_epochs=40, patience=40)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        study = ct.tune(model, *parts, n_trials=15, space={"learning_rate": ct.Range(1e-4, 0.2, log=True)}).study
+
+    def worse(trial):
+        """Where it was worse than the median of those that had run to their end."""
+        before = [each for each in study.trials[: trial.number] if each.state.name == "COMPLETE"]
+        if len(before) < 5:
+            return []
+        median = {at: np.median([each.intermediate_values[at] for each in before]) for at in range(1, 41)}
+        return [at for at, value in trial.intermediate_values.items() if at >= 10 and value > median[at]]
+
+    given_up = [trial for trial in study.trials if trial.state.name == "PRUNED"]
+    assert 10 in {trial.last_step for trial in given_up}  # a hopeless one goes as soon as it may
+    for trial in study.trials:
+        assert worse(trial) == ([trial.last_step] if trial in given_up else [])
+
+
 def test_a_trial_that_diverges_costs_itself_only(parts):
     space = {"learning_rate": ct.Range(0.02, 50.0, log=True)}
     found = ct.tune(sgd(), *parts, n_trials=8, space=space)

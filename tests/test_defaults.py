@@ -1,0 +1,101 @@
+"""What is done where nothing is said, and what may be said: the measured defaults, and the bounds of every setting."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+import content_table as ct
+
+DESCENT = {"n_factors": 20, "reg": 0.02, "learning_rate": 0.01, "n_epochs": 200, "batch_size": 1, "decay": 0,
+           "schedule": "constant", "clip": None, "patience": 5, "validation_size": 0.1, "init_scale": 0.01,
+           "init": "random", "random_state": 0}  # fmt: skip
+AS_THEY_COME = {  # the figures of benchmarks/defaults.py are theirs: who changes one measures anew
+    ct.BiasBaseline: {"reg": 5, "solver": "direct"},
+    ct.ItemKNN: {"n_neighbors": 40, "shrinkage": 100, "reg": 3, "damping": 0.3},
+    ct.EASE: {"reg": 100},
+    ct.ALS: {"n_factors": 20, "reg": None, "biases": False, "bias_reg": 5, "n_epochs": 500, "tol": 1e-6,
+             "init": "random", "random_state": 0},
+    ct.ImplicitALS: {"n_factors": 20, "reg": 10, "confidence": 1, "n_epochs": 50, "tol": 1e-4, "init": "random",
+                     "random_state": 0},
+    ct.GradientDescentMF: {"n_factors": 5, "reg": 5, "learning_rate": 1e-3, "n_epochs": 5000, "tol": 1e-6,
+                           "init": "random", "random_state": 0},
+    ct.SGDMF: DESCENT,
+    ct.ContentMF: DESCENT | {"content_weight": 1, "shared_weights": True, "item_features": None, "user_features": None},
+    ct.ContentOnly: {"item_features": None, "reg": 1},
+    ct.SpectralRegularization: {"reg": None, "biases": False, "bias_reg": 5, "n_epochs": 3000, "tol": 1e-6,
+                                "solver": "splitting"},
+    ct.NuclearNorm: {"n_epochs": 20_000, "tol": 1e-6, "solver": "splitting"},
+    ct.Blend: {"first": None, "second": None, "weight": None, "prefit": False, "validation_size": 0.1,
+               "random_state": 0},
+    ct.Tuned: {"candidates": None, "n_trials": 20, "space": None, "score": "rmse", "n_folds": 5,
+               "validation_size": 0.2, "sampler": "tpe", "random_state": 0},
+}  # fmt: skip
+FUNCTIONS = {
+    ct.evaluate: {"n_splits": 20, "test_size": 0.2, "random_state": 0, "n_jobs": 1},
+    ct.compare: {"n_splits": 20, "test_size": 0.2, "random_state": 0, "n_jobs": 1, "n": 10},
+    ct.tune: {"n_trials": 30, "n_folds": 1, "validation_size": 0.2, "prune": True, "random_state": 0},
+    ct.select_model: {"n_jobs": 1, "clip": False},
+    ct.rmse: {"clip": False},
+    ct.mae: {"clip": False},
+    ct.errors: {"clip": False},
+    ct.split_interval: {"level": 0.95},
+    ct.rank_differences: {"n_boot": 2000, "random_state": 0, "level": 0.95},
+    ct.rank_models: {"n": 10},
+    ct.top_lists: {"n": 10},
+    ct.similar_titles: {"n": 10},
+    ct.frequent_titles: {"n": 10},
+    ct.tfidf_features: {"max_features": 5000},
+    ct.Recommender.recommend: {"n": 10},
+    ct.Recommender.recommend_all: {"n": 10},
+    ct.Viewer.recommend: {"n": 10, "diversity": 0, "uncertainty": False},
+    ct.NewTitle.audience: {"n": 10},
+    ct.Ratings.find_titles: {"n": 10},
+    ct.Ratings.split_random: {"test_size": 0.2, "random_state": 0},
+    ct.Ratings.split_folds: {"n_folds": 5, "random_state": 0},
+    ct.Ratings.split_user_time: {"train": 0.7, "validation": 0.15},
+    ct.Ratings.split_global_time: {"train": 0.7, "validation": 0.15},
+    ct.Ratings.split_leave_one_out: {"random_state": 0},
+}
+ABOVE_0 = {"learning_rate", "clip", "validation_size", "init_scale"}  # elsewhere 0 is a setting like others
+REG_ABOVE_0 = {ct.EASE, ct.ImplicitALS, ct.ContentOnly, ct.SpectralRegularization}
+
+
+@pytest.mark.parametrize("kind", AS_THEY_COME, ids=lambda kind: kind.__name__)
+def test_a_model_comes_with_the_settings_it_was_measured_with(kind):
+    assert kind().get_params(deep=False) == AS_THEY_COME[kind] | (
+        {"progress": False} if "progress" in inspect.signature(kind).parameters else {}
+    )
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__qualname__)
+def test_a_function_does_what_it_says_where_nothing_is_said(function):
+    given = {name: one.default for name, one in inspect.signature(function).parameters.items()}
+    assert {name: given[name] for name in FUNCTIONS[function]} == FUNCTIONS[function]
+
+
+@pytest.mark.parametrize("kind", AS_THEY_COME, ids=lambda kind: kind.__name__)
+def test_every_number_down_to_its_bound_may_be_set_and_none_beyond(kind):
+    for name, declared in ct.declared_settings(kind).items():
+        if declared.among:
+            continue
+        strict = name in ABOVE_0 or (name == "reg" and kind in REG_ABOVE_0)
+        strict |= name == "bias_reg" and kind is ct.SpectralRegularization
+        lowest, step = (1, 1) if declared.whole else (0.0, 1e-9)
+        declared.check(name, lowest + step)
+        refused = [lowest - step] + [lowest] * strict
+        if not strict:
+            declared.check(name, lowest)
+        if name in ("weight", "validation_size"):  # shares
+            declared.check(name, 1 - 1e-9)
+            refused += [1 + 1e-9] + [1.0] * (name == "validation_size")
+        else:
+            declared.check(name, 10**9)
+        for value in [*refused, np.nan, np.inf]:
+            with pytest.raises(ValueError, match=f"{name} must be"):
+                declared.check(name, value)
+
+
+def test_the_whole_of_a_blend_may_be_either_model():
+    for weight in (0.0, 1.0):
+        ct.Blend(weight=weight).check_settings()
