@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from content_table_parts.places import DATA
-
 from content_table_parts.settings import check_texts
 
 _LONG_RUN = re.compile(r"([\W_]{30})[\W_]+")  # normalising sorts a run of marks in quadratic time (UAX 15, stream-safe)

@@ -712,7 +712,7 @@ def test_every_public_call_and_every_argument_is_tried():
         assert [one for one in arguments_of(function) if one not in KINDS and one not in calls()[name][2]] == [], name
 
 
-@pytest.mark.parametrize("call", public_functions())
+@pytest.mark.parametrize("call", sorted(public_functions()))
 def test_a_right_call_succeeds_and_wrong_arguments_are_refused_by_name(call, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     function, valid, _ = calls()[call]
