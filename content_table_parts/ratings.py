@@ -14,7 +14,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
-from content_table_parts.settings import check_number, shown
+from content_table_parts.settings import check_array, check_number, shown
 from content_table_parts.titles import TitleIndex, english_name, plain_title, series_of, squashed
 from content_table_parts.writing import write_whole
 
@@ -377,7 +377,9 @@ class Ratings:
 
     def named(self, cols: ArrayLike) -> dict[str, np.ndarray]:
         """The columns of a list that name the titles at these positions: `title`, and `english` where any is known."""
-        at = np.asarray(cols, dtype=np.intp)
+        at = check_array("cols", cols, whole=True)
+        if at.size and not 0 <= at.min() <= at.max() < self.n_items:
+            raise ValueError(f"cols must lie in 0..{self.n_items - 1}, got {at.min()}..{at.max()}.")
         known = {"english": self._english[at]} if (self._english != "").any() else {}
         return {"title": self.item_labels[at]} | known
 
