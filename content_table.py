@@ -974,8 +974,9 @@ class ALS(FactorModel):
         ratings = self.fitted()
         if self.in_use("reg") == 0:
             return None
-        biases = {"biases": True, "bias_reg": self.bias_reg} if self.biases else {}
-        convex = SpectralRegularization(self.in_use("reg"), n_epochs=1000, **biases)
+        convex = SpectralRegularization(self.in_use("reg"), biases=self.biases, n_epochs=1000)
+        if self.biases:
+            convex.set_params(bias_reg=self.bias_reg)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # any dual point bounds; a rough one only loosely
             with whole_fits():

@@ -25,7 +25,8 @@ def door(loop: Any, check: Callable) -> Any:
             arguments = order.bind(*arguments, **named).args
         return loop(*check(*arguments))
 
-    enter.unchecked, enter.py_func, enter.__module__ = loop, loop.py_func, __name__
+    vars(enter).update(unchecked=loop, py_func=loop.py_func)
+    enter.__module__ = __name__
     return enter
 
 

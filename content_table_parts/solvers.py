@@ -158,9 +158,10 @@ def bias_solver(
         sum_user = np.bincount(rows, values, minlength=m)
         sum_item = np.bincount(cols, values, minlength=n)
         user_bias = solve_users(sum_user - B @ (inv_item * sum_item))
-        return user_bias, inv_item * (sum_item - B.T @ user_bias)
+        item_bias = inv_item * (sum_item - B.T @ user_bias)
+        return (user_bias, item_bias) if reg >= NO_PENALTY else _least_norm(user_bias, item_bias, rows, cols)
 
-    return solve if reg >= NO_PENALTY else lambda values: _least_norm(*solve(values), rows, cols)
+    return solve
 
 
 def _connected_parts(rows, cols, shape):
