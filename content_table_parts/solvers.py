@@ -231,23 +231,39 @@ def _similar_row(i, item_start, item_users, item_left, user_start, user_items, l
 
 
 @compiled()
-def similar_rows(item_start, item_users, item_left, user_start, user_items, left, shrinkage):
-    """The positive shrunk cosines of all pairs of titles, as the rows of a CSR table, unsorted: computed twice, stored
-    once. The residuals are given twice, as CSC (by titles) and as CSR (by viewers) of one table.
-    """
+def _count_similar(item_start, item_users, item_left, user_start, user_items, left, shrinkage):
+    """Where the row of each title begins, if its positive cosines are stored."""
     n = len(item_start) - 1
     sums, near, start = np.zeros((4, n)), np.zeros(n, np.int32), np.zeros(n + 1, np.int64)
     for i in range(n):
         kept = _similar_row(i, item_start, item_users, item_left, user_start, user_items, left, shrinkage, sums, near)
         start[i + 1] = start[i] + kept
         sums[0] = 0.0
-    indices, weights = np.empty(start[n], np.int32), np.empty(start[n])
+    return start
+
+
+@compiled()
+def _store_similar(item_start, item_users, item_left, user_start, user_items, left, shrinkage, start, indices, weights):
+    n = len(item_start) - 1
+    sums, near = np.zeros((4, n)), np.zeros(n, np.int32)
     for i in range(n):
         kept = _similar_row(i, item_start, item_users, item_left, user_start, user_items, left, shrinkage, sums, near)
         for a in range(kept):
             indices[start[i] + a] = near[a]
             weights[start[i] + a] = sums[0, near[a]]
         sums[0] = 0.0
+
+
+def similar_rows(item_start, item_users, item_left, user_start, user_items, left, shrinkage):
+    """The positive shrunk cosines of all pairs of titles, as the rows of a CSR table, unsorted: computed twice, stored
+    once. The residuals are given twice, as CSC (by titles) and as CSR (by viewers) of one table.
+
+    No compiled loop returns a tuple: Ctrl-C would end it in a SystemError.
+    """
+    tables = item_start, item_users, item_left, user_start, user_items, left, shrinkage
+    start = _count_similar(*tables)
+    indices, weights = np.empty(start[-1], np.int32), np.empty(start[-1])
+    _store_similar(*tables, start, indices, weights)
     return start, indices, weights
 
 
