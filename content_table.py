@@ -152,7 +152,7 @@ from content_table_parts.study import (
 from content_table_parts.titles import plain_title, series_of
 from content_table_parts.writing import write_whole
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 
 # ---- Errors ----------------------------------------------------------------------------------------------------------

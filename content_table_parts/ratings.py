@@ -387,7 +387,7 @@ class Ratings:
 
     def named(self, cols: ArrayLike) -> dict[str, np.ndarray]:
         """The columns of a list that name the titles at these positions: `title`, and `english` where any is known."""
-        at = np.asarray(cols, dtype=np.intp)
+        at = _entries(cols, self.n_items, "cols")
         known = {"english": self._english[at]} if (self._english != "").any() else {}
         return {"title": self.item_labels[at]} | known
 
@@ -719,20 +719,20 @@ def _float_table(matrix):
     return table
 
 
-def _entries(entries, n):
+def _entries(entries, n, name="entries"):
     """A mask, indices or a slice of `n` entries, checked."""
     if isinstance(entries, slice):
         return entries
-    given = np.asarray(entries if hasattr(entries, "dtype") else _vector(entries, "entries"))
+    given = np.asarray(entries if hasattr(entries, "dtype") else _vector(entries, name))
     chosen = given.astype(np.intp) if given.shape == (0,) else given
     wrong = chosen.ndim != 1 or chosen.dtype.kind not in "iub"
     if wrong or (chosen.dtype.kind == "b" and len(chosen) != n):
         raise ValueError(
-            f"entries must be a mask of {n} True or False, a list of indices or a slice, got {shown(entries)} of shape "
+            f"{name} must be a mask of {n} True or False, a list of indices or a slice, got {shown(entries)} of shape "
             f"{given.shape}."
         )
     if chosen.dtype.kind != "b" and chosen.size and not 0 <= chosen.min() <= chosen.max() < n:
-        raise ValueError(f"entries must lie in 0..{n - 1}, got {chosen.min()}..{chosen.max()}.")
+        raise ValueError(f"{name} must lie in 0..{n - 1}, got {chosen.min()}..{chosen.max()}.")
     return chosen
 
 

@@ -5,7 +5,7 @@ Nothing here knows a model by name; what is asked of one are its methods.
 
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -189,7 +189,7 @@ def paired_differences(
     where the interval leaves 0 out. Models without this metric are left out."""
     _check_results(results, ("model", "split", "n_train", "n_test"))
     _check_metric(results, metric)
-    check_kind("reference", reference, str, "the name of a model")
+    check_kind("reference", reference, Hashable, "the name of a model")
     check_switch("larger_is_better", larger_is_better)
     results = results.dropna(subset=metric)
     if reference not in set(results["model"]):
@@ -718,7 +718,7 @@ def rank_differences(
     `worse` only where the interval leaves 0 out."""
     _check_results(results, ("model", "user_id"))
     _check_metric(results, metric)
-    check_kind("reference", reference, str, "the name of a model")
+    check_kind("reference", reference, Hashable, "the name of a model")
     check_number("n_boot", n_boot, low=1, whole=True)
     check_number("random_state", random_state, whole=True)
     check_share("level", level)
