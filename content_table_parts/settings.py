@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+Function = typing.TypeVar("Function", bound=Callable)
+
 TIE = 9  # decimals: predictions that agree to 1e-9 rating points are ties, and ties go by item position
 
 
@@ -64,7 +66,7 @@ def check_kind(name: str, value: Any, kinds: type | tuple[type, ...], expected: 
         raise TypeError(f"{name} must be {expected}, got {shown(value)}.")
 
 
-def checked(function: Any, check: Callable) -> Any:
+def checked(function: Function, check: Callable) -> Function:
     """The function, entered by way of `check`, which takes its arguments and returns them, or raises.
 
     So a body that a lesson prints stays the mathematics that it is. `.unchecked` is the function itself, for arguments
@@ -80,7 +82,7 @@ def checked(function: Any, check: Callable) -> Any:
         return function(*check(*arguments))
 
     enter.unchecked = function  # type: ignore[attr-defined]
-    return enter
+    return typing.cast(Function, enter)
 
 
 def check_switch(name: str, value: Any) -> None:

@@ -299,12 +299,7 @@ def tune(
     trial that could be scored.
     """
     _check_tune(model, ratings, validation, validation_size, storage)
-    check_number("n_trials", n_trials, low=1, whole=True)
-    check_number("random_state", random_state, whole=True)
-    check_choice("sampler", sampler, ("tpe", "random"))
-    check_choice("refit", refit, ("all", "train"))
-    check_switch("prune", prune)
-    check_switch("progress", progress)
+    _check_trials(n_trials, sampler, prune, refit, random_state, progress)
     space = model.search_space() if space is None else space
     default = _default_settings(model, space)
     inner = (ratings, n_folds, validation_size, random_state)
@@ -336,6 +331,16 @@ def _check_tune(model, ratings, validation, validation_size, storage):
     check_share("validation_size", validation_size)
     if storage is not None:
         target(storage, "storage")
+
+
+def _check_trials(n_trials, sampler, prune, refit, random_state, progress):
+    """Refuse what says of no trial how it is to be made."""
+    check_number("n_trials", n_trials, low=1, whole=True)
+    check_choice("sampler", sampler, ("tpe", "random"))
+    check_switch("prune", prune)
+    check_choice("refit", refit, ("all", "train"))
+    check_number("random_state", random_state, whole=True)
+    check_switch("progress", progress)
 
 
 def _about(model, parts, score, storage):
@@ -416,7 +421,7 @@ def score_of(score: Score, fitted: Any, part: Ratings) -> float:
     value = getattr(fitted, score)(part) if isinstance(score, str) else score(fitted, part)
     if not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"score must give a number, got {shown(value)}.")
-    return value
+    return float(value)
 
 
 def _is_rmse(score):
@@ -816,14 +821,7 @@ def compare(
         cold, fit_seconds, n_parameters, relative_gap, error, n_train, n_test; chosen : what a `Tuned` chose.
     Rows `random` (expected, exact) and `ceiling` have ranking figures only; `popularity` is always among the models.
     """
-    check_models(models)
-    check_number("threshold", threshold, low=-np.inf)
-    check_number("n", n, low=1, whole=True)
-    check_kind("features", features, (Features, type(None)), "Features of the items, or None")
-    check_switch("progress", progress)
-    taken = sorted({"random", "ceiling"} & set(models))
-    if taken:
-        raise ValueError(f"{taken} are rows that are added to every table; name these models otherwise.")
+    _check_compare(models, threshold, n, features, progress)
     models = {"popularity": next(iter(models.values())).floor(), **models}
     parts = _splits(ratings, n_splits, test_size, random_state, splits)
     if features is not None:
@@ -846,6 +844,18 @@ def compare(
     for split, (train, test) in enumerate(parts):
         rows += [{"split": split} | row for row in _chance_and_best(train, test, threshold, n)]
     return pd.DataFrame(rows)
+
+
+def _check_compare(models, threshold, n, features, progress):
+    """Refuse what `compare` cannot measure, or measure by."""
+    check_models(models)
+    check_number("threshold", threshold, low=-np.inf)
+    check_number("n", n, low=1, whole=True)
+    check_kind("features", features, (Features, type(None)), "Features of the items, or None")
+    check_switch("progress", progress)
+    taken = sorted({"random", "ceiling"} & set(models))
+    if taken:
+        raise ValueError(f"{taken} are rows that are added to every table; name these models otherwise.")
 
 
 def _measure(model, train, test, threshold, n, features):

@@ -321,7 +321,6 @@ def ratings_calls():
     yield "Ratings.same_universe", t.same_universe, {"other": w.test}, {"other": RATINGS.also("ratings")}
     yield "Ratings.named", t.named, {"cols": [0, 1]}, {"cols": POSITIONS}
     yield "Ratings.part", t.part, {"entries": [0, 1]}, {"entries": POSITIONS}
-    yield "Ratings.named", t.named, {"cols": [0, 1]}, {"cols": POSITIONS}
     masks = {"keep_users": np.ones(6, bool), "keep_items": np.ones(5, bool)}
     yield "Ratings.restrict", t.restrict, masks, dict.fromkeys(masks, kind())
     yield "Ratings.split_folds", t.split_folds, {}, {"random_state": ANY_SEED}
