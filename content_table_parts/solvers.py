@@ -16,7 +16,7 @@ import scipy.sparse.linalg
 from threadpoolctl import ThreadpoolController
 
 from content_table_parts.interrupts import may_keep_half
-from content_table_parts.settings import TIE
+from content_table_parts.settings import TIE, check_kind, check_shape
 
 MAX_DENSE_BYTES = 2**30  # a dense users x items table above this is refused, not attempted
 DENSE_CELLS = 10**6  # up to this many cells the splitting solver works on a dense table: faster, and 8 MB at most
@@ -52,6 +52,8 @@ class DivergenceError(ArithmeticError):
 
 def check_memory(shape: Sequence[int], what: str) -> None:
     """Refuse a dense table that would not fit `MAX_DENSE_BYTES`, naming the memory it would take."""
+    check_shape(shape)
+    check_kind("what", what, str, "text")
     needed = 8 * int(np.prod(shape, dtype=object))
     if needed > MAX_DENSE_BYTES:
         raise MemoryError(
@@ -597,7 +599,7 @@ def one_pass(rows, cols, values, batch_size, mean, theta, C, F, eta, reg, clip):
     C, F : features of the items and of the users, as `csr_arrays` gives them
     eta, reg, clip : float; clip None or infinite cuts nothing
     """
-    clip = np.inf if clip is None else float(clip)
+    eta, reg, clip = float(eta), float(reg), np.inf if clip is None else float(clip)
     if batch_size == 1:
         sgd_epoch(rows, cols, values, mean, theta, C, F, eta, reg, clip)
         return
