@@ -412,6 +412,20 @@ def test_a_score_is_a_name_that_is_known_or_a_function(parts, score):
         tuned(parts, 1, score=score)
 
 
+def test_a_score_that_gives_no_number_is_refused_by_name(parts):
+    with pytest.raises(TypeError, match=r"score must give a number, got None"):
+        tuned(parts, 1, score=lambda model, part: None)
+
+
+def test_a_study_is_kept_in_a_file_that_can_be_written_or_the_error_says_why(parts, tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no folder .*elsewhere"):
+        tuned(parts, 1, storage=tmp_path / "elsewhere" / "study.db")
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        tuned(parts, 1, storage=tmp_path)
+    with pytest.raises(TypeError, match="storage must be text or a Path, got 5"):
+        tuned(parts, 1, storage=5)
+
+
 @pytest.mark.parametrize("score", [ct.rmse, ct.mae])
 def test_a_score_by_its_name_is_the_function(parts, score, tmp_path):
     by_name, by_function = (tuned(parts, 4, score=each).study for each in (score.__name__, score))
