@@ -267,7 +267,7 @@ def reasons_add_up(model, table, filled):
 
 
 def add_up(parts, prediction, model):
-    size = size_of(model)
+    size = max(size_of(model), parts["contribution"].abs().max())  # large parts that cancel are rounded, too
     close(parts["contribution"].sum(), prediction, size, 1e-8 + 4e-9 / size)
 
 

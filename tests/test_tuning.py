@@ -418,7 +418,7 @@ def test_a_score_that_gives_no_number_is_refused_by_name(parts):
 
 
 def test_a_study_is_kept_in_a_file_that_can_be_written_or_the_error_says_why(parts, tmp_path):
-    with pytest.raises(FileNotFoundError, match="there is no folder .*elsewhere"):
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*elsewhere"):
         tuned(parts, 1, storage=tmp_path / "elsewhere" / "study.db")
     with pytest.raises(IsADirectoryError, match="is a folder"):
         tuned(parts, 1, storage=tmp_path)
