@@ -84,7 +84,16 @@ from content_table_parts.newcomers import Fold, NewTitle, Viewer, explain, resid
 from content_table_parts.places import DATA, WEIGHTS
 from content_table_parts.ratings import Ratings
 from content_table_parts.readers import OwnList, load_mal_export, load_ratings
-from content_table_parts.settings import IMAGINARY, RANK, TIE, Range, check_number, declared_settings, setting
+from content_table_parts.settings import (
+    IMAGINARY,
+    RANK,
+    TIE,
+    Range,
+    check_choice,
+    check_number,
+    declared_settings,
+    setting,
+)
 from content_table_parts.solvers import (
     BLAS,
     DivergenceError,
@@ -132,6 +141,7 @@ from content_table_parts.study import (
     top_lists,
     tune,
 )
+from content_table_parts.tables import load_table
 from content_table_parts.titles import plain_title, series_of
 from content_table_parts.writing import write_whole
 
@@ -452,7 +462,7 @@ class Recommender(BaseEstimator):
                 top[: len(order)] = order
         return best
 
-    def fold_in(self, ratings: Any) -> Viewer:
+    def fold_in(self, ratings: Any, unknown: Literal["error", "skip"] = "error") -> Viewer:
         """A viewer whom the model was not trained on, from a few ratings: {item id or title: rating points}.
 
         The regression that gives a viewer of the training part their numbers, on the item side as trained: exact for
@@ -460,10 +470,16 @@ class Recommender(BaseEstimator):
         the regression that their steps approach, left as early as they were. Nothing of the model changes.
 
         Returns a `Viewer`: predict, recommend, explain, uncertainty. Of an `OwnList` it also knows what was seen, and
-        does not recommend it.
+        does not recommend it. What names no title of the table is an error; with `unknown="skip"` it is left out, and
+        stands in `Viewer.unknown`.
         """
-        viewer = Viewer(self, *self.fitted().checked_pairs(ratings))
-        viewer.seen = self.ratings_.item_cols(getattr(ratings, "seen", []))
+        check_choice("unknown", unknown, ("error", "skip"))
+        known, seen, table, skipped = ratings, getattr(ratings, "seen", []), self.fitted(), []
+        if unknown == "skip":
+            known, skipped = table.known_pairs(ratings)
+            seen = [item for item in seen if item in table._positions[1]]
+        viewer = Viewer(self, *table.checked_pairs(known))
+        viewer.seen, viewer.unknown = table.item_cols(seen), skipped
         return viewer
 
     def fold_in_item(self, ratings: dict, features: dict[str, float] | None = None) -> NewTitle:
@@ -2074,6 +2090,7 @@ __all__ = [
     "load_model",
     "load_profiles",
     "load_ratings",
+    "load_table",
     "mae",
     "main",
     "nuclear_certificate",

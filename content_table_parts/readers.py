@@ -405,7 +405,10 @@ def _catalogue(path, key):
 
 def _named(items, titles):
     """The title of each item id; the id as text where it has none."""
-    return items.astype(str) if titles.empty else items.map(titles).fillna(items.astype(str))
+    found = items.map(titles.astype(object)) if len(titles) else pd.Series(None, items.index, dtype=object)
+    nameless = found.isna()
+    found[nameless] = items[nameless].astype(str)
+    return found
 
 
 def _load_dump(path, conflicts, scale=(1.0, 10.0)):
