@@ -69,6 +69,7 @@ from content_table_parts.doors import (
     sgd_epoch,
     solve_rows,
 )
+from content_table_parts.exports import load_export
 from content_table_parts.features import (
     Features,
     item_texts,
@@ -2084,6 +2085,7 @@ __all__ = [
     "frequent_titles",
     "item_texts",
     "list_metrics",
+    "load_export",
     "load_features",
     "load_genres",
     "load_mal_export",

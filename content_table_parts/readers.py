@@ -23,7 +23,7 @@ from defusedxml.ElementTree import ParseError, XMLParser
 
 from content_table_parts.ratings import Ratings, as_path, need_ratings, scale_ends
 from content_table_parts.settings import shown
-from content_table_parts.titles import plain_title
+from content_table_parts.titles import plain_title, squashed
 
 # ---- Files, packed or not --------------------------------------------------------------------------------------------
 
@@ -475,8 +475,8 @@ def load_mal_export(path: str | Path, ratings: Ratings | None = None, conflicts:
         column item_id (or series_animedb_id, anime_id, a_id, movieId), or title (series_title, name), or both; score
         (my_score, rating); status, if known.
     ratings : Ratings, optional
-        The table whose titles are meant: by id, else by a title that agrees but for case and punctuation. Without it
-        the ids of the file are taken as they are.
+        The table whose titles are meant: by id, else by a title, or another name of it, that agrees but for case and
+        punctuation. Without it the ids of the file are taken as they are.
     conflicts : "error" or "last"
         Where a title is scored twice, differently. Repeats that agree are dropped and counted.
 
@@ -501,8 +501,8 @@ def load_mal_export(path: str | Path, ratings: Ratings | None = None, conflicts:
             raise ValueError(f"{path.name} is empty (0 bytes); export the list again.")
         is_xml = head.lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n").startswith(b"<")
         entries = _xml_entries(file, path.name) if is_xml else _csv_entries(path)
-    _check_entries(entries, path.name)
-    return _own_list(entries, ratings, (1.0, 10.0) if is_xml or ratings is None else ratings.scale, conflicts, path)
+    check_entries(entries, path.name)
+    return own_list(entries, ratings, (1.0, 10.0) if is_xml or ratings is None else ratings.scale, conflicts, path)
 
 
 def _xml_entries(stream, name):
@@ -584,7 +584,7 @@ class _Export:
             )
 
 
-def _check_entries(entries, name):
+def check_entries(entries: pd.DataFrame, name: str) -> None:
     """Refuse what no list of titles is as long as: matching takes time for every entry and every character."""
     n_characters = sum(int(entries[kind].str.len().sum()) for kind in entries)
     if len(entries) > MAX_EXPORT_ENTRIES or n_characters > _MAX_CHARACTERS:
@@ -605,8 +605,14 @@ def _csv_entries(path):
     return pd.DataFrame({kind: table[names[0]] if names else "" for kind, names in found.items()}, dtype=str)
 
 
-def _own_list(entries, ratings, scale, conflicts, path):
-    """Entries matched to the table, with everything that is left out counted."""
+def own_list(
+    entries: pd.DataFrame, ratings: Ratings | None, scale: tuple[float, float], conflicts: str, path: Path
+) -> OwnList:
+    """Entries matched to the table, with everything that is left out counted.
+
+    `entries` holds text: item, title, score and status, and, if known, `also`, other names with a line each, and the
+    `year` of a film. Scores lie on `scale`; those of the list too.
+    """
     entries = entries.assign(title=entries["title"].str.strip(), score=numbers_of(entries["score"], path).fillna(0.0))
     outside = (entries["score"] != 0) & ~entries["score"].between(*scale)
     if outside.any():
@@ -620,7 +626,7 @@ def _own_list(entries, ratings, scale, conflicts, path):
     else:
         at = _positions_of(entries, ratings, path)
         known = entries[at >= 0].assign(item=ratings.item_ids[at[at >= 0]])
-    unmatched = entries.drop(index=known.index).drop(columns="status")
+    unmatched = entries.drop(index=known.index)[["item", "title", "score"]]
     no_score = unmatched["score"] == 0
     dropped = {"titles without a score": int((known["score"] == 0).sum())}
     dropped |= {"unknown titles": int((~no_score).sum()), "unknown titles without a score": int(no_score.sum())}
@@ -634,7 +640,7 @@ def _own_list(entries, ratings, scale, conflicts, path):
 
 
 def _positions_of(entries, ratings, path):
-    """The column of each entry: by id, else by a title that only one item has; -1 where the table has neither."""
+    """The column of each entry: by id, else by a title, else by a name that only one item has; -1 where by none."""
     plain = entries["title"].map(plain_title)
     columns = np.arange(ratings.n_items)
     by_id = entries["item"].str.strip().map(dict(zip(ratings.item_ids.astype(str).tolist(), columns, strict=True)))
@@ -648,4 +654,27 @@ def _positions_of(entries, ratings, path):
             f"{path.name}: of {len(there)} ids that the table knows only {agree} have a title there that shares a "
             "word, so the two number their titles differently. Leave the ids out to match by title."
         )
-    return by_id.fillna(by_title).fillna(-1).to_numpy(int)
+    found = by_id.fillna(by_title).fillna(-1).to_numpy(int)
+    known = set(ratings._plain_titles)
+    for at in np.flatnonzero(found < 0):
+        names = [entries["title"].iloc[at], *(entries["also"].iloc[at].split("\n") if "also" in entries else [])]
+        year = entries["year"].iloc[at].strip() if "year" in entries else ""
+        found[at] = _called(ratings, [name for name in names if plain_title(name) not in known or year], year)
+    return found
+
+
+_YEAR = re.compile(r"\((\d{4})\)\s*")
+
+
+def _called(ratings, names, year):
+    """The column of the only item that has exactly one of these names, of this year where both are known; else -1."""
+    index = ratings._titles_index
+    for name in names:
+        key = squashed(name)
+        found = {*index.whole.get(key, ()), *index.given.get(key, ())} if key else set()
+        if year:
+            years = {at: _YEAR.findall(index.titles[at])[-1:] for at in found}
+            found = {at for at in found if years[at] in ([], [year])}
+        if len(found) == 1:
+            return found.pop()
+    return -1

@@ -419,9 +419,9 @@ def _once(frame, repeats, dropped, columns, name):
     if not twice.any():
         return frame
     if repeats == "error":
-        first = frame[twice].iloc[0]
-        user, item = (shown(getattr(key, "item", lambda key=key: key)()) for key in (first["user"], first["item"]))
-        same = frame[(frame["user"] == first["user"]) & (frame["item"] == first["item"])]
+        pair = [frame.loc[twice, role].iloc[0] for role in ("user", "item")]
+        same = frame[(frame["user"] == pair[0]) & (frame["item"] == pair[1])]
+        user, item = (shown(key.item() if isinstance(key, np.generic) else key) for key in pair)
         raise ValueError(
             f"{name}: {twice.sum()} rows repeat a user and an item, the first are {columns['user']} {user} with "
             f"{columns['item']} {item} in data rows {[at + 1 for at in same.index[:3]]}, rated "
