@@ -79,6 +79,7 @@ from content_table_parts.features import (
     similar_titles,
     tfidf_features,
 )
+from content_table_parts.fetching import fetch
 from content_table_parts.files import FORMAT_VERSION
 from content_table_parts.interrupts import may_keep_half, whole_fits
 from content_table_parts.newcomers import Fold, NewTitle, Viewer, explain, residual_noise, ridge_fold, stopped_fold
@@ -2082,6 +2083,7 @@ __all__ = [
     "errors",
     "evaluate",
     "explain",
+    "fetch",
     "frequent_titles",
     "item_texts",
     "list_metrics",

@@ -31,7 +31,7 @@ MAX_TABLE_BYTES = 2**30  # of what is packed; the largest MovieLens unpacks to 0
 MAX_COLUMNS = 1000
 _PACKED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _FOREIGN = {
-    b"PK": "a zip or an Excel workbook: unpack it, or save the sheet as CSV UTF-8",
+    b"PK": "a zip or an Excel workbook, perhaps cut off: unpack it, or save the sheet as CSV UTF-8",
     b"\x28\xb5\x2f\xfd": "packed by zstd: unpack it first",
 }
 # The last but one: a zip with a password, or packed in a way that Python does not read.
