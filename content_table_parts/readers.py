@@ -262,7 +262,7 @@ def _load_one(path, conflicts, scale):
     raise ValueError(
         f"{path.name} has columns {shown(list(header))}; the closest known schema is {list(closest)}, of which "
         f"{sorted(set(closest) - set(header))} is missing. Was a column renamed, or the header row cut off? "
-        "load_table reads a table with any columns."
+        "load_table reads a table with any columns; on the command line name them by --user, --item and --rating."
     )
 
 

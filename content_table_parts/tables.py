@@ -83,8 +83,7 @@ def load_table(
     check_choice("unknown", unknown, ("error", "skip"))
     if like is not None:
         need_ratings(like, "like")
-    if scale is not None:
-        scale_ends(scale)
+    scale = None if scale is None else scale_ends(scale)
     _check_dialect(sep, decimal, encoding)
     source = _read(table, sep, encoding)
     name, notes = source.name, list(source.notes)
