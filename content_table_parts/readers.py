@@ -102,7 +102,8 @@ def read_text(path: AnyPath, limit: int = MAX_TABLE_BYTES, encoding: str = "utf-
             return table
         except UnicodeError as error:
             raise ValueError(
-                f"{path} is not a CSV file with a header in {encoding.upper()} ({error}); save it as CSV UTF-8."
+                f"{path} is not a CSV file with a header in {encoding.upper()} ({error}); save it as CSV UTF-8 "
+                "(load_table has encoding=)."
             ) from error
         except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
             where = _surplus_fields(text, options.get("sep", ",")) or error
