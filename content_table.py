@@ -75,6 +75,7 @@ from content_table_parts.doors import (
     spectral_norm_bound,
     squared_loss,
 )
+from content_table_parts.exports import load_export
 from content_table_parts.features import (
     Features,
     item_texts,
@@ -84,6 +85,7 @@ from content_table_parts.features import (
     similar_titles,
     tfidf_features,
 )
+from content_table_parts.fetching import fetch
 from content_table_parts.files import FORMAT_VERSION
 from content_table_parts.interrupts import may_keep_half, whole_fits
 from content_table_parts.newcomers import Fold, NewTitle, Viewer, explain, residual_noise, ridge_fold, stopped_fold
@@ -149,6 +151,7 @@ from content_table_parts.study import (
     top_lists,
     tune,
 )
+from content_table_parts.tables import load_table
 from content_table_parts.titles import plain_title, series_of
 from content_table_parts.writing import write_whole
 
@@ -480,7 +483,7 @@ class Recommender(BaseEstimator):
                 top[: len(order)] = order
         return best
 
-    def fold_in(self, ratings: Any) -> Viewer:
+    def fold_in(self, ratings: Any, unknown: Literal["error", "skip"] = "error") -> Viewer:
         """A viewer whom the model was not trained on, from a few ratings: {item id or title: rating points}.
 
         The regression that gives a viewer of the training part their numbers, on the item side as trained: exact for
@@ -488,10 +491,16 @@ class Recommender(BaseEstimator):
         the regression that their steps approach, left as early as they were. Nothing of the model changes.
 
         Returns a `Viewer`: predict, recommend, explain, uncertainty. Of an `OwnList` it also knows what was seen, and
-        does not recommend it.
+        does not recommend it. What names no title of the table is an error; with `unknown="skip"` it is left out, and
+        stands in `Viewer.unknown`.
         """
-        viewer = Viewer(self, *self.fitted().checked_pairs(ratings))
-        viewer.seen = self.ratings_.item_cols(getattr(ratings, "seen", []))
+        check_choice("unknown", unknown, ("error", "skip"))
+        known, seen, table, skipped = ratings, getattr(ratings, "seen", []), self.fitted(), []
+        if unknown == "skip":
+            known, skipped = table.known_pairs(ratings)
+            seen = [item for item in seen if item in table._positions[1]]
+        viewer = Viewer(self, *table.checked_pairs(known))
+        viewer.seen, viewer.unknown = table.item_cols(seen), skipped
         return viewer
 
     def fold_in_item(self, ratings: dict, features: dict[str, float] | None = None) -> NewTitle:
@@ -2115,15 +2124,18 @@ __all__ = [
     "errors",
     "evaluate",
     "explain",
+    "fetch",
     "frequent_titles",
     "item_texts",
     "list_metrics",
+    "load_export",
     "load_features",
     "load_genres",
     "load_mal_export",
     "load_model",
     "load_profiles",
     "load_ratings",
+    "load_table",
     "mae",
     "main",
     "nuclear_certificate",

@@ -13,13 +13,15 @@ import numpy as np
 from sklearn.base import clone
 from tqdm import tqdm
 
+from content_table_parts.exports import load_export
 from content_table_parts.features import load_features
 from content_table_parts.interrupts import whole_fits
 from content_table_parts.places import DATA, WEIGHTS
-from content_table_parts.readers import load_mal_export, load_ratings
+from content_table_parts.readers import load_ratings
 from content_table_parts.settings import check_number
 from content_table_parts.solvers import DivergenceError
 from content_table_parts.study import evaluate, paired_differences, summarize
+from content_table_parts.tables import load_table
 
 READER_LEFT = 141  # what a shell reports of a program that wrote into a closed pipe: 128 + SIGPIPE
 
@@ -78,17 +80,21 @@ def run(make_models: Callable[[Any], dict], list_model: Any, arguments: Sequence
         _parser(about).exit(130, "\ncontent_table: stopped by the keyboard.\n")
     except BrokenPipeError:
         raise SystemExit(READER_LEFT) from None
-    except (ValueError, KeyError, OSError, MemoryError, DivergenceError) as error:
+    except (ValueError, KeyError, OSError, MemoryError, ImportError, DivergenceError) as error:
         message = error.args[0] if isinstance(error, KeyError) else error  # str(KeyError) would add quotes
         _parser(about).exit(2, f"content_table: {message}\n")
 
 
 def _parser(about):
     parser = argparse.ArgumentParser(prog="content_table", description=about)
-    parser.add_argument("--data", help="anything that load_ratings reads; default: the sample")
+    parser.add_argument("--data", help="anything that load_ratings or load_table reads; default: the sample")
+    _table_arguments(parser.add_argument_group("a table with columns of other names (any of these: see load_table)"))
     parser.add_argument(
-        "--list", help="your own list (animelist.xml, or a CSV with titles and scores): only a list for it"
+        "--list",
+        help="your own list (of MyAnimeList, AniList, Letterboxd, or a CSV with titles and scores): only a list for it",
     )
+    parser.add_argument("--unknown", action="store_true", help="name the titles of your list that are not in the table")
+    parser.add_argument("--rescale", action="store_true", help="stretch the scores of your list to the table's scale")
     parser.add_argument(
         "--scale", type=float, nargs=2, metavar=("LOW", "HIGH"), help="of the ratings; default: 1 10, or MovieLens's"
     )
@@ -103,13 +109,36 @@ def _parser(about):
     return parser
 
 
+_COLUMNS = ("user", "item", "rating", "time", "title")
+_DIALECT = ("sep", "decimal", "encoding", "repeats")
+
+
+def _table_arguments(group):
+    for role in _COLUMNS:
+        group.add_argument(f"--{role}", metavar="COLUMN", help=f"the column with the {role}")
+    group.add_argument("--sep", help="what separates the fields of a CSV; default: recognised by the header")
+    group.add_argument("--decimal", choices=(".", ","), help="the decimal sign of a CSV; default: .")
+    group.add_argument("--encoding", help="of a CSV, such as latin-1; default: utf-8")
+    group.add_argument("--repeats", choices=("error", "last", "mean"), help="of one user and item; default: error")
+
+
+def _load(options):
+    """The ratings; by load_table where a flag of it was given."""
+    told = {name: getattr(options, name) for name in (*_COLUMNS, *_DIALECT) if getattr(options, name) is not None}
+    if not told:
+        return load_ratings(options.data, scale=options.scale)
+    if told.get("sep") in ("\\t", "tab"):  # as a shell passes it on
+        told["sep"] = "\t"
+    return load_table(options.data, scale=options.scale, **told)
+
+
 def _run(options, make_models, list_model):
     options.data = options.data or DATA / ("sparse.csv" if options.list else "100x100.csv")
-    ratings = load_ratings(options.data, scale=options.scale)
+    ratings = _load(options)
     check_number("n", options.n, low=1, whole=True)
     options.simulated = Path(options.data).resolve().is_relative_to(DATA)
     if options.list:
-        _list_for(load_mal_export(options.list, ratings), ratings, list_model, options)
+        _list_for(load_export(options.list, ratings, rescale=options.rescale), ratings, list_model, options)
         return
     catalogue = options.features or (DATA / "catalogue.csv" if options.simulated else None)
     models = make_models(catalogue and load_features(catalogue, ratings, use=("genres",)))
@@ -134,15 +163,18 @@ def _save_weights(models, ratings):
 
 
 def _about(ratings, options):
-    left_out = "".join(f"; {count} rows left out: {reason}" for reason, count in ratings.dropped.items() if count)
+    left_out = "".join(f"; {count} left out: {reason}" for reason, count in ratings.dropped.items() if count)
     return f"{ratings}{' of simulated viewers over real titles' if options.simulated else ''}{left_out}"
 
 
 def _list_for(own, ratings, list_model, options):
     """The list of somebody who keeps a list, and the reasons for its first title."""
     print(f"{_about(ratings, options)}\n{own}")
-    for item, title, score in own.unmatched.to_numpy():
-        print(f"  not in the table: {title or item}, rated {score:g}")
+    if options.unknown:
+        for item, title, score in own.unmatched.to_numpy():
+            print(f"  not in the table: {title or item}, rated {score:g}")
+    elif len(own.unmatched):
+        print(f"  not in the table: {len(own.unmatched)} rated titles; --unknown names them")
     if not own.ratings:
         raise ValueError("no rated title of the list is in the table, so the list would be everybody's.")
     model = clone(list_model).fit(ratings)

@@ -1,6 +1,6 @@
 """Somebody new, as a fitted model sees them: fold-in, reasons, uncertainty, and the list as it is shown."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -225,10 +225,11 @@ class Viewer(_Newcomer):
     """A viewer as a fitted model sees them, made by `fold_in` (a few ratings) or `viewer` (of the training part).
 
     `scores` holds a prediction for every title, `at` and `values` the titles (positions) and ratings given, `seen` what
-    else is not to be recommended.
+    else is not to be recommended, `unknown` the ids and titles that `fold_in(..., unknown="skip")` left out.
     """
 
     seen: np.ndarray = np.zeros(0, dtype=np.intp)
+    unknown: Sequence = ()
 
     def recommend(
         self,

@@ -15,10 +15,12 @@ from numpy.typing import ArrayLike
 
 from content_table_parts.settings import (
     as_path,
+    check_choice,
     check_kind,
     check_number,
     check_optional_switch,
     check_switch,
+    check_texts,
     checked,
     shown,
 )
@@ -71,9 +73,11 @@ class Ratings:
     titles, user_names : arrays of str (n,), (m,), optional
         The id as text stands in for one that is missing (None or NaN).
     dropped : dict
-        How many rows of the source were left out, by reason.
+        How many rows of the source, or names of its items, were left out, by reason.
     has_seasons : bool
         Whether titles are known to be seasons and parts of series, as anime are: lists then offer one of each work.
+    notes : texts
+        What was decided for you when the source was read, such as which columns were taken; shown by `repr`.
 
     Raises
     ------
@@ -93,6 +97,7 @@ class Ratings:
     user_names: np.ndarray | None = None
     dropped: dict = field(default_factory=dict)
     has_seasons: bool = False
+    notes: tuple = ()
 
     def __post_init__(self):
         checks = {"user_ids": _ids, "item_ids": _ids, "rows": _indices, "cols": _indices, "values": _points}
@@ -103,6 +108,7 @@ class Ratings:
                 object.__setattr__(self, name, _read_only(np.array(_texts(getattr(self, name), name, ids))))
         check_kind("dropped", self.dropped, dict, "a dict of reason: number of rows")
         check_switch("has_seasons", self.has_seasons)
+        object.__setattr__(self, "notes", tuple(check_texts("notes", self.notes)))
         self._check_lengths()
         self._check_values()
         order = np.lexsort((self.cols, self.rows))
@@ -201,7 +207,8 @@ class Ratings:
         return cls(user_ids, item_ids, rows, cols, table[rows, cols], scale=scale, **options)
 
     def __repr__(self):
-        return f"Ratings({len(self):,} ratings of {self.n_users:,} users on {self.n_items:,} items, scale {self.scale})"
+        head = f"{len(self):,} ratings of {self.n_users:,} users on {self.n_items:,} items, scale {self.scale}"
+        return f"Ratings({'; '.join([head, *self.notes])})"
 
     def __len__(self):
         return len(self.values)
@@ -426,14 +433,22 @@ class Ratings:
         check_optional_switch("one_per_work", one_per_work)
         return self.series if (self.has_seasons if one_per_work is None else one_per_work) else None
 
+    def known_pairs(self, given: Mapping | Any) -> tuple[dict, list]:
+        """What of {item id or title: rating points} names one title of the table, and the list of what does not."""
+        known, unknown = dict(_pairs(given)), []
+        for key in list(known):
+            try:
+                self.item_id(key)
+            except KeyError:
+                unknown.append(key)
+                del known[key]
+        return known, unknown
+
     def checked_pairs(self, given: Mapping | Any, axis: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """(positions, values) of {item id or title: rating points}, checked; `axis=1`: of {user id or name: ...}."""
         if not isinstance(axis, (int, np.integer)) or axis not in (0, 1):
             raise ValueError(f"axis must be 0 for titles or 1 for viewers, got {shown(axis)}.")
-        given = getattr(given, "ratings", given)  # an OwnList
-        if not hasattr(given, "items"):
-            raise TypeError(f"expected {{id or name: rating}}, got {type(given).__name__}.")
-        given = dict(given.items())
+        given = dict(_pairs(given))
         ids, unknown = [], []
         for key in given:
             try:
@@ -477,7 +492,7 @@ class Ratings:
             "values": self.values[entries],
             "times": times,
         }
-        return replace(self, **chosen, dropped={})
+        return replace(self, **chosen, dropped={}, notes=())
 
     def joined(self, other: "Ratings") -> Self:
         """The ratings of two parts of one table together, these first."""
@@ -488,6 +503,39 @@ class Ratings:
         rows, cols, values = (np.concatenate(pair) for pair in pairs)
         times = None if self.times is None or other.times is None else np.concatenate([self.times, other.times])
         return replace(self, rows=rows, cols=cols, values=values, times=times)
+
+    def within(self, other: "Ratings", unknown: str = "error") -> "Ratings":
+        """These ratings over the users and items of another table: a test file in the universe of its training file.
+
+        Ids are looked up as they are, or as text where one table has text and the other numbers. Titles, names and the
+        scale are those of `other`.
+
+        Parameters
+        ----------
+        other : Ratings
+        unknown : "error" or "skip"
+            What to do with ratings of users or items that `other` does not have; "skip" counts them in `dropped`.
+
+        Raises
+        ------
+        KeyError, ValueError : unknown ids; none that is known; ratings outside the scale of `other`.
+        """
+        need_ratings(other, "other")
+        check_choice("unknown", unknown, ("error", "skip"))
+        users, items = _same_ids(self.user_ids, other.user_ids), _same_ids(self.item_ids, other.item_ids)
+        counts = {"unknown users": users[self.rows] < 0, "unknown items": items[self.cols] < 0}
+        known = ~(counts["unknown users"] | counts["unknown items"])
+        if not known.all() and (unknown == "error" or not known.any()):
+            strange = {"users": self.user_ids[users < 0], "items": self.item_ids[items < 0]}
+            few = ", ".join(f"{len(ids)} {what} such as {ids[0].item()!r}" for what, ids in strange.items() if len(ids))
+            raise KeyError(
+                f"{(~known).sum()} of {len(self)} ratings are of unknown {few}; other is {other!r}. Pass "
+                "unknown='skip' to leave them out, with a count, or check that ids mean the same in both."
+            )
+        kept = self.part(known)
+        placed = {"rows": users[kept.rows], "cols": items[kept.cols], "values": kept.values, "times": kept.times}
+        dropped = self.dropped | {reason: int(hit.sum()) for reason, hit in counts.items() if hit.any()}
+        return replace(other, **placed, dropped=dropped, notes=self.notes)
 
     def restrict(self, keep_users: np.ndarray, keep_items: np.ndarray) -> "Ratings":
         """A smaller table: only the users and items of the two masks, positions counted anew."""
@@ -612,6 +660,20 @@ class Ratings:
         if self.times is None:
             raise ValueError("a split by time needs `times`, and these ratings have none; use split_random.")
         return self.times
+
+
+def _pairs(given):
+    given = getattr(given, "ratings", given)  # an OwnList
+    if not hasattr(given, "items"):
+        raise TypeError(f"expected {{id or name: rating}}, got {type(given).__name__}.")
+    return given.items()
+
+
+def _same_ids(ids, others):
+    """The position of each id among others, -1 where it is not one; text and numbers meet as text."""
+    if (ids.dtype.kind == "U") != (others.dtype.kind == "U"):
+        ids, others = ids.astype(str), others.astype(str)
+    return pd.Index(others).get_indexer(pd.Index(ids))
 
 
 def _need_one(key, what, label):

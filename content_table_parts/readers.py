@@ -7,9 +7,11 @@ import gzip
 import io
 import lzma
 import re
+import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -21,7 +23,7 @@ from defusedxml.ElementTree import ParseError, XMLParser
 
 from content_table_parts.ratings import Ratings, as_path, need_ratings, scale_ends
 from content_table_parts.settings import shown
-from content_table_parts.titles import plain_title
+from content_table_parts.titles import plain_title, squashed
 
 # ---- Files, packed or not --------------------------------------------------------------------------------------------
 
@@ -29,14 +31,17 @@ MAX_TABLE_BYTES = 2**30  # of what is packed; the largest MovieLens unpacks to 0
 MAX_COLUMNS = 1000
 _PACKED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _FOREIGN = {
-    b"PK": "a zip or an Excel workbook: unpack it, or save the sheet as CSV UTF-8",
+    b"PK": "a zip or an Excel workbook, perhaps cut off: unpack it, or save the sheet as CSV UTF-8",
     b"\x28\xb5\x2f\xfd": "packed by zstd: unpack it first",
 }
+# The last but one: a zip with a password, or packed in a way that Python does not read.
+_DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError, RuntimeError, zipfile.BadZipFile)
+AnyPath = str | Path | zipfile.Path  # the last: a file inside a zip, read there
 
 
 @contextmanager
-def opened(path: str | Path, limit: int = MAX_TABLE_BYTES) -> Iterator[IO[bytes]]:
-    """The bytes of a file, unpacked if its first bytes, whatever its name, say gzip, bzip2 or xz.
+def opened(path: AnyPath, limit: int = MAX_TABLE_BYTES) -> Iterator[IO[bytes]]:
+    """The bytes of a file, unpacked if its first bytes, whatever its name, say gzip, bzip2 or xz, or read in a zip.
 
     What is packed is unpacked once in blocks that nobody keeps before anything is read: a damaged file, or one of more
     than `limit` bytes, is refused there.
@@ -45,22 +50,31 @@ def opened(path: str | Path, limit: int = MAX_TABLE_BYTES) -> Iterator[IO[bytes]
     ------
     FileNotFoundError, ValueError : no such file; cut off, damaged, too large, a zip or zstd.
     """
-    path = as_path(path)
+    inside = isinstance(path, zipfile.Path)
+    path = path if inside else as_path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no such file: {path}")
+    unpack = zipfile.Path.open if inside else _unpacker(path)
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(unpack(path, "rb") if unpack else path.open("rb"))
+            if unpack:
+                _check_size(file, path.name, limit)
+        except _DAMAGED as error:
+            if not unpack:
+                raise
+            raise ValueError(f"{path.name} is cut off or damaged ({error}); download it again.") from error
+        yield file
+
+
+def _unpacker(path):
+    """What opens a packed file, by its first bytes; None where it is not packed."""
     with open(path, "rb") as file:
         head = file.read(8)
     for mark, what in _FOREIGN.items():
         if head.startswith(mark):
             raise ValueError(f"{path.name} is {what}.")
-    unpack = next((unpack for mark, unpack in _PACKED.items() if head.startswith(mark)), None)
-    with unpack(path, "rb") if unpack else open(path, "rb") as file:
-        if unpack:
-            try:
-                _check_size(file, path.name, limit)
-            except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
-                raise ValueError(f"{path.name} is cut off or damaged ({error}); download it again.") from error
-        yield file
+    return next((unpack for mark, unpack in _PACKED.items() if head.startswith(mark)), None)
 
 
 def _check_size(file, name, limit):
@@ -73,32 +87,55 @@ def _check_size(file, name, limit):
     file.seek(0)
 
 
-def read_text(path: str | Path, limit: int = MAX_TABLE_BYTES, **options: Any) -> pd.DataFrame:
+def read_text(path: AnyPath, limit: int = MAX_TABLE_BYTES, encoding: str = "utf-8", **options: Any) -> pd.DataFrame:
     """A CSV as text, blanks kept as blanks, so that we decide what is a number and what is missing.
 
-    UTF-8, or UTF-16 with its byte order mark; packed as `opened` says; `options` are those of pandas.
+    UTF-8 or the `encoding` told, or UTF-16 with its byte order mark; packed as `opened` says; `options` are those of
+    pandas.
     """
-    with opened(path, limit) as file, io.TextIOWrapper(file, _encoding(file, path), newline="") as text:
+    options = {"dtype": str, "keep_default_na": False} | options
+    with opened(path, limit) as file, io.TextIOWrapper(file, _encoding(file, path, encoding), newline="") as text:
         try:
-            table = pd.read_csv(text, dtype=str, keep_default_na=False, **options)
+            table = pd.read_csv(text, **options)
             if not isinstance(table.index, pd.RangeIndex):  # pandas takes a surplus first field for row names
                 raise pd.errors.ParserError("the rows have more fields than the header")
             return table
         except UnicodeError as error:
             raise ValueError(
-                f"{path} is not a CSV file with a header in UTF-8 ({error}); save it as CSV UTF-8."
+                f"{path} is not a CSV file with a header in {encoding.upper()} ({error}); save it as CSV UTF-8 "
+                "(load_table has encoding=)."
             ) from error
         except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
-            where = _surplus_fields(text) or error
+            where = _surplus_fields(text, options.get("sep", ",")) or error
             raise ValueError(f"{path} is not a CSV file with a header: {where}") from error
 
 
-def _encoding(file, path):
+def read_typed(path: AnyPath, ids: Mapping[str, str], points: Iterable[str], **options: Any) -> pd.DataFrame:
+    """As `read_text`, with the columns `ids` (and what an error calls them) as whole numbers, exactly, and `points` as
+    floats, NaN where blank.
+
+    pandas reads the numbers, ten times as quickly as by way of text; whatever it will not have is read as text, so
+    that an error names the row.
+    """
+    points = list(points)
+    kinds = defaultdict(lambda: str, dict.fromkeys(ids, np.int64) | dict.fromkeys(points, float))
+    try:
+        table = read_text(path, dtype=kinds, na_values={name: [""] for name in points}, **options)
+        if not np.isinf(table[points].to_numpy()).any():
+            return table
+    except (ValueError, OverflowError):
+        pass
+    table = read_text(path, **options)
+    read = {name: ids_of(table[name], path, what) for name, what in ids.items()}
+    return table.assign(**read | {name: numbers_of(table[name], path) for name in points})
+
+
+def _encoding(file, path, told):
     """The encoding that a text begins with; what cannot be a table is refused before pandas reads all of it."""
     head = file.read(2**16)
     file.seek(0)
-    encoding = "utf-16" if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
-    if encoding == "utf-8" and b"\0" in head:
+    encoding = "utf-16" if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else told
+    if encoding != "utf-16" and b"\0" in head:
         raise ValueError(
             f"{path} is not a CSV file with a header: it holds zero bytes, as pictures, programs and UTF-16 without "
             "its mark do; save it as CSV UTF-8."
@@ -109,10 +146,10 @@ def _encoding(file, path):
     return encoding
 
 
-def _surplus_fields(text):
+def _surplus_fields(text, sep):
     """Which line is the first to have more fields than the header, in words; None where none has."""
     text.seek(0)
-    rows = csv.reader(text)
+    rows = csv.reader(text, delimiter=sep)
     try:
         width = len(next(rows))
         for row in rows:
@@ -130,22 +167,26 @@ def _surplus_fields(text):
 _COURSE = ("u_id", "a_id", "profile", "title", "score")
 _MOVIELENS = ("userId", "movieId", "rating", "timestamp")
 _REVIEWS = ("uid", "profile", "anime_uid", "score")
+_IDS = "whole-number ids"
 
 
 def load_ratings(path: str | Path, conflicts: str = "error", scale: tuple[float, float] | None = None) -> Ratings:
-    """Read a course file, a MovieLens folder or the raw MyAnimeList dump; the columns tell which.
+    """Read a course file, MovieLens in any of its layouts or the raw MyAnimeList dump; the columns tell which.
 
     Parameters
     ----------
     path : str or Path
-        A course CSV (u_id, a_id, profile, title, score); MovieLens's folder or its ratings.csv (userId, movieId,
-        rating, timestamp; titles from movies.csv beside it); or a folder with the dump's animes.csv and reviews.csv,
-        whose users are numbered in order of first appearance. Text is UTF-8, or UTF-16 with its mark. A file may be
-        packed by gzip, bzip2 or xz (up to `MAX_TABLE_BYTES` unpacked), whatever its name; a zip must be unpacked first.
+        A course CSV (u_id, a_id, profile, title, score); MovieLens's zip as downloaded, its folder, or its table:
+        ratings.csv (userId, movieId, rating, timestamp; latest, 20M to 32M), ratings.dat (`::`; 1M, 10M), u.data
+        (tabs; 100K), titles from movies.csv, movies.dat or u.item beside it; or a folder or zip with the dump's
+        animes.csv and reviews.csv, whose users are numbered in order of first appearance. Text is UTF-8, or UTF-16
+        with its mark. A file may be packed by gzip, bzip2 or xz, whatever its name; none may unpack to more than
+        `MAX_TABLE_BYTES`. Tables with other columns: `load_table`.
     conflicts : "error" or "last"
         What to do when one user rates one item twice with different scores. Repeats that agree are dropped and counted.
     scale : (low, high), optional
-        Of the ratings, both ends included; default: 0.5 to 5 for MovieLens, 1 to 10 for the others.
+        Of the ratings, both ends included; default: 0.5 to 5 for MovieLens, where u.data, or a ratings.dat without
+        half stars, has 1 to 5; 1 to 10 for the others.
 
     Returns
     -------
@@ -161,25 +202,68 @@ def load_ratings(path: str | Path, conflicts: str = "error", scale: tuple[float,
     if scale is not None:
         scale_ends(scale)
     if path.is_dir():
-        found = [name for name in ("reviews.csv", "ratings.csv") if (path / name).is_file()]
+        return _load_one(_table_in(path), conflicts, scale)
+    if not _is_zip(path):
+        return _load_one(path, conflicts, scale)
+    try:
+        with zipfile.ZipFile(path) as packed:
+            return _load_one(_table_in(zipfile.Path(packed)), conflicts, scale)
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"{path.name} is cut off or damaged ({error}); download it again.") from error
+
+
+_TABLES = ("reviews.csv", "ratings.csv", "ratings.dat", "u.data")
+
+
+def _is_zip(path):
+    """Whether a file is a zip from its first bytes to its list of contents at the end."""
+    if not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        return file.read(2) == b"PK" and zipfile.is_zipfile(file)
+
+
+def _table_in(place):
+    """The table of ratings in a folder, or in a zip or a folder at its top."""
+    if not isinstance(place, zipfile.Path):
+        found = [place / name for name in _TABLES if (place / name).is_file()]
         if not found:
-            raise FileNotFoundError(f"{path} holds neither reviews.csv (MyAnimeList dump) nor ratings.csv (MovieLens).")
-        path = path / found[0]
+            raise FileNotFoundError(
+                f"{place} holds neither reviews.csv (MyAnimeList dump) nor ratings.csv, ratings.dat or u.data "
+                "(MovieLens)."
+            )
+        return found[0]
+    folders = [place, *(each for each in place.iterdir() if each.is_dir())]
+    found = [folder / name for folder in folders for name in _TABLES if (folder / name).is_file()]
+    if not found:
+        raise ValueError(
+            f"{Path(place.root.filename).name} is a zip or an Excel workbook that holds none of {list(_TABLES)}, only "
+            f"{shown(place.root.namelist())}: unpack it, or save the sheet as CSV UTF-8."
+        )
+    return found[0]
+
+
+def _load_one(path, conflicts, scale):
+    """One file, by its header or, where it has none, its first line."""
     header = read_text(path, nrows=0).columns
+    told = () if scale is None else (scale,)
+    for first_line, load in {r"\d+::\d+::[\d.]+::\d+": _load_dat, r"\d+\t\d+\t\d+\t\d+": _load_100k}.items():
+        if re.fullmatch(first_line, ",".join(header)):
+            return load(path, conflicts, *told)
     schemas = {_COURSE: _load_course, _MOVIELENS: _load_movielens, _REVIEWS: _load_dump}
     for columns, load in schemas.items():
         if set(columns) <= set(header):
-            return load(path, conflicts, *(() if scale is None else (scale,)))
+            return load(path, conflicts, *told)
     if len(header) == 1 and any(sign in header[0] for sign in ";\t"):
         raise ValueError(
             f"{path.name} has one column, {shown(header[0])}: is it separated by semicolons or tabs? Save it with "
-            "commas."
+            "commas, or read it by load_table."
         )
     closest = max(schemas, key=lambda columns: len(set(columns) & set(header)))
     raise ValueError(
         f"{path.name} has columns {shown(list(header))}; the closest known schema is {list(closest)}, of which "
         f"{sorted(set(closest) - set(header))} is missing. Was a column renamed, or the header row cut off? "
-        "Ratings.from_frame takes a table with any columns."
+        "load_table reads a table with any columns; on the command line name them by --user, --item and --rating."
     )
 
 
@@ -196,20 +280,20 @@ def numbers_of(column: pd.Series, path: str | Path) -> pd.Series:
     if bad.any():
         at = bad[bad].index[0]
         raise ValueError(
-            f"{Path(path).name}: {bad.sum()} values of {column.name!r} are not finite numbers, the first is "
+            f"{Path(str(path)).name}: {bad.sum()} values of {column.name!r} are not finite numbers, the first is "
             f"{shown(column[at])} in data row {at + 1}{'; write decimals with a point' if ',' in column[at] else ''}."
         )
     return values
 
 
-def ids_of(column: pd.Series, path: str | Path, what: str = "whole-number ids") -> pd.Series:
+def ids_of(column: pd.Series, path: str | Path, what: str = _IDS) -> pd.Series:
     """A text column of ids (or of `what` an error shall call them) as integers, exactly."""
     values = numbers_of(column, path)
     bad = values.isna() | (values % 1 != 0)
     if bad.any():
         at = bad[bad].index[0]
         raise ValueError(
-            f"{Path(path).name}: {bad.sum()} values of {column.name!r} are not {what}, the first is "
+            f"{Path(str(path)).name}: {bad.sum()} values of {column.name!r} are not {what}, the first is "
             f"{shown(column[at])} in data row {at + 1}."
         )
     if not values.abs().max() >= 2**53:
@@ -218,7 +302,7 @@ def ids_of(column: pd.Series, path: str | Path, what: str = "whole-number ids") 
         exact = np.fromiter(map(int, column.str.strip()), dtype=np.int64, count=len(column))
     except (ValueError, OverflowError) as error:
         raise ValueError(
-            f"{Path(path).name}: {what} in {column.name!r} do not fit into 64 bits ({shown(str(error))})."
+            f"{Path(str(path)).name}: {what} in {column.name!r} do not fit into 64 bits ({shown(str(error))})."
         ) from error
     return pd.Series(exact, column.index, name=column.name)
 
@@ -229,7 +313,7 @@ def _tidy(frame, user, item, score, conflicts, path, scale=(1.0, 10.0)):
     known = frame[~missing]
     if known.empty:
         raise ValueError(
-            f"{Path(path).name} holds no rating ({len(frame)} rows, {missing.sum()} of them without a score)."
+            f"{Path(str(path)).name} holds no rating ({len(frame)} rows, {missing.sum()} of them without a score)."
         )
     distinct = known.drop_duplicates([user, item, score], keep="last")
     twice = distinct.duplicated([user, item], keep=False)
@@ -242,7 +326,7 @@ def _tidy(frame, user, item, score, conflicts, path, scale=(1.0, 10.0)):
             if name in first
         )
         raise ValueError(
-            f"{Path(path).name}: {twice.sum()} rows contradict each other, the first are {who} with {score} "
+            f"{Path(str(path)).name}: {twice.sum()} rows contradict each other, the first are {who} with {score} "
             f"{first[score].tolist()}; pass conflicts='last' to keep the later."
         )
     tidy = distinct.drop_duplicates([user, item], keep="last")
@@ -251,38 +335,81 @@ def _tidy(frame, user, item, score, conflicts, path, scale=(1.0, 10.0)):
 
 
 def _load_course(path, conflicts, scale=(1.0, 10.0)):
-    frame = read_text(path)
-    frame["u_id"], frame["a_id"] = ids_of(frame["u_id"], path), ids_of(frame["a_id"], path)
-    frame["score"] = numbers_of(frame["score"], path)
+    frame = read_typed(path, dict.fromkeys(("u_id", "a_id"), _IDS), ["score"])
     tidy, dropped = _tidy(frame, "u_id", "a_id", "score", conflicts, path, scale)
     options = {"title": "title", "name": "profile", "scale": scale, "dropped": dropped, "has_seasons": True}
     return Ratings.from_frame(tidy, "u_id", "a_id", "score", **options)
 
 
+_NUMBERS = dict.fromkeys(("userId", "movieId"), _IDS) | {"timestamp": "whole seconds"}
+
+
 def _load_movielens(path, conflicts, scale=(0.5, 5.0)):
-    frame = read_text(path)
-    frame["userId"], frame["movieId"] = ids_of(frame["userId"], path), ids_of(frame["movieId"], path)
-    frame["rating"], frame["timestamp"] = (
-        numbers_of(frame["rating"], path),
-        ids_of(frame["timestamp"], path, "whole seconds"),
-    )
+    films = path.parent / "movies.csv"
+    titles = _catalogue(films, "movieId") if films.is_file() else None
+    return _films_rated(read_typed(path, _NUMBERS, ["rating"]), titles, conflicts, path, scale)
+
+
+def _load_dat(path, conflicts, scale=None):
+    """MovieLens 1M and 10M; between two colons pandas sees a column, which must be blank."""
+    blank = ["a", "b", "c"]
+    names = ["userId", "a", "movieId", "b", "rating", "c", "timestamp"]
+    frame = read_typed(path, _NUMBERS, ["rating", *blank], sep=":", header=None, names=names)
+    strange = frame[blank].notna().any(axis=1)
+    if strange.any():
+        raise ValueError(f"{path.name}: data row {strange.idxmax() + 1} has more than four fields between '::'.")
+    halves = bool((frame["rating"] % 1 != 0).any())
+    titles = _film_lines(path.parent / "movies.dat", "::")
+    return _films_rated(frame, titles, conflicts, path, scale or (0.5 if halves else 1.0, 5.0))
+
+
+def _load_100k(path, conflicts, scale=(1.0, 5.0)):
+    frame = read_typed(path, _NUMBERS, ["rating"], sep="\t", header=None, names=list(_MOVIELENS))
+    return _films_rated(frame, _film_lines(path.parent / "u.item", "|"), conflicts, path, scale)
+
+
+def _film_lines(path, sep):
+    """Titles by id from movies.dat or u.item, lines of id, title and more, in older sets Latin-1; None: no file."""
+    if not path.is_file():
+        return None
+    with opened(path) as file:
+        data = file.read()
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    lines = [line.rstrip("\r").split(sep) for line in text.split("\n") if line.strip()]
+    bad = [at for at, fields in enumerate(lines, 1) if len(fields) < 3]
+    if bad:
+        raise ValueError(f"{path.name}: line {bad[0]} needs an id, a title and genres with {sep!r} between them.")
+    ids = ids_of(pd.Series([fields[0] for fields in lines], name="movieId"), path)
+    titles = pd.Series([fields[1] for fields in lines], index=ids)
+    return titles[~titles.index.duplicated()]
+
+
+def _films_rated(frame, titles, conflicts, path, scale):
     tidy, dropped = _tidy(frame, "userId", "movieId", "rating", conflicts, path, scale)
     options = {"time": "timestamp", "scale": scale, "dropped": dropped}
-    films = path.with_name("movies.csv")
-    if films.is_file():
-        tidy, options["title"] = tidy.assign(title=_titles(films, "movieId", tidy["movieId"])), "title"
+    if titles is not None:
+        tidy, options["title"] = tidy.assign(title=_named(tidy["movieId"], titles)), "title"
     return Ratings.from_frame(tidy, "userId", "movieId", "rating", **options)
 
 
-def _titles(path, key, items):
-    """The title of each item id, from the first row of a catalogue that has it; the id as text where none does."""
+def _catalogue(path, key):
+    """The title of each id, from the first row of a catalogue that has it."""
     catalogue = read_text(path)
     if not {key, "title"} <= set(catalogue.columns):
         raise ValueError(f"{path.name} needs the columns {key!r} and 'title', got {list(catalogue.columns)}.")
-    if catalogue.empty:
-        return items.astype(str)
     names = pd.Series(catalogue["title"].to_numpy(), index=ids_of(catalogue[key], path))
-    return items.map(names[~names.index.duplicated()]).fillna(items.astype(str))
+    return names[~names.index.duplicated()]
+
+
+def _named(items, titles):
+    """The title of each item id; the id as text where it has none."""
+    found = items.map(titles.astype(object)) if len(titles) else pd.Series(None, items.index, dtype=object)
+    nameless = found.isna()
+    found[nameless] = items[nameless].astype(str)
+    return found
 
 
 def _load_dump(path, conflicts, scale=(1.0, 10.0)):
@@ -294,7 +421,7 @@ def _load_dump(path, conflicts, scale=(1.0, 10.0)):
     tidy, dropped = _tidy(frame, "u_id", "a_id", "score", conflicts, path, scale)
     if nameless.any():
         dropped["no profile or no title id"] = int(nameless.sum())
-    tidy = tidy.assign(title=_titles(path.with_name("animes.csv"), "uid", tidy["a_id"]))
+    tidy = tidy.assign(title=_named(tidy["a_id"], _catalogue(path.parent / "animes.csv", "uid")))
     options = {"title": "title", "name": "profile", "scale": scale, "dropped": dropped, "has_seasons": True}
     return Ratings.from_frame(tidy, "u_id", "a_id", "score", **options)
 
@@ -349,8 +476,8 @@ def load_mal_export(path: str | Path, ratings: Ratings | None = None, conflicts:
         column item_id (or series_animedb_id, anime_id, a_id, movieId), or title (series_title, name), or both; score
         (my_score, rating); status, if known.
     ratings : Ratings, optional
-        The table whose titles are meant: by id, else by a title that agrees but for case and punctuation. Without it
-        the ids of the file are taken as they are.
+        The table whose titles are meant: by id, else by a title, or another name of it, that agrees but for case and
+        punctuation. Without it the ids of the file are taken as they are.
     conflicts : "error" or "last"
         Where a title is scored twice, differently. Repeats that agree are dropped and counted.
 
@@ -375,8 +502,8 @@ def load_mal_export(path: str | Path, ratings: Ratings | None = None, conflicts:
             raise ValueError(f"{path.name} is empty (0 bytes); export the list again.")
         is_xml = head.lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n").startswith(b"<")
         entries = _xml_entries(file, path.name) if is_xml else _csv_entries(path)
-    _check_entries(entries, path.name)
-    return _own_list(entries, ratings, (1.0, 10.0) if is_xml or ratings is None else ratings.scale, conflicts, path)
+    check_entries(entries, path.name)
+    return own_list(entries, ratings, (1.0, 10.0) if is_xml or ratings is None else ratings.scale, conflicts, path)
 
 
 def _xml_entries(stream, name):
@@ -458,7 +585,7 @@ class _Export:
             )
 
 
-def _check_entries(entries, name):
+def check_entries(entries: pd.DataFrame, name: str) -> None:
     """Refuse what no list of titles is as long as: matching takes time for every entry and every character."""
     n_characters = sum(int(entries[kind].str.len().sum()) for kind in entries)
     if len(entries) > MAX_EXPORT_ENTRIES or n_characters > _MAX_CHARACTERS:
@@ -479,8 +606,14 @@ def _csv_entries(path):
     return pd.DataFrame({kind: table[names[0]] if names else "" for kind, names in found.items()}, dtype=str)
 
 
-def _own_list(entries, ratings, scale, conflicts, path):
-    """Entries matched to the table, with everything that is left out counted."""
+def own_list(
+    entries: pd.DataFrame, ratings: Ratings | None, scale: tuple[float, float], conflicts: str, path: Path
+) -> OwnList:
+    """Entries matched to the table, with everything that is left out counted.
+
+    `entries` holds text: item, title, score and status, and, if known, `also`, other names with a line each, and the
+    `year` of a film. Scores lie on `scale`; those of the list too.
+    """
     entries = entries.assign(title=entries["title"].str.strip(), score=numbers_of(entries["score"], path).fillna(0.0))
     outside = (entries["score"] != 0) & ~entries["score"].between(*scale)
     if outside.any():
@@ -494,7 +627,7 @@ def _own_list(entries, ratings, scale, conflicts, path):
     else:
         at = _positions_of(entries, ratings, path)
         known = entries[at >= 0].assign(item=ratings.item_ids[at[at >= 0]])
-    unmatched = entries.drop(index=known.index).drop(columns="status")
+    unmatched = entries.drop(index=known.index)[["item", "title", "score"]]
     no_score = unmatched["score"] == 0
     dropped = {"titles without a score": int((known["score"] == 0).sum())}
     dropped |= {"unknown titles": int((~no_score).sum()), "unknown titles without a score": int(no_score.sum())}
@@ -508,7 +641,7 @@ def _own_list(entries, ratings, scale, conflicts, path):
 
 
 def _positions_of(entries, ratings, path):
-    """The column of each entry: by id, else by a title that only one item has; -1 where the table has neither."""
+    """The column of each entry: by id, else by a title, else by a name that only one item has; -1 where by none."""
     plain = entries["title"].map(plain_title)
     columns = np.arange(ratings.n_items)
     by_id = entries["item"].str.strip().map(dict(zip(ratings.item_ids.astype(str).tolist(), columns, strict=True)))
@@ -522,4 +655,27 @@ def _positions_of(entries, ratings, path):
             f"{path.name}: of {len(there)} ids that the table knows only {agree} have a title there that shares a "
             "word, so the two number their titles differently. Leave the ids out to match by title."
         )
-    return by_id.fillna(by_title).fillna(-1).to_numpy(int)
+    found = by_id.fillna(by_title).fillna(-1).to_numpy(int)
+    known = set(ratings._plain_titles)
+    for at in np.flatnonzero(found < 0):
+        names = [entries["title"].iloc[at], *(entries["also"].iloc[at].split("\n") if "also" in entries else [])]
+        year = entries["year"].iloc[at].strip() if "year" in entries else ""
+        found[at] = _called(ratings, [name for name in names if plain_title(name) not in known or year], year)
+    return found
+
+
+_YEAR = re.compile(r"\((\d{4})\)\s*")
+
+
+def _called(ratings, names, year):
+    """The column of the only item that has exactly one of these names, of this year where both are known; else -1."""
+    index = ratings._titles_index
+    for name in names:
+        key = squashed(name)
+        found = {*index.whole.get(key, ()), *index.given.get(key, ())} if key else set()
+        if year:
+            years = {at: _YEAR.findall(index.titles[at])[-1:] for at in found}
+            found = {at for at in found if years[at] in ([], [year])}
+        if len(found) == 1:
+            return found.pop()
+    return -1

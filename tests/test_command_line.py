@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import content_table as ct
@@ -128,7 +129,7 @@ def test_an_error_of_the_system_is_shown_in_words(small, monkeypatch, capsys):
 
 def test_an_own_list_gets_a_list_with_uncertainty_and_reasons(small, tmp_path, capsys):
     (tmp_path / "mine.csv").write_text("title,score\nbear,9\nDOG,2\nNo Such Show,8\n", encoding="utf-8")
-    ct.main(["--data", small, "--list", str(tmp_path / "mine.csv"), "--n", "2"])
+    ct.main(["--data", small, "--list", str(tmp_path / "mine.csv"), "--n", "2", "--unknown"])
     printed = capsys.readouterr().out
     assert "OwnList(2 ratings of known titles; 1 unknown titles)" in printed
     assert "not in the table: No Such Show, rated 8" in printed
@@ -139,6 +140,46 @@ def test_an_own_list_gets_a_list_with_uncertainty_and_reasons(small, tmp_path, c
     reasons = printed.split(": the sum, but for rounding, of\n")[1].splitlines()
     total = sum(float(line.split()[-1]) for line in reasons)
     assert total == pytest.approx(float(lines[2].split()[-2]), abs=0.03)
+
+
+def test_unknown_titles_are_told_in_one_line_unless_asked_for(small, tmp_path, capsys):
+    unknown = "".join(f"No Such Show {n},8\n" for n in range(30))
+    (tmp_path / "mine.csv").write_text(f"title,score\nbear,9\n{unknown}", encoding="utf-8")
+    ct.main(["--data", small, "--list", str(tmp_path / "mine.csv")])
+    printed = capsys.readouterr().out
+    assert [line for line in printed.splitlines() if "not in the table" in line] == [
+        "  not in the table: 30 rated titles; --unknown names them"
+    ]
+    assert "No Such Show" not in printed
+
+
+def test_a_list_on_another_scale_is_stretched_where_told(small, tmp_path, capsys):
+    path = tmp_path / "ratings.csv"
+    path.write_text("Date,Name,Year,Letterboxd URI,Rating\n2024-01-01,Bear,2001,x,5\n", encoding="utf-8")
+    code, message = refused(["--data", small, "--list", str(path)], capsys)
+    assert (code, "rescale=True" in message) == (2, True)
+    ct.main(["--data", small, "--list", str(path), "--rescale"])
+    assert "1 ratings of known titles" in capsys.readouterr().out
+
+
+def test_a_table_with_other_columns_is_told_by_flags(table, quick, tmp_path, capsys):
+    frame = table.frame().rename(columns={"user_id": "Kunde", "item_id": "Artikel", "title": "Name", "rating": "Note"})
+    frame = pd.concat([frame, frame.head(1)])  # somebody rated twice
+    frame.to_csv(tmp_path / "shop.csv", sep="\t", index=False, encoding="utf-16")
+    flags = ["--data", str(tmp_path / "shop.csv"), "--user", "kunde", "--item", "artikel", "--rating", "note"]
+    code, message = refused(flags, capsys)
+    assert (code, "repeats='last'" in message) == (2, True)
+    ct.main([*flags, "--title", "name", "--sep", "tab", "--repeats", "last", "--scale", "1", "10", "--splits", "2"])
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"{table!r}"[:-1] + "; taken by name: time='time'); 1 left out: repeats, the last kept")
+    assert "baseline" in printed
+
+
+def test_a_table_that_is_not_known_names_the_flags(tmp_path, capsys):
+    (tmp_path / "shop.csv").write_text("Kunde,Artikel,Note\n1,2,3\n")
+    code, message = refused(["--data", str(tmp_path / "shop.csv")], capsys)
+    assert code == 2
+    assert all(flag in message for flag in ("--user", "--item", "--rating"))
 
 
 def test_an_own_list_that_cannot_be_read_is_one_line_and_status_2(small, tmp_path, capsys):

@@ -44,7 +44,7 @@ def test_the_lowest_versions_are_those_that_are_allowed():
     )
     groups = [
         PROJECT["dependencies"],
-        *(PROJECT["optional-dependencies"][name] for name in ("notebooks", "site", "test")),
+        *(PROJECT["optional-dependencies"][name] for name in ("notebooks", "site", "tables", "fetch", "test")),
     ]
     allowed = dict(re.fullmatch(r"([\w-]+)>=([\d.]+)", one).groups() for group in groups for one in group)
 

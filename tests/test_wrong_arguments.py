@@ -136,6 +136,7 @@ SPACE = kind("None", called=["search space"])
 BY_NAME = [
     (NOTHING, "n n_splits n_trials n_folds n_boot n_components n_factors n_epochs n_neighbors max_features batch_size"),
     (NOTHING, "patience about by conflicts protocol sampler refit schedule solver init metric reference use"),
+    (NOTHING, "repeats unknown sep decimal encoding"),
     (WHOLE, "min_per_user min_per_item row"),
     (SEED, "random_state"),
     (NUMBER, "threshold low high primal dual"),
@@ -145,13 +146,13 @@ BY_NAME = [
     (
         SWITCH,
         "progress return_fallback keep_no_genres prune larger_is_better uncertainty of_a_rating log whole strict "
-        "with_ratings has_seasons proven prefit biases shared_weights clip",
+        "with_ratings has_seasons proven prefit biases shared_weights clip rescale",
     ),
     (SWITCH.also("None"), "one_per_work"),
     (TEXT, "unit what"),
     (FILE, "path"),
     (RATINGS, "ratings test train other"),
-    (PARTS, "validation also_seen tags_until"),
+    (PARTS, "validation also_seen tags_until like"),
     (MODEL, "model"),
     (kind(), "models candidates"),
     (FEATURES, "features genres similarity"),
@@ -175,7 +176,8 @@ KINDS = {name: each for each, names in BY_NAME for name in names.split()}
 # ---- A valid call of everything public -------------------------------------------------------------------------------
 
 RECORDS = {"Certificate", "DivergenceError", "Fold", "OwnList", "Tuning"}  # made by us, to hold what was found
-ELSEWHERE = {"batch_epoch", "predict_pairs", "sgd_epoch", "solve_rows", "main"}  # test_doors and test_command_line
+ELSEWHERE = {"batch_epoch", "predict_pairs", "sgd_epoch", "solve_rows"}  # test_doors
+ELSEWHERE |= {"main", "fetch"}  # test_command_line, test_fetching
 QUICK = {"n_factors": 2, "n_epochs": 3, "tol": 0.0}
 
 
@@ -280,7 +282,7 @@ def ratings_calls():
         "times": optional,
     }
     labels = LABELS.also("None", "array of objects", "array of NaN")
-    own |= {"titles": labels, "user_names": labels, "dropped": kind("{}", "dict")}
+    own |= {"titles": labels, "user_names": labels, "dropped": kind("{}", "dict"), "notes": kind("[]", "{}", "texts")}
     yield "Ratings", ct.Ratings, given | cells, own
     frame = {"frame": t.frame(), "user": "user_id", "item": "item_id", "rating": "rating"}
     column = kind("None", "empty text", called=["column"])
@@ -329,6 +331,8 @@ def ratings_calls():
     yield "Ratings.split_leave_one_out", t.split_leave_one_out, {}, {"random_state": ANY_SEED}
     yield "Ratings.split_random", t.split_random, {}, {"random_state": ANY_SEED}
     yield "Ratings.to_csv", t.to_csv, {"path": "table.csv"}, {"path": TARGET}
+    yield "Ratings.within", t.within, {"other": w.test}, {"other": RATINGS.named("other")}
+    yield "Ratings.known_pairs", t.known_pairs, {"given": {11: 8}}, {"given": POINTS.also("{}", "dict", "frame")}
     yield "Ratings.works", t.works, {}, {}
 
 
@@ -344,6 +348,16 @@ def file_calls():
         {"path": ct.DATA / "animelist.xml", "ratings": sample},
         {"ratings": PARTS.also("ratings")},
     )
+    yield (
+        "load_export",
+        ct.load_export,
+        {"path": ct.DATA / "animelist.xml", "ratings": sample},
+        {"ratings": PARTS.also("ratings"), "path": FILE.named("holds neither")},
+    )
+    column = kind("None", called=["column"])
+    own = dict.fromkeys(("user", "item", "rating"), column) | {"table": FILE.named("a DataFrame")}
+    own |= {"like": RATINGS.also("None"), "sep": kind("None"), "title": column, "time": column}
+    yield "load_table", ct.load_table, {"table": w.table.frame()}, own
     catalogue = {"path": ct.DATA / "catalogue.csv", "ratings": sample}
     yield (
         "item_texts",

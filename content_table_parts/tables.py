@@ -1,0 +1,441 @@
+"""Tables of ratings as people have them: columns of any name, CSV in its dialects, Parquet, Arrow, DataFrames."""
+
+import csv
+import difflib
+import os
+import re
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from content_table_parts.ratings import Ratings, as_path, need_ratings, scale_ends
+from content_table_parts.readers import MAX_COLUMNS, opened, read_text
+from content_table_parts.settings import check_choice, check_kind, shown
+from content_table_parts.titles import plain_title
+
+_USUAL = {  # what a column is usually called, without case, spaces and punctuation
+    "user": "user userid uid viewer viewerid customer customerid member memberid",
+    "item": "item itemid movie movieid film filmid anime animeid aid product productid sku book bookid isbn",
+    "rating": "rating ratings score stars points",
+    "time": "time timestamp date datetime ratedat",
+    "title": "title itemtitle itemname movietitle producttitle productname",
+}
+_NEEDED = ("user", "item", "rating")
+_SEPARATORS = ",;\t|"
+_ARROW_MARKS = {b"PAR1": "a Parquet file", b"ARROW1": "an Arrow file", b"FEA1": "a Feather file"}
+_WHOLE = re.compile(r"0|-?[1-9]\d*")  # what a whole number is written as; "007" is a text
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+def load_table(
+    table: Any,
+    user: str | None = None,
+    item: str | None = None,
+    rating: str | None = None,
+    *,
+    time: Any = None,
+    title: Any = None,
+    scale: tuple[float, float] | None = None,
+    sep: str | None = None,
+    decimal: str = ".",
+    encoding: str = "utf-8",
+    repeats: str = "error",
+    like: Ratings | None = None,
+    unknown: str = "error",
+) -> Ratings:
+    """Ratings from a table of your own with one row per rating.
+
+    Parameters
+    ----------
+    table : str, Path, or a table
+        A CSV (packed by gzip, bzip2 or xz, if you like), Parquet, Arrow or Feather file, which its first bytes tell; a
+        DataFrame of pandas or polars, or a PyArrow table. All but CSV and pandas need PyArrow.
+    user, item, rating, time, title : names of columns
+        In any case, with or without spaces around. One that is not told is found by its usual names ("user_id",
+        "Movie ID", ...) where only one column has such a name. `time=False`, `title=False`: none, whatever is there.
+    scale : (low, high), optional
+        Of the ratings, both ends included; default: the lowest and the highest of them, or the scale of `like`.
+    sep, decimal, encoding : str
+        Of a CSV. The separator is recognised among comma, semicolon, tab and bar by the header, if not told. UTF-16 is
+        told by its byte order mark; anything else but UTF-8 must be told ("latin-1").
+    repeats : "error", "last" or "mean"
+        Where a user rates an item more than once: refuse; keep the last by time, or of the file where there are no
+        times; or keep their mean, with the last time.
+    like : Ratings, optional
+        A training table, in whose universe this one shall be read: see `Ratings.within`.
+    unknown : "error" or "skip"
+        What to do with users or items that `like` does not have.
+
+    Returns
+    -------
+    Ratings : ids are as in the table; in a CSV, whole numbers where all of a column are written as such ("007" is not),
+        else text, without spaces around. Times are numbers, or dates. An item with several titles has its newest. What
+        was decided for you is in `notes`, what was left out in `dropped`: rows without a user, an item or a rating (so
+        is a 0 on a scale told to begin above it), repeats, older names.
+
+    Raises
+    ------
+    ValueError, TypeError, KeyError, FileNotFoundError : what was expected, what came, the likely cause, and the row.
+    ImportError : PyArrow is needed, and how to install it.
+    """
+    check_choice("repeats", repeats, ("error", "last", "mean"))
+    check_choice("unknown", unknown, ("error", "skip"))
+    if like is not None:
+        need_ratings(like, "like")
+    scale = None if scale is None else scale_ends(scale)
+    _check_dialect(sep, decimal, encoding)
+    source = _read(table, sep, encoding)
+    name, notes = source.name, list(source.notes)
+    told = {"user": user, "item": item, "rating": rating, "time": time, "title": title}
+    columns = _columns(told, source.frame, name, notes)
+    frame = source.frame[list(columns.values())].set_axis(list(columns), axis=1).reset_index(drop=True)
+    frame = _parsed(frame, columns, source, decimal)
+    frame, dropped = _without_gaps(frame, scale, name)
+    if "title" in frame:
+        frame = _newest_titles(frame, columns, dropped, name)
+    scale = scale or (like.scale if like is not None else _observed_scale(frame["rating"], notes, name))
+    frame = _once(frame, repeats, dropped, columns, name)
+    labels = {role: role for role in ("time", "title") if role in frame}
+    options = {"scale": scale, "dropped": dropped, "notes": notes}
+    ratings = Ratings.from_frame(frame, "user", "item", "rating", **labels, **options)
+    return ratings if like is None else ratings.within(like, unknown)
+
+
+# ---- Files and tables ------------------------------------------------------------------------------------------------
+
+
+class _Source(NamedTuple):
+    """A table, what errors call it, what was decided for the reader, and whether all of it is text."""
+
+    frame: pd.DataFrame
+    name: str
+    notes: tuple = ()
+    is_csv: bool = False
+
+
+def _read(table, sep, encoding):
+    if not isinstance(table, (str, os.PathLike)):
+        return _Source(_from_memory(table), "the table")
+    path = as_path(table)
+    kind = _arrow_kind(path)
+    return _Source(_from_file(path, kind), path.name) if kind else _from_csv(path, sep, encoding)
+
+
+def _check_dialect(sep, decimal, encoding):
+    check_kind("sep", sep, (str, type(None)), "one character or None")
+    if sep is not None and (len(sep) != 1 or sep in '"\r\n'):
+        raise ValueError(f"sep must be one character, such as ';' or '\\t', got {shown(sep)}.")
+    check_choice("decimal", decimal, (".", ","))
+    check_kind("encoding", encoding, str, "the name of an encoding")
+    try:
+        "".encode(encoding)
+    except (LookupError, ValueError) as error:
+        raise ValueError(
+            f"encoding must be one that Python knows, such as 'latin-1', got {shown(encoding)}."
+        ) from error
+
+
+def _arrow_kind(path):
+    if not path.is_file():
+        raise FileNotFoundError(f"no such file: {path}")
+    with open(path, "rb") as file:
+        head = file.read(8)
+    return next((kind for mark, kind in _ARROW_MARKS.items() if head.startswith(mark)), None)
+
+
+def _pyarrow(what):
+    try:
+        import pyarrow
+        import pyarrow.feather
+        import pyarrow.parquet
+    except ImportError as error:
+        raise ImportError(
+            f"{what} is read by PyArrow, which is missing: pip install 'content-table[tables]'"
+        ) from error
+    return pyarrow
+
+
+def _from_file(path, kind):
+    pyarrow = _pyarrow(f"{path.name} is {kind} and")
+    read = pyarrow.parquet.read_table if kind == "a Parquet file" else pyarrow.feather.read_table
+    try:
+        with open(path, "rb") as file:
+            return _from_arrow(read(file), pyarrow)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise ValueError(f"{path.name} begins as {kind}, and is cut off or damaged ({shown(str(error))}).") from error
+
+
+def _from_arrow(table, pyarrow):
+    """A PyArrow table as a DataFrame in which whole numbers stay whole where some are missing."""
+    whole = {getattr(pyarrow, name.lower())(): getattr(pd, f"{name}Dtype")() for name in ("Int8", "Int16", "Int32")}
+    whole |= {pyarrow.int64(): pd.Int64Dtype(), pyarrow.uint32(): pd.UInt32Dtype(), pyarrow.uint64(): pd.UInt64Dtype()}
+    return table.to_pandas(types_mapper=whole.get, ignore_metadata=True)
+
+
+def _from_memory(table):
+    if isinstance(table, pd.DataFrame):
+        return table
+    kind = f"{type(table).__module__.partition('.')[0]}.{type(table).__name__}"
+    if kind in ("polars.DataFrame", "pyarrow.Table"):
+        pyarrow = _pyarrow(f"a table of {kind.partition('.')[0]}")
+        return _from_arrow(table.to_arrow() if kind == "polars.DataFrame" else table, pyarrow)
+    raise TypeError(
+        f"table must be a path, a DataFrame of pandas or polars, or a PyArrow table, got {shown(table)}; of a "
+        "LazyFrame collect() it first."
+    )
+
+
+def _from_csv(path, sep, encoding):
+    found = sep or _separator(path, encoding)
+    notes = (f"separated by {found!r}",) if sep is None and found != "," else ()
+    frame = read_text(path, encoding=encoding, sep=found)
+    if len(frame.columns) == 1:
+        raise ValueError(
+            f"{path.name} has one column, {shown(frame.columns[0])}, where fields are separated by {found!r}; pass "
+            "sep= as what separates them."
+        )
+    return _Source(frame, path.name, notes, is_csv=True)
+
+
+def _separator(path, encoding):
+    """What separates the fields of a header: that of which it has most."""
+    with opened(path) as file:
+        head = file.read(2**16)
+    text = head.decode("utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else encoding, errors="replace")
+    line = text.lstrip("\ufeff\r\n").splitlines()[:1]
+    widths = {sep: len(next(csv.reader(line, delimiter=sep), [])) for sep in _SEPARATORS}
+    most = max(widths.values())
+    best = [sep for sep, width in widths.items() if width == most]
+    if most > MAX_COLUMNS:
+        raise ValueError(
+            f"{path.name} is not a CSV file with a header: its first line has more than {MAX_COLUMNS} fields."
+        )
+    if len(best) > 1 and most > 1:
+        raise ValueError(f"{path.name} may be separated by any of {best}: {shown(line[0])}; pass sep=.")
+    return best[0]
+
+
+# ---- Columns ---------------------------------------------------------------------------------------------------------
+
+
+def _columns(told, frame, name, notes):
+    """{role: column}; what was found by its usual name goes into the notes."""
+    taken = {role: _column_told(role, column, frame, name) for role, column in told.items() if isinstance(column, str)}
+    found = {}
+    for role, column in told.items():
+        if column is None:
+            usual = _USUAL[role].split()
+            same = [each for each in frame.columns if _bare(each) in usual and each not in taken.values()]
+            if len(same) == 1:
+                found[role] = same[0]
+            elif role in _NEEDED:
+                raise ValueError(_lost(role, same, frame, name))
+            elif same:
+                notes.append(f"no {role}, because several columns may be it: {shown(same)}")
+        elif column is not False and not isinstance(column, str):
+            raise ValueError(f"{role} must be the name of a column, got {shown(column)}.")
+        elif column is False and role in _NEEDED:
+            raise ValueError(f"{role} must be the name of a column, got False; only time and title may be left out.")
+    if found:
+        notes.insert(0, "taken by name: " + ", ".join(f"{role}={shown(column)}" for role, column in found.items()))
+    columns = {role: (taken | found)[role] for role in told if role in taken | found}
+    twice = [column for column in columns.values() if list(columns.values()).count(column) > 1]
+    if twice or frame.columns[frame.columns.isin(list(columns.values()))].has_duplicates:
+        raise ValueError(f"{name}: a column may stand for one thing and have one name, got {shown(columns)}.")
+    return columns
+
+
+def _bare(column):
+    return plain_title(column).replace(" ", "")
+
+
+def _column_told(role, told, frame, name):
+    """The column that is meant: of exactly this name, else of it but for case and spaces."""
+    if told in frame.columns:
+        return told
+    same = [
+        each for each in frame.columns if " ".join(str(each).split()).casefold() == " ".join(told.split()).casefold()
+    ]
+    if len(same) == 1:
+        return same[0]
+    bare = {_bare(each): each for each in frame.columns}
+    close = [bare[key] for key in difflib.get_close_matches(_bare(told), bare, 3)]
+    hint = f"; did you mean {shown(close)}?" if close else "."
+    raise ValueError(f"{role}: {name} has no column {shown(told)}; it has {shown(list(frame.columns))}{hint}")
+
+
+def _lost(role, same, frame, name):
+    has = f"several columns may be the {role}, {shown(same)}" if same else f"no column is known as the {role}"
+    return f"{role}: in {name} {has}; pass {role}= as one of {shown(list(frame.columns))}."
+
+
+# ---- Cells -----------------------------------------------------------------------------------------------------------
+
+
+def _parsed(frame, columns, source, decimal):
+    """Text as numbers, ids and dates, NaN where blank; what is none is an error that names the row."""
+    for role in frame:
+        if isinstance(frame[role].dtype, pd.CategoricalDtype):
+            frame = frame.assign(**{role: frame[role].astype(object)})
+    is_text = {role: pd.api.types.infer_dtype(frame[role], skipna=True) == "string" for role in frame}
+    read = {"rating": _points(frame["rating"], is_text["rating"], decimal, columns["rating"], source.name)}
+    for role in ("user", "item", "title"):
+        if role in frame and is_text[role] and (role == "title" or source.is_csv):
+            read[role] = _by_value(frame[role], _texts if role == "title" else _ids)
+    if "time" in frame:
+        read["time"] = _moments(frame["time"], is_text["time"], columns["time"], source.name)
+    return frame.assign(**read)
+
+
+def _by_value(column, read):
+    """`read(distinct texts)` for every row, missing where the cell is: columns repeat few values many times."""
+    codes, texts = pd.factorize(column, use_na_sentinel=True)
+    values = pd.Series(read([text.strip() for text in texts]))
+    rows = values.reindex(codes) if (codes < 0).any() else values.iloc[codes]
+    return rows.set_axis(column.index)
+
+
+def _texts(texts):
+    return np.array([text or None for text in texts], dtype=object)
+
+
+def _ids(texts):
+    """Whole numbers where all of a column are written as such, else text."""
+    if all(_WHOLE.fullmatch(text) for text in texts if text):
+        try:
+            return pd.array([int(text) if text else None for text in texts], dtype="Int64")
+        except (OverflowError, ValueError):  # beyond 64 bits, or more digits than Python reads
+            pass
+    return _texts(texts)
+
+
+def _refuse(bad, column, what, label, name, hint=""):
+    """The error for the cells that are no `what`."""
+    at = bad.to_numpy().argmax()
+    raise ValueError(
+        f"{name}: {bad.sum()} values of column {label!r} are no {what}, the first is {shown(column.iloc[at])} in data "
+        f"row {at + 1}{hint or '.'}"
+    )
+
+
+def _number(text, decimal):
+    """A text as a float, NaN where it is none."""
+    if decimal == ",":
+        text = "" if "." in text else text.replace(",", ".")
+    return float(text) if _NUMBER.fullmatch(text) else np.nan
+
+
+def _points(column, is_text, decimal, label, name):
+    """Rating points as floats."""
+    if is_text:
+        values = _by_value(column, lambda texts: [_number(text, decimal) for text in texts])
+        blank = column.isna() | (column.str.strip() == "") if values.isna().any() else column.isna()
+    else:
+        kind = pd.api.types.infer_dtype(column, skipna=True)
+        if kind in ("complex", "bytes", "period", "interval") or kind.startswith(("date", "time")):
+            raise ValueError(f"rating: column {label!r} of {name} must hold rating points, got {kind}.")
+        blank = column.isna()
+        values = pd.Series(pd.to_numeric(column, errors="coerce").to_numpy(float, na_value=np.nan), column.index)
+    bad = ~np.isfinite(values) & ~blank
+    if bad.any():
+        other = "." if decimal == "," else ","
+        meant = is_text and other in column[bad].iloc[0]
+        _refuse(bad, column, "finite numbers", label, name, f"; was decimal={other!r} meant?" if meant else "")
+    return values
+
+
+def _moments(column, is_text, label, name):
+    """Times as numbers or dates."""
+    if is_text:
+        values = _by_value(column, _times)
+        blank = column.isna() | (column.str.strip() == "") if values.isna().any() else column.isna()
+        hint = (
+            "; write 2024-05-31 or 2024-05-31T18:30:00, or pass a DataFrame with dates, such as "
+            "pd.to_datetime(frame[...], format='%d.%m.%Y')."
+        )
+        if (values.isna() & ~blank).any():
+            _refuse(values.isna() & ~blank, column, "numbers or ISO dates", label, name, hint)
+    else:
+        dates = pd.api.types.infer_dtype(column, skipna=True) in ("date", "datetime")
+        values = pd.to_datetime(column) if dates else column
+        blank = values.isna()
+    if blank.any():
+        _refuse(blank, column, "times, but blank", label, name, "; leave these rows out, or pass time=False.")
+    return values
+
+
+def _times(texts):
+    """Numbers where all of a column are numbers, else dates in UTC, NaT where they are none."""
+    if all(_NUMBER.fullmatch(text) for text in texts if text):
+        return pd.to_numeric(pd.Series(texts, dtype=object).replace("", None))
+    return pd.to_datetime(pd.Series(texts, dtype=object), format="ISO8601", errors="coerce", utc=True)
+
+
+# ---- Rows ------------------------------------------------------------------------------------------------------------
+
+
+def _without_gaps(frame, scale, name):
+    """(rows with a user, an item and a rating, {what the others lack: count})"""
+    nobody = frame[["user", "item"]].isna().any(axis=1)
+    nothing = frame["rating"].isna()
+    if scale is not None and min(scale) > 0:
+        nothing |= frame["rating"] == 0
+    gaps = {"no user or no item": nobody, "no rating": nothing & ~nobody}
+    kept = frame[~(nobody | nothing)]
+    if kept.empty:
+        raise ValueError(f"{name} holds no rating with a user and an item ({len(frame)} rows).")
+    return kept, {reason: int(hit.sum()) for reason, hit in gaps.items() if hit.any()}
+
+
+def _in_order(frame):
+    """By time, those of one moment by the order of the file; by that alone where there are no times."""
+    return frame.sort_values("time", kind="stable") if "time" in frame else frame
+
+
+def _newest_titles(frame, columns, dropped, name):
+    """One title an item, the newest; older ones are counted."""
+    names = _in_order(frame)[["user", "item", "title"]].dropna(subset="title")
+    names = names.drop_duplicates(["user", "item", "title"], keep="last")
+    distinct = names.drop_duplicates(["item", "title"], keep="last")
+    newest = distinct.drop_duplicates("item", keep="last")
+    older = len(distinct) - len(newest)
+    if older:
+        by_user = names.drop_duplicates(["user", "item"]).groupby("user")
+        several = by_user["item"].nunique() > 1
+        if several.any() and (by_user["title"].nunique() == 1).all():
+            raise ValueError(
+                f"{name}: every user has one {columns['title']!r} and items have several, so the columns "
+                f"{columns['user']!r} and {columns['item']!r} look swapped."
+            )
+        dropped["older names of items, the newest kept"] = older
+    return frame.assign(title=frame["item"].map(newest.set_index("item")["title"]))
+
+
+def _once(frame, repeats, dropped, columns, name):
+    """One row for every user and item."""
+    twice = frame.duplicated(["user", "item"], keep=False)
+    if not twice.any():
+        return frame
+    if repeats == "error":
+        pair = [frame.loc[twice, role].iloc[0] for role in ("user", "item")]
+        same = frame[(frame["user"] == pair[0]) & (frame["item"] == pair[1])]
+        user, item = (shown(key.item() if isinstance(key, np.generic) else key) for key in pair)
+        raise ValueError(
+            f"{name}: {twice.sum()} rows repeat a user and an item, the first are {columns['user']} {user} with "
+            f"{columns['item']} {item} in data rows {[at + 1 for at in same.index[:3]]}, rated "
+            f"{same['rating'].tolist()[:3]}; pass repeats='last' to keep the last by time or of the file, or 'mean'."
+        )
+    if repeats == "mean":
+        frame = frame.assign(rating=frame.groupby(["user", "item"], sort=False)["rating"].transform("mean"))
+    kept = _in_order(frame).drop_duplicates(["user", "item"], keep="last").sort_index()
+    dropped[f"repeats, the {repeats} kept"] = len(frame) - len(kept)
+    return kept
+
+
+def _observed_scale(points, notes, name):
+    low, high = float(points.min()), float(points.max())
+    if low == high:
+        raise ValueError(f"{name}: every rating is {low:g}, so their scale does not show; pass scale=(low, high).")
+    notes.append("the scale is that of the ratings met")
+    return low, high

@@ -1,0 +1,218 @@
+"""Lists kept at AniList and Letterboxd: told apart, matched by exact names, on the scale of the table."""
+
+import json
+import zipfile
+
+import numpy as np
+import pytest
+
+import content_table as ct
+
+SHOWS = {1: "Cowboy Bebop", 16498: "Shingeki no Kyojin", 5680: "K-On!", 7791: "K-On!!", 44: "Rurouni Kenshin"}
+FILMS = {
+    1: "Toy Story (1995)",
+    2: "Matrix, The (1999)",
+    3: "Hamlet (1990)",
+    4: "Hamlet (1996)",
+    5: "Frozen (2010)",
+    6: "Léon: The Professional (a.k.a. The Professional) (Léon) (1994)",
+}
+
+
+def table_of(titles, scale):
+    rows, cols = np.divmod(np.arange(2 * len(titles)), len(titles))
+    points = np.linspace(*scale, 2 * len(titles))
+    return ct.Ratings([1, 2], list(titles), rows, cols, points, scale=scale, titles=list(titles.values()))
+
+
+@pytest.fixture
+def shows():
+    return table_of(SHOWS, (1.0, 10.0))
+
+
+@pytest.fixture
+def films():
+    return table_of(FILMS, (0.5, 5.0))
+
+
+def written(path, content):
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return path
+
+
+# ---- AniList ----
+
+
+def show(score, mal=None, status="COMPLETED", **titles):
+    return {"score": score, "status": status, "media": {"idMal": mal, "title": titles}}
+
+
+def answer(*entries, score_format=None, wrap=True):
+    lists = {"lists": [{"name": "Completed", "entries": list(entries)}]}
+    if score_format:
+        lists["user"] = {"mediaListOptions": {"scoreFormat": score_format}}
+    return {"data": {"MediaListCollection": lists}} if wrap else lists
+
+
+@pytest.mark.parametrize("wrap", [True, False])
+def test_anilist_is_matched_by_mals_id_or_by_a_name(tmp_path, shows, wrap):
+    entries = [
+        show(9, mal=1, romaji="Kauboi Bibappu"),
+        show(8.5, romaji="Not known so", english="Attack on Titan"),
+        show(7, romaji="Rurouni KENSHIN"),
+        show(0, mal=5680, romaji="K-On!"),
+        show(4, mal=999, romaji="Nobody Knows"),
+        show(None, mal=7791, status="PLANNING", romaji="K-On!!"),
+    ]
+    own = ct.load_export(written(tmp_path / "list.json", answer(*entries, wrap=wrap)), shows)
+    assert own.ratings == {1: 9.0, 16498: 8.5, 44: 7.0}
+    assert sorted(own.seen) == [1, 44, 5680, 16498]
+    assert own.unmatched.to_dict("records") == [{"item": "999", "title": "Nobody Knows", "score": 4.0}]
+    assert own.dropped["unknown titles"] == 1
+
+
+def test_a_misspelled_or_ambiguous_name_is_not_guessed(tmp_path, shows):
+    entries = [show(9, romaji="Cowboy Bebob"), show(8, romaji="K-On"), show(7, romaji="Cowboy")]
+    own = ct.load_export(written(tmp_path / "list.json", answer(*entries)), shows)
+    assert own.ratings == {}
+    assert own.unmatched["title"].tolist() == ["Cowboy Bebob", "K-On", "Cowboy"]
+
+
+def test_one_show_in_several_lists_is_one_and_a_contradiction_is_told(tmp_path, shows):
+    document = answer(show(9, mal=1, romaji="Cowboy Bebop"), wrap=False)
+    document["lists"] *= 2
+    assert ct.load_export(written(tmp_path / "list.json", document), shows).ratings == {1: 9.0}
+    document["lists"].append({"entries": [show(3, mal=1, romaji="Cowboy Bebop")]})
+    path = written(tmp_path / "list.json", document)
+    with pytest.raises(ValueError, match="contradict each other"):
+        ct.load_export(path, shows)
+    assert ct.load_export(path, shows, conflicts="last").ratings == {1: 3.0}
+
+
+@pytest.mark.parametrize(
+    ("score_format", "score", "meant"),
+    [("POINT_100", 100, 10.0), ("POINT_100", 1, 1.0), ("POINT_5", 3, 5.5), ("POINT_3", 3, 10.0), (None, 100, 10.0)],
+)
+def test_another_scale_is_refused_or_stretched_as_told(tmp_path, shows, score_format, score, meant):
+    path = written(tmp_path / "list.json", answer(show(score, mal=1, romaji="Cowboy Bebop"), score_format=score_format))
+    with pytest.raises(ValueError, match=r"scores lie on 1 to \d+, the table on 1 to 10; pass rescale=True"):
+        ct.load_export(path, shows)
+    assert ct.load_export(path, shows, rescale=True).ratings == {1: pytest.approx(meant)}
+
+
+@pytest.mark.parametrize("score_format", ["POINT_10", "POINT_10_DECIMAL"])
+def test_ten_points_are_those_of_the_table(tmp_path, shows, score_format):
+    path = written(tmp_path / "list.json", answer(show(7.5, mal=1, romaji="Bebop"), score_format=score_format))
+    assert ct.load_export(path, shows).ratings == ct.load_export(path, shows, rescale=True).ratings == {1: 7.5}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('{"lists": [', "not whole or not JSON"),
+        ("[" * 100_000, "not whole or not JSON"),
+        ({"lists": [{"series_id": 1, "score": 90}]}, "numbers of AniList without titles"),
+        ({"anime": []}, r"needs `lists`.*got \['anime'\]"),
+        ([1, 2], "needs `lists`.*got 'list'"),
+        ({"lists": [{"entries": 5}]}, "needs `lists`"),
+        (answer({"score": 9}), "without media and title"),
+        (answer({"score": 9, "media": {"type": "MANGA", "title": {"romaji": "Berserk"}}}), "list of manga"),
+        (answer(show("nine", mal=1, romaji="Cowboy Bebop")), "'nine' in data row 1"),
+        (answer(show(float("nan"), mal=1, romaji="Cowboy Bebop")), "'nan' in data row 1"),
+        (answer(show(-3, mal=1, romaji="Cowboy Bebop")), "scores lie outside 1 to 10"),
+        (answer(show(True, mal=1, romaji="Cowboy Bebop")), "'True' in data row 1"),
+    ],
+)
+def test_what_is_no_list_of_anilist_is_refused(tmp_path, shows, content, words):
+    with pytest.raises(ValueError, match=rf"list\.json.*{words}"):
+        ct.load_export(written(tmp_path / "list.json", content), shows)
+
+
+def test_without_a_table_the_ids_are_taken_as_they_are(tmp_path):
+    path = written(tmp_path / "list.json", answer(show(9, mal=1, romaji="Cowboy Bebop")))
+    assert ct.load_export(path).ratings == {1: 9.0}
+
+
+# ---- Letterboxd ----
+
+HEAD = "Date,Name,Year,Letterboxd URI"
+RATED = f"{HEAD},Rating\n" + "".join(
+    f"2024-05-31,{name},{year},https://boxd.it/x,{score}\n"
+    for name, year, score in [
+        ("The Matrix", 1999, 4.5),
+        ("Hamlet", 1996, 0.5),
+        ("Frozen", 2013, 2),
+        ("Toy Story", 1995, 5),
+        ("Toy Stori", 1995, 1),
+        ("Léon", 1994, 4),
+    ]
+)
+WATCHED = f"{HEAD}\n2024-05-31,Hamlet,1990,https://boxd.it/y\n2024-05-31,Toy Story,1995,https://boxd.it/z\n"
+MEANT = {2: 4.5, 4: 0.5, 1: 5.0, 6: 4.0}
+
+
+def test_letterboxd_is_matched_by_name_and_year(tmp_path, films):
+    own = ct.load_export(written(tmp_path / "ratings.csv", RATED), films)
+    assert own.ratings == MEANT
+    assert own.unmatched["title"].tolist() == ["Frozen (2013)", "Toy Stori (1995)"]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_whole_export_knows_what_was_watched_without_a_rating(tmp_path, films, packed):
+    folder = tmp_path / "letterboxd-ann"
+    folder.mkdir()
+    written(folder / "ratings.csv", RATED)
+    written(folder / "watched.csv", WATCHED)
+    if packed:
+        with zipfile.ZipFile(tmp_path / "export.zip", "w") as file:
+            for each in folder.iterdir():
+                file.write(each, each.name)
+    own = ct.load_export(tmp_path / "export.zip" if packed else folder, films)
+    assert own.ratings == MEANT
+    assert sorted(own.seen) == [1, 2, 3, 4, 6]
+
+
+def test_watched_films_alone_are_seen_and_not_rated(tmp_path, films):
+    own = ct.load_export(written(tmp_path / "watched.csv", WATCHED), films)
+    assert (own.ratings, sorted(own.seen)) == ({}, [1, 3])
+
+
+def test_half_stars_on_another_scale_are_refused_or_stretched_as_told(tmp_path):
+    path, films = written(tmp_path / "ratings.csv", RATED), table_of(FILMS, (1.0, 5.0))
+    with pytest.raises(ValueError, match=r"lie on 0\.5 to 5, the table on 1 to 5; pass rescale=True"):
+        ct.load_export(path, films)
+    assert ct.load_export(path, films, rescale=True).ratings[4] == 1.0
+    assert ct.load_export(path, films, rescale=True).ratings[1] == 5.0
+
+
+def test_letterboxd_needs_the_table(tmp_path):
+    with pytest.raises(ValueError, match="ratings="):
+        ct.load_export(written(tmp_path / "ratings.csv", RATED))
+
+
+def test_a_folder_that_is_no_export_is_refused(tmp_path, films):
+    with pytest.raises(ValueError, match=r"neither ratings\.csv nor watched\.csv"):
+        ct.load_export(tmp_path, films)
+    written(tmp_path / "ratings.csv", "userId,movieId,rating,timestamp\n1,1,3,4\n")
+    with pytest.raises(ValueError, match=r"ratings\.csv needs the columns"):
+        ct.load_export(tmp_path, films)
+
+
+# ---- The others go where they went ----
+
+
+def test_myanimelist_and_csv_are_read_as_before(tmp_path):
+    sample = ct.load_ratings(ct.DATA / "100x100.csv")
+    export = ct.DATA / "animelist.xml"
+    one, two = ct.load_mal_export(export, sample), ct.load_export(export, sample)
+    assert (one.ratings, one.seen, one.dropped) == (two.ratings, two.seen, two.dropped)
+    path = written(tmp_path / "mine.csv", "title,score\nmonster,9\n")
+    assert ct.load_export(path, sample).ratings == ct.load_mal_export(path, sample).ratings != {}
+
+
+def test_a_myanimelist_export_for_films_is_on_another_scale(films, tmp_path):
+    entry = "<anime><series_title>The Matrix</series_title><my_score>10</my_score></anime>"
+    path = written(tmp_path / "list.xml", f"<myanimelist>{entry}</myanimelist>")
+    with pytest.raises(ValueError, match=r"lie on 1 to 10, the table on 0\.5 to 5"):
+        ct.load_export(path, films)
+    assert ct.load_export(path, films, rescale=True).ratings == {2: 5.0}

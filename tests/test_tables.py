@@ -1,0 +1,566 @@
+"""Tables as people have them: any columns, dialects of CSV, Parquet, Arrow and DataFrames; MovieLens in its layouts."""
+
+import bz2
+import gzip
+import sys
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import content_table as ct
+from content_table_parts import readers
+
+COLUMNS = {"user": "who", "item": "what", "rating": "stars"}
+
+
+@pytest.fixture
+def load(tmp_path):
+    """A function that writes a text and reads it by load_table."""
+
+    def read(text, written="utf-8", told=COLUMNS, name="shop.csv", **options):
+        data = text if isinstance(text, bytes) else text.encode(written)
+        (tmp_path / name).write_bytes(data)
+        return ct.load_table(tmp_path / name, **(told | options))
+
+    return read
+
+
+def cells(ratings):
+    """{(user id, item id): rating}"""
+    frame = ratings.frame()
+    return {(user, item): value for user, item, value in frame[["user_id", "item_id", "rating"]].to_numpy().tolist()}
+
+
+PLAIN = "who,what,stars\n1,10,5\n2,10,1.5\n2,20,4\n"
+MEANT = {(1, 10): 5.0, (2, 10): 1.5, (2, 20): 4.0}
+
+# ---- CSV in its dialects ----
+
+
+@pytest.mark.parametrize("sep", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("told", [True, False])
+def test_a_separator_is_told_or_recognised_and_then_said(load, sep, told):
+    ratings = load(PLAIN.replace(",", sep), **({"sep": sep} if told else {}))
+    assert cells(ratings) == MEANT
+    assert (f"separated by {sep!r}" in repr(ratings)) == (not told and sep != ",")
+
+
+def test_a_decimal_comma_is_read_where_it_is_told(load):
+    german = "who;what;stars\n1;10;5\n2;10;1,5\n2;20;4,0\n"
+    assert cells(load(german, decimal=",")) == MEANT
+    with pytest.raises(ValueError, match=r"1 values of column 'stars'.* '1,5' in data row 2.*decimal=','"):
+        load(german.replace("4,0", "4"))
+    with pytest.raises(ValueError, match=r"'1\.234,5' in data row 1"):
+        load("who;what;stars\n1;10;1.234,5\n", decimal=",")
+
+
+def test_quoted_separators_belong_to_the_field(load):
+    ratings = load('who;what;"stars;all"\n"a;b";x;3\nc;"d"" e";5\n', rating="stars;all")
+    assert cells(ratings) == {("a;b", "x"): 3, ("c", 'd" e'): 5}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-8"])
+def test_unicode_is_read_with_and_without_its_mark(load, encoding):
+    assert cells(load("who,what,stars\nJosé,Käse,2\nAnn,Brot,3\n", encoding)) == {
+        ("José", "Käse"): 2,
+        ("Ann", "Brot"): 3,
+    }
+
+
+def test_latin_1_is_read_where_it_is_told_and_else_refused(load):
+    text = "who,what,stars\nJosé,Käse,2\nAnn,Brot,3\n"
+    assert ("José", "Käse") in cells(load(text.encode("latin-1"), encoding="latin-1"))
+    with pytest.raises(ValueError, match=r"in UTF-8.*load_table has encoding="):
+        load(text.encode("latin-1"))
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
+def test_a_packed_csv_is_the_same_table(load, pack):
+    assert cells(load(pack(PLAIN.encode()))) == MEANT
+
+
+def test_a_header_is_found_in_any_case_and_with_spaces(load):
+    text = PLAIN.replace("who,what,stars", "  WHO , What the  item,STARS ")
+    assert cells(load(text, told={}, user="who", item="what the item", rating="Stars")) == MEANT
+
+
+def test_a_near_miss_is_an_error_with_a_suggestion(load):
+    with pytest.raises(ValueError, match=r"item: shop\.csv has no column 'waht'; it has .*did you mean \['what'\]"):
+        load(PLAIN, item="waht")
+
+
+def test_one_column_only_means_another_separator(load):
+    with pytest.raises(ValueError, match=r"has one column, 'who,what,stars'.*separated by ';'.*sep="):
+        load(PLAIN, sep=";")
+
+
+def test_two_separators_that_fit_equally_are_not_guessed_between(load):
+    with pytest.raises(ValueError, match=r"separated by any of \[',', ';'\].*pass sep="):
+        load("who,what;stars,a;b\n1,2;3,4;5\n")
+
+
+def test_surplus_fields_are_refused_with_their_line(load):
+    with pytest.raises(ValueError, match="line 3 has 4 fields, the header 3"):
+        load("who;what;stars\n1;2;3\n1;3;3;4\n")
+
+
+# ---- Columns by their usual names ----
+
+
+@pytest.mark.parametrize(
+    "header", ["userId,movieId,rating", "User ID,ITEM,Score", "uid, product_id ,stars", "customer,sku,Points"]
+)
+def test_usual_names_are_taken_and_said(load, header):
+    ratings = load(PLAIN.replace("who,what,stars", header), told={})
+    assert cells(ratings) == MEANT
+    names = header.split(",")
+    assert f"taken by name: user={names[0]!r}, item={names[1]!r}, rating={names[2]!r}" in repr(ratings)
+    assert "taken by name" not in repr(ratings.split_random(0.4)[0])
+
+
+def test_what_is_told_is_not_said(load):
+    assert "taken" not in repr(load(PLAIN))
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ("user,userId,movie,rating", r"user: .*several columns may be the user, \['user', 'userId'\].*pass user="),
+        ("a,b,movie,rating", r"user: .*no column is known as the user.*\['a', 'b', 'movie', 'rating'\]"),
+    ],
+)
+def test_what_is_not_clear_is_asked_for(load, header, words):
+    with pytest.raises(ValueError, match=words):
+        load(f"{header}\n1,2,3,4\n", told={})
+
+
+def test_several_times_are_none_and_that_is_said(load):
+    ratings = load("user,item,rating,date,timestamp\n1,2,3,4,5\n2,2,4,4,5\n", told={})
+    assert ratings.times is None
+    assert "no time, because several columns may be it: ['date', 'timestamp']" in repr(ratings)
+
+
+def test_a_column_that_nobody_wants_is_left_out_by_false(load):
+    text = "user,item,rating,time,title\n1,2,3,never,A\n2,2,4,never,A\n"
+    ratings = load(text, told={}, time=False, title=False)
+    assert (ratings.times, ratings.titles) == (None, None)
+
+
+def test_one_column_is_not_two_things(load):
+    with pytest.raises(ValueError, match="may stand for one thing"):
+        load(PLAIN, item="who")
+
+
+# ---- Ids, gaps, scale ----
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        (["7", "8"], [7, 8]),
+        (["007", "8"], ["007", "8"]),
+        (["7", "A8"], ["7", "A8"]),
+        ([" 7", "8 "], [7, 8]),
+        (["9007199254740993", "9007199254740992"], [9007199254740992, 9007199254740993]),
+        (["99999999999999999999", "1"], ["1", "99999999999999999999"]),
+        (["1.0", "2"], ["1.0", "2"]),
+        (["-0", "0"], ["-0", "0"]),
+    ],
+)
+def test_ids_are_kept_as_they_are_written(load, written, kept):
+    ratings = load("who,what,stars\n" + "".join(f"{user},x,{at}\n" for at, user in enumerate(written, 1)))
+    assert ratings.user_ids.tolist() == kept
+
+
+def test_rows_without_a_user_an_item_or_a_rating_are_counted(load):
+    text = PLAIN + ",10,3\n3,,3\n3,10,\n3,20,0\n"
+    assert load(text, scale=(1, 5)).dropped == {"no user or no item": 2, "no rating": 2}
+    assert cells(load(text, scale=(1, 5))) == MEANT
+    assert load(text).dropped == {"no user or no item": 2, "no rating": 1}  # 0 is a rating where no scale is told
+
+
+def test_the_scale_is_told_or_met_and_the_latter_said(load):
+    assert load(PLAIN, scale=(0, 10)).scale == (0.0, 10.0)
+    met = load(PLAIN)
+    assert met.scale == (1.5, 5.0)
+    assert "scale" in met.notes[-1]
+    with pytest.raises(ValueError, match=r"every rating is 3.*pass scale=\(low, high\)"):
+        load("who,what,stars\n1,2,3\n2,2,3\n")
+    with pytest.raises(ValueError, match="outside the scale 0 to 4"):
+        load(PLAIN, scale=(0, 4))
+
+
+# ---- Times, repeats, names ----
+
+TIMED = "who,what,stars,when\n1,10,5,300\n1,10,2,100\n1,10,3,200\n2,10,1,1\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "value", "time"),
+    [
+        ({"repeats": "last"}, 3.0, None),
+        ({"repeats": "last", "time": "when"}, 5.0, 300),
+        ({"repeats": "mean"}, 10 / 3, None),
+        ({"repeats": "mean", "time": "when"}, 10 / 3, 300),
+    ],
+)
+def test_repeats_are_merged_as_told_and_counted(load, options, value, time):
+    ratings = load(TIMED, **options)
+    assert cells(ratings) == {(1, 10): pytest.approx(value), (2, 10): 1.0}
+    assert ratings.dropped == {f"repeats, the {options['repeats']} kept": 2}
+    assert time is None or ratings.times[ratings.user_rows(1)[0]] == time
+
+
+def test_repeats_are_refused_by_default_and_the_first_is_named(load):
+    with pytest.raises(
+        ValueError, match=r"3 rows repeat.*who 1 with what 10 in data rows \[1, 2, 3\].*\[5\.0, 2\.0, 3\.0\].*'last'"
+    ):
+        load(TIMED)
+    with pytest.raises(ValueError, match=r"who 'b' with what 'x' in data rows \[2, 4\]"):
+        load("who,what,stars\na,x,1\nb,x,2\na,,3\nb,x,2\n")
+
+
+@pytest.mark.parametrize(
+    ("times", "moments"),
+    [
+        (["2024-05-31", "2024-06-01"], ["2024-05-31", "2024-06-01"]),
+        (["2024-05-31T18:30:00", "2024-05-31 18:30:01"], ["2024-05-31T18:30:00", "2024-05-31T18:30:01"]),
+        (["2024-05-31T18:30:00+02:00", "2024-05-31T18:30:00Z"], ["2024-05-31T16:30:00", "2024-05-31T18:30:00"]),
+    ],
+)
+def test_iso_dates_are_read(load, times, moments):
+    ratings = load(f"who,what,stars,when\n1,1,1,{times[0]}\n2,1,2,{times[1]}\n", time="when")
+    assert ratings.times.tolist() == np.array(moments, dtype="datetime64[ns]").tolist()
+
+
+def test_seconds_stay_numbers(load):
+    assert load(TIMED, time="when", repeats="last").times.tolist() == [300, 1]
+
+
+def test_other_dates_are_refused_with_an_example(load):
+    text = "who,what,stars,when\n1,1,1,2024-05-30\n2,1,2,31.05.2024\n"
+    with pytest.raises(ValueError, match=r"column 'when'.*'31\.05\.2024' in data row 2.*2024-05-31.*pd\.to_datetime"):
+        load(text, time="when")
+    with pytest.raises(ValueError, match=r"blank.* in data row 2.*time=False"):
+        load(text.replace("31.05.2024", " "), time="when")
+
+
+NAMED = "who,what,stars,name,when\n1,10,5,New,9\n1,20,5,Tea,1\n2,10,3,Old,2\n2,20,1,Tea,3\n3,10,1,Old,4\n"
+
+
+@pytest.mark.parametrize(("options", "title"), [({"time": "when"}, "New"), ({}, "Old")])
+def test_a_renamed_item_has_its_newest_name_and_that_is_counted(load, options, title):
+    ratings = load(NAMED, title="name", **options)
+    assert [ratings.title(10), ratings.title(20)] == [title, "Tea"]
+    assert ratings.dropped == {"older names of items, the newest kept": 1}
+
+
+def test_an_item_without_a_name_is_called_by_its_id(load):
+    ratings = load("who,what,stars,name\n1,10,5,\n2,10,4,\n2,20,1,Tea\n", title="name")
+    assert [ratings.title(10), ratings.title(20)] == ["10", "Tea"]
+
+
+def test_swapped_columns_are_suspected_by_their_names(load):
+    with pytest.raises(ValueError, match="'what' and 'who' look swapped"):
+        load(NAMED.replace("New", "Old"), title="name", user="what", item="who")
+
+
+# ---- Files and tables of others ----
+
+FRAME = pd.DataFrame(
+    {"User": [1, 2, 2], "Item": ["x", "x", "y"], "Rating": [5.0, 1.5, 4], "Date": pd.to_datetime(["2024-05-31"] * 3)}
+)
+
+
+def as_parquet(frame, folder):
+    frame.to_parquet(folder / "t.bin")
+    return folder / "t.bin"
+
+
+def as_feather(frame, folder):
+    frame.to_feather(folder / "t.bin")
+    return folder / "t.bin"
+
+
+def as_polars(frame, folder):
+    return pytest.importorskip("polars").from_pandas(frame)
+
+
+def as_arrow(frame, folder):
+    return sys.modules["pyarrow"].Table.from_pandas(frame)
+
+
+def test_a_pandas_frame_is_read(tmp_path):
+    ratings = ct.load_table(FRAME)
+    assert cells(ratings) == {(1, "x"): 5.0, (2, "x"): 1.5, (2, "y"): 4.0}
+    assert ratings.times.tolist() == FRAME["Date"].to_numpy("datetime64[ns]").tolist()
+
+
+@pytest.mark.parametrize("make", [as_parquet, as_feather, as_polars, as_arrow])
+def test_tables_of_arrow_and_polars_are_the_same_table(tmp_path, make):
+    pytest.importorskip("pyarrow")
+    ratings, expected = ct.load_table(make(FRAME, tmp_path)), ct.load_table(FRAME)
+    assert ratings.fingerprint == expected.fingerprint
+    assert ratings.times.tolist() == expected.times.tolist()
+
+
+@pytest.mark.parametrize("make", [as_parquet, as_feather, as_polars, as_arrow])
+def test_large_ids_beside_missing_ones_stay_exact(tmp_path, make):
+    pytest.importorskip("pyarrow")
+    big = 2**53 + 1
+    frame = pd.DataFrame(
+        {"user": pd.array([big, None, big - 1], dtype="Int64"), "item": ["a", "a", "b"], "rating": [1, 2, 3]}
+    )
+    ratings = ct.load_table(make(frame, tmp_path))
+    assert ratings.user_ids.tolist() == [big - 1, big]
+    assert ratings.dropped == {"no user or no item": 1}
+
+
+@pytest.mark.parametrize("make", [as_parquet, as_feather])
+def test_a_damaged_arrow_file_is_named(tmp_path, make):
+    pytest.importorskip("pyarrow")
+    path = make(FRAME, tmp_path)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(ValueError, match=r"t\.bin begins as .*cut off or damaged"):
+        ct.load_table(path)
+
+
+@pytest.mark.parametrize("mark", [b"PAR1", b"ARROW1"])
+def test_without_pyarrow_it_says_what_to_install(tmp_path, monkeypatch, mark):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    (tmp_path / "t.parquet").write_bytes(mark + bytes(9))
+    with pytest.raises(ImportError, match=r"PyArrow.*pip install 'content-table\[tables\]'"):
+        ct.load_table(tmp_path / "t.parquet")
+
+
+def test_text_ids_and_ratings_of_a_frame(tmp_path):
+    frame = pd.DataFrame({"user": ["01", "1"], "item": pd.Categorical(["a", "b"]), "rating": ["4", " 2.5 "]})
+    assert cells(ct.load_table(frame)) == {("01", "a"): 4.0, ("1", "b"): 2.5}
+    with pytest.raises(ValueError, match=r"rating.*must hold rating points, got datetime"):
+        ct.load_table(frame.assign(rating=pd.to_datetime("2024-01-01")))
+    with pytest.raises(ValueError, match="'good' in data row 2"):
+        ct.load_table(frame.assign(rating=["4", "good"]))
+
+
+# ---- Another table's universe ----
+
+
+def test_a_test_file_is_read_in_the_universe_of_its_training_file(load):
+    train = load(PLAIN, scale=(0, 5))
+    test = load("who,what,stars\n1,20,3\n", name="test.csv", like=train)
+    assert test.same_universe(train)
+    assert (cells(test), test.scale) == ({(1, 20): 3.0}, train.scale)
+    assert ct.rmse(ct.BiasBaseline().fit(train), test) >= 0
+
+
+STRANGE = "who,what,stars\n1,20,3\n9,20,3\n2,77,3\n9,78,4\n"
+
+
+def test_unknown_ids_of_a_test_file_are_an_error_or_counted(load):
+    train = load(PLAIN)
+    with pytest.raises(KeyError, match=r"3 of 4 ratings are of unknown 1 users such as 9, 2 items such as 77.*skip"):
+        load(STRANGE, name="test.csv", like=train)
+    test = load(STRANGE, name="test.csv", like=train, unknown="skip")
+    assert cells(test) == {(1, 20): 3.0}
+    assert test.dropped == {"unknown users": 2, "unknown items": 2}
+    with pytest.raises(KeyError, match="1 of 1 ratings"):
+        load("who,what,stars\n9,20,3\n", name="test.csv", like=train, unknown="skip")
+
+
+def test_numbers_meet_text_as_text(load):
+    train = load("who,what,stars\nA1,10,5\n2,10,1\n02,20,1\n")
+    test = load("who,what,stars\n2,20,3\n", name="test.csv", like=train)
+    assert train.user_ids.tolist() == ["02", "2", "A1"]
+    assert cells(test) == {("2", 20): 3.0}
+
+
+def test_a_rating_beyond_the_scale_of_the_other_is_refused(load):
+    train = load(PLAIN)
+    with pytest.raises(ValueError, match=r"outside the scale 1\.5 to 5"):
+        load("who,what,stars\n1,20,9\n", name="test.csv", like=train, scale=(0, 10))
+
+
+# ---- Unknown ids in a fold-in ----
+
+
+def test_unknown_ids_of_a_fold_in_are_an_error_or_counted(table):
+    model = ct.BiasBaseline().fit(table)
+    given = {11: 8, "No such title": 3, 999: 4, "Bear": 5}
+    with pytest.raises(KeyError, match=r"(?s)No such title.*999"):
+        model.fold_in(given)
+    viewer = model.fold_in(given, unknown="skip")
+    assert list(viewer.unknown) == ["No such title", 999]
+    np.testing.assert_array_equal(viewer.scores, model.fold_in({11: 8, "Bear": 5}).scores)
+    assert list(model.fold_in({11: 8}).unknown) == []
+    with pytest.raises(ValueError, match="unknown must be one of"):
+        model.fold_in(given, unknown="drop")
+
+
+def test_what_was_seen_and_is_not_in_the_table_is_skipped_too(table):
+    model = ct.BiasBaseline().fit(table)
+    own = ct.OwnList({11: 8, 999: 3}, [11, 12, 999], pd.DataFrame(), {})
+    with pytest.raises(KeyError, match="999"):
+        model.fold_in(own)
+    viewer = model.fold_in(own, unknown="skip")
+    assert list(viewer.unknown) == [999]
+    assert not set(viewer.recommend(5)["item_id"]) & {11, 12}
+
+
+# ---- MovieLens in its layouts ----
+
+FILMS = {1: "Toy Story (1995)", 2: "Léon: The Professional (1994)", 5: "Seven (a.k.a. Se7en) (1995)"}
+ROWS = [(7, 1, 5, 978300760), (7, 2, 3, 978300761), (9, 5, 1, 978300762)]
+
+
+def layout(name, rows=ROWS):
+    """{file name: bytes} of a layout."""
+    header = "userId,movieId,rating,timestamp\n"
+    lines = {sep: "".join(sep.join(map(str, row)) + "\n" for row in rows) for sep in (",", "\t", "::")}
+    films = {sep: "".join(f"{key}{sep}{title}{sep}Drama\n" for key, title in FILMS.items()) for sep in ("::", "|")}
+    return {
+        "latest": {
+            "ratings.csv": (header + lines[","]).encode(),
+            "movies.csv": ("movieId,title\n" + "".join(f'{key},"{title}"\n' for key, title in FILMS.items())).encode(),
+        },
+        "100K": {"u.data": lines["\t"].encode(), "u.item": films["|"].encode("latin-1")},
+        "1M": {"ratings.dat": lines["::"].encode(), "movies.dat": films["::"].encode("latin-1")},
+        "10M": {
+            "ratings.dat": lines["::"].replace("::1::9783", "::0.5::9783").encode(),
+            "movies.dat": films["::"].encode(),
+        },
+    }[name]
+
+
+def as_folder(files, tmp_path):
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    return tmp_path
+
+
+def as_file(files, tmp_path):
+    return as_folder(files, tmp_path) / next(iter(files))
+
+
+def as_zip(files, tmp_path, top="ml-1m/"):
+    with zipfile.ZipFile(tmp_path / "ml.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr(f"{top}README", "terms")
+        for name, data in files.items():
+            packed.writestr(top + name, data)
+    return tmp_path / "ml.zip"
+
+
+@pytest.mark.parametrize("put", [as_folder, as_file, as_zip])
+@pytest.mark.parametrize("name", ["latest", "100K", "1M", "10M"])
+def test_every_layout_of_movielens_is_the_same_table(tmp_path, name, put):
+    ratings = ct.load_ratings(put(layout(name), tmp_path))
+    last = 0.5 if name == "10M" else 1.0
+    assert cells(ratings) == {(7, 1): 5.0, (7, 2): 3.0, (9, 5): last}
+    assert ratings.titles.tolist() == list(FILMS.values())
+    assert ratings.times.tolist() == [row[3] for row in ROWS]
+    assert ratings.scale == ((0.5, 5.0) if name in ("latest", "10M") else (1.0, 5.0))
+
+
+def test_a_zip_is_read_where_it_is(tmp_path):
+    path = as_zip(layout("1M"), tmp_path)
+    ct.load_ratings(path)
+    assert [each.name for each in tmp_path.iterdir()] == ["ml.zip"]
+
+
+def test_files_at_the_top_of_a_zip_are_found_too(tmp_path):
+    assert len(ct.load_ratings(as_zip(layout("100K"), tmp_path, top=""))) == 3
+
+
+def test_a_part_without_films_has_ids_for_titles(tmp_path):
+    (tmp_path / "u1.base").write_bytes(layout("100K")["u.data"])
+    assert ct.load_ratings(tmp_path / "u1.base").titles is None
+
+
+@pytest.mark.parametrize("name", ["100K", "1M"])
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ((9, 5, "x", 1), r"1 values of 'rating' are not finite numbers, the first is 'x' in data row 2"),
+        ((9, "", 3, 1), r"'movieId' .*'' in data row 2"),
+        ((9, 5, 6, 1), "outside the scale 1 to 5"),
+    ],
+)
+def test_a_wrong_cell_is_named_with_its_row(tmp_path, name, row, words):
+    with pytest.raises(ValueError, match=words):
+        ct.load_ratings(as_zip(layout(name, [ROWS[0], row]), tmp_path))
+
+
+def test_a_row_with_something_between_two_colons_is_refused(tmp_path):
+    files = layout("1M")
+    files["ratings.dat"] += b"7:1:5:0:3::978300760\n"
+    with pytest.raises(ValueError, match=r"ratings\.dat"):
+        ct.load_ratings(as_zip(files, tmp_path))
+
+
+def test_a_zip_that_unpacks_to_too_much_is_left(tmp_path):
+    path = as_zip(layout("1M") | {"ratings.dat": b"7::1::5::978300760\n" * 2**16}, tmp_path)
+    with (
+        zipfile.ZipFile(path) as packed,
+        pytest.raises(ValueError, match=r"ratings\.dat unpacks to more than 1 MB"),
+        readers.opened(zipfile.Path(packed) / "ml-1m" / "ratings.dat", limit=2**20),
+    ):
+        pytest.fail("opened")
+
+
+def test_a_damaged_member_and_a_cut_zip_are_named(tmp_path):
+    path = as_zip(layout("1M"), tmp_path)
+    whole = path.read_bytes()
+    at = whole.index(b"ratings.dat") + len(b"ratings.dat") + 2
+    path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+    with pytest.raises(ValueError, match=r"ratings\.dat is cut off or damaged"):
+        ct.load_ratings(path)
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r"ml\.zip is a zip .*perhaps cut off"):
+        ct.load_ratings(path)
+
+
+def test_a_zip_with_a_password_is_refused(tmp_path):
+    path = as_zip(layout("1M"), tmp_path)
+    data = bytearray(path.read_bytes())
+    for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = data.find(mark)
+        while at >= 0:
+            data[at + flags] |= 1
+            at = data.find(mark, at + 4)
+    path.write_bytes(bytes(data))
+    with pytest.raises(ValueError, match=r"ratings\.dat is cut off or damaged .*(password|encrypted)"):
+        ct.load_ratings(path)
+
+
+@pytest.mark.parametrize(("blank", "score"), [("", ""), ("  ", ""), ("", " "), (" ", " ")])
+def test_numbers_are_the_same_whether_pandas_or_we_read_them(tmp_path, blank, score):
+    quick = "userId,movieId,rating,timestamp\n1,9007199254740993,0.5,3\n2,5,4.25,4\n3,5,,4\n"
+    slow = quick.replace("1,9007", f"{blank}1,9007").replace("3,5,,", f"3,5,{score},")
+    (tmp_path / "quick.csv").write_text(quick)
+    (tmp_path / "slow.csv").write_text(slow)
+    one, two = ct.load_ratings(tmp_path / "quick.csv"), ct.load_ratings(tmp_path / "slow.csv")
+    assert one.fingerprint == two.fingerprint
+    assert one.dropped == two.dropped == {"no score": 1}
+
+
+@pytest.mark.parametrize("text", ["inf", "nan", "1e999", "-inf", "1_0"])
+def test_what_pandas_takes_for_a_number_and_we_do_not_is_refused(tmp_path, text):
+    (tmp_path / "ratings.csv").write_text(f"userId,movieId,rating,timestamp\n1,5,3,3\n2,5,{text},4\n")
+    with pytest.raises(ValueError, match=rf"not finite numbers, the first is '{text}' in data row 2"):
+        ct.load_ratings(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_million_ratings_are_read_without_going_through_text(tmp_path, monkeypatch):
+    n_users, n_items, n = 6040, 3706, 1_000_209
+    at = np.random.default_rng(0).permutation(n_users * n_items)[:n]
+    rows = zip(
+        (at // n_items + 1).tolist(), (at % n_items + 1).tolist(), (at % 5 + 1).tolist(), at.tolist(), strict=True
+    )
+    (tmp_path / "ratings.dat").write_text(
+        "".join(f"{user}::{item}::{score}::{time}\n" for user, item, score, time in rows)
+    )
+    monkeypatch.setattr(readers, "numbers_of", lambda *_: pytest.fail("read as text"))
+    ratings = ct.load_ratings(tmp_path / "ratings.dat")
+    assert (len(ratings), ratings.shape) == (n, (n_users, n_items))
