@@ -1,8 +1,10 @@
 """The page of one's own, driven from Python: what it finds, takes and shows, and what stays without a kernel."""
 
+import gzip
 import importlib.util
 import re
 import sys
+from datetime import UTC, datetime
 from html import unescape
 
 import numpy as np
@@ -60,12 +62,12 @@ def test_a_rating_is_added_changed_and_taken_back(model):
     own = widget.OwnRatings(model)
     nobody = own.rows()
     own.rate("appl", 9)
-    assert (own.ratings, own.message) == ({11: 9}, "You gave 9 to Apple.")
+    assert (own.ratings, own.message) == ({11: 9}, "Rated 9: Apple")
     assert own.rows() != nobody
     own.rate(11, 2.5)
-    assert (own.ratings, own.message) == ({11: 2.5}, "You gave 2.5 to Apple.")
+    assert (own.ratings, own.message) == ({11: 2.5}, "Rated 2.5: Apple")
     own.remove(11)
-    assert (own.ratings, own.message) == ({}, "Apple is no longer rated.")
+    assert (own.ratings, own.message) == ({}, "No longer rated: Apple")
     assert own.rows() == nobody
 
 
@@ -114,7 +116,137 @@ def test_a_list_somebody_keeps_is_taken_and_what_was_seen_is_not_listed(model):
     assert sorted(own.list()["item_id"]) == [13, 14, 15]
 
 
+def test_all_ratings_are_taken_back_at_once(model, genres):
+    page = widget.your_list(model, ct.OwnList({11: 9, 12: 3}, [11, 12, 13], None, {}), genres=genres)
+    nobody = widget.your_list(model, genres=genres)
+    page.clear.click()
+    assert (page.ratings, page.rated.children) == ({}, ())
+    assert page.titles.options == nobody.titles.options
+    assert page.scores.value == nobody.scores.value
+    assert "Nothing is rated" in page.message.value
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [({11: 9, 12: 8, 15: 10}, True), ({11: 9, 12: 3, 15: 10}, False), ({11: 9, 12: 8}, False), ({}, False)],
+)
+def test_who_rated_only_favourites_is_asked_for_something_disliked(model, given, asked):
+    page = widget.your_list(model, given)
+    assert [("disliked" in text) for text in (page.hint.value, repr(page), page.own.html())] == [asked] * 3
+    assert (page.hint.layout.display == "none") != asked
+    page.own.take({**given, 14: 1})
+    page.show()
+    assert "disliked" not in page.hint.value
+
+
+# ---- A list that somebody keeps ----
+
+
+def upload(page, name, content):
+    """What the browser sends when a file has been chosen."""
+    file = {"name": name, "type": "", "size": len(content), "content": content, "last_modified": NOW}
+    page.upload.value = (file,)
+
+
+def an_export(*entries):
+    rows = "".join(
+        f"<anime><series_animedb_id>{item}</series_animedb_id><series_title>{title}</series_title>"
+        f"<my_score>{score}</my_score><my_status>Completed</my_status></anime>"
+        for item, title, score in entries
+    )
+    return f"<myanimelist>{rows}</myanimelist>".encode()
+
+
+NOW = datetime(2020, 1, 1, tzinfo=UTC)
+EXPORT = an_export((12, "Bear", 4), (11, "Apple", 10), (14, "進撃の巨人", 0), (77, "Zebra", 5), (78, "Yak", 0))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("animelist.xml", EXPORT),
+        ("animelist.xml.gz", gzip.compress(EXPORT, mtime=0)),
+        ("list.csv", "title,score\nBear,4\nApple,10\n進撃の巨人,0\nZebra,5\nYak,0\n".encode()),
+    ],
+    ids=["XML", "packed", "CSV"],
+)
+def test_an_imported_list_joins_the_ratings_and_what_is_unknown_is_counted(page, name, content):
+    upload(page, name, content)
+    assert page.ratings == {11: 10, 12: 4}
+    assert plain(page.message.value).strip() == "Taken 2; unknown titles 2; titles without a score 1"
+    assert sorted(item for _, item in page.titles.options) == [13, 15]  # 14 was seen
+    assert page.upload.value == ()  # the same file can be chosen again
+    page.clear.click()
+    upload(page, name, content)
+    assert page.ratings == {11: 10, 12: 4}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("half.xml", EXPORT[:150], "half.xml is not whole"),
+        ("empty.csv", b"", "empty.csv is empty"),
+        ("other.csv", b"a,b\n1,2\n", "needs a column with the score"),
+        ("high.xml", an_export((11, "Apple", 11)), "outside 1 to 10"),
+        ("packed.gz", gzip.compress(EXPORT, mtime=0)[:40], "cut off or damaged"),
+        ("\0.xml", EXPORT, "null"),
+        ("n" * 999, EXPORT, "name too long"),
+    ],
+    ids=["cut off", "empty", "another table", "outside", "damaged", "no name", "long name"],
+)
+def test_a_file_that_is_no_list_is_refused_in_words_and_changes_nothing(page, name, content, words):
+    before = page.titles.options, page.scores.value, page.own.seen
+    upload(page, name, content)
+    assert words in plain(page.message.value)
+    assert page.ratings == {11: 9}
+    assert (page.titles.options, page.scores.value, page.own.seen) == before
+
+
+def test_the_folder_in_a_file_name_is_not_written_to(page, tmp_path):
+    upload(page, f"{tmp_path}/mine.xml", EXPORT)
+    assert page.ratings == {11: 10, 12: 4}
+    assert list(tmp_path.iterdir()) == []
+
+
 # ---- Titles by name ----
+
+
+@pytest.fixture(scope="module")
+def known(sample):
+    """A model of titles with English names."""
+    return ct.BiasBaseline().fit(sample)
+
+
+def test_titles_are_found_and_listed_with_their_english_names(known):
+    page = widget.your_list(known)
+    page.search.value = "attack on titan"
+    assert page.found.options[0][0] == "Shingeki no Kyojin · Attack on Titan"
+    assert "Shingeki no Kyojin · Attack on Titan" in page.chosen.value
+    page.rate.click()
+    assert "Shingeki no Kyojin · Attack on Titan" in page.message.value
+    assert "Shingeki no Kyojin · Attack on Titan" in page.rated.children[0].children[0].value
+    listed_english = [title for title in listed(page) if " · " in title]
+    assert listed_english
+    for title in listed_english:
+        assert title in repr(page)
+        assert title in unescape(page.own.html())
+
+
+def test_an_english_name_that_says_no_more_is_left_out(known):
+    own = widget.OwnRatings(known)
+    assert own.label(own.model.ratings_.item_id("Death Note")) == "Death Note"
+    assert own.label(own.model.ratings_.item_id("One Punch Man")) == "One Punch Man"  # One-Punch Man in English
+
+
+def test_a_title_with_a_full_stop_gets_no_second_one(known):
+    page = widget.your_list(known)
+    page.search.value = "Your Name"
+    page.rate.click()
+    words, remove = page.rated.children[0].children
+    said = [page.message.value, words.value, remove.tooltip]
+    remove.click()
+    said.append(page.message.value)
+    assert ["Kimi no Na wa." in text and ".." not in text for text in said] == [True] * 4
 
 
 def test_titles_are_found_by_a_part_in_any_case_and_a_misspelling_is_told(model):
@@ -163,7 +295,7 @@ def test_removing_a_rating_brings_the_list_back(page):
     page.search.value = "bear"
     page.rate.click()
     assert page.scores.value != scores
-    assert [plain(slot.children[0].value).split(":")[0] for slot in page.rated.children] == ["Bear", "Apple"]
+    assert [plain(slot.children[0].value).split() for slot in page.rated.children] == [["5", "Bear"], ["9", "Apple"]]
     page.rated.children[0].children[1].click()
     assert page.ratings == {11: 9}
     assert len(page.rated.children) == 1
@@ -184,7 +316,7 @@ def test_the_reasons_are_those_of_the_chosen_row_and_it_stays_chosen(page):
 
 def test_a_rated_title_is_marked_and_brings_its_rating_along(page):
     page.search.value = "appl"
-    assert page.found.options == (("Apple (rated 9)", 11),)
+    assert page.found.options == (("rated 9: Apple", 11),)
     assert page.rating.value == 9
 
 
@@ -215,7 +347,8 @@ def test_the_options_change_the_list(sample):
     for one, vary in ((True, 0.0), (False, 0.0), (True, 2.0)):
         page.one.value, page.vary.value = one, vary
         lists[one, vary] = tuple(listed(page))
-        assert listed(page) == viewer.recommend(30, one_per_work=one, diversity=vary)["title"].tolist()
+        table = viewer.recommend(30, one_per_work=one, diversity=vary)
+        assert [item for _, item in page.titles.options] == table["item_id"].tolist()
     assert len(set(lists.values())) == 3
 
 
@@ -259,8 +392,30 @@ def test_what_a_model_cannot_do_is_not_offered(kind, table, genres):
 )
 def test_the_slider_has_the_steps_of_the_scale(values, scale, step):
     ratings = ct.Ratings([1, 2], [3, 4], [0, 1], [0, 1], values, scale=scale)
-    slider = widget.your_list(ct.BiasBaseline().fit(ratings)).rating
-    assert (slider.min, slider.max, slider.step) == (*scale, step)
+    page = widget.your_list(ct.BiasBaseline().fit(ratings))
+    for field in (page.slider, page.rating):
+        assert (field.min, field.max, field.step) == (*scale, step)
+
+
+@pytest.mark.parametrize(("scale", "middle"), [((1, 10), (5, 6)), ((1, 5), (3,)), ((0, 100), (50,))])
+def test_the_slider_starts_in_the_middle_and_moves_with_the_number(scale, middle):
+    ratings = ct.Ratings([1, 2], [3, 4], [0, 1], [0, 1], [5, 4], scale=scale)
+    page = widget.your_list(ct.BiasBaseline().fit(ratings))
+    assert page.slider.value in middle
+    page.rating.value = 2
+    assert (page.slider.value, page.rate.description) == (2, "Rate it 2")
+    page.slider.value = 4
+    assert (page.rating.value, page.rate.description) == (4, "Rate it 4")
+    page.rate.click()
+    assert page.slider.value in middle  # for the next title
+
+
+def test_every_field_and_button_has_a_name_for_those_who_do_not_see_it(page):
+    fields = (page.search, page.found, page.rating, page.one, page.vary, page.leave, page.clear, page.upload, page.rate)
+    names = [field.description for field in fields]
+    names += [slot.children[1].tooltip for slot in page.rated.children]
+    assert all(names)
+    assert len(set(names)) == len(names)
 
 
 # ---- What stays without a kernel ----
