@@ -495,9 +495,9 @@ class Recommender(BaseEstimator):
         stands in `Viewer.unknown`.
         """
         check_choice("unknown", unknown, ("error", "skip"))
-        known, seen, table, skipped = ratings, getattr(ratings, "seen", []), self.fitted(), []
+        table, seen = self.fitted(), getattr(ratings, "seen", [])
+        known, skipped = (ratings, []) if unknown == "error" else table.known_pairs(ratings)
         if unknown == "skip":
-            known, skipped = table.known_pairs(ratings)
             seen = [item for item in seen if item in table._positions[1]]
         viewer = Viewer(self, *table.checked_pairs(known))
         viewer.seen, viewer.unknown = table.item_cols(seen), skipped

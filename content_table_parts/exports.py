@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from content_table_parts.ratings import Ratings, as_path, need_ratings
+from content_table_parts.ratings import Ratings, need_ratings
 from content_table_parts.readers import (
     MAX_EXPORT_BYTES,
     MAX_EXPORT_ENTRIES,
@@ -19,7 +19,7 @@ from content_table_parts.readers import (
     own_list,
     read_text,
 )
-from content_table_parts.settings import check_choice, check_switch, shown
+from content_table_parts.settings import as_path, check_choice, check_switch, shown
 
 _MAL_SCALE = (1.0, 10.0)
 _LETTERBOXD_SCALE = (0.5, 5.0)

@@ -106,9 +106,9 @@ class Ratings:
         for name, ids in (("titles", self.item_ids), ("user_names", self.user_ids)):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, _read_only(np.array(_texts(getattr(self, name), name, ids))))
+        object.__setattr__(self, "notes", tuple(check_texts("notes", self.notes)))
         check_kind("dropped", self.dropped, dict, "a dict of reason: number of rows")
         check_switch("has_seasons", self.has_seasons)
-        object.__setattr__(self, "notes", tuple(check_texts("notes", self.notes)))
         self._check_lengths()
         self._check_values()
         order = np.lexsort((self.cols, self.rows))

@@ -50,20 +50,19 @@ def opened(path: AnyPath, limit: int = MAX_TABLE_BYTES) -> Iterator[IO[bytes]]:
     ------
     FileNotFoundError, ValueError : no such file; cut off, damaged, too large, a zip or zstd.
     """
-    inside = isinstance(path, zipfile.Path)
-    path = path if inside else as_path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no such file: {path}")
-    unpack = zipfile.Path.open if inside else _unpacker(path)
+    place: Any = path if isinstance(path, zipfile.Path) else as_path(path)
+    if not place.is_file():
+        raise FileNotFoundError(f"no such file: {place}")
+    unpack: Any = zipfile.Path.open if isinstance(path, zipfile.Path) else _unpacker(place)
     with ExitStack() as stack:
         try:
-            file = stack.enter_context(unpack(path, "rb") if unpack else path.open("rb"))
+            file = stack.enter_context(unpack(place, "rb") if unpack else place.open("rb"))
             if unpack:
-                _check_size(file, path.name, limit)
+                _check_size(file, place.name, limit)
         except _DAMAGED as error:
             if not unpack:
                 raise
-            raise ValueError(f"{path.name} is cut off or damaged ({error}); download it again.") from error
+            raise ValueError(f"{place.name} is cut off or damaged ({error}); download it again.") from error
         yield file
 
 
@@ -118,7 +117,7 @@ def read_typed(path: AnyPath, ids: Mapping[str, str], points: Iterable[str], **o
     that an error names the row.
     """
     points = list(points)
-    kinds = defaultdict(lambda: str, dict.fromkeys(ids, np.int64) | dict.fromkeys(points, float))
+    kinds: dict[str, Any] = defaultdict(lambda: str, dict.fromkeys(ids, np.int64) | dict.fromkeys(points, float))
     try:
         table = read_text(path, dtype=kinds, na_values={name: [""] for name in points}, **options)
         if not np.isinf(table[points].to_numpy()).any():
@@ -272,7 +271,7 @@ def _check_conflicts(conflicts):
         raise ValueError(f"conflicts must be 'error' or 'last', got {shown(conflicts)}.")
 
 
-def numbers_of(column: pd.Series, path: str | Path) -> pd.Series:
+def numbers_of(column: pd.Series, path: AnyPath) -> pd.Series:
     """A text column as floats, NaN where blank; anything else that is not a finite number is an error with its line."""
     text = column.str.strip()
     values = pd.to_numeric(text, errors="coerce").astype(float)
@@ -286,7 +285,7 @@ def numbers_of(column: pd.Series, path: str | Path) -> pd.Series:
     return values
 
 
-def ids_of(column: pd.Series, path: str | Path, what: str = _IDS) -> pd.Series:
+def ids_of(column: pd.Series, path: AnyPath, what: str = _IDS) -> pd.Series:
     """A text column of ids (or of `what` an error shall call them) as integers, exactly."""
     values = numbers_of(column, path)
     bad = values.isna() | (values % 1 != 0)

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from content_table_parts.ratings import Ratings, as_path, need_ratings, scale_ends
+from content_table_parts.ratings import Ratings, need_ratings, scale_ends
 from content_table_parts.readers import MAX_COLUMNS, opened, read_text
-from content_table_parts.settings import check_choice, check_kind, shown
+from content_table_parts.settings import as_path, check_choice, check_kind, shown
 from content_table_parts.titles import plain_title
 
 _USUAL = {  # what a column is usually called, without case, spaces and punctuation

@@ -2,8 +2,10 @@
 
 import bz2
 import gzip
+import re
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -564,3 +566,32 @@ def test_a_million_ratings_are_read_without_going_through_text(tmp_path, monkeyp
     monkeypatch.setattr(readers, "numbers_of", lambda *_: pytest.fail("read as text"))
     ratings = ct.load_ratings(tmp_path / "ratings.dat")
     assert (len(ratings), ratings.shape) == (n, (n_users, n_items))
+
+
+# ---- The page about it ----
+
+
+def test_the_page_on_your_data_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys):
+    rng = np.random.default_rng(0)
+    at = rng.permutation(400)[:200]
+    shop = pd.DataFrame({"customer": at // 20, "product": at % 20, "stars": rng.integers(1, 6, 200)})
+    shop = shop.assign(date="2024-05-31", name=[f"Product {number}" for number in at % 20])
+    shop.to_csv(tmp_path / "shop.csv", index=False)
+    plain = shop[["customer", "product", "stars"]]
+    plain.iloc[:150].to_csv(tmp_path / "train.csv", index=False)
+    plain.iloc[150:].to_csv(tmp_path / "test.csv", index=False)
+    letterboxd = "Date,Name,Year,Letterboxd URI,Rating\n2024-05-31,Toy Story,1995,x,5\n2024-05-31,Unknown,1995,x,5\n"
+    (tmp_path / "ratings.csv").write_text(letterboxd)
+    films = ct.Ratings(
+        [1, 2], [1, 2], [0, 1, 1], [0, 0, 1], [4, 5, 1], (0.5, 5.0), titles=["Toy Story (1995)", "Jaws (1975)"]
+    )
+    monkeypatch.setattr(ct, "fetch", lambda name: films)
+    monkeypatch.chdir(tmp_path)
+    page = (Path(ct.__file__).parent / "docs" / "YOUR_DATA.md").read_text(encoding="utf-8")
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", page, re.S):
+        exec(compile(block, "YOUR_DATA.md", "exec"), names)
+    assert len(names["ratings"]) == 200
+    assert names["test"].same_universe(names["train"])
+    assert names["own"].ratings == {1: 5.0}
+    assert "Unknown (1995)" in capsys.readouterr().out
