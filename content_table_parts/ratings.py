@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from content_table_parts.settings import check_number, shown
-from content_table_parts.titles import TitleIndex, english_name, plain_title, series_of, squashed
+from content_table_parts.titles import Seasons, TitleIndex, english_name, plain_title, series_of, squashed
 from content_table_parts.writing import write_whole
 
 
@@ -411,9 +411,19 @@ class Ratings:
         return str(self.item_labels[self.item_cols(item)[0]])
 
     def works(self, one_per_work: bool | None = None) -> np.ndarray | None:
-        """The labels of `series` where a list shall hold one season of each work, else None; by default that is where
-        the ratings are known to have seasons."""
+        """The labels of `series` where a list shall hold one season of each work (the next one: see `seasons`), else
+        None; by default that is where the ratings are known to have seasons."""
         return self.series if (self.has_seasons if one_per_work is None else one_per_work) else None
+
+    def seasons(self, works: np.ndarray) -> Seasons:
+        """The order of the seasons of these works, labels such as `series`, and which is next for whom."""
+        if works is not self.series:
+            return Seasons(self.item_labels.tolist(), self.item_ids, works)
+        return self._seasons
+
+    @cached_property
+    def _seasons(self):
+        return Seasons(self.item_labels.tolist(), self.item_ids, self.series)
 
     def checked_pairs(self, given: Mapping | Any, axis: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """(positions, values) of {item id or title: rating points}, checked; `axis=1`: of {user id or name: ...}."""
