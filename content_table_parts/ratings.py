@@ -14,7 +14,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
-from content_table_parts.settings import check_number, shown
+from content_table_parts.settings import check_array, check_number, shown
 from content_table_parts.titles import Seasons, TitleIndex, english_name, plain_title, series_of, squashed
 from content_table_parts.writing import write_whole
 
@@ -416,10 +416,11 @@ class Ratings:
         return self.series if (self.has_seasons if one_per_work is None else one_per_work) else None
 
     def seasons(self, works: np.ndarray) -> Seasons:
-        """The order of the seasons of these works, labels such as `series`, and which is next for whom."""
-        if works is not self.series:
-            return Seasons(self.item_labels.tolist(), self.item_ids, works)
-        return self._seasons
+        """The order of the seasons of these works, whole numbers such as `series`, and which is next for whom."""
+        if works is self.series:
+            return self._seasons
+        works = check_array("works", works, length=self.n_items, whole=True)
+        return Seasons(self.item_labels.tolist(), self.item_ids, works)
 
     @cached_property
     def _seasons(self):

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from content_table_parts.places import DATA
-from content_table_parts.settings import check_list, check_texts
+from content_table_parts.settings import check_list, check_texts, shown
 
 _LONG_RUN = re.compile(r"([\W_]{30})[\W_]+")  # normalising sorts a run of marks in quadratic time (UAX 15, stream-safe)
 
@@ -66,18 +66,22 @@ def is_extra(title: str) -> bool:
 
 
 def _season_number(title):
-    """The number that a title counts itself by ("2nd Season", "II", "R2"); 0 where it says none."""
-    counted = [int(found[1]) for word in plain_title(title).split() if (found := _COUNTED.fullmatch(word))]
-    named = [_COUNTING[word] for word in plain_title(title).split() if word in _COUNTING]
-    return max([number for number in counted + named if number <= MANY], default=0)
+    """The number that a title counts itself by ("2nd Season", "II", "R2"); 1 where it is the name of the work alone; 0
+    where it says none."""
+    words = plain_title(title).split()
+    counted = [int(found[1]) for word in words if (found := _COUNTED.fullmatch(word))]
+    named = [_COUNTING[word] for word in words if word in _COUNTING]
+    alone = int(tuple(words) == _work_name(title))
+    return max([number for number in counted + named if number <= MANY], default=alone)
 
 
 def season_order(titles: Iterable[str], ids: ArrayLike | None = None, works: ArrayLike | None = None) -> np.ndarray:
     """The place of each title in its work: 0 for the first season, 1 for the next, films and specials last.
 
-    Seasons go by the number in their titles. One without a number comes after those with a smaller id, which on
-    MyAnimeList is older; where the `ids` are not numbers, or not given, after those that stand before it. `works` are
-    the labels of `series_of`, by default those of these titles. A guess from names, as there.
+    Seasons go by the number in their titles; the name of the work alone is the first. One that tells nothing comes
+    after those with a smaller id, which on MyAnimeList is older; where the `ids` are not numbers, or not given, after
+    those that stand before it. `works` are the labels of `series_of`, by default those of these titles. A guess from
+    names, as there.
     """
     titles = check_texts("titles", titles)
     works = series_of(titles) if works is None else _labels("works", works, len(titles))
@@ -102,7 +106,10 @@ def _labels(name, value, length):
     check_list(name, value, "a list of labels, one for each title")
     if len(value) != length:
         raise ValueError(f"{name} needs one label for each of {length} titles, got {len(value)}.")
-    return np.asarray(value)
+    labels = np.asarray(value)
+    if labels.dtype.kind not in "iuUf" or (labels.dtype.kind == "f" and not np.isfinite(labels).all()):
+        raise TypeError(f"{name} must be finite numbers or texts, got {shown(value)}.")
+    return labels
 
 
 class Seasons:

@@ -57,7 +57,8 @@ def your_list(model, start=None, n=10, genres=None, follow=True):
     -------
     Page, or OwnRatings where ipywidgets is not installed: shown at the end of a cell. `ratings` is what was rated.
     """
-    if follow and model.score_name == "predicted_rating" and len(model.fitted()):
+    has_ratings = not refused(lambda: model.fitted().csr)
+    if follow and has_ratings and model.score_name == "predicted_rating":
         model = ct.Hybrid(model, genres, prefit=True).fit(model.ratings_)
     own = OwnRatings(model, start, n, genres)
     return own if widgets is None else Page(own)
@@ -116,7 +117,7 @@ class OwnRatings:
         """(item ids, note) for a part of a title; while nothing is typed, the most rated ones."""
         ratings, text = self.model.ratings_, text.strip()[:60]
         if not text:
-            popular = np.argsort(-np.bincount(ratings.cols, minlength=ratings.n_items), kind="stable")
+            popular = np.argsort(-ratings.item_counts, kind="stable")
             left = [item for item in ratings.item_ids[popular].tolist() if item not in self.ratings]
             return left[:n], "Type, or take one of the most rated:"
         found = ratings.find_titles(text, n + 1)

@@ -100,7 +100,6 @@ SUBTLE = {
     "popularity": RANKERS["popularity"],
     "implicit ALS": RANKERS["implicit ALS"],
     "hybrid": RANKERS["hybrid"],
-    "hybrid of a fitted model": ct.Hybrid(ct.ALS(2, biases=True), prefit=True),
 }
 
 

@@ -126,10 +126,12 @@ def test_the_list_follows_whoever_rates_favourites_only(model, genres):
     assert shown == dict(zip(listed(plain_page), re.findall(r"[\d.]+(?= ±)", plain_page.scores.value), strict=True))
 
 
-def test_a_model_saved_without_its_viewers_shows_its_own_list(model, tmp_path):
+def test_a_model_saved_without_its_viewers_shows_its_own_list(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(widget, "widgets", None)
     model.save(tmp_path / "bare.npz", with_ratings=False)
     bare = ct.load_model(tmp_path / "bare.npz")
-    assert widget.your_list(bare).own.model is bare
+    assert widget.your_list(bare).model is bare
+    assert isinstance(widget.your_list(model).model, ct.Hybrid)
 
 
 def test_whoever_likes_all_they_rated_is_asked_for_something_else(model):
@@ -343,7 +345,12 @@ def test_the_text_that_stays_is_the_same_each_time(model, page, genres):
 
 def test_bars_go_right_for_what_raises_a_prediction_and_left_for_what_lowers_it(model, monkeypatch):
     own = widget.OwnRatings(model, {"Apple": 9})
-    parts = [("Apple, rated 9", 1.0), ("Bear, rated 2", -0.5), ("Elk, rated 3", 0.0), ("what everybody gets: this", 5.0)]
+    parts = [
+        ("Apple, rated 9", 1.0),
+        ("Bear, rated 2", -0.5),
+        ("Elk, rated 3", 0.0),
+        ("what everybody gets: this", 5.0),
+    ]
     monkeypatch.setattr(own, "reasons", lambda item: parts)
     rows = own.reasons_html(12).split("<tr>")[1:]
     bars = [[(color, width, left) for width, color, left in BAR.findall(row)] for row in rows]

@@ -209,7 +209,11 @@ def model_calls():
         ct.ContentOnly: {"reg": ABOVE_0},
         ct.Blend: {"first": kind("fitted model", "unfitted model"), "second": kind("fitted model", "unfitted model")}
         | {"weight": optional["weight"].also("0", "True")},
-        ct.Hybrid: {"rating": kind("fitted model", "unfitted model"), "item_features": FEATURES, "reg": ABOVE_0}
+        ct.Hybrid: {
+            "rating": kind("fitted model", "unfitted model"),
+            "item_features": KINDS["item_features"].also("None"),
+            "reg": ABOVE_0,
+        }
         | {"likes_weight": NOT_BELOW_0, "liked": SHARE.also("0", "True")},
         ct.Tuned: {
             "candidates": kind("fitted model", "unfitted model"),
@@ -332,6 +336,7 @@ def ratings_calls():
     yield "Ratings.split_random", t.split_random, {}, {"random_state": ANY_SEED}
     yield "Ratings.to_csv", t.to_csv, {"path": "table.csv"}, {"path": TARGET}
     yield "Ratings.works", t.works, {}, {}
+    yield "Ratings.seasons", t.seasons, {"works": np.array([0, 0, 1, 2, 3])}, {"works": kind()}
 
 
 def file_calls():
@@ -390,8 +395,8 @@ def feature_calls():
     yield "plain_title", ct.plain_title, {"title": "Bear"}, {"title": ANYTHING()}
     yield "series_of", ct.series_of, {"titles": ["Bear", "Bear 2"]}, {"titles": kind("texts", "[]")}
     seasons = {"titles": ["Bear", "Bear 2"], "ids": [7, 9], "works": [0, 0]}
-    labels = kind("texts", "None", "ids", "works")
-    yield "season_order", ct.season_order, seasons, {"titles": kind("texts")} | dict.fromkeys(("ids", "works"), labels)
+    labels = {"titles": kind("texts")} | dict.fromkeys(("ids", "works"), LABELS.also("None"))
+    yield "season_order", ct.season_order, seasons, labels
     yield "frequent_titles", ct.frequent_titles, {"models": w.fitted}, {}
     yield "course_models", ct.course_models, {}, {"item_features": FEATURES.also("features")}
     few = NOTHING.also("None", "0")
