@@ -51,6 +51,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.feature_extraction.text import TfidfTransformer
 from tqdm import tqdm
 
 from content_table_parts import command, files
@@ -88,7 +89,17 @@ from content_table_parts.features import (
 from content_table_parts.fetching import fetch
 from content_table_parts.files import FORMAT_VERSION
 from content_table_parts.interrupts import may_keep_half, whole_fits
-from content_table_parts.newcomers import Fold, NewTitle, Viewer, explain, residual_noise, ridge_fold, stopped_fold
+from content_table_parts.newcomers import (
+    EVERYBODY,
+    Fold,
+    NewTitle,
+    Viewer,
+    explain,
+    residual_noise,
+    ridge_fold,
+    score_columns,
+    stopped_fold,
+)
 from content_table_parts.places import DATA, WEIGHTS
 from content_table_parts.ratings import Ratings, need_ratings
 from content_table_parts.readers import OwnList, load_mal_export, load_ratings
@@ -152,7 +163,7 @@ from content_table_parts.study import (
     tune,
 )
 from content_table_parts.tables import load_table
-from content_table_parts.titles import plain_title, series_of
+from content_table_parts.titles import plain_title, season_order, series_of
 from content_table_parts.writing import write_whole
 
 __version__ = "0.3.0"
@@ -436,34 +447,40 @@ class Recommender(BaseEstimator):
         predicted_rating (or count, or preference, for the models that do not predict ratings).
 
         The list of `viewer(user).recommend`, whose `options` it takes: genres, diversity, reasons to doubt. min(n,
-        unseen) rows, of seasons one (see there); nothing rated in training, or in the Ratings `also_seen`. Ties go by
-        item position.
+        unseen) rows, of a work the next season alone; nothing rated in training, or in the Ratings `also_seen`. Ties go
+        by item position.
         """
         if isinstance(user, (list, tuple)) or np.ndim(user):
             raise TypeError(f"recommend makes the list of one user, got {len(user)} ids; recommend_all makes them all.")
         return self.viewer(user).recommend(n, also_seen=also_seen, **options)
 
     def recommend_all(
-        self, n: int = 10, also_seen: Ratings | None = None, one_per_work: bool | None = None
+        self,
+        n: int = 10,
+        also_seen: Ratings | None = None,
+        one_per_work: bool | None = None,
+        clip: bool = False,
     ) -> pd.DataFrame:
         """The lists of all users, one under the other, with a user_id column; arguments as in `recommend`."""
         ratings = self.fitted()
         check_number("n", n, low=1, whole=True)
+        check_switch("clip", clip)
         n = min(n, ratings.n_items)
         columns = self.top_items(np.arange(ratings.n_users), n, also_seen, ratings.works(one_per_work))
         row, rank = np.nonzero(columns >= 0)
         col = columns[row, rank]
         who = {"user_id": ratings.user_ids[row], "rank": rank + 1}
         what = {"item_id": ratings.item_ids[col]} | ratings.named(col)
-        return pd.DataFrame(who | what | {self.score_name: self.predict_cells(row, col)})
+        rated = self.rating_.predict_cells(row, col) if hasattr(self, "rating_") else None
+        return pd.DataFrame(who | what | score_columns(self, self.predict_cells(row, col), rated, clip))
 
     def top_items(
         self, rows: np.ndarray, n: int, also_seen: Ratings | None = None, works: np.ndarray | None = None
     ) -> np.ndarray:
         """(len(rows), n) positions of the best unseen items, best first; -1 where a list is shorter than n.
 
-        `works`, a whole number for each item, leaves one item of each work; without it every item counts, as ranking
-        metrics want it.
+        `works`, a whole number for each item, leaves of each work the next season (`season_order`) after those seen;
+        without it every item counts, as ranking metrics want it.
         """
         check_number("n", n, low=1, whole=True)
         ratings = self.fitted()
@@ -473,13 +490,15 @@ class Recommender(BaseEstimator):
         if also_seen is not None:
             ratings.check_universe(also_seen, "also_seen")
             seen = seen + also_seen.known
+        seasons = None if works is None else ratings.seasons(works)
         best = np.full((len(rows), n), -1)
         block = max(1, 2_000_000 // ratings.n_items)  # a few MB of scores at a time, however many users there are
         for at in range(0, len(rows), block):
             some = rows[at : at + block]
             for top, row, score in zip(best[at : at + block], some, self.predict_rows(some), strict=True):
-                score[seen.indices[seen.indptr[row] : seen.indptr[row + 1]]] = -np.inf
-                order = best_positions.unchecked(score, n, works)
+                own = seen.indices[seen.indptr[row] : seen.indptr[row + 1]]
+                score[own if seasons is None else ~seasons.next(own)] = -np.inf
+                order = best_positions.unchecked(score, n)
                 top[: len(order)] = order
         return best
 
@@ -784,6 +803,16 @@ def _pick_from_rows(row_scores, n_items, rows, cols):
     return scores
 
 
+def _ease_weights(S, reg):
+    """B of `EASE`, by which the columns of the 0-1 table S explain each other."""
+    n = S.shape[1]
+    check_memory((2, n, n), "EASE's weights of item pairs")
+    P = np.linalg.inv((S.T @ S).toarray() + reg * np.eye(n))
+    B = -P / np.diag(P)
+    np.fill_diagonal(B, 0.0)
+    return B
+
+
 class EASE(Recommender):
     """The linear autoencoder: a title is preferred for the titles that were rated beside it, weights in closed form.
 
@@ -812,11 +841,7 @@ class EASE(Recommender):
     reg: float = setting(100.0, above=0, search=Range(1.0, 10_000.0, log=True, unit="imaginary viewers"))
 
     def _fit(self, ratings, validation):
-        check_memory((2, ratings.n_items, ratings.n_items), "EASE's weights of item pairs")
-        S = ratings.known
-        P = np.linalg.inv((S.T @ S).toarray() + self.reg * np.eye(ratings.n_items))
-        self.item_weights_ = -P / np.diag(P)
-        np.fill_diagonal(self.item_weights_, 0.0)
+        self.item_weights_ = _ease_weights(ratings.known, self.reg)
 
     def certificate(self) -> Certificate:
         """The certificate of this fit."""
@@ -1391,9 +1416,9 @@ class _ContentModel(Recommender):
         k, shared = len(x) - 1 - self.item_table_.shape[1], self._shared_taste(viewer.row)
         at = np.flatnonzero(z[k:-1])
         parts = ((x[k:-1] + shared) * z[k:-1])[at]
-        head = {"the mean of all ratings": self.global_mean_, "this title": self.item_bias_[col]}
-        head |= {"this viewer": x[-1], "hidden factors": x[:k] @ z[:k]}
-        return head, list(zip(self.item_features.names[at].tolist(), [np.nan] * len(at), parts.tolist(), strict=True))
+        others = {"this viewer": x[-1], "hidden factors": x[:k] @ z[:k]}
+        others[EVERYBODY.format("title")] = self.global_mean_ + self.item_bias_[col]
+        return others, list(zip(self.item_features.names[at].tolist(), [np.nan] * len(at), parts.tolist(), strict=True))
 
     def taste(self, user: Any) -> pd.DataFrame:
         """The weights of one viewer, by feature, largest first: own, and with what all viewers share added."""
@@ -1881,6 +1906,107 @@ class Blend(Recommender):
         return self.first_.reads_features or self.second_.reads_features
 
 
+class Hybrid(Recommender):
+    """A list that follows the viewer: predicted ratings, and what the titles that somebody likes say besides.
+
+    Match: a + spread(a) (likes_weight e / spread(e) + content_weight c / spread(c)), where a are the ratings that a
+    model predicts for the viewer; e the preferences of `EASE`, fitted to who *liked* what and given what the viewer
+    liked; c the sums of cosines (TF-IDF of the features) with these titles; the spread is the standard deviation over
+    all titles. A rating model alone gives somebody whose ratings are all high nearly the list for everybody: that they
+    rate high explains them. Without a liked title the match is the predicted rating.
+
+    `predict` gives the match, which ranks: rating points and what is added to them; `rmse` refuses it. Lists show the
+    predicted rating, of `rating_`, beside it.
+
+    Parameters
+    ----------
+    rating : Recommender that predicts ratings
+        Cloned and fitted to the training ratings; with `prefit`, a fitted model taken as it is.
+    item_features : Features, optional
+        What titles are about, say genres; without them there is no c.
+    likes_weight, content_weight : float, at least 0
+        The two shares, in spreads of the predicted ratings.
+    liked : float from 0 to 1
+        A title is liked that is rated at or above this share of the scale: 0.75 is 8 of 1 to 10, and 4 of 0.5 to 5.
+    reg : float, above 0
+        Of `EASE`.
+    prefit : bool
+
+    Attributes
+    ----------
+    rating_ : the fitted model of ratings
+    item_weights_ (n, n), item_table_ (n, d) : B of `EASE`; unit rows of TF-IDF, sparse
+
+    Reference: Hybrid Recommender Systems: Survey and Experiments, UMUAI 12, 2002 (the weighted kind). The weights were
+    chosen on viewers who tell nothing but favourites: benchmarks/favourites.py.
+    """
+
+    score_name = "match"
+
+    rating: Recommender | None = None
+    item_features: Features | None = None
+    likes_weight: float = setting(0.5, low=0)
+    content_weight: float = setting(0.5, low=0)
+    liked: float = setting(0.75, low=0, high=1)
+    reg: float = setting(100.0, above=0)
+    prefit: bool = setting(False)
+
+    def _fit(self, ratings, validation):
+        if not isinstance(self.rating, Recommender) or self.rating.score_name != "predicted_rating":
+            raise TypeError(f"rating must be a model that predicts ratings, got {shown(self.rating)}.")
+        check_kind("item_features", self.item_features, (Features, type(None)), "Features, as of load_genres")
+        if self.prefit and not self.rating.fitted().same_universe(ratings):
+            raise ValueError(f"{self.rating} was fitted to a table with other users or items than {ratings}.")
+        with whole_fits():
+            self.rating_ = self.rating if self.prefit else clone(self.rating).fit(ratings, validation)
+        self.item_weights_ = _ease_weights(self._likes(ratings.csr), self.reg)
+        about = sp.csr_array((ratings.n_items, 0))
+        if self.item_features is not None:
+            about = TfidfTransformer().fit_transform(self.item_features.rows_for(ratings.item_ids))
+        self.item_table_ = sp.csr_array(about)
+
+    def _is_liked(self, values):
+        low, high = self.ratings_.scale
+        return values >= low + self.liked * (high - low)
+
+    def _likes(self, table):
+        """The 0-1 table of the ratings that tell of liking."""
+        return sp.csr_array((self._is_liked(table.data).astype(float), table.indices, table.indptr), table.shape)
+
+    def _shares(self, ratings, *others):
+        """What each of the other scores is multiplied by: its weight, in spreads of the predicted ratings (rows)."""
+        spread = ratings.std(axis=-1)
+        for weight, other in zip((self.likes_weight, self.content_weight), others, strict=True):
+            apart = other.std(axis=-1)
+            yield np.where(apart > 1e-9, weight * spread / np.maximum(apart, 1e-9), 0.0)
+
+    def _row_scores(self, rows, wanted=None):
+        likes, C = self._likes(self.ratings_.csr[rows]), self.item_table_
+        ratings, others = self.rating_.predict_rows(rows), (likes @ self.item_weights_, (likes @ C @ C.T).toarray())
+        shares = self._shares(ratings, *others)
+        return ratings + sum(share[:, None] * other for share, other in zip(shares, others, strict=True))
+
+    def _scores(self, rows, cols):
+        return _pick_from_rows(self._row_scores, self.ratings_.n_items, rows, cols)
+
+    def _known(self, rows, cols):
+        return np.ones(np.broadcast_shapes(rows.shape, cols.shape), dtype=bool)  # `rating_` has its own fallback
+
+    def _newcomer(self, axis, at, values, features=None):
+        if axis == 1:
+            raise ValueError("Hybrid weighs the titles it was fitted to; for a new title fit it again.")
+        fold, liked = self.rating_._newcomer(0, at, values), self._is_liked(values).astype(float)
+        others = self.item_weights_[at].T, (self.item_table_ @ self.item_table_[at].T).toarray()
+        shares = self._shares(fold.scores(), *(other @ liked for other in others))
+        blocks = tuple(share * other for share, other in zip(shares, others, strict=True))
+        solve = np.vstack([fold.solve * fold.target, np.diag(liked), np.diag(liked)])
+        return Fold(fold.offset, (*fold.blocks, *blocks), solve, np.ones(len(at)))
+
+    def n_parameters(self) -> int:
+        """How many numbers were learnt: those of the model of ratings, and the weights of pairs of titles."""
+        return super().n_parameters() + self.rating_.n_parameters()
+
+
 class Tuned(Recommender):
     """A model that chooses its own settings, and itself among several, from the training ratings alone.
 
@@ -2005,6 +2131,7 @@ MODELS: tuple[type[Recommender], ...] = (
     SpectralRegularization,
     NuclearNorm,
     Blend,
+    Hybrid,
 )  # what a saved file may hold: nothing else is ever made from one. A model of your own joins: MODELS += (Mine,)
 
 
@@ -2069,7 +2196,7 @@ def course_models(item_features: Features | None = None) -> dict[str, Recommende
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """`python -m content_table`: the honest table of all models on a rating table, and one viewer's list; or yours."""
-    list_model = SpectralRegularization(reg=8, biases=True, tol=1e-4)
+    list_model = Hybrid(SpectralRegularization(reg=8, biases=True, tol=1e-4))
     command.run(course_models, list_model, arguments, main.__doc__ or "")
 
 
@@ -2098,6 +2225,7 @@ __all__ = [
     "Fold",
     "GlobalMean",
     "GradientDescentMF",
+    "Hybrid",
     "ImplicitALS",
     "ItemKNN",
     "NewTitle",
@@ -2151,6 +2279,7 @@ __all__ = [
     "ridge_rows",
     "rmse",
     "save_model",
+    "season_order",
     "select_model",
     "series_of",
     "setting",

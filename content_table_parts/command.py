@@ -70,7 +70,8 @@ def run(make_models: Callable[[Any], dict], list_model: Any, arguments: Sequence
     """Carry out the command line `arguments`.
 
     `make_models(item_features or None)` gives the models by name, "baseline" and "spectral with biases" among them;
-    `list_model` makes the list for somebody new. Exit codes: 2 where something given is wrong, 130 after Ctrl-C.
+    `list_model`, a `Hybrid`, makes the list for somebody new. Exit codes: 2 where something given is wrong, 130 after
+    Ctrl-C.
     """
     options = _parser(about).parse_args(arguments)
     try:
@@ -137,11 +138,13 @@ def _run(options, make_models, list_model):
     ratings = _load(options)
     check_number("n", options.n, low=1, whole=True)
     options.simulated = Path(options.data).resolve().is_relative_to(DATA)
-    if options.list:
-        _list_for(load_export(options.list, ratings, rescale=options.rescale), ratings, list_model, options)
-        return
     catalogue = options.features or (DATA / "catalogue.csv" if options.simulated else None)
-    models = make_models(catalogue and load_features(catalogue, ratings, use=("genres",)))
+    features = catalogue and load_features(catalogue, ratings, use=("genres",))
+    if options.list:
+        own = load_export(options.list, ratings, rescale=options.rescale)
+        _list_for(own, ratings, clone(list_model).set_params(item_features=features), options)
+        return
+    models = make_models(features)
     if options.save_weights:
         _save_weights(models, ratings)
         return
@@ -177,13 +180,15 @@ def _list_for(own, ratings, list_model, options):
         print(f"  not in the table: {len(own.unmatched)} rated titles; --unknown names them")
     if not own.ratings:
         raise ValueError("no rated title of the list is in the table, so the list would be everybody's.")
-    model = clone(list_model).fit(ratings)
+    model = list_model.fit(ratings)
     viewer = model.fold_in(own)
-    table = viewer.recommend(options.n, uncertainty=True)
-    print(f"\nFor you, by {model}; uncertainty: what so few ratings leave open, rating points:")
+    table = viewer.recommend(options.n, uncertainty=True, clip=True)
+    print(f"\nFor you, by {model}")
+    print("(in the order of the match: the predicted rating, and what the titles that you like add to it;")
+    print("uncertainty: what so few ratings leave open about the predicted rating, rating points):")
     print(table.to_string(index=False, float_format="{:.2f}".format))
     for item, title in table[["item_id", "title"]].head(1).to_numpy():
-        print(f"\nWhy {title}: the sum, but for rounding, of")
+        print(f"\nWhy {title}: its match {viewer.predict([item])[0]:.2f} is the sum, but for rounding, of")
         print(viewer.explain(item, 5).to_string(index=False, header=False, na_rep="", float_format="{:.2f}".format))
 
 

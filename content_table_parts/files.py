@@ -181,6 +181,11 @@ _LEARNT: dict[str, dict[str, _Rule]] = {
     },
     "NuclearNorm": {"violation_": _number(0)},
     "Blend": {"first_": _one_of(BaseEstimator), "second_": _one_of(BaseEstimator), "weight_": _number(0, 1)},
+    "Hybrid": {
+        "rating_": _one_of(BaseEstimator),
+        "item_weights_": _table("nn", also=(" with a diagonal of 0", lambda B: not np.diag(B).any())),
+        "item_table_": _table("nd", sparse=True),
+    },
 }  # what each class learns besides what its parents do
 _OURS = {*_LEARNT, "GlobalMean", "BiasBaseline", "ALS", "ImplicitALS", "GradientDescentMF", "ContentOnly"} | {
     "SpectralRegularization"
@@ -271,10 +276,11 @@ def _contradictions(model, rules):
     """What does not fit together in a model whose parts are all well by themselves, in words."""
     if "best_epoch_" in rules and model.best_epoch_ > len(model.history_):
         yield f"best_epoch_ is {model.best_epoch_}, but history_ has {len(model.history_)} passes"
-    if "item_table_" in rules and not isinstance(model.item_features, Features):
+    described = "feature_weights_" in rules or ("item_table_" in rules and model.item_table_.shape[1])
+    if described and not isinstance(model.item_features, Features):
         yield f"item_features must be Features, got {_told(model.item_features)}"
-    if "first_" in rules:
-        for name in ("first", "second"):
+    for name in ("first", "second", "rating"):
+        if f"{name}_" in rules:
             setting, fitted = getattr(model, name), getattr(model, f"{name}_")
             if type(setting) is not type(fitted):
                 yield f"{name}_ must be a {type(setting).__name__} as the setting is, got {_told(fitted)}"

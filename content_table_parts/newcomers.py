@@ -194,31 +194,40 @@ class _Newcomer:
         """Where the prediction for one id of the other side comes from: parts that sum to it (reason, rating,
         contribution).
 
-        First the mean and the bias of the other side; then what each own rating contributes, the largest first (those
-        after the n-th in one row); last, for a viewer of the training part, what a descent has learnt beyond the
-        regression on these ratings.
+        First what each own rating contributes, the largest first (those after the n-th in one row); then, for a viewer
+        of the training part, what a descent has learnt beyond the regression on these ratings; last what everybody
+        gets, the mean and the level of the other side.
         """
         ratings, at = self.model.ratings_, self._other("other", other)
         names = ratings.user_ids.astype(str) if ratings.user_names is None else ratings.user_names
         labels = (names if self._axis else ratings.item_labels)[self.at].tolist()
         parts = (self.fold._rows([at]) @ (self.fold.solve * self.fold.target))[0]
         start = self.fold.offset[at]
-        mean = self.model.global_mean_ if start and self.model.score_name == "predicted_rating" else 0.0
-        head = {"the mean of all ratings": mean, ("this title", "this viewer")[self._axis]: start - mean}
         own = list(zip(labels, self.values.tolist(), parts.tolist(), strict=True))
         rest = {"the rest of the training": self.scores[at] - start - parts.sum()}
-        return reasons(head, own, rest, n, "ratings")
+        return reasons(own, rest | {EVERYBODY.format(("title", "viewer")[self._axis]): start}, n, "ratings")
 
 
-def reasons(head: dict, own: list, tail: dict, n: int | None, word: str) -> pd.DataFrame:
+EVERYBODY = "what everybody gets: the mean and this {}'s level"
+
+
+def reasons(own: list, others: dict, n: int | None, word: str) -> pd.DataFrame:
     """The parts of a prediction as a table; of `own` (reason, rating, contribution) the `n` largest, and their rest."""
     if n is not None:
         check_number("n", n, whole=True)
     own = sorted(own, key=lambda part: -abs(round(part[2], TIE)))
     if n is not None and len(own) > n:
         own[n:] = [(f"{len(own) - n} other {word}", np.nan, sum(part for _, _, part in own[n:]))]
-    first, last = ([(name, np.nan, part) for name, part in side.items() if abs(part) > 1e-9] for side in (head, tail))
-    return pd.DataFrame([*first, *own, *last], columns=["reason", "rating", "contribution"])
+    last = [(name, np.nan, part) for name, part in others.items() if abs(part) > 1e-9]
+    return pd.DataFrame([*own, *last], columns=["reason", "rating", "contribution"])
+
+
+def score_columns(model: Any, scores: np.ndarray, ratings: np.ndarray | None = None, clip: bool = False) -> dict:
+    """The columns of a list with its scores, and before them the predicted `ratings` where it is not by these."""
+    columns = ({} if ratings is None else {"predicted_rating": ratings}) | {model.score_name: scores}
+    if clip and "predicted_rating" in columns:
+        columns["predicted_rating"] = np.clip(columns["predicted_rating"], *model.ratings_.scale)
+    return columns
 
 
 class Viewer(_Newcomer):
@@ -230,6 +239,12 @@ class Viewer(_Newcomer):
 
     seen: np.ndarray = np.zeros(0, dtype=np.intp)
     unknown: Sequence = ()
+
+    @cached_property
+    def rating(self) -> "Viewer":
+        """This viewer as the model of ratings sees them that is behind the list: for a `Hybrid` its `rating_`."""
+        model = getattr(self.model, "rating_", None)
+        return self if model is None else Viewer(model, self.at, self.values, self.row)
 
     def recommend(
         self,
@@ -243,8 +258,11 @@ class Viewer(_Newcomer):
         diversity: float = 0.0,
         similarity: Features | None = None,
         uncertainty: bool = False,
+        clip: bool = False,
     ) -> pd.DataFrame:
         """A list to choose from tonight: rank, item_id, title and the prediction; fewer rows where fewer are left.
+
+        Where the order is not by predicted ratings but by more (`Hybrid`), these stand before the score that it is by.
 
         Parameters
         ----------
@@ -254,15 +272,18 @@ class Viewer(_Newcomer):
         exclude : ids or titles to leave out, besides the rated ones
         exclude_genres, genres : names of genres to leave out, and the `load_genres` table that knows them
         one_per_work : bool, optional
-            Of the seasons and parts of one work (`series_of`) only the first of the list. Default: where the ratings
-            are known to have seasons (`Ratings.has_seasons`).
+            Of the seasons and parts of one work (`series_of`) only the next one: the first, in the `season_order`,
+            after those that were rated or seen. Default: where the ratings are known to have seasons
+            (`Ratings.has_seasons`).
         diversity : float, at least 0
             Maximal marginal relevance: the next title is the one with the largest prediction less `diversity` times
             its largest cosine with those already listed. Rating points that a title loses for being another's twin.
         similarity : Features, optional
             What the cosine is taken of; default: the model's item factors.
         uncertainty : bool
-            Also a column with `uncertainty(item_id)`.
+            Also a column with the `uncertainty` of the predicted rating.
+        clip : bool
+            Show predicted ratings within the scale; the order is by what they are unclipped.
 
         Reference: The Use of MMR, Diversity-Based Reranking for Reordering Documents and Producing Summaries, SIGIR
         1998; there both terms have weights that sum to one, here the unit is the rating point.
@@ -271,31 +292,34 @@ class Viewer(_Newcomer):
         check_number("diversity", diversity)
         check_optional_switch("one_per_work", one_per_work)
         check_switch("uncertainty", uncertainty)
+        check_switch("clip", clip)
         check_kind("similarity", similarity, (Features, type(None)), "Features, as of load_genres")
         ratings = self.model.ratings_
-        left = self._unseen(also_seen, exclude) & ~genre_mask(exclude_genres, genres, ratings)
-        works = ratings.works(one_per_work)
+        left = self._offered(also_seen, exclude, ratings.works(one_per_work))
+        left &= ~genre_mask(exclude_genres, genres, ratings)
         scores = np.where(left, self.scores, -np.inf)
         if diversity > 0:
-            order = _diverse_positions(scores, n, works, diversity, unit_rows(item_vectors(self.model, similarity)))
+            order = _diverse_positions(scores, n, diversity, unit_rows(item_vectors(self.model, similarity)))
         else:
-            order = best_positions(scores, n, works)
+            order = best_positions(scores, n)
         columns = {"rank": np.arange(1, len(order) + 1), "item_id": ratings.item_ids[order]}
-        columns |= ratings.named(order) | {self.model.score_name: self.scores[order]}
+        rated = None if self.rating is self else self.rating.scores[order]
+        columns |= ratings.named(order) | score_columns(self.model, self.scores[order], rated, clip)
         if uncertainty:
-            columns["uncertainty"] = self.uncertainty(ratings.item_ids[order]) if len(order) else np.zeros(0)
+            columns["uncertainty"] = self.rating.uncertainty(ratings.item_ids[order]) if len(order) else np.zeros(0)
         return pd.DataFrame(columns)
 
-    def _unseen(self, also_seen, exclude):
-        """Mask of the titles that may be listed."""
+    def _offered(self, also_seen, exclude, works):
+        """Mask of the titles that may be listed: unseen, with `works` the next season of each, and not left out."""
         ratings = self.model.ratings_
-        left = np.ones(ratings.n_items, dtype=bool)
-        left[self.at] = left[self.seen] = False
+        seen = np.concatenate([self.at, self.seen])
         if also_seen is not None:
             if self.row is None:
                 raise ValueError("also_seen is asked by rows of the training part, and this viewer is new.")
             ratings.check_universe(also_seen, "also_seen")
-            left[also_seen.csr[[self.row]].indices] = False
+            seen = np.concatenate([seen, also_seen.csr[[self.row]].indices])
+        left = np.ones(ratings.n_items, dtype=bool) if works is None else ratings.seasons(works).next(seen)
+        left[seen] = False
         check_kind("exclude", exclude, Iterable, "a list of ids and titles")
         exclude = [exclude] if isinstance(exclude, str) else exclude
         left[[ratings.item_cols(ratings.item_id(item))[0] for item in exclude]] = False
@@ -303,11 +327,11 @@ class Viewer(_Newcomer):
 
     def terms(self, item: Any, n: int | None = None) -> pd.DataFrame:
         """Where a prediction comes from, by the words that the title is described with: for models with features."""
-        head, own = self.model._feature_reasons(self, self._other("item", item))
-        return reasons(head, own, {}, n, "terms")
+        others, own = self.model._feature_reasons(self, self._other("item", item))
+        return reasons(own, others, n, "terms")
 
 
-def _diverse_positions(scores, n, works, diversity, vectors):
+def _diverse_positions(scores, n, diversity, vectors):
     """Positions, best first, chosen one by one: each costs the next ones `diversity` times their cosine with it."""
     value, likeness, order = np.round(scores, TIE), np.zeros(len(scores)), []
     left = np.isfinite(scores)
@@ -315,8 +339,6 @@ def _diverse_positions(scores, n, works, diversity, vectors):
         best = int(np.argmax(np.where(left, value - diversity * likeness, -np.inf)))
         order.append(best)
         left[best] = False
-        if works is not None:
-            left &= works != works[best]
         likeness = np.maximum(likeness, vectors @ vectors[best])
     return np.array(order, dtype=np.intp)
 

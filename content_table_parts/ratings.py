@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from content_table_parts.settings import (
     as_path,
+    check_array,
     check_choice,
     check_kind,
     check_number,
@@ -24,7 +25,7 @@ from content_table_parts.settings import (
     checked,
     shown,
 )
-from content_table_parts.titles import TitleIndex, english_name, plain_title, series_of, squashed
+from content_table_parts.titles import Seasons, TitleIndex, english_name, plain_title, series_of, squashed
 from content_table_parts.writing import write_whole
 
 
@@ -428,8 +429,8 @@ class Ratings:
         return str(self.item_labels[self.item_cols(item)[0]])
 
     def works(self, one_per_work: bool | None = None) -> np.ndarray | None:
-        """The labels of `series` where a list shall hold one season of each work, else None; by default that is where
-        the ratings are known to have seasons."""
+        """The labels of `series` where a list shall hold one season of each work (the next one: see `seasons`), else
+        None; by default that is where the ratings are known to have seasons."""
         check_optional_switch("one_per_work", one_per_work)
         return self.series if (self.has_seasons if one_per_work is None else one_per_work) else None
 
@@ -443,6 +444,17 @@ class Ratings:
                 unknown.append(key)
                 del known[key]
         return known, unknown
+
+    def seasons(self, works: np.ndarray) -> Seasons:
+        """The order of the seasons of these works, whole numbers such as `series`, and which is next for whom."""
+        if works is self.series:
+            return self._seasons
+        works = check_array("works", works, length=self.n_items, whole=True)
+        return Seasons(self.item_labels.tolist(), self.item_ids, works)
+
+    @cached_property
+    def _seasons(self):
+        return Seasons(self.item_labels.tolist(), self.item_ids, self.series)
 
     def checked_pairs(self, given: Mapping | Any, axis: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """(positions, values) of {item id or title: rating points}, checked; `axis=1`: of {user id or name: ...}."""

@@ -4,14 +4,16 @@ import difflib
 import functools
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from content_table_parts.places import DATA
-from content_table_parts.settings import check_texts
+from content_table_parts.settings import check_list, check_texts, shown
 
 _LONG_RUN = re.compile(r"([\W_]{30})[\W_]+")  # normalising sorts a run of marks in quadratic time (UAX 15, stream-safe)
 
@@ -48,6 +50,88 @@ def series_of(titles: Iterable[str]) -> np.ndarray:
         ended = [name[at:] for at in range(1, len(name) - 1)]
         works.append(next((other for other in begun + ended if other in known), name))
     return np.unique([" ".join(work) for work in works], return_inverse=True)[1]
+
+
+_EXTRA = re.compile(
+    r"\b(movies?|films?|gekijouban|ovas?|oads?|specials?|recaps?|picture drama|extra edition|gaiden|prologue)\b"
+)
+_COUNTED = re.compile(r"[rsx]?(\d{1,2})(st|nd|rd|th)?")
+_COUNTING = {"second": 2, "ii": 2, "third": 3, "iii": 3, "fourth": 4, "iv": 4, "fifth": 5, "sixth": 6, "vi": 6}
+MANY = 20  # no series has more seasons: a larger number is part of a name, or a year
+
+
+def is_extra(title: str) -> bool:
+    """Whether a title calls itself a film, a special or the like, and no season."""
+    return _EXTRA.search(plain_title(title)) is not None
+
+
+def _season_number(title):
+    """The number that a title counts itself by ("2nd Season", "II", "R2"); 1 where it is the name of the work alone; 0
+    where it says none."""
+    words = plain_title(title).split()
+    counted = [int(found[1]) for word in words if (found := _COUNTED.fullmatch(word))]
+    named = [_COUNTING[word] for word in words if word in _COUNTING]
+    alone = int(tuple(words) == _work_name(title))
+    return max([number for number in counted + named if number <= MANY], default=alone)
+
+
+def season_order(titles: Iterable[str], ids: ArrayLike | None = None, works: ArrayLike | None = None) -> np.ndarray:
+    """The place of each title in its work: 0 for the first season, 1 for the next, films and specials last.
+
+    Seasons go by the number in their titles; the name of the work alone is the first. One that tells nothing comes
+    after those with a smaller id, which on MyAnimeList is older; where the `ids` are not numbers, or not given, after
+    those that stand before it. `works` are the labels of `series_of`, by default those of these titles. A guess from
+    names, as there.
+    """
+    titles = check_texts("titles", titles)
+    works = series_of(titles) if works is None else _labels("works", works, len(titles))
+    ids = np.arange(len(titles)) if ids is None else _labels("ids", ids, len(titles))
+    age = np.argsort(ids if ids.dtype.kind in "iuf" else np.arange(len(titles)), kind="stable").tolist()
+    keys, reached, counts = {}, Counter(), Counter()
+    for turn, at in enumerate(age):
+        number = _season_number(titles[at]) or reached[works[at]]
+        keys[at] = (False, number, turn)
+        if is_extra(titles[at]):
+            keys[at] = (True, 0, turn)
+        else:
+            reached[works[at]] = max(number, reached[works[at]])
+    place = np.zeros(len(titles), dtype=np.intp)
+    for at in sorted(age, key=keys.__getitem__):
+        place[at] = counts[works[at]]
+        counts[works[at]] += 1
+    return place
+
+
+def _labels(name, value, length):
+    check_list(name, value, "a list of labels, one for each title")
+    if len(value) != length:
+        raise ValueError(f"{name} needs one label for each of {length} titles, got {len(value)}.")
+    labels = np.asarray(value)
+    if labels.dtype.kind not in "iuUf" or (labels.dtype.kind == "f" and not np.isfinite(labels).all()):
+        raise TypeError(f"{name} must be finite numbers or texts, got {shown(value)}.")
+    return labels
+
+
+class Seasons:
+    """The seasons of all works in order, and which of each is the next to be offered to somebody."""
+
+    def __init__(self, titles: Sequence[str], ids: ArrayLike, works: ArrayLike):
+        self.works = np.unique(works, return_inverse=True)[1]
+        self.place = season_order(titles, ids, works)
+        self.reached = np.where([is_extra(title) for title in titles], 0, self.place)  # by who has seen this one
+
+    def next(self, seen: np.ndarray) -> np.ndarray:
+        """Mask of one title of each work at most: the first after all seasons `seen` (positions).
+
+        Who has seen a film or special alone is taken to know the first season.
+        """
+        reached = np.full(len(self.works), -1)
+        np.maximum.at(reached, self.works[seen], self.reached[seen])
+        later = self.place > reached[self.works]
+        later[seen] = False
+        first = np.full(len(self.works), len(self.works))
+        np.minimum.at(first, self.works[later], self.place[later])
+        return later & (self.place == first[self.works])
 
 
 def _main_part(title):

@@ -1426,7 +1426,7 @@ def plot_reasons(reasons, title):
         for reason, rating in table[["reason", "rating"]].to_numpy()
     ]
     parts = table["contribution"].to_numpy(float)
-    without_mean = np.where(table["reason"] == "the mean of all ratings", 0.0, parts)
+    without_mean = np.where(table["reason"].str.startswith("what everybody gets"), 0.0, parts)
     fig, ax = plt.subplots(figsize=(8.4, 0.8 + 0.36 * len(table)))
     ax.barh(names, without_mean, color=np.where(parts < 0, COLORS["held out"], COLORS["train"]))
     reach = max(np.abs(without_mean).max(), 0.1)
@@ -1438,7 +1438,9 @@ def plot_reasons(reasons, title):
     ax.set_xlim(low - 0.2 * max(high - low, 0.1), high + 0.2 * max(high - low, 0.1))
     ax.axvline(0, color="#333333", linewidth=0.8)
     ax.grid(axis="y", visible=False)
-    ax.set(xlabel="contribution, rating points (the mean is written, not drawn)", ylabel="reason", title=title)
+    ax.set(
+        xlabel="contribution, rating points (what everybody gets is written, not drawn)", ylabel="reason", title=title
+    )
     listed = [f"{name} {part:+.2f}" for name, part in zip(names[::-1], parts[::-1], strict=True)]
     show(fig, seen=f"From the top: {'; '.join(listed)}.")
 

@@ -50,7 +50,7 @@ STYLE = f"""<style>
 </style>"""
 
 
-def your_list(model, start=None, n=10, genres=None):
+def your_list(model, start=None, n=10, genres=None, follow=True):
     """Show a page on which to search titles and rate them, with the list of the fitted `model` for these ratings.
 
     Parameters
@@ -62,11 +62,17 @@ def your_list(model, start=None, n=10, genres=None):
         Length of the list.
     genres : Features, optional
         The `load_genres` table; then genres can be left out.
+    follow : bool
+        A model of ratings is made a `Hybrid`, so that the list follows somebody who rates favourites only. Not where it
+        was saved without its ratings.
 
     Returns
     -------
     Page, or OwnRatings where ipywidgets is not installed: shown at the end of a cell. `ratings` is what was rated.
     """
+    has_ratings = not refused(lambda: model.fitted().csr)
+    if follow and has_ratings and model.score_name == "predicted_rating":
+        model = ct.Hybrid(model, genres, prefit=True).fit(model.ratings_)
     own = OwnRatings(model, start, n, genres)
     return own if widgets is None else Page(own)
 
@@ -90,7 +96,7 @@ class OwnRatings:
         self.one_per_work, self.leave_out, self.diversity, self.likeness = True, (), 0.0, None
         self.seen = tuple(getattr(start, "seen", ()))  # of an OwnList: begun but not rated is nothing to recommend
         self.take({})
-        self.can_doubt = model.score_name == "predicted_rating" and not refused(lambda: model.noise())
+        self.can_doubt = not refused(lambda: self.viewer.rating.model.noise())
         self.can_vary = True
         if refused(lambda: self.viewer.recommend(1, diversity=1.0)):  # no factors that could tell twins
             self.can_vary, self.likeness = genres is not None, genres
@@ -155,7 +161,7 @@ class OwnRatings:
         """(item ids, note) for a part of a title; while nothing is typed, the most rated ones."""
         ratings, text = self.model.ratings_, text.strip()[:60]
         if not text:
-            popular = np.argsort(-np.bincount(ratings.cols, minlength=ratings.n_items), kind="stable")
+            popular = np.argsort(-ratings.item_counts, kind="stable")
             left = [item for item in ratings.item_ids[popular].tolist() if item not in self.ratings]
             return left[:n], "Type, or take one of the most rated:"
         found = ratings.find_titles(text, n + 1)
@@ -178,7 +184,7 @@ class OwnRatings:
     def rows(self):
         """The list as (item id, its title and English name, prediction as text)."""
         table = self.list()
-        scores = [f"{score:.2f}" for score in table[self.model.score_name]]
+        scores = [f"{score:.2f}" for score in table[self.viewer.rating.model.score_name]]
         if self.can_doubt:
             scores = [f"{score} ± {doubt:.2f}" for score, doubt in zip(scores, table["uncertainty"], strict=True)]
         return [(item, self.label(item), score) for item, score in zip(table["item_id"].tolist(), scores, strict=True)]
@@ -196,7 +202,8 @@ class OwnRatings:
         """What stands above the list, and what its numbers are."""
         who = "Your list" if self.ratings else "No rating yet: the list for somebody of whom nothing is known"
         doubt = " ± what so few ratings leave open" if self.can_doubt else ""
-        return who, self.model.score_name.replace("_", " ") + doubt
+        shown, order = (model.score_name.replace("_", " ") for model in (self.viewer.rating.model, self.model))
+        return who, shown + doubt + (f"; in the order of the {order}" if order != shown else "")
 
     # -- as it stands without a kernel: every number is derived from a rounded one, so that it is the same each time --
 
@@ -208,14 +215,18 @@ class OwnRatings:
         rows = self.rows()
         lines += [f"{rank:>3}  {score}  {title}" for rank, (_, title, score) in enumerate(rows, 1)]
         if rows:
-            lines += ["", f"Why {rows[0][1]}: the sum of"]
+            lines += ["", f"Why {rows[0][1]}: {self.what_is_explained(rows[0][0])} is the sum of"]
             lines += [f"{part:>+8.2f}  {what}" for what, part in self.reasons(rows[0][0])]
         return "\n".join(lines)
 
+    def what_is_explained(self, item):
+        """The score that the reasons sum to, and what it is."""
+        return f"its {self.model.score_name.replace('_', ' ')}, {self.viewer.predict([item])[0]:.2f},"
+
     def reasons_html(self, item):
-        """A prediction's parts as a table with bars, to the right what raises it; the mean of all has none."""
-        parts, score = self.reasons(item), self.viewer.predict([item])[0]
-        bars = [0.0 if what == "the mean of all ratings" else part for what, part in parts]
+        """A prediction's parts as a table with bars, to the right what raises it; what everybody gets has none."""
+        parts = self.reasons(item)
+        bars = [0.0 if what.startswith("what everybody gets") else part for what, part in parts]
         longest = max([abs(part) for part in bars] + [0.01])
         lines = ""
         for (what, part), bar in zip(parts, bars, strict=True):
@@ -231,7 +242,7 @@ class OwnRatings:
             lines += f'<td style="{RIGHT}">{part:+.2f}</td>'
             lines += f'<td {side}; border-right: 1px solid #888888">{less}</td><td {side}">{more}</td></tr>'
         return (
-            f"<p><b>Why {escape(self.title(item))}?</b> {score:.2f} is the sum of</p>"
+            f"<p><b>Why {escape(self.title(item))}?</b> Because {self.what_is_explained(item)} is the sum of</p>"
             f'<table style="border-collapse: collapse; margin: 0 0 12px">{lines}</table>'
         )
 

@@ -58,6 +58,8 @@ RANKERS = {
     "popularity": ct.Popularity(),
     "implicit ALS": ct.ImplicitALS(n_factors=2, reg=1),
     "EASE": ct.EASE(2),
+    "hybrid": ct.Hybrid(ct.BiasBaseline(), ABOUT_ITEMS, reg=2),
+    "hybrid without features": ct.Hybrid(ct.ALS(2, 1, biases=True), reg=2),
 }  # no rating points
 
 

@@ -134,12 +134,14 @@ def test_an_own_list_gets_a_list_with_uncertainty_and_reasons(small, tmp_path, c
     assert "OwnList(2 ratings of known titles; 1 unknown titles)" in printed
     assert "not in the table: No Such Show, rated 8" in printed
     lines = printed.split("For you, by")[1].splitlines()
-    assert lines[0].startswith(f" {ct.SpectralRegularization(reg=8, biases=True, tol=1e-4)};")
-    assert lines[1].split() == ["rank", "item_id", "title", "predicted_rating", "uncertainty"]
-    assert [line.split()[0] for line in lines[2:4]] == ["1", "2"]
-    reasons = printed.split(": the sum, but for rounding, of\n")[1].splitlines()
+    assert lines[0] == f" {ct.Hybrid(ct.SpectralRegularization(reg=8, biases=True, tol=1e-4))}"
+    assert lines[3].split() == ["rank", "item_id", "title", "predicted_rating", "match", "uncertainty"]
+    assert [line.split()[0] for line in lines[4:6]] == ["1", "2"]
+    reasons = printed.split("is the sum, but for rounding, of\n")[1].splitlines()
     total = sum(float(line.split()[-1]) for line in reasons)
-    assert total == pytest.approx(float(lines[2].split()[-2]), abs=0.03)
+    assert total == pytest.approx(float(lines[4].split()[-2]), abs=0.03)
+    assert reasons[0].split()[0] in ("Bear", "Dog")  # the person first
+    assert "everybody" in reasons[-1]
 
 
 def test_unknown_titles_are_told_in_one_line_unless_asked_for(small, tmp_path, capsys):

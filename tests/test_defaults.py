@@ -26,6 +26,8 @@ AS_THEY_COME = {  # the figures of benchmarks/defaults.py are theirs: who change
     ct.SpectralRegularization: {"reg": None, "biases": False, "bias_reg": 5, "n_epochs": 3000, "tol": 1e-6,
                                 "solver": "splitting"},
     ct.NuclearNorm: {"n_epochs": 20_000, "tol": 1e-6, "solver": "splitting"},
+    ct.Hybrid: {"rating": None, "item_features": None, "likes_weight": 0.5, "content_weight": 0.5, "liked": 0.75,
+                "reg": 100, "prefit": False},
     ct.Blend: {"first": None, "second": None, "weight": None, "prefit": False, "validation_size": 0.1,
                "random_state": 0},
     ct.Tuned: {"candidates": None, "n_trials": 20, "space": None, "score": "rmse", "n_folds": 5,
@@ -58,7 +60,7 @@ FUNCTIONS = {
     ct.Ratings.split_leave_one_out: {"random_state": 0},
 }
 ABOVE_0 = {"learning_rate", "clip", "validation_size", "init_scale"}  # elsewhere 0 is a setting like others
-REG_ABOVE_0 = {ct.EASE, ct.ImplicitALS, ct.ContentOnly, ct.SpectralRegularization}
+REG_ABOVE_0 = {ct.EASE, ct.Hybrid, ct.ImplicitALS, ct.ContentOnly, ct.SpectralRegularization}
 
 
 @pytest.mark.parametrize("kind", AS_THEY_COME, ids=lambda kind: kind.__name__)
@@ -86,7 +88,7 @@ def test_every_number_down_to_its_bound_may_be_set_and_none_beyond(kind):
         refused = [lowest - step] + [lowest] * strict
         if not strict:
             declared.check(name, lowest)
-        if name in ("weight", "validation_size"):  # shares
+        if name in ("weight", "validation_size", "liked"):  # shares
             declared.check(name, 1 - 1e-9)
             refused += [1 + 1e-9] + [1.0] * (name == "validation_size")
         else:

@@ -254,6 +254,7 @@ def test_the_number_of_parameters_is_what_was_learnt(table):
         ct.EASE(): n * n,
         ct.ContentOnly(features): 1 + m + m * n,
         ct.Blend(ct.GlobalMean(), ct.BiasBaseline(), weight=0.5): 1 + 1 + m + n + 1,
+        ct.Hybrid(ct.BiasBaseline(), features): 1 + m + n + n * n,
         ct.ItemKNN(): 1 + m + n + knn.similarity_.nnz,
     }
     for model, count in expected.items():

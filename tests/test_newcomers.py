@@ -237,7 +237,7 @@ def test_the_audience_is_who_would_like_it_most_and_has_not_rated_it(table):
     assert sorted(audience["user_id"]) == [102, 104, 105, 106]
     assert audience["predicted_rating"].is_monotonic_decreasing
     reasons = new.explain(106)
-    assert set(reasons["reason"]) == {"the mean of all ratings", "this viewer", "ann", "cy"}
+    assert set(reasons["reason"]) == {"ann", "cy", "what everybody gets: the mean and this viewer's level"}
     assert reasons["contribution"].sum() == pytest.approx(new.predict(106)[0])
 
 
@@ -279,10 +279,12 @@ def test_the_largest_reasons_come_first_and_the_rest_is_one_row(sample):
     model = ct.BiasBaseline().fit(sample)
     item = sample.item_ids[0].item()
     short, whole = ct.explain(model, "viewer1149", item, 3), ct.explain(model, "viewer1149", item)
-    own = whole.iloc[2:]
+    own = whole.iloc[:-1]
     assert own["contribution"].abs().is_monotonic_decreasing
-    assert len(short) == 2 + 3 + 1
-    assert short["reason"].iloc[-1] == f"{len(own) - 3} other ratings"
+    assert len(short) == 3 + 1 + 1
+    assert short["reason"].iloc[-2] == f"{len(own) - 3} other ratings"
+    assert "everybody" in whole["reason"].iloc[-1]
+    assert whole["contribution"].iloc[-1] == model.global_mean_ + model.item_bias_[0]
     assert short["contribution"].sum() == pytest.approx(whole["contribution"].sum())
 
 
@@ -459,15 +461,61 @@ def test_unknown_genres_and_a_missing_table_of_them_are_named(shown):
         viewer.recommend(exclude_genres="Action", genres=genres)
 
 
-def test_of_each_work_only_its_best_part_is_listed_unless_asked(shown):
+def test_of_each_work_only_the_next_season_is_listed_unless_asked(shown):
     model, viewer, _ = shown
-    works = dict(zip(model.ratings_.item_ids.tolist(), model.ratings_.series.tolist(), strict=True))
+    ratings = model.ratings_
     whole = viewer.recommend(200, one_per_work=False)
     once = viewer.recommend(200)
-    assert len(whole) == model.ratings_.n_items - 2
-    first = whole.drop_duplicates(subset="item_id").assign(work=whole["item_id"].map(works)).drop_duplicates("work")
-    assert once["item_id"].tolist() == first["item_id"].tolist()
+    assert len(whole) == ratings.n_items - 2
+    works = pd.DataFrame({"work": ratings.series, "place": ct.season_order(ratings.titles, ratings.item_ids)})
+    seen = works.loc[viewer.at].groupby("work")["place"].max()
+    left = works[works["place"] > works["work"].map(seen).fillna(-1)].sort_values("place").groupby("work").head(1)
+    assert once["item_id"].tolist() == [i for i in whole["item_id"] if ratings.item_cols(i)[0] in left.index]
     assert len(once) < len(whole)
+
+
+SERIES = ["Fox", "Fox 2nd Season", "Fox 3rd Season", "Fox Movie", "Gnu II", "Gnu III", "Hen", "Ibis", "Jay"]
+ALONE = SERIES[-3:]
+
+
+@pytest.mark.parametrize(
+    ("seen", "offered"),
+    [
+        ([], ["Fox", "Gnu II"]),  # no sequel of what was never seen, but the first that the table has
+        (["Fox"], ["Fox 2nd Season", "Gnu II"]),
+        (["Fox 2nd Season"], ["Fox 3rd Season", "Gnu II"]),  # and not the first
+        (["Fox", "Fox 3rd Season", "Gnu II"], ["Fox Movie", "Gnu III"]),
+        (["Fox Movie"], ["Fox 2nd Season", "Gnu II"]),  # a film is no later season
+        (["Gnu III"], ["Fox"]),
+    ],
+)
+def test_a_work_is_offered_by_its_first_unseen_season(seen, offered):
+    rng = np.random.default_rng(0)
+    full = ct.Ratings.from_matrix(rng.integers(1, 11, (5, 9)).astype(float), titles=SERIES, has_seasons=True)
+    own = np.isin(full.cols, np.flatnonzero(np.isin(SERIES, seen))) | (full.rows > 0)
+    model = ct.ALS(2, 1, biases=True).fit(full.part(own))
+    somebody = model.fold_in(dict.fromkeys(seen, 5))
+    everybody = model.recommend_all(7)
+    for listed in (model.viewer(0).recommend(7), everybody[everybody["user_id"] == 0], somebody.recommend(7)):
+        assert sorted(listed["title"]) == offered + ALONE
+    assert set(somebody.recommend(7, diversity=1.0)["title"]) == {*offered, *ALONE}
+    keeper = model.fold_in(ct.OwnList({}, [SERIES.index(title) for title in seen], None, {}))
+    assert sorted(keeper.recommend(7)["title"]) == offered + ALONE  # seen, though not rated
+    assert sorted(somebody.recommend(7, exclude=["Hen"])["title"]) == offered + ALONE[1:]
+    assert model.recommend(0, 7, also_seen=full.part(full.rows == 0)).empty
+
+
+def test_a_shown_prediction_can_be_kept_within_the_scale(sample):
+    model = ct.SpectralRegularization(1, biases=True, tol=1e-3).fit(sample)
+    viewer = model.fold_in(dict.fromkeys(sample.item_ids[:12].tolist(), 10))
+    raw, clipped = viewer.recommend(20), viewer.recommend(20, clip=True)
+    assert raw["predicted_rating"].max() > 10
+    assert clipped["predicted_rating"].tolist() == np.minimum(raw["predicted_rating"], 10).tolist()
+    assert clipped["item_id"].tolist() == raw["item_id"].tolist()
+    everybody, within = model.recommend_all(5), model.recommend_all(5, clip=True)
+    assert within["predicted_rating"].tolist() == np.clip(everybody["predicted_rating"], 1, 10).tolist()
+    counts = ct.Popularity().fit(sample).fold_in({})
+    assert counts.recommend(5, clip=True).equals(counts.recommend(5))  # a count has no scale
 
 
 def test_mmr_by_hand(table):

@@ -99,6 +99,7 @@ SUBTLE = {
     "blend of fitted models": ct.Blend(ct.GlobalMean(), ct.ContentOnly(ABOUT_ITEMS), weight=0.5, prefit=True),
     "popularity": RANKERS["popularity"],
     "implicit ALS": RANKERS["implicit ALS"],
+    "hybrid": RANKERS["hybrid"],
 }
 
 

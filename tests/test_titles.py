@@ -241,6 +241,49 @@ def test_titles_that_only_begin_alike_do_not(first, second):
     assert not one_work(first, second)
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("Fate/Zero", "Fate/Zero 2nd Season"),
+        ("Haikyuu!!", "Haikyuu!! Second Season"),
+        ("Overlord II", "Overlord III"),
+        ("Mob Psycho 100", "Mob Psycho 100 II"),  # the 100 counts nothing
+        ("Fairy Tail", "Fairy Tail (2014)"),  # nor does a year
+        ("3-gatsu no Lion", "3-gatsu no Lion 2nd Season"),  # nor a 3 that all have
+        ("Code Geass: Hangyaku no Lelouch", "Code Geass: Hangyaku no Lelouch R2"),
+        ("Durarara!!", "Durarara!!x2 Shou"),
+        ("Shingeki no Kyojin Season 2", "Shingeki no Kyojin Season 3"),
+        ("Shingeki no Kyojin Season 3", "Shingeki no Kyojin Season 3 Part 2"),
+        ("Shingeki no Kyojin Season 3 Part 2", "Shingeki no Kyojin: The Final Season"),
+        ("Haikyuu!! Second Season", "Haikyuu!!: Karasuno Koukou vs. Shiratorizawa Gakuen Koukou"),
+        ("JoJo no Kimyou na Bouken (TV)", "JoJo no Kimyou na Bouken Part 3: Stardust Crusaders"),
+        ("Steins;Gate", "Steins;Gate 0"),
+        ("K-On!", "K-On!!"),
+        ("Boku no Hero Academia 4th Season", "Boku no Hero Academia the Movie 1: Futari no Hero"),
+        ("Shingeki no Kyojin: The Final Season", "Shingeki no Kyojin OVA"),
+        ("Naruto: Shippuuden", "Naruto Movie 1: Dai Katsugeki!! Yuki Hime Shinobu Houjou Dattebayo!"),
+        ("Boruto: Naruto Next Generations", "Boruto: Naruto the Movie"),
+    ],
+)
+def test_seasons_stand_in_order_and_films_and_specials_last(first, second, catalogue):
+    """The ids of MyAnimeList settle what the names do not say."""
+    names = [title for title in catalogue.titles.tolist() if one_work(first, title)]
+    ids = [catalogue.item_ids[catalogue.titles.tolist().index(title)] for title in names]
+    place = dict(zip(names, ct.season_order(names, ids, np.zeros(len(names))).tolist(), strict=True))
+    assert place[first] < place[second]
+    assert sorted(place.values()) == list(range(len(names)))
+
+
+def test_without_ids_seasons_are_in_the_order_of_their_numbers_and_then_as_they_stand():
+    names = ["Gnu III", "Hen", "Gnu Movie", "Gnu", "Gnu: The Return", "Gnu II"]
+    assert ct.season_order(names).tolist() == [2, 0, 4, 0, 3, 1]
+    assert ct.season_order(names, list("fedcba")).tolist() == [2, 0, 4, 0, 3, 1]  # texts say nothing about age
+    assert ct.season_order(names, [6, 5, 4, 3, 2, 1]).tolist() == [3, 0, 4, 0, 2, 1]
+    assert ct.season_order(names, works=range(6)).tolist() == [0] * 6
+    with pytest.raises(ValueError, match="works needs one label for each of 6 titles, got 2"):
+        ct.season_order(names, works=[1, 2])
+
+
 @pytest.mark.parametrize("titles", [[], ["!!!"], ["", "?"], ["2"], ["進撃の巨人", "進撃の巨人 2"]])
 def test_odd_titles_get_labels_too(titles):
     assert len(ct.series_of(titles)) == len(titles)

@@ -208,6 +208,26 @@ def test_the_folder_in_a_file_name_is_not_written_to(page, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_list_follows_whoever_rates_favourites_only(model, genres):
+    told = {"Apple": 9, "Bear": 8}
+    page, plain_page = widget.your_list(model, told, genres=genres), widget.your_list(model, told, follow=False)
+    assert page.own.model.rating_ is model  # nothing is fitted again
+    assert page.own.model.item_features is genres
+    assert plain_page.own.model is model
+    assert "match" in repr(page)
+    assert "match" not in repr(plain_page)
+    shown = dict(zip(listed(page), re.findall(r"[\d.]+(?= ±)", page.scores.value), strict=True))
+    assert shown == dict(zip(listed(plain_page), re.findall(r"[\d.]+(?= ±)", plain_page.scores.value), strict=True))
+
+
+def test_a_model_saved_without_its_viewers_shows_its_own_list(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(widget, "widgets", None)
+    model.save(tmp_path / "bare.npz", with_ratings=False)
+    bare = ct.load_model(tmp_path / "bare.npz")
+    assert widget.your_list(bare).model is bare
+    assert isinstance(widget.your_list(model).model, ct.Hybrid)
+
+
 # ---- Titles by name ----
 
 
@@ -285,7 +305,10 @@ def test_typing_offers_titles_and_rating_one_changes_the_list(page, model):
     page.rate.click()
     assert page.ratings == {11: 9, 12: 2}
     assert "Bear" in before
-    assert listed(page) == model.fold_in({11: 9, 12: 2}).recommend()["title"].tolist()
+    follows = page.own.model.fold_in({11: 9, 12: 2}).recommend()
+    assert listed(page) == follows["title"].tolist()
+    assert page.scores.value.count("±") == len(follows)
+    assert all(f"{shown:.2f} ±" in page.scores.value for shown in follows["predicted_rating"])
     assert all(said in page.message.value for said in ("2", "Bear"))
     assert page.search.value == ""
 
@@ -342,7 +365,7 @@ def test_a_genre_is_left_out_and_let_in_again(page):
 
 def test_the_options_change_the_list(sample):
     model = ct.ALS(n_factors=3, biases=True, n_epochs=10, tol=0).fit(sample)
-    page, viewer = widget.your_list(model, {"Monster": 10}, n=30), model.fold_in({"Monster": 10})
+    page, viewer = widget.your_list(model, {"Monster": 10}, n=30, follow=False), model.fold_in({"Monster": 10})
     lists = {}
     for one, vary in ((True, 0.0), (False, 0.0), (True, 2.0)):
         page.one.value, page.vary.value = one, vary
@@ -382,6 +405,7 @@ def test_what_a_model_cannot_do_is_not_offered(kind, table, genres):
     bare, informed = widget.your_list(model), widget.your_list(model, genres=genres)
     assert ("±" in repr(bare)) == isinstance(model, ct.BiasBaseline)
     assert bare.own.can_vary == isinstance(model, ct.ImplicitALS)
+    assert isinstance(bare.own.model, ct.Hybrid) == (model.score_name == "predicted_rating")
     assert informed.own.can_vary
     informed.vary.value = 1.0
     assert len(listed(informed)) == 5
@@ -466,12 +490,17 @@ def test_the_text_that_stays_is_the_same_each_time(model, page, genres):
 
 def test_bars_go_right_for_what_raises_a_prediction_and_left_for_what_lowers_it(model, monkeypatch):
     own = widget.OwnRatings(model, {"Apple": 9})
-    parts = [("the mean of all ratings", 5.0), ("this title", 1.0), ("Bear, rated 2", -0.5), ("Elk, rated 3", 0.0)]
+    parts = [
+        ("Apple, rated 9", 1.0),
+        ("Bear, rated 2", -0.5),
+        ("Elk, rated 3", 0.0),
+        ("what everybody gets: this", 5.0),
+    ]
     monkeypatch.setattr(own, "reasons", lambda item: parts)
     rows = own.reasons_html(12).split("<tr>")[1:]
     bars = [[(color, width, left) for width, color, left in BAR.findall(row)] for row in rows]
     full = widget.BAR
-    assert bars == [[], [(widget.MORE, str(full), "0")], [(widget.LESS, str(full // 2), str(full - full // 2))], []]
+    assert bars == [[(widget.MORE, str(full), "0")], [(widget.LESS, str(full // 2), str(full - full // 2))], [], []]
 
 
 BAR = re.compile(r"width: (\d+)px; height: 12px; background-color: (#\w+); margin-left: (\d+)px")

@@ -198,6 +198,7 @@ def model_calls():
         ct.SpectralRegularization: {"biases": True, "n_epochs": 20},
         ct.NuclearNorm: {"n_epochs": 20},
         ct.Blend: {"first": ct.GlobalMean(), "second": ct.BiasBaseline(), "validation_size": 0.3},
+        ct.Hybrid: about | {"rating": ct.BiasBaseline()},
         ct.Tuned: {"candidates": ct.BiasBaseline(), "n_trials": 2, "n_folds": 2},
     }
     optional = {name: KINDS[name].also("None") for name in ("reg", "weight", "patience", "batch_size")}
@@ -210,6 +211,12 @@ def model_calls():
         ct.ContentOnly: {"reg": ABOVE_0},
         ct.Blend: {"first": kind("fitted model", "unfitted model"), "second": kind("fitted model", "unfitted model")}
         | {"weight": optional["weight"].also("0", "True")},
+        ct.Hybrid: {
+            "rating": kind("fitted model", "unfitted model"),
+            "item_features": KINDS["item_features"].also("None"),
+            "reg": ABOVE_0,
+        }
+        | {"likes_weight": NOT_BELOW_0, "liked": SHARE.also("0", "True")},
         ct.Tuned: {
             "candidates": kind("fitted model", "unfitted model"),
             "score": kind("class"),
@@ -334,6 +341,7 @@ def ratings_calls():
     yield "Ratings.within", t.within, {"other": w.test}, {"other": RATINGS.named("other")}
     yield "Ratings.known_pairs", t.known_pairs, {"given": {11: 8}}, {"given": POINTS.also("{}", "dict", "frame")}
     yield "Ratings.works", t.works, {}, {}
+    yield "Ratings.seasons", t.seasons, {"works": np.array([0, 0, 1, 2, 3])}, {"works": kind()}
 
 
 def file_calls():
@@ -401,6 +409,9 @@ def feature_calls():
     )
     yield "plain_title", ct.plain_title, {"title": "Bear"}, {"title": ANYTHING()}
     yield "series_of", ct.series_of, {"titles": ["Bear", "Bear 2"]}, {"titles": kind("texts", "[]")}
+    seasons = {"titles": ["Bear", "Bear 2"], "ids": [7, 9], "works": [0, 0]}
+    labels = {"titles": kind("texts")} | dict.fromkeys(("ids", "works"), LABELS.also("None"))
+    yield "season_order", ct.season_order, seasons, labels
     yield "frequent_titles", ct.frequent_titles, {"models": w.fitted}, {}
     yield "course_models", ct.course_models, {}, {"item_features": FEATURES.also("features")}
     few = NOTHING.also("None", "0")
