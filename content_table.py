@@ -67,12 +67,18 @@ from content_table_parts.certificates import (
 )
 from content_table_parts.doors import (
     batch_epoch,
+    best_positions,
+    bias_solver,
     check_cells,
     check_positions,
     pair_dots,
     predict_pairs,
+    ridge_rows,
     sgd_epoch,
+    shrink_singular_values,
     solve_rows,
+    spectral_norm_bound,
+    squared_loss,
 )
 from content_table_parts.features import (
     Features,
@@ -87,16 +93,30 @@ from content_table_parts.files import FORMAT_VERSION
 from content_table_parts.interrupts import may_keep_half, whole_fits
 from content_table_parts.newcomers import Fold, NewTitle, Viewer, explain, residual_noise, ridge_fold, stopped_fold
 from content_table_parts.places import DATA, WEIGHTS
-from content_table_parts.ratings import Ratings
+from content_table_parts.ratings import Ratings, need_ratings
 from content_table_parts.readers import OwnList, load_mal_export, load_ratings
-from content_table_parts.settings import IMAGINARY, RANK, TIE, Range, check_number, declared_settings, setting
+from content_table_parts.settings import (
+    IMAGINARY,
+    RANK,
+    TIE,
+    Range,
+    check_array,
+    check_choice,
+    check_fitted,
+    check_function,
+    check_kind,
+    check_number,
+    check_switch,
+    checked,
+    declared_settings,
+    setting,
+    shown,
+)
 from content_table_parts.solvers import (
     BLAS,
     DivergenceError,
     SoftImpute,
     Splitting,
-    best_positions,
-    bias_solver,
     check_descent,
     check_memory,
     check_solution,
@@ -105,13 +125,9 @@ from content_table_parts.solvers import (
     neighbour_means,
     one_pass,
     ridge,
-    ridge_rows,
     run_splitting,
-    shrink_singular_values,
     similar_rows,
     solve_cvxpy,
-    spectral_norm_bound,
-    squared_loss,
     warn_caller,
 )
 from content_table_parts.study import (
@@ -120,6 +136,7 @@ from content_table_parts.study import (
     RANKING_METRICS,
     Tuning,
     check_models,
+    check_score,
     compare,
     comparison,
     evaluate,
@@ -140,7 +157,7 @@ from content_table_parts.study import (
 from content_table_parts.titles import plain_title, series_of
 from content_table_parts.writing import write_whole
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 
 # ---- Errors ----------------------------------------------------------------------------------------------------------
@@ -148,13 +165,19 @@ __version__ = "0.2.0"
 
 def errors(model: "Recommender", ratings: Ratings, clip: bool = False) -> np.ndarray:
     """Prediction minus rating for each rating of the part, in rating points; `clip=True` clips to the scale first."""
+    known = check_fitted("model", model)
+    need_ratings(ratings, "ratings")
+    check_switch("clip", clip)
     model.need_rating_points()
     if len(ratings) == 0:
         raise ValueError("there is no rating to score: the part is empty.")
-    if model.fitted().same_universe(ratings):
+    if known.same_universe(ratings):
         predictions = model.predict_cells(ratings.rows, ratings.cols)
     else:
-        predictions = model.predict(ratings.user_ids[ratings.rows], ratings.item_ids[ratings.cols])
+        try:
+            predictions = model.predict(ratings.user_ids[ratings.rows], ratings.item_ids[ratings.cols])
+        except KeyError as error:
+            raise KeyError(f"ratings must be of users and items that the model has met: {error.args[0]}") from error
     return (np.clip(predictions, *ratings.scale) if clip else predictions) - ratings.values
 
 
@@ -234,6 +257,8 @@ class Recommender(BaseEstimator):
         KeyboardInterrupt, and nothing learnt stays.
         """
         _check_parts(ratings, validation)
+        if watch is not None:
+            check_function("watch", watch, "a function (model, row) or None")
         self.check_settings()
         self._plain_numbers()
         self._forget()
@@ -298,6 +323,7 @@ class Recommender(BaseEstimator):
 
     def in_use(self, name: str) -> Any:
         """The value of a setting that a fit uses: what it is set to, or what None stands for."""
+        check_choice("name", name, self._get_param_names())
         return getattr(self, name)
 
     def search_space(self) -> dict[str, Range]:
@@ -385,6 +411,7 @@ class Recommender(BaseEstimator):
         """Predictions of the pairs of positions (rows[e], cols[e]) in the training table; with `return_fallback` also
         the mask of the cells that got the mean and the biases that are known."""
         rows, cols = check_cells(rows, cols, self.fitted().shape)
+        check_switch("return_fallback", return_fallback)
         known = self._known(rows, cols)
         scores = np.where(known, self._scores(rows, cols), self._fallback(rows, cols))
         return (scores, ~known) if return_fallback else scores
@@ -414,7 +441,7 @@ class Recommender(BaseEstimator):
         unseen) rows, of seasons one (see there); nothing rated in training, or in the Ratings `also_seen`. Ties go by
         item position.
         """
-        if np.ndim(user):
+        if isinstance(user, (list, tuple)) or np.ndim(user):
             raise TypeError(f"recommend makes the list of one user, got {len(user)} ids; recommend_all makes them all.")
         return self.viewer(user).recommend(n, also_seen=also_seen, **options)
 
@@ -437,12 +464,13 @@ class Recommender(BaseEstimator):
     ) -> np.ndarray:
         """(len(rows), n) positions of the best unseen items, best first; -1 where a list is shorter than n.
 
-        `works`, a label for each item, leaves one item of each work; without it every item counts, as ranking metrics
-        want it.
+        `works`, a whole number for each item, leaves one item of each work; without it every item counts, as ranking
+        metrics want it.
         """
         check_number("n", n, low=1, whole=True)
         ratings = self.fitted()
         rows = check_positions("rows", rows, ratings.n_users)
+        works = None if works is None else check_array("works", works, length=ratings.n_items, whole=True)
         seen = ratings.known
         if also_seen is not None:
             ratings.check_universe(also_seen, "also_seen")
@@ -453,7 +481,7 @@ class Recommender(BaseEstimator):
             some = rows[at : at + block]
             for top, row, score in zip(best[at : at + block], some, self.predict_rows(some), strict=True):
                 score[seen.indices[seen.indptr[row] : seen.indptr[row + 1]]] = -np.inf
-                order = best_positions(score, n, works)
+                order = best_positions.unchecked(score, n, works)
                 top[: len(order)] = order
         return best
 
@@ -821,9 +849,9 @@ class FactorModel(Recommender):
 
     def in_use(self, name: str) -> Any:
         """The value of a setting that a fit uses; an open `reg` is 12 with biases, and 5 without."""
-        if name == "reg" and self.reg is None:
-            return 12.0 if self.biases else 5.0
-        return getattr(self, name)
+        if isinstance(name, str) and name == "reg":  # of some a fact, not a setting
+            return self.reg if self.reg is not None else 12.0 if self.biases else 5.0
+        return super().in_use(name)
 
     @property
     def _intercept(self):
@@ -861,11 +889,14 @@ class FactorModel(Recommender):
         if isinstance(self.init, str) and self.init == "random":
             rng = np.random.default_rng(seed)
             return tuple(rng.normal(0.0, scale, shape) for shape in shapes)
-        given = () if isinstance(self.init, str) else tuple(np.array(P, dtype=float, order="C") for P in self.init)
+        try:
+            given = tuple(np.array(P, dtype=float, order="C") for P in self.init)
+        except (TypeError, ValueError):  # not a pair of arrays, or not of numbers
+            given = ()
         if tuple(start.shape for start in given) != shapes or not all(np.isfinite(start).all() for start in given):
             raise ValueError(
                 f"init must be 'random', 'ones' or finite arrays P, Q of shapes {shapes}, got "
-                f"{[start.shape for start in given] or self.init!r}."
+                f"{[start.shape for start in given] or shown(self.init)}."
             )
         return given
 
@@ -966,7 +997,7 @@ class ALS(FactorModel):
     def _objective(self):
         """(objective, training RMSE)."""
         residual = self.ratings_.values - self._scores(self.ratings_.rows, self.ratings_.cols)
-        loss = squared_loss(residual, self.in_use("reg"), self.user_factors_, self.item_factors_)
+        loss = squared_loss.unchecked(residual, self.in_use("reg"), self.user_factors_, self.item_factors_)
         penalty = self.bias_reg * (self.user_bias_ @ self.user_bias_ + self.item_bias_ @ self.item_bias_)
         return float(loss + penalty), float(np.sqrt(np.mean(residual**2)))
 
@@ -979,8 +1010,9 @@ class ALS(FactorModel):
         ratings = self.fitted()
         if self.in_use("reg") == 0:
             return None
-        biases = {"biases": True, "bias_reg": self.bias_reg} if self.biases else {}
-        convex = SpectralRegularization(self.in_use("reg"), n_epochs=1000, **biases)
+        convex = SpectralRegularization(self.in_use("reg"), biases=self.biases, n_epochs=1000)
+        if self.biases:
+            convex.set_params(bias_reg=self.bias_reg)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # any dual point bounds; a rough one only loosely
             with whole_fits():
@@ -1058,6 +1090,16 @@ class ImplicitALS(FactorModel):
 # ---- One step at a time: gradient descent, and its stochastic form with biases ---------------------------------------
 
 
+def _check_factors(model, ratings, P, Q):
+    """The arguments of `gradient` and `objective`: ratings, and factors of their users and items."""
+    need_ratings(ratings, "ratings")
+    check_array("P", P, ndim=2, finite=False)  # a step too long may overflow; what is said then is said by the fit
+    check_array("Q", Q, ndim=2, finite=False)
+    if (len(P), len(Q)) != ratings.shape:
+        raise ValueError(f"ratings of {len(P)} users and {len(Q)} items are needed, as many as P and Q, got {ratings}.")
+    return model, ratings, P, Q
+
+
 class GradientDescentMF(FactorModel):
     """Full-batch gradient descent on the objective of `ALS`: all of P and Q take one step downhill together.
 
@@ -1112,10 +1154,14 @@ class GradientDescentMF(FactorModel):
         R = sp.csr_array((left, (ratings.rows, ratings.cols)), shape=ratings.shape)
         return 2 * (self.reg * P - R @ Q), 2 * (self.reg * Q - R.T @ P)
 
+    gradient = checked(gradient, _check_factors)
+
     def objective(self, ratings: Ratings, P: np.ndarray, Q: np.ndarray) -> tuple[float, float]:
         """(E, training RMSE) at any factors."""
         left = ratings.values - pair_dots(P, Q, ratings.rows, ratings.cols)
-        return squared_loss(left, self.reg, P, Q), float(np.sqrt(np.mean(left**2)))
+        return squared_loss.unchecked(left, self.reg, P, Q), float(np.sqrt(np.mean(left**2)))
+
+    objective = checked(objective, _check_factors)
 
 
 class SGDMF(FactorModel):
@@ -1869,6 +1915,8 @@ class Tuned(Recommender):
     def _fit(self, ratings, validation):
         candidates = self._named()
         check_models(candidates, "candidates must be a model or a dict of models")
+        check_score(self.score)
+        check_kind("space", self.space, (dict, type(None)), "a dict of name: Range(low, high), or None")
         kinds = {name: model.score_name for name, model in candidates.items()}
         if len(set(kinds.values())) > 1:
             raise ValueError(f"candidates must all give the same kind of score, got {kinds}.")
@@ -1981,6 +2029,7 @@ def load_model(path: str | Path, ratings: Ratings | None = None) -> Any:
 def frequent_titles(models: dict[str, Recommender], n: int = 10) -> pd.DataFrame:
     """How many viewers' n best unseen titles each title is among, for every fitted model of a dict, most frequent
     first; every season counts for itself."""
+    check_models(models)
     counts = {}
     for name, model in models.items():
         ratings = model.fitted()
@@ -1997,6 +2046,7 @@ def course_models(item_features: Features | None = None) -> dict[str, Recommende
 
     With `item_features`, also `ContentMF`, which needs them.
     """
+    check_kind("item_features", item_features, (Features, type(None)), "Features of the items, or None")
     models: dict[str, Recommender] = {
         "global mean": GlobalMean(),
         "baseline": BiasBaseline(reg=5),

@@ -1,31 +1,22 @@
-"""The doors to the compiled loops, which trust all they are given: what comes from outside is checked here, once."""
+"""The doors to the solvers, which trust all they are given: what comes from outside is checked here, once."""
 
-import functools
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from content_table_parts import solvers
-from content_table_parts.settings import shown
+from content_table_parts.settings import check_array, check_number, check_shape, checked, shown
 from content_table_parts.solvers import compiled, writable
 
 
-def door(loop: Any, check: Callable) -> Any:
-    """The compiled `loop`, entered by way of `check`, which takes its arguments and returns them, or raises.
-
-    `door(...).unchecked` is the loop itself, for arguments that were checked before.
-    """
-    order = inspect.signature(loop.py_func)
-
-    @functools.wraps(loop.py_func)
-    def enter(*arguments, **named):
-        if named:
-            arguments = order.bind(*arguments, **named).args
-        return loop(*check(*arguments))
-
-    enter.unchecked, enter.py_func, enter.__module__ = loop, loop.py_func, __name__
+def door(solver: Any, check: Callable) -> Any:
+    """The solver, often a compiled loop, `checked`, under its name in this file."""
+    enter = checked(solver, check)
+    enter.__module__ = __name__
+    if hasattr(solver, "py_func"):
+        enter.py_func = solver.py_func
     return enter
 
 
@@ -112,6 +103,50 @@ def _rows_of(name, start, cols, m, n):
     return start, cols
 
 
+def _sparse(name, given):
+    """A sparse table of finite numbers, by rows or by columns."""
+    if not sp.issparse(given) or given.ndim != 2:
+        raise TypeError(f"{name} must be a sparse table, got {shown(given)}.")
+    table = given if given.format in ("csr", "csc") else sp.csr_array(given)
+    check_array(f"the values of {name}", table.data)
+    return table
+
+
+def _check_best_positions(scores, n, works=None):
+    scores = check_array("scores", scores, finite=False)
+    check_number("n", n, low=1, whole=True)
+    return scores, n, None if works is None else check_array("works", works, length=len(scores), whole=True)
+
+
+def _check_bias_solver(rows, cols, shape, reg):
+    check_shape(shape, 2)
+    check_number("reg", reg)
+    return *check_cells(rows, cols, shape), shape, float(reg)
+
+
+def _check_ridge_rows(table, other, reg=0.0):
+    other = check_array("other", other, ndim=2)
+    if isinstance(reg, (list, tuple, np.ndarray)):
+        reg = check_array("reg", reg, length=other.shape[1])
+    else:
+        check_number("reg", reg)
+    return _sparse("table", table), other, reg
+
+
+def _check_shrink_singular_values(A, threshold):
+    check_number("threshold", threshold)
+    return check_array("A", A, ndim=2), threshold
+
+
+def _check_spectral_norm_bound(S):
+    return (_sparse("S", S),)
+
+
+def _check_squared_loss(residual, reg=0.0, *factors):
+    check_number("reg", reg)
+    return check_array("residual", residual), reg, *(check_array("factors", F, ndim=np.ndim(F)) for F in factors)
+
+
 def _check_pair_dots(P, Q, rows, cols):
     P = _floats("P", P, None, None)
     Q = _floats("Q", Q, None, P.shape[1])
@@ -161,6 +196,12 @@ def _check_solve_rows(indptr, indices, weights, targets, other, base, out):
     return indptr, indices, weights, targets, other, base, _floats("out", out, len(indptr) - 1, k)
 
 
+best_positions = door(solvers.best_positions, _check_best_positions)
+bias_solver = door(solvers.bias_solver, _check_bias_solver)
+ridge_rows = door(solvers.ridge_rows, _check_ridge_rows)
+shrink_singular_values = door(solvers.shrink_singular_values, _check_shrink_singular_values)
+spectral_norm_bound = door(solvers.spectral_norm_bound, _check_spectral_norm_bound)
+squared_loss = door(solvers.squared_loss, _check_squared_loss)
 pair_dots = door(solvers.pair_dots, _check_pair_dots)
 predict_pairs = door(solvers.predict_pairs, _check_predict_pairs)
 sgd_epoch = door(solvers.sgd_epoch, _check_epoch)

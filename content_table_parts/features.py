@@ -15,10 +15,11 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.preprocessing import MultiLabelBinarizer
 
-from content_table_parts.ratings import Ratings, as_path
+from content_table_parts.ratings import Ratings
 from content_table_parts.readers import ids_of, read_text
 from content_table_parts.settings import (
     TIE,
+    as_path,
     check_choice,
     check_fitted,
     check_kind,

@@ -24,7 +24,8 @@ from sklearn.base import BaseEstimator
 
 from content_table_parts.certificates import Certificate
 from content_table_parts.features import Features
-from content_table_parts.ratings import Ratings
+from content_table_parts.ratings import Ratings, need_ratings
+from content_table_parts.settings import as_path, check_fitted, check_switch
 from content_table_parts.writing import write_whole
 
 FORMAT_VERSION = 5
@@ -405,7 +406,9 @@ def save_model(model: Any, path: str | Path, kinds: tuple[type, ...], with_ratin
     `kinds` are the classes of models that a file may hold; nothing else is ever made from one. What `load_model` would
     refuse is not written.
     """
-    model.fitted()
+    check_fitted("model", model)
+    path = as_path(path)
+    check_switch("with_ratings", with_ratings)
     arrays: dict[str, np.ndarray] = {}
     try:
         model = model if with_ratings else _without_viewers(model)
@@ -427,9 +430,12 @@ def save_model(model: Any, path: str | Path, kinds: tuple[type, ...], with_ratin
 
 def load_model(path: str | Path, ratings: Ratings | None, kinds: tuple[type, ...]) -> Any:
     """Read a model written by `save_model`; with `ratings`, refuse one that was trained on other data."""
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"no saved model at {path}; train one and call its save(path).")
-    name = Path(path).name
+    path = as_path(path)
+    if ratings is not None:
+        need_ratings(ratings, "ratings")
+    if not path.is_file():
+        raise FileNotFoundError(f"no such file, and no saved model at {path}; train one and call its save(path).")
+    name = path.name
     try:
         about, arrays = _read(path)
         version, kind = about["format"], about["model"]

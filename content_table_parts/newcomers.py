@@ -47,7 +47,9 @@ class Fold:
 
     def rows(self, at: ArrayLike) -> np.ndarray:
         """Dense rows of Z."""
-        at = check_positions("at", at, len(self.offset))
+        return self._rows(check_positions("at", at, len(self.offset)))
+
+    def _rows(self, at):
         chosen = [block[at] for block in self.blocks]
         return np.hstack([part.toarray() if sp.issparse(part) else part for part in chosen])
 
@@ -73,7 +75,7 @@ def _set_up(offset, blocks, penalty, at, values):
     if (penalty < 0).any():
         raise ValueError(f"penalty must be at least 0, got {penalty.min():g}.")
     fold = Fold(offset, blocks, np.zeros((len(penalty), len(at))), values - offset[at], penalty=penalty)
-    return fold, fold.rows(at), penalty
+    return fold, fold._rows(at), penalty
 
 
 def ridge_fold(offset: np.ndarray, blocks: tuple, penalty: ArrayLike, at: np.ndarray, values: np.ndarray) -> Fold:
@@ -121,7 +123,7 @@ def residual_noise(model: Any) -> float:
         fold = model._newcomer(0, table.indices[known], table.data[known])
         if fold.variance is None:
             raise ValueError(f"{model!r} has no ridge regression, solved to its end, to tell taste from noise by.")
-        Z = fold.rows(table.indices[known])
+        Z = fold._rows(table.indices[known])
         leverage = (Z * fold.solve.T).sum(axis=1)
         left = fold.target - Z @ (fold.solve @ fold.target)
         squares += float((left**2 / np.maximum(1 - leverage, 1e-9)).sum())
@@ -185,7 +187,7 @@ class _Newcomer:
         """
         check_switch("of_a_rating", of_a_rating)
         noise = self.model.noise()
-        unknown = self.fold.variance(self.fold.rows(self._others(ids)))
+        unknown = self.fold.variance(self.fold._rows(self._others(ids)))
         return noise * np.sqrt(np.maximum(unknown, 0.0) + of_a_rating)
 
     def explain(self, other: Any, n: int | None = None) -> pd.DataFrame:
@@ -199,7 +201,7 @@ class _Newcomer:
         ratings, at = self.model.ratings_, self._other("other", other)
         names = ratings.user_ids.astype(str) if ratings.user_names is None else ratings.user_names
         labels = (names if self._axis else ratings.item_labels)[self.at].tolist()
-        parts = (self.fold.rows([at]) @ (self.fold.solve * self.fold.target))[0]
+        parts = (self.fold._rows([at]) @ (self.fold.solve * self.fold.target))[0]
         start = self.fold.offset[at]
         mean = self.model.global_mean_ if start and self.model.score_name == "predicted_rating" else 0.0
         head = {"the mean of all ratings": mean, ("this title", "this viewer")[self._axis]: start - mean}

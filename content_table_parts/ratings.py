@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,16 +13,17 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
-from content_table_parts.settings import check_number, shown
+from content_table_parts.settings import (
+    as_path,
+    check_kind,
+    check_number,
+    check_optional_switch,
+    check_switch,
+    checked,
+    shown,
+)
 from content_table_parts.titles import TitleIndex, english_name, plain_title, series_of, squashed
 from content_table_parts.writing import write_whole
-
-
-def as_path(path: str | Path) -> Path:
-    """A path that was given as text or as a Path; anything else is an error."""
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"path must be text or a Path, got {shown(path)}.")
-    return Path(path)
 
 
 def scale_ends(scale: Any) -> tuple[float, float]:
@@ -44,6 +44,13 @@ def need_ratings(other: Any, name: str) -> None:
     """Refuse an argument `name` that is no Ratings."""
     if not isinstance(other, Ratings):
         raise TypeError(f"{name} must be Ratings, got {type(other).__name__}.")
+
+
+def _check_least(ratings, min_per_user, min_per_item):
+    """The arguments of `filter_once`: numbers of ratings."""
+    check_number("min_per_user", min_per_user, whole=True)
+    check_number("min_per_item", min_per_item, whole=True)
+    return ratings, min_per_user, min_per_item
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +101,8 @@ class Ratings:
         for name, ids in (("titles", self.item_ids), ("user_names", self.user_ids)):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, _read_only(np.array(_texts(getattr(self, name), name, ids))))
+        check_kind("dropped", self.dropped, dict, "a dict of reason: number of rows")
+        check_switch("has_seasons", self.has_seasons)
         self._check_lengths()
         self._check_values()
         order = np.lexsort((self.cols, self.rows))
@@ -251,6 +260,7 @@ class Ratings:
 
     def check_universe(self, other: "Ratings", name: str) -> None:
         """Refuse an argument `name` whose users or items are not those of this table."""
+        check_kind("name", name, str, "the name of an argument")
         need_ratings(other, name)
         if not self.same_universe(other):
             raise ValueError(
@@ -377,7 +387,7 @@ class Ratings:
 
     def named(self, cols: ArrayLike) -> dict[str, np.ndarray]:
         """The columns of a list that name the titles at these positions: `title`, and `english` where any is known."""
-        at = np.asarray(cols, dtype=np.intp)
+        at = _entries(cols, self.n_items, "cols")
         known = {"english": self._english[at]} if (self._english != "").any() else {}
         return {"title": self.item_labels[at]} | known
 
@@ -413,10 +423,13 @@ class Ratings:
     def works(self, one_per_work: bool | None = None) -> np.ndarray | None:
         """The labels of `series` where a list shall hold one season of each work, else None; by default that is where
         the ratings are known to have seasons."""
+        check_optional_switch("one_per_work", one_per_work)
         return self.series if (self.has_seasons if one_per_work is None else one_per_work) else None
 
     def checked_pairs(self, given: Mapping | Any, axis: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """(positions, values) of {item id or title: rating points}, checked; `axis=1`: of {user id or name: ...}."""
+        if not isinstance(axis, (int, np.integer)) or axis not in (0, 1):
+            raise ValueError(f"axis must be 0 for titles or 1 for viewers, got {shown(axis)}.")
         given = getattr(given, "ratings", given)  # an OwnList
         if not hasattr(given, "items"):
             raise TypeError(f"expected {{id or name: rating}}, got {type(given).__name__}.")
@@ -509,6 +522,8 @@ class Ratings:
             )
         keep_users = np.bincount(self.rows[entries], minlength=self.n_users) > 0  # nobody stays without a rating
         return self.restrict(keep_users, keep_items)
+
+    filter_once = checked(filter_once, _check_least)
 
     def without_items(self, item_ids: ArrayLike) -> "Ratings":
         """The table without these items, and without users who rated nothing else."""
@@ -704,20 +719,20 @@ def _float_table(matrix):
     return table
 
 
-def _entries(entries, n):
+def _entries(entries, n, name="entries"):
     """A mask, indices or a slice of `n` entries, checked."""
     if isinstance(entries, slice):
         return entries
-    given = np.asarray(entries if hasattr(entries, "dtype") else _vector(entries, "entries"))
+    given = np.asarray(entries if hasattr(entries, "dtype") else _vector(entries, name))
     chosen = given.astype(np.intp) if given.shape == (0,) else given
     wrong = chosen.ndim != 1 or chosen.dtype.kind not in "iub"
     if wrong or (chosen.dtype.kind == "b" and len(chosen) != n):
         raise ValueError(
-            f"entries must be a mask of {n} True or False, a list of indices or a slice, got {shown(entries)} of shape "
+            f"{name} must be a mask of {n} True or False, a list of indices or a slice, got {shown(entries)} of shape "
             f"{given.shape}."
         )
     if chosen.dtype.kind != "b" and chosen.size and not 0 <= chosen.min() <= chosen.max() < n:
-        raise ValueError(f"entries must lie in 0..{n - 1}, got {chosen.min()}..{chosen.max()}.")
+        raise ValueError(f"{name} must lie in 0..{n - 1}, got {chosen.min()}..{chosen.max()}.")
     return chosen
 
 

@@ -1,15 +1,20 @@
 """A setting of a model: its default, bounds, unit and search range, declared once; and the checks of arguments."""
 
 import dataclasses
+import functools
 import inspect
 import math
+import os
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+Function = typing.TypeVar("Function", bound=Callable)
 
 TIE = 9  # decimals: predictions that agree to 1e-9 rating points are ties, and ties go by item position
 
@@ -30,6 +35,10 @@ def check_number(name: str, value: Any, *, low: float = 0.0, strict: bool = Fals
     ------
     ValueError : names the setting, what was expected and what came; with `strict` the bound itself is refused too.
     """
+    if isinstance(low, bool) or not isinstance(low, (int, float, np.integer, np.floating)) or low != low:  # NaN
+        raise TypeError(f"low must be a number, got {shown(low)}.")
+    check_switch("strict", strict)
+    check_switch("whole", whole)
     kinds = (int, np.integer) if whole else (int, float, np.integer, np.floating)
     if not isinstance(value, kinds) or isinstance(value, bool) or not _is_finite(value):
         raise ValueError(f"{name} must be a {'whole' if whole else 'finite'} number, got {shown(value)}.")
@@ -57,6 +66,25 @@ def check_kind(name: str, value: Any, kinds: type | tuple[type, ...], expected: 
         raise TypeError(f"{name} must be {expected}, got {shown(value)}.")
 
 
+def checked(function: Function, check: Callable) -> Function:
+    """The function, entered by way of `check`, which takes its arguments and returns them, or raises.
+
+    So a body that a lesson prints stays the mathematics that it is. `.unchecked` is the function itself, for arguments
+    that were checked before.
+    """
+    plain = getattr(function, "py_func", function)  # of a compiled loop
+    order = inspect.signature(plain)
+
+    @functools.wraps(plain)
+    def enter(*arguments, **named):
+        if named:
+            arguments = order.bind(*arguments, **named).args
+        return function(*check(*arguments))
+
+    enter.unchecked = function  # type: ignore[attr-defined]
+    return typing.cast(Function, enter)
+
+
 def check_switch(name: str, value: Any) -> None:
     """Refuse what is neither True nor False: a text such as "no" would count as yes."""
     check_kind(name, value, (bool, np.bool_), "True or False")
@@ -66,6 +94,27 @@ def check_optional_switch(name: str, value: Any) -> None:
     """Refuse what is neither True nor False nor None, which leaves the choice to us."""
     if value is not None:
         check_switch(name, value)
+
+
+def check_function(name: str, value: Any, expected: str) -> None:
+    """Refuse what cannot be called; a class can, but would only make an object of what it is given."""
+    if not callable(value) or isinstance(value, type):
+        raise TypeError(f"{name} must be {expected}, got {shown(value)}.")
+
+
+def check_shape(shape: Any, n_sides: int | None = None) -> None:
+    """Refuse what is not the lengths of a table's sides, whole numbers from 0: of so many sides, or of any number."""
+    if not isinstance(shape, (tuple, list)) or n_sides not in (None, len(shape)):
+        raise TypeError(f"shape must be the lengths of {n_sides or 'all'} sides of a table, got {shown(shape)}.")
+    for side in shape:
+        check_number("shape", side, whole=True)
+
+
+def as_path(path: str | Path, name: str = "path") -> Path:
+    """A path that was given as text or as a Path; anything else is an error."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"{name} must be text or a Path, got {shown(path)}.")
+    return Path(path)
 
 
 def check_fitted(name: str, model: Any) -> Any:

@@ -16,7 +16,7 @@ import scipy.sparse.linalg
 from threadpoolctl import ThreadpoolController
 
 from content_table_parts.interrupts import may_keep_half
-from content_table_parts.settings import TIE
+from content_table_parts.settings import TIE, check_kind, check_shape
 
 MAX_DENSE_BYTES = 2**30  # a dense users x items table above this is refused, not attempted
 DENSE_CELLS = 10**6  # up to this many cells the splitting solver works on a dense table: faster, and 8 MB at most
@@ -52,6 +52,8 @@ class DivergenceError(ArithmeticError):
 
 def check_memory(shape: Sequence[int], what: str) -> None:
     """Refuse a dense table that would not fit `MAX_DENSE_BYTES`, naming the memory it would take."""
+    check_shape(shape)
+    check_kind("what", what, str, "text")
     needed = 8 * int(np.prod(shape, dtype=object))
     if needed > MAX_DENSE_BYTES:
         raise MemoryError(
@@ -158,9 +160,10 @@ def bias_solver(
         sum_user = np.bincount(rows, values, minlength=m)
         sum_item = np.bincount(cols, values, minlength=n)
         user_bias = solve_users(sum_user - B @ (inv_item * sum_item))
-        return user_bias, inv_item * (sum_item - B.T @ user_bias)
+        item_bias = inv_item * (sum_item - B.T @ user_bias)
+        return (user_bias, item_bias) if reg >= NO_PENALTY else _least_norm(user_bias, item_bias, rows, cols)
 
-    return solve if reg >= NO_PENALTY else lambda values: _least_norm(*solve(values), rows, cols)
+    return solve
 
 
 def _connected_parts(rows, cols, shape):
@@ -230,23 +233,39 @@ def _similar_row(i, item_start, item_users, item_left, user_start, user_items, l
 
 
 @compiled()
-def similar_rows(item_start, item_users, item_left, user_start, user_items, left, shrinkage):
-    """The positive shrunk cosines of all pairs of titles, as the rows of a CSR table, unsorted: computed twice, stored
-    once. The residuals are given twice, as CSC (by titles) and as CSR (by viewers) of one table.
-    """
+def _count_similar(item_start, item_users, item_left, user_start, user_items, left, shrinkage):
+    """Where the row of each title begins, if its positive cosines are stored."""
     n = len(item_start) - 1
     sums, near, start = np.zeros((4, n)), np.zeros(n, np.int32), np.zeros(n + 1, np.int64)
     for i in range(n):
         kept = _similar_row(i, item_start, item_users, item_left, user_start, user_items, left, shrinkage, sums, near)
         start[i + 1] = start[i] + kept
         sums[0] = 0.0
-    indices, weights = np.empty(start[n], np.int32), np.empty(start[n])
+    return start
+
+
+@compiled()
+def _store_similar(item_start, item_users, item_left, user_start, user_items, left, shrinkage, start, indices, weights):
+    n = len(item_start) - 1
+    sums, near = np.zeros((4, n)), np.zeros(n, np.int32)
     for i in range(n):
         kept = _similar_row(i, item_start, item_users, item_left, user_start, user_items, left, shrinkage, sums, near)
         for a in range(kept):
             indices[start[i] + a] = near[a]
             weights[start[i] + a] = sums[0, near[a]]
         sums[0] = 0.0
+
+
+def similar_rows(item_start, item_users, item_left, user_start, user_items, left, shrinkage):
+    """The positive shrunk cosines of all pairs of titles, as the rows of a CSR table, unsorted: computed twice, stored
+    once. The residuals are given twice, as CSC (by titles) and as CSR (by viewers) of one table.
+
+    No compiled loop returns a tuple: Ctrl-C would end it in a SystemError.
+    """
+    tables = item_start, item_users, item_left, user_start, user_items, left, shrinkage
+    start = _count_similar(*tables)
+    indices, weights = np.empty(start[-1], np.int32), np.empty(start[-1])
+    _store_similar(*tables, start, indices, weights)
     return start, indices, weights
 
 
@@ -580,7 +599,7 @@ def one_pass(rows, cols, values, batch_size, mean, theta, C, F, eta, reg, clip):
     C, F : features of the items and of the users, as `csr_arrays` gives them
     eta, reg, clip : float; clip None or infinite cuts nothing
     """
-    clip = np.inf if clip is None else float(clip)
+    eta, reg, clip = float(eta), float(reg), np.inf if clip is None else float(clip)
     if batch_size == 1:
         sgd_epoch(rows, cols, values, mean, theta, C, F, eta, reg, clip)
         return

@@ -5,7 +5,7 @@ Nothing here knows a model by name; what is asked of one are its methods.
 
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from content_table_parts.features import Features
 from content_table_parts.interrupts import side_by_side, whole_fits
-from content_table_parts.ratings import Ratings
+from content_table_parts.ratings import Ratings, need_ratings
 from content_table_parts.settings import (
     TIE,
     Range,
@@ -38,6 +38,7 @@ from content_table_parts.settings import (
     shown,
 )
 from content_table_parts.solvers import DivergenceError
+from content_table_parts.writing import target
 
 Models = Mapping[str, Any]  # name -> Recommender
 Splits = Iterable[tuple[Ratings, Ratings]]  # pairs (train, test)
@@ -84,6 +85,7 @@ def evaluate(
     mae_clipped, cold (held-out cells that the model knew too little about), n_train, n_test.
     """
     check_models(models)
+    check_switch("progress", progress)
     for model in models.values():
         model.need_rating_points()
     parts = _splits(ratings, n_splits, test_size, random_state, splits)
@@ -95,16 +97,18 @@ def evaluate(
 
 def _splits(ratings, n_splits, test_size, random_state, splits):
     """The pairs (train, test) to measure on: given ones, or random ones."""
+    check_number("random_state", random_state, whole=True)
     if splits is not None:
+        check_kind("splits", splits, Iterable, "pairs (train, test) of Ratings")
         parts = list(splits)
         for part in parts:
             pair = isinstance(part, tuple) and len(part) == 2 and all(isinstance(side, Ratings) for side in part)
             if not pair or not part[0].same_universe(part[1]) or not len(part[1]):
                 raise ValueError(
-                    f"splits are pairs (train, test) of Ratings with the same users and items, got {part}."
+                    f"splits are pairs (train, test) of Ratings with the same users and items, got {shown(part)}."
                 )
         if not parts:
-            raise ValueError("splits holds no pair (train, test).")
+            raise ValueError(f"splits must hold a pair (train, test) or more, got {shown(splits)}.")
         return parts
     if not isinstance(ratings, Ratings):
         raise TypeError(f"expected Ratings to split, or splits=, got {type(ratings).__name__}.")
@@ -185,7 +189,7 @@ def paired_differences(
     where the interval leaves 0 out. Models without this metric are left out."""
     _check_results(results, ("model", "split", "n_train", "n_test"))
     _check_metric(results, metric)
-    check_kind("reference", reference, str, "the name of a model")
+    check_kind("reference", reference, Hashable, "the name of a model")
     check_switch("larger_is_better", larger_is_better)
     results = results.dropna(subset=metric)
     if reference not in set(results["model"]):
@@ -212,7 +216,12 @@ def select_model(
     RMSE is raw, as in `tune`, unless `clip`. The test part is not an argument: a choice that has seen it is not a
     choice.
     """
-    fitted = side_by_side([joblib.delayed(clone(model).fit)(train, validation) for model in candidates], n_jobs)
+    models = list(candidates) if isinstance(candidates, Iterable) else []
+    if not models or not all(_is_model(model) for model in models):
+        raise TypeError(f"candidates must be a list of models, got {shown(candidates)}.")
+    need_ratings(validation, "validation")
+    check_switch("clip", clip)
+    fitted = side_by_side([joblib.delayed(clone(model).fit)(train, validation) for model in models], n_jobs)
     scores = [model.rmse(validation, clip) for model in fitted]
     if not np.isfinite(scores).any():
         raise ValueError(f"no candidate has a finite validation error: {scores}.")
@@ -289,12 +298,10 @@ def tune(
     ValueError : nothing to tune, a setting outside its range, a study in `storage` that was about something else, or no
     trial that could be scored.
     """
-    check_number("n_trials", n_trials, low=1, whole=True)
-    check_number("random_state", random_state, whole=True)
+    _check_tune(model, ratings, validation, validation_size, storage)
+    _check_trials(n_trials, sampler, prune, refit, random_state, progress)
     space = model.search_space() if space is None else space
     default = _default_settings(model, space)
-    if sampler not in ("tpe", "random") or refit not in ("all", "train"):
-        raise ValueError(f"sampler is 'tpe' or 'random', refit 'all' or 'train'; got {sampler!r} and {refit!r}.")
     inner = (ratings, n_folds, validation_size, random_state)
     parts = inner_splits(*inner) if validation is None else [(ratings, validation)]
     about = {"space": str(space), "sampler": sampler, "random_state": str(random_state)}
@@ -312,6 +319,28 @@ def tune(
     whole = ratings if validation is None else ratings.joined(validation)
     with whole_fits():
         return Tuning(_refitted(model, study, parts[0] if refit == "train" else (whole,)), _snapshot(study))
+
+
+def _check_tune(model, ratings, validation, validation_size, storage):
+    """Refuse what `tune` cannot tune, learn from, choose by or write to."""
+    if not _is_model(model):
+        raise TypeError(f"model must be a model to tune, got {shown(model)}.")
+    need_ratings(ratings, "ratings")
+    if validation is not None:
+        need_ratings(validation, "validation")
+    check_share("validation_size", validation_size)
+    if storage is not None:
+        target(storage, "storage")
+
+
+def _check_trials(n_trials, sampler, prune, refit, random_state, progress):
+    """Refuse what says of no trial how it is to be made."""
+    check_number("n_trials", n_trials, low=1, whole=True)
+    check_choice("sampler", sampler, ("tpe", "random"))
+    check_switch("prune", prune)
+    check_choice("refit", refit, ("all", "train"))
+    check_number("random_state", random_state, whole=True)
+    check_switch("progress", progress)
 
 
 def _about(model, parts, score, storage):
@@ -368,10 +397,9 @@ SCORES = ("rmse", "mae")  # what a score may be called by: methods of a model
 
 def _name_of(score, storage):
     """What a study remembers its score by."""
-    if score in SCORES:
+    check_score(score)
+    if isinstance(score, str):
         return score
-    if not callable(score):
-        raise TypeError(f"score is one of {SCORES} or a function (fitted model, validation) -> number, got {score!r}.")
     name = getattr(score, "__name__", "<no name>")
     if storage is not None and name.startswith("<"):
         raise ValueError(
@@ -380,9 +408,20 @@ def _name_of(score, storage):
     return name
 
 
+def check_score(score: Any) -> None:
+    """Refuse what is neither the name of a score nor a function that could be one."""
+    if not callable(score) and not (isinstance(score, str) and score in SCORES):
+        raise TypeError(
+            f"score is one of {SCORES} or a function (fitted model, validation) -> number, got {shown(score)}."
+        )
+
+
 def score_of(score: Score, fitted: Any, part: Ratings) -> float:
-    """The score of a fitted model on a part, by name or by function."""
-    return getattr(fitted, score)(part) if isinstance(score, str) else score(fitted, part)
+    """The score of a fitted model on a part, by name or by function; what is no number is an error."""
+    value = getattr(fitted, score)(part) if isinstance(score, str) else score(fitted, part)
+    if not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"score must give a number, got {shown(value)}.")
+    return float(value)
 
 
 def _is_rmse(score):
@@ -398,10 +437,10 @@ def _stops_early(model):
 
 def _default_settings(model, space):
     """The settings that a model comes with, if they lie in the space."""
-    if not space:
-        raise ValueError(f"{type(model).__name__} has no settings to tune.")
     if not isinstance(space, dict) or not all(isinstance(r, Range) for r in space.values()):
-        raise TypeError(f"a search space is a dict of name: Range(low, high), got {space!r}.")
+        raise TypeError(f"a search space is a dict of name: Range(low, high), got {shown(space)}.")
+    if not space:
+        raise ValueError(f"{type(model).__name__} has no settings to tune: got an empty search space.")
     values = {name: model.in_use(name) for name in model.get_params(deep=False)}
     known = {}
     for name, r in space.items():
@@ -684,7 +723,7 @@ def rank_differences(
     `worse` only where the interval leaves 0 out."""
     _check_results(results, ("model", "user_id"))
     _check_metric(results, metric)
-    check_kind("reference", reference, str, "the name of a model")
+    check_kind("reference", reference, Hashable, "the name of a model")
     check_number("n_boot", n_boot, low=1, whole=True)
     check_number("random_state", random_state, whole=True)
     check_share("level", level)
@@ -782,13 +821,11 @@ def compare(
         cold, fit_seconds, n_parameters, relative_gap, error, n_train, n_test; chosen : what a `Tuned` chose.
     Rows `random` (expected, exact) and `ceiling` have ranking figures only; `popularity` is always among the models.
     """
-    check_models(models)
-    check_number("n", n, low=1, whole=True)
-    taken = sorted({"random", "ceiling"} & set(models))
-    if taken:
-        raise ValueError(f"{taken} are rows that are added to every table; name these models otherwise.")
+    _check_compare(models, threshold, n, features, progress)
     models = {"popularity": next(iter(models.values())).floor(), **models}
     parts = _splits(ratings, n_splits, test_size, random_state, splits)
+    if features is not None:
+        features.rows_for(parts[0][0].item_ids)  # of other ids: an error now, not one in every row
     if not all((test.values >= threshold).any() for _, test in parts):
         raise ValueError(
             f"on some split no user rated anything {threshold:g} or better in the test part; lower the threshold."
@@ -808,6 +845,18 @@ def compare(
     for split, (train, test) in enumerate(parts):
         rows += [{"split": split} | row for row in _chance_and_best(train, test, threshold, n)]
     return pd.DataFrame(rows)
+
+
+def _check_compare(models, threshold, n, features, progress):
+    """Refuse what `compare` cannot measure, or measure by."""
+    check_models(models)
+    check_number("threshold", threshold, low=-np.inf)
+    check_number("n", n, low=1, whole=True)
+    check_kind("features", features, (Features, type(None)), "Features of the items, or None")
+    check_switch("progress", progress)
+    taken = sorted({"random", "ceiling"} & set(models))
+    if taken:
+        raise ValueError(f"{taken} are rows that are added to every table; name these models otherwise.")
 
 
 def _measure(model, train, test, threshold, n, features):

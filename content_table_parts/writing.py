@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from content_table_parts.settings import as_path, check_function
+
 fcntl: Any
 try:
     import fcntl
@@ -28,8 +30,9 @@ def write_whole(path: str | Path, write: Callable[[Path], Any]) -> None:
     FileNotFoundError, IsADirectoryError, OSError : no such folder; a target that is no file; a disk that is full, or
         whatever else the system refuses. The target is then as it was, and nothing is left beside it.
     """
-    path = Path(os.path.realpath(path))  # a link stays, what it points to is replaced
-    mode = _mode_of(path)
+    check_function("write", write, "a function that writes to the path it is given")
+    path = target(path)
+    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
     _remove_abandoned(path)
     with _errors_naming(path), _beside(path, mode) as (file, temporary):
         write(temporary)
@@ -41,15 +44,16 @@ def write_whole(path: str | Path, write: Callable[[Path], Any]) -> None:
         os.replace(temporary, path)
 
 
-def _mode_of(path):
-    """The mode of the file that will be replaced, None where there is none; an error where nothing can be written."""
+def target(path: str | Path, name: str = "path") -> Path:
+    """The file to be written: a link stays, what it points to is replaced. An error where no file can be written."""
+    path = Path(os.path.realpath(as_path(path, name)))
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} in; make it first.")
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; give the name of a file in it.")
     if path.exists() and not path.is_file():
         raise FileExistsError(f"{path} is a device, not a file that could be replaced by another.")
-    return stat.S_IMODE(path.stat().st_mode) if path.exists() else None
+    return path
 
 
 @contextmanager

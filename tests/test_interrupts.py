@@ -6,8 +6,10 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 from conftest import press_ctrl_c, random_table
@@ -15,7 +17,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import content_table as ct
-from content_table_parts import interrupts, solvers
+from content_table_parts import doors, interrupts, solvers
 
 ROOT = Path(ct.__file__).parent
 TABLE = random_table(0)
@@ -116,6 +118,7 @@ def test_a_number_of_processes_that_is_none_is_refused(n_jobs):
 
 PROGRAM = """
 import signal, sys, warnings
+import numba
 import numpy as np
 import content_table as ct
 
@@ -236,3 +239,16 @@ def test_loops_stop_publish_nothing_and_leave_no_process(name, number):
         }[number]
     )
     assert left == []
+
+
+def test_no_compiled_loop_that_is_entered_from_python_returns_a_tuple():
+    """numba builds a tuple by calls of Python, in which a waiting Ctrl-C becomes a SystemError."""
+    for model in (ct.ItemKNN(), ct.ALS(2), ct.SGDMF(n_epochs=2, batch_size=4, patience=None), ct.SGDMF(n_epochs=2)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            clone(model).fit(TABLE).complete()  # so that its loops are compiled
+    loops = [value for module in (solvers, doors) for value in vars(module).values() if hasattr(value, "overloads")]
+    assert sum(bool(loop.overloads) for loop in loops) > 8
+    for loop in loops:
+        for compiled in loop.overloads.values():
+            assert not isinstance(compiled.signature.return_type, numba.types.BaseTuple), loop

@@ -180,10 +180,13 @@ def test_a_setting_is_declared_once_and_read_by_all():
         width: int | None = ct.setting(None, low=1)
         share: float = ct.setting(0.5, above=0, below=1)
         kind: str = ct.setting("plain", among=("plain", "fancy"))
+        wide: bool = ct.setting(False)
+        seed: int | np.random.Generator = ct.setting(0, low=0)
 
+    Deep(seed=np.random.default_rng(0), wide=np.bool_(True)).check_settings()
     model = Deep(depth=4)
     assert repr(model) == "Deep(depth=4)"
-    assert model.get_params() == {"depth": 4, "width": None, "share": 0.5, "kind": "plain"}
+    assert model.get_params() == {"depth": 4, "width": None, "share": 0.5, "kind": "plain", "wide": False, "seed": 0}
     assert model.search_space() == {"depth": ct.Range(1, 9, unit="layers")}
     for wrong, words in [
         ({"depth": 2.5}, "depth must be a whole number, got 2.5"),
@@ -192,8 +195,11 @@ def test_a_setting_is_declared_once_and_read_by_all():
         ({"share": 1}, "share must be below 1, got 1"),
         ({"share": 0}, "share must be above 0, got 0"),
         ({"kind": "odd"}, r"kind must be one of \['plain', 'fancy'\], got 'odd'"),
+        ({"wide": "no"}, "wide must be True or False, got 'no'"),
+        ({"seed": -1}, "seed must be at least 0, got -1"),
+        ({"seed": None}, "seed must be a whole number, got None"),
     ]:
-        with pytest.raises(ValueError, match=words):
+        with pytest.raises((ValueError, TypeError), match=words):
             Deep(**wrong).fit(ct.Ratings.from_matrix([[1, 2]]))
 
 

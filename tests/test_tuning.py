@@ -242,8 +242,8 @@ def test_a_study_about_something_else_is_refused(parts, tmp_path):
         ({"space": {"weight": ct.Range(0.0, 1.0)}}, "no setting 'weight'"),
         ({"space": {}}, "no settings to tune"),
         ({"n_trials": 0}, "n_trials must be at least 1"),
-        ({"sampler": "grid"}, "sampler is 'tpe' or 'random'"),
-        ({"refit": "test"}, "refit 'all' or 'train'"),
+        ({"sampler": "grid"}, "sampler must be one of"),
+        ({"refit": "test"}, "refit must be one of"),
         ({"random_state": None}, "random_state must be a whole number"),
         ({"validation": None, "n_folds": 0}, "n_folds must be at least 1"),
         ({"validation": None, "n_folds": 10_000}, "cannot make 10000 folds"),
@@ -410,6 +410,20 @@ def test_a_stored_study_asks_for_a_score_with_a_name(parts, tmp_path):
 def test_a_score_is_a_name_that_is_known_or_a_function(parts, score):
     with pytest.raises(TypeError, match=r"score is one of \('rmse', 'mae'\) or a function"):
         tuned(parts, 1, score=score)
+
+
+def test_a_score_that_gives_no_number_is_refused_by_name(parts):
+    with pytest.raises(TypeError, match=r"score must give a number, got None"):
+        tuned(parts, 1, score=lambda model, part: None)
+
+
+def test_a_study_is_kept_in_a_file_that_can_be_written_or_the_error_says_why(parts, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*elsewhere"):
+        tuned(parts, 1, storage=tmp_path / "elsewhere" / "study.db")
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        tuned(parts, 1, storage=tmp_path)
+    with pytest.raises(TypeError, match="storage must be text or a Path, got 5"):
+        tuned(parts, 1, storage=5)
 
 
 @pytest.mark.parametrize("score", [ct.rmse, ct.mae])
