@@ -5,7 +5,7 @@
 # make mutants   plant SAMPLE small faults, drawn with SEED, one at a time, and count those that the tests notice
 # make site   set up, write the lessons as they are stored into build/site: pages that need no network
 # make list LIST=animelist.xml   set up, print a list for the list that you keep
-# make lab    set up and open JupyterLab at the first page, notebooks/00_start_here.ipynb
+# make lab    set up and open JupyterLab at the first page of a copy of the lessons, my_lessons/: yours to change
 PYTHON ?= python3
 VIEWER ?= viewer1149
 N ?= 10
@@ -33,8 +33,9 @@ run: $(READY)
 	@echo "Running the lessons into build/:"
 	@printf '%s\n' notebooks/*.ipynb | xargs -P $(JOBS) -I{} sh -c 'echo "  {}"; \
 		$(BIN)/jupyter nbconvert --execute --to html --output-dir build --log-level ERROR \
-		--ExecutePreprocessor.store_widget_state=False {} || exit 255'
-	@echo "Done. Open build/00_start_here.html in a browser."
+		--ExecutePreprocessor.extra_arguments=--log-level=ERROR --ExecutePreprocessor.store_widget_state=False \
+		{} || exit 255'
+	@$(BIN)/python -c 'import pathlib as p; print("Done. Open", p.Path("build/00_start_here.html").resolve().as_uri())'
 
 test: $(READY)
 	$(BIN)/ruff check .
@@ -66,8 +67,12 @@ site: $(READY)
 list: $(READY)
 	$(BIN)/python -m content_table --list $(LIST) --n $(N)
 
-lab: $(VENV)/lab
-	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb
+lab: $(VENV)/lab | my_lessons
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/my_lessons/00_start_here.ipynb
+
+my_lessons:  # made once; whoever removes or renames it gets a fresh one
+	@mkdir -p build && rm -rf build/my_lessons && cp -R notebooks build/my_lessons
+	@mv build/my_lessons $@
 
 weights: $(READY)
 	$(BIN)/python -m content_table --save-weights

@@ -32,6 +32,11 @@ True
 
 if __name__ == "__main__":  # python -m content_table: run it under its own name, so that nothing is executed twice
     import sys
+    from contextlib import suppress
+
+    with suppress(AttributeError, OSError):  # closed, or full: `main` says what is to be said of that
+        sys.stderr.write("content_table: one moment, numerical libraries take seconds to load.\n")
+        sys.stderr.flush()
 
     from content_table import main as command_line
 

@@ -53,7 +53,7 @@ def _outputs() -> Iterator[None]:
     for name in ("stdin", "stdout", "stderr"):
         setattr(sys, name, getattr(sys, name) or _nowhere())
     if isinstance(sys.stdout, io.TextIOWrapper):  # not so in a notebook
-        sys.stdout.reconfigure(errors="backslashreplace")
+        sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)  # a reader may be waiting
     try:
         yield
     finally:
@@ -103,7 +103,7 @@ def _parser(about):
     parser.add_argument("--viewer", help="id or name; default: the first viewer with 25 ratings or more")
     parser.add_argument("--n", type=int, default=10, help="length of the list (default 10)")
     parser.add_argument("--splits", type=int, default=20, help="random 80/20 splits (default 20)")
-    parser.add_argument("--jobs", type=int, default=1, help="splits run side by side (default 1)")
+    parser.add_argument("--jobs", type=int, default=1, help="fits run side by side (default 1)")
     parser.add_argument(
         "--save-weights", action="store_true", help="train on all ratings, write saved_weights/, and stop"
     )

@@ -52,25 +52,37 @@ def _exit(number, frame):
     raise SystemExit(128 + number)
 
 
-def side_by_side(calls: Sequence[Call], n_jobs: int, progress: bool = False, desc: str | None = None) -> list:
+def side_by_side(calls: Sequence[Call], n_jobs: int, progress: bool = False, names: Sequence[str] = ()) -> list:
     """The results of the calls, in order; with `n_jobs` other than 1 in processes, as joblib counts them.
 
-    Every fit in it is whole. An error, Ctrl-C or SIGTERM ends all of it at once, and the processes with it; they also
-    end where this one was killed.
+    `progress` shows a bar, and of `names` that of the call whose result is waited for. Every fit in it is whole. An
+    error, Ctrl-C or SIGTERM ends all of it at once, and the processes with it; they also end where this one was killed.
     """
     check_number("n_jobs", n_jobs, low=-(2**31), whole=True)
     if n_jobs == 0:
         raise ValueError("n_jobs must be a number of processes, or -1 for one on each core, got 0.")
-    bar = {"total": len(calls), "desc": desc, "disable": not progress}
+    bar = tqdm(total=len(calls), desc="fits", disable=not progress)
     if joblib.effective_n_jobs(n_jobs) == 1:
-        return [_whole(call) for call in tqdm(calls, **bar)]
+        return _awaited((_whole(call) for call in calls), names, bar)
     with sigterm_raises():
         try:
             in_turn = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
-            return list(tqdm(in_turn(joblib.delayed(_in_worker)(os.getpid(), call) for call in calls), **bar))
+            return _awaited(in_turn(joblib.delayed(_in_worker)(os.getpid(), call) for call in calls), names, bar)
         except BaseException:
             get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
             raise
+
+
+def _awaited(results, names, bar):
+    """The results as a list; beside the bar stands the name of the one that is waited for."""
+    found, names = [], iter(names)
+    with bar:
+        bar.set_postfix_str(next(names, ""))
+        for result in results:
+            found.append(result)
+            bar.set_postfix_str(next(names, ""), refresh=False)
+            bar.update()
+    return found
 
 
 def _whole(call):

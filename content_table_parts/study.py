@@ -73,7 +73,9 @@ def evaluate(
         What is split at random; not needed where `splits` are given.
     n_splits, test_size, random_state : the random splits; split s uses the s-th child of `random_state`'s SeedSequence.
     n_jobs : int
-        Splits run side by side by joblib; the numbers do not depend on it.
+        Fits run side by side by joblib; the numbers do not depend on it.
+    progress : bool
+        Show a bar that counts the fits and names the model that is waited for.
     splits : pairs (train, test), optional
         Splits of your own, say by time, instead of random ones.
 
@@ -87,8 +89,10 @@ def evaluate(
     for model in models.values():
         model.need_rating_points()
     parts = _splits(ratings, n_splits, test_size, random_state, splits)
-    calls = [joblib.delayed(_evaluate_split)(models, *part, split) for split, part in enumerate(parts)]
-    return pd.DataFrame([row for split in side_by_side(calls, n_jobs, progress, "splits") for row in split])
+    jobs = [(name, split) for split in range(len(parts)) for name in models]
+    calls = [joblib.delayed(_evaluate_fit)(models[name], *parts[split]) for name, split in jobs]
+    rows = side_by_side(calls, n_jobs, progress, [name for name, _ in jobs])
+    return pd.DataFrame([{"model": name, "split": split} | row for (name, split), row in zip(jobs, rows, strict=True)])
 
 
 def _splits(ratings, n_splits, test_size, random_state, splits):
@@ -113,13 +117,9 @@ def _splits(ratings, n_splits, test_size, random_state, splits):
     return [ratings.split_random(test_size, seed) for seed in seeds]
 
 
-def _evaluate_split(models, train, test, split):
-    rows = []
-    for name, model in models.items():
-        fitted = clone(model).fit(train)
-        scores = _all_errors(fitted, train, test)
-        rows.append({"model": name, "split": split} | scores | {"n_train": len(train), "n_test": len(test)})
-    return rows
+def _evaluate_fit(model, train, test):
+    scores = _all_errors(clone(model).fit(train), train, test)
+    return scores | {"n_train": len(train), "n_test": len(test)}
 
 
 def check_models(models: Models, expected: str = "models must be a dict of name: model") -> None:
@@ -834,7 +834,8 @@ def compare(
     calls = [joblib.delayed(_measure)(models[name], *parts[at], threshold, n, features) for name, at in jobs]
     rows: list[dict] = []
     lists: dict[str, dict] = {}
-    for (name, split), (row, top) in zip(jobs, side_by_side(calls, n_jobs, progress), strict=True):
+    measured = side_by_side(calls, n_jobs, progress, [name for name, _ in jobs])
+    for (name, split), (row, top) in zip(jobs, measured, strict=True):
         rows.append({"model": name, "split": split} | row)
         lists.setdefault(name, {})[split] = top
     for row in rows:

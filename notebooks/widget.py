@@ -43,7 +43,7 @@ STYLE = f"""<style>
   box-shadow: inset 3px 0 0 {MORE}; }}
 .own-page button:focus-visible, .own-page .noUi-handle:focus-visible {{
   outline: 2px solid var(--jp-brand-color1, {MORE}); outline-offset: -2px; }}
-.own-page .fa-times::before {{ content: "\f00d"; content: "\f00d" / ""; }}  /* a sign that is not read aloud */
+.own-page .fa-times::before {{ content: "\\f00d"; content: "\\f00d" / ""; }}  /* a sign that is not read aloud */
 .own-page .widget-upload {{ font-size: 0; }}  /* it counts files: "import a list (0)" */
 .own-page .widget-upload::after {{ font-size: var(--jp-widgets-font-size, 13px); content: "{IMPORT}";
   content: "{IMPORT}" / ""; }}

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -47,6 +48,31 @@ def test_the_module_runs_as_a_command_with_every_model(small, tmp_path):
     assert all(name in done.stdout for name in ct.course_models())
     assert "For viewer fay" in done.stdout
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [["-m", "content_table"], ["-c", "from content_table_parts.start import main; main()"]]
+)
+def test_a_word_is_said_before_anything_large_is_imported(command, tmp_path):
+    (tmp_path / "numpy.py").write_text("raise SystemExit('numpy is asked for')", encoding="utf-8")
+    path = os.pathsep.join([str(tmp_path), str(Path(ct.__file__).parent)])
+    done = subprocess.run(
+        [sys.executable, *command], cwd=tmp_path, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True
+    )
+    said, asked = done.stderr.splitlines()
+    assert "one moment" in said
+    assert asked == "numpy is asked for"
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_progress_is_told_by_fit_with_the_name_of_the_model(small, capfd, n_jobs):
+    models = {"first": ct.GlobalMean(), "second": ct.BiasBaseline()}
+    ct.evaluate(models, ct.load_ratings(small), n_splits=3, n_jobs=n_jobs, progress=True)
+    told = capfd.readouterr().err
+    assert "6/6" in told
+    assert "first" in told
+    ct.evaluate(models, ct.load_ratings(small), n_splits=2, n_jobs=n_jobs)
+    assert capfd.readouterr().err == ""
 
 
 def test_it_prints_the_table_and_the_list(small, quick, capsys):

@@ -16,6 +16,7 @@ PARTS = ROOT / "content_table_parts"
 CHAPTER = ROOT / "content_table.py"
 FILES = [CHAPTER, *sorted(PARTS.glob("*.py"))]
 LAYERS = (  # each imports only from those before it
+    "start",
     "places",
     "settings",
     "interrupts",

@@ -1,8 +1,11 @@
 """What the project says of itself outside the module: dependencies, citation, continuous integration."""
 
 import datetime
+import importlib
 import os
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -18,6 +21,11 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def names(requirements):
     return {re.match(r"[\w-]+", requirement)[0] for requirement in requirements}
+
+
+def test_the_script_of_an_installation_is_there():
+    module, name = PROJECT["scripts"]["content-table"].split(":")
+    assert callable(getattr(importlib.import_module(module), name))
 
 
 def test_readme_gives_a_reason_for_exactly_the_dependencies():
@@ -116,6 +124,24 @@ def test_the_command_of_continuous_integration_asks_for_what_the_makefile_has():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert "test" in targets
     assert all(re.search(rf"(?m)^{target}:", makefile) for target in targets)
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_make_lab_opens_a_copy_that_is_made_once_and_ignored_by_git(tmp_path):
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "notebooks").mkdir()
+    lesson, mine = tmp_path / "notebooks" / "00_start_here.ipynb", tmp_path / "my_lessons" / "00_start_here.ipynb"
+    lesson.write_text("as published", encoding="utf-8")
+    copy = ["make", "-C", str(tmp_path), "my_lessons"]
+    subprocess.run(copy, check=True, capture_output=True)
+    assert mine.read_text(encoding="utf-8") == "as published"
+    mine.write_text("with my answers", encoding="utf-8")
+    lesson.write_text("a newer one", encoding="utf-8")
+    subprocess.run(copy, check=True, capture_output=True)
+    assert mine.read_text(encoding="utf-8") == "with my answers"
+    assert "my_lessons/" in (ROOT / ".gitignore").read_text(encoding="utf-8").split()
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert re.search(r"(?m)^lab:.*\| my_lessons\n.*tree/my_lessons/00_start_here.ipynb", makefile)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="files have no such mode there")
