@@ -341,22 +341,25 @@ class Ratings:
     def item_id(self, name: Any) -> Any:
         """The id of the item with this id, title, or part of a title in any case; a name that could mean several, or
         none, is an error that lists what may have been meant."""
+        called = self._cols_named(name)
+        if len(called) != 1:
+            if not isinstance(name, str):
+                self.item_cols(name)  # an error that names the id
+            self._tell_apart(name, self.find_titles(name))
+        return self.item_ids[called[0]].item()
+
+    def _cols_named(self, name):
+        """The columns that an id, a title or a part of a title may mean."""
         _need_one(name, "an item", "title")
-        if name in self._positions[1]:
-            return self.item_ids[self._positions[1][name]].item()
-        if not isinstance(name, str):
-            self.item_cols(name)  # an error that names the id
+        if name in self._positions[1] or not isinstance(name, str):
+            return [self._positions[1][name]] if name in self._positions[1] else []
         same = [at for at, title in enumerate(self._titles_index.folded) if title == name.casefold()]
         if len(same) != 1 and (typed := _typed_id(name)) in self._positions[1]:
-            return typed
+            return [self._positions[1][typed]]
         called = self._titles_index.called(name)
         if len(same) == 1:  # the whole title of one work; and what people call another?
             called = sorted({*same, *self._titles_index.given.get(squashed(name), [])})
-        if not called:
-            called = self._titles_index.with_words(name, whole=True)
-        if len(called) != 1:
-            self._tell_apart(name, self.find_titles(name))
-        return self.item_ids[called[0]].item()
+        return called or self._titles_index.with_words(name, whole=True)
 
     def _tell_apart(self, name, found):
         """The error for a name that could mean several titles, or none."""
@@ -435,15 +438,10 @@ class Ratings:
         return self.series if (self.has_seasons if one_per_work is None else one_per_work) else None
 
     def known_pairs(self, given: Mapping | Any) -> tuple[dict, list]:
-        """What of {item id or title: rating points} names one title of the table, and the list of what does not."""
-        known, unknown = dict(_pairs(given)), []
-        for key in list(known):
-            try:
-                self.item_id(key)
-            except KeyError:
-                unknown.append(key)
-                del known[key]
-        return known, unknown
+        """What of {item id or title: rating points} names a title of the table, and the list of what names none."""
+        given = dict(_pairs(given))
+        unknown = [key for key in given if not self._cols_named(key)]
+        return {key: value for key, value in given.items() if key not in unknown}, unknown
 
     def seasons(self, works: np.ndarray) -> Seasons:
         """The order of the seasons of these works, whole numbers such as `series`, and which is next for whom."""

@@ -13,6 +13,7 @@ import pytest
 
 import content_table as ct
 from content_table_parts import readers
+from content_table_parts.titles import TitleIndex
 
 COLUMNS = {"user": "who", "item": "what", "rating": "stars"}
 
@@ -398,6 +399,20 @@ def test_unknown_ids_of_a_fold_in_are_an_error_or_counted(table):
     assert list(model.fold_in({11: 8}).unknown) == []
     with pytest.raises(ValueError, match="unknown must be one of"):
         model.fold_in(given, unknown="drop")
+
+
+def test_a_title_that_may_be_any_of_several_is_not_skipped():
+    sample = ct.load_ratings(ct.DATA / "sparse.csv")
+    titles = [title for title in sample.titles if "Fullmetal Alchemist" in title]
+    assert len(titles) > 1
+    with pytest.raises(KeyError, match="could be any of"):
+        ct.BiasBaseline().fit(sample).fold_in({"alchemist": 8}, unknown="skip")
+
+
+def test_skipping_looks_for_no_like_spelling(table, monkeypatch):
+    model = ct.BiasBaseline().fit(table)
+    monkeypatch.setattr(TitleIndex, "spelled_like", lambda *_: pytest.fail("looked for"))
+    assert list(model.fold_in({"Aple": 8, "Bear": 3}, unknown="skip").unknown) == ["Aple"]
 
 
 def test_what_was_seen_and_is_not_in_the_table_is_skipped_too(table):
