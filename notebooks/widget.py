@@ -139,7 +139,8 @@ class OwnRatings:
         self.seen = (*self.seen, *own.seen)
         rest = dict(own.dropped)
         unknown = rest.pop("unknown titles", 0) + rest.pop("unknown titles without a score", 0)
-        counts = {"Taken": len(own.ratings), "unknown titles": unknown} | rest
+        unrated = rest.pop("titles without a score", 0)
+        counts = {"Taken": len(own.ratings), "unknown titles": unknown, "without a score": unrated} | rest
         self.message = "; ".join(f"{what} {count}" for what, count in counts.items() if count or what == "Taken")
 
     def title(self, item):
@@ -436,7 +437,7 @@ class Page:
         self.message.value = f'<div role="status">{escape(own.message)}</div>'
         self.hint.value = f'<div role="status">{own.hint()}</div>'
         self.hint.layout.display = None if own.hint() else "none"
-        self.list_head.value = f"<h4>{head} <small>({unit})</small></h4>"
+        self.list_head.value = f'<h4>{head} <small style="font-weight: normal">({unit})</small></h4>'
         ids = [item for item, _, _ in rows]
         self.titles.tooltips = [title for _, title, _ in rows]
         self.titles.options = [(title, item) for item, title, _ in rows]

@@ -173,7 +173,7 @@ EXPORT = an_export((12, "Bear", 4), (11, "Apple", 10), (14, "進撃の巨人", 0
 def test_an_imported_list_joins_the_ratings_and_what_is_unknown_is_counted(page, name, content):
     upload(page, name, content)
     assert page.ratings == {11: 10, 12: 4}
-    assert plain(page.message.value).strip() == "Taken 2; unknown titles 2; titles without a score 1"
+    assert plain(page.message.value).strip() == "Taken 2; unknown titles 2; without a score 1"
     assert sorted(item for _, item in page.titles.options) == [13, 15]  # 14 was seen
     assert page.upload.value == ()  # the same file can be chosen again
     page.clear.click()
