@@ -622,7 +622,6 @@ PENDING: dict[str, str] = {  # function: arguments that are not checked yet
     "Recommender.predict_cells": "return_fallback",
     "Recommender.recommend": "user",
     "Recommender.recommend_all": "one_per_work",
-    "Recommender.top_items": "works",
     "Recommender.save": "path with_ratings",
     "Tuned.save": "path with_ratings",
     "GradientDescentMF.gradient": "ratings",
