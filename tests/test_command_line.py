@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import content_table as ct
-from content_table_parts import command
+from content_table_parts import command, solvers
 
 
 @pytest.fixture
@@ -141,6 +141,18 @@ def test_an_own_list_gets_a_list_with_uncertainty_and_reasons(small, tmp_path, c
     assert total == pytest.approx(float(lines[4].split()[-2]), abs=0.03)
     assert reasons[0].split()[0] in ("Bear", "Dog")  # the person first
     assert "everybody" in reasons[-1]
+
+
+def test_where_titles_are_too_many_for_their_pairs_the_list_is_by_predicted_rating(
+    small, tmp_path, capsys, monkeypatch
+):
+    (tmp_path / "mine.csv").write_text("title,score\nbear,9\nDOG,2\n", encoding="utf-8")
+    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 2 * 5 * 5 * 8 - 1)
+    ct.main(["--data", small, "--list", str(tmp_path / "mine.csv"), "--n", "2"])
+    lines = capsys.readouterr().out.split("For you, by")[1].splitlines()
+    assert lines[0] == f" {ct.SpectralRegularization(reg=8, biases=True, tol=1e-4)}"
+    assert "too many titles" in lines[1]
+    assert lines[3].split() == ["rank", "item_id", "title", "predicted_rating", "uncertainty"]
 
 
 def test_an_own_list_that_cannot_be_read_is_one_line_and_status_2(small, tmp_path, capsys):
