@@ -1921,7 +1921,7 @@ class Hybrid(Recommender):
     rate high explains them. Without a liked title the match is the predicted rating.
 
     `predict` gives the match, which ranks: rating points and what is added to them; `rmse` refuses it. Lists show the
-    predicted rating, of `rating_`, beside it.
+    predicted rating, of `rating_`, beside it. A MemoryError where there are too many titles for a table of their pairs.
 
     Parameters
     ----------
@@ -1962,9 +1962,9 @@ class Hybrid(Recommender):
         check_kind("item_features", self.item_features, (Features, type(None)), "Features, as of load_genres")
         if self.prefit and not self.rating.fitted().same_universe(ratings):
             raise ValueError(f"{self.rating} was fitted to a table with other users or items than {ratings}.")
+        self.item_weights_ = _ease_weights(self._likes(ratings.csr), self.reg)  # first: it may be too large
         with whole_fits():
             self.rating_ = self.rating if self.prefit else clone(self.rating).fit(ratings, validation)
-        self.item_weights_ = _ease_weights(self._likes(ratings.csr), self.reg)
         about = sp.csr_array((ratings.n_items, 0))
         if self.item_features is not None:
             about = TfidfTransformer().fit_transform(self.item_features.rows_for(ratings.item_ids))

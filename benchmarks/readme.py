@@ -246,6 +246,24 @@ def newcomer_tables(runs):
     return "\n\n".join(texts)
 
 
+def favourites_table(runs, names=("hybrid", "hybrid without genres", "no viewer's bias", "unlike the crowd", "EASE")):
+    """NDCG@10 of the lists of viewers who told five favourites, against today's, and what else the lists are."""
+    header = ["table", "list", "viewers", "NDCG@10", "more than by rating", "as for nobody", "expected liking, more"]
+    rows = []
+    for table, found in runs["tables"].items():
+        for name in ("today", *names, "popularity", "random"):
+            row = found["5 told"][name]
+            more, liking = (
+                f"{row[f'{key} more']:+.3f} ± {row[f'{key} half']:.3f}" if key in row and name != "today" else ""
+                for key in ("ndcg", "liking")
+            )
+            shown = "by predicted rating" if name == "today" else name
+            rows.append(
+                [table, shown, f"{row['viewers']:.0f}", three(row["ndcg"]), more, f"{row['overlap']:.0%}", liking]
+            )
+    return markdown(header, rows)
+
+
 def seconds_table(runs):
     rows = [[name, *(f"{1000 * row[key]:.2f} ms" for key in ("fold_in", "list", "reasons"))]
             for name, row in runs["seconds"].items()]  # fmt: skip
@@ -323,6 +341,7 @@ def sections():
         "speed machine": f"Machine: {speed['settings']['machine']}; scikit-surprise {speed['settings']['surprise']}.",
         "new viewers": refit_table(new),
         "cold start": newcomer_tables(new),
+        "favourites": favourites_table(read("favourites.json")),
         "seconds": seconds_table(new) + f"\n\nMachine: {new['machine']}.",
         "mutants": mutants_table(faults),
         "one core": core_table(core) + f"\n\nMachine: {core['settings']['machine']}.",

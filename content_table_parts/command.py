@@ -180,15 +180,20 @@ def _list_for(own, ratings, list_model, options):
         print(f"  not in the table: {len(own.unmatched)} rated titles; --unknown names them")
     if not own.ratings:
         raise ValueError("no rated title of the list is in the table, so the list would be everybody's.")
-    model = list_model.fit(ratings)
+    order = "in the order of the match: the predicted rating, and what the titles that you like add to it"
+    try:
+        model = list_model.fit(ratings)
+    except MemoryError:
+        order = "in the order of the predicted rating alone: too many titles to learn which are liked together"
+        model = clone(list_model.rating).fit(ratings)
     viewer = model.fold_in(own)
     table = viewer.recommend(options.n, uncertainty=True, clip=True)
-    print(f"\nFor you, by {model}")
-    print("(in the order of the match: the predicted rating, and what the titles that you like add to it;")
+    print(f"\nFor you, by {model}\n({order};")
     print("uncertainty: what so few ratings leave open about the predicted rating, rating points):")
     print(table.to_string(index=False, float_format="{:.2f}".format))
     for item, title in table[["item_id", "title"]].head(1).to_numpy():
-        print(f"\nWhy {title}: its match {viewer.predict([item])[0]:.2f} is the sum, but for rounding, of")
+        what = model.score_name.replace("_", " ")
+        print(f"\nWhy {title}: its {what} {viewer.predict([item])[0]:.2f} is the sum, but for rounding, of")
         print(viewer.explain(item, 5).to_string(index=False, header=False, na_rep="", float_format="{:.2f}".format))
 
 

@@ -109,7 +109,7 @@ def _labels(name, value, length):
     if len(value) != length:
         raise ValueError(f"{name} needs one label for each of {length} titles, got {len(value)}.")
     labels = np.asarray(value)
-    if labels.dtype.kind not in "iuUf" or (labels.dtype.kind == "f" and not np.isfinite(labels).all()):
+    if labels.dtype.kind not in "biuUf" or (labels.dtype.kind == "f" and not np.isfinite(labels).all()):
         raise TypeError(f"{name} must be finite numbers or texts, got {shown(value)}.")
     return labels
 

@@ -5,6 +5,7 @@ Nothing leaves the machine.
 """
 
 import tempfile
+from contextlib import suppress
 from html import escape
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def your_list(model, start=None, n=10, genres=None, follow=True):
         The `load_genres` table; then genres can be left out.
     follow : bool
         A model of ratings is made a `Hybrid`, so that the list follows somebody who rates favourites only. Not where it
-        was saved without its ratings.
+        was saved without its ratings, or there are too many titles.
 
     Returns
     -------
@@ -72,7 +73,8 @@ def your_list(model, start=None, n=10, genres=None, follow=True):
     """
     has_ratings = not refused(lambda: model.fitted().csr)
     if follow and has_ratings and model.score_name == "predicted_rating":
-        model = ct.Hybrid(model, genres, prefit=True).fit(model.ratings_)
+        with suppress(MemoryError):
+            model = ct.Hybrid(model, genres, prefit=True).fit(model.ratings_)
     own = OwnRatings(model, start, n, genres)
     return own if widgets is None else Page(own)
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import content_table as ct
-from content_table_parts import command
+from content_table_parts import command, solvers
 
 
 @pytest.fixture
@@ -208,6 +208,18 @@ def test_a_table_that_is_not_known_names_the_flags(tmp_path, capsys):
     code, message = refused(["--data", str(tmp_path / "shop.csv")], capsys)
     assert code == 2
     assert all(flag in message for flag in ("--user", "--item", "--rating"))
+
+
+def test_where_titles_are_too_many_for_their_pairs_the_list_is_by_predicted_rating(
+    small, tmp_path, capsys, monkeypatch
+):
+    (tmp_path / "mine.csv").write_text("title,score\nbear,9\nDOG,2\n", encoding="utf-8")
+    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 2 * 5 * 5 * 8 - 1)
+    ct.main(["--data", small, "--list", str(tmp_path / "mine.csv"), "--n", "2"])
+    lines = capsys.readouterr().out.split("For you, by")[1].splitlines()
+    assert lines[0] == f" {ct.SpectralRegularization(reg=8, biases=True, tol=1e-4)}"
+    assert "too many titles" in lines[1]
+    assert lines[3].split() == ["rank", "item_id", "title", "predicted_rating", "uncertainty"]
 
 
 def test_an_own_list_that_cannot_be_read_is_one_line_and_status_2(small, tmp_path, capsys):
