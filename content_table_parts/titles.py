@@ -87,7 +87,9 @@ def season_order(titles: Iterable[str], ids: ArrayLike | None = None, works: Arr
     works = series_of(titles) if works is None else _labels("works", works, len(titles))
     ids = np.arange(len(titles)) if ids is None else _labels("ids", ids, len(titles))
     age = np.argsort(ids if ids.dtype.kind in "iuf" else np.arange(len(titles)), kind="stable").tolist()
-    keys, reached, counts = {}, Counter(), Counter()
+    keys: dict[int, tuple] = {}
+    reached: Counter = Counter()  # the highest number so far, by work
+    counts: Counter = Counter()
     for turn, at in enumerate(age):
         number = _season_number(titles[at]) or reached[works[at]]
         keys[at] = (False, number, turn)
