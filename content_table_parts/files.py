@@ -143,6 +143,7 @@ _LEARNT: dict[str, dict[str, _Rule]] = {
         "times": _table("e", "biufM", optional=True),
         "user_names": _table("m", "U", optional=True),
         "dropped": _one_of(dict),
+        "notes": _one_of(tuple),
     }
     | _SHARED,
     "TitlesOnly": {"item_ids": _table("n", _IDS), "item_counts": _table("n", "i"), "fingerprint": _one_of(str)}

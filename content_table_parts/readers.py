@@ -119,10 +119,11 @@ def read_typed(path: AnyPath, ids: Mapping[str, str], points: Iterable[str], **o
     points = list(points)
     kinds: dict[str, Any] = defaultdict(lambda: str, dict.fromkeys(ids, np.int64) | dict.fromkeys(points, float))
     try:
-        table = read_text(path, dtype=kinds, na_values={name: [""] for name in points}, **options)
+        with np.errstate(invalid="ignore"):  # an id such as 1e300
+            table = read_text(path, dtype=kinds, na_values={name: [""] for name in points}, **options)
         if not np.isinf(table[points].to_numpy()).any():
             return table
-    except (ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError):
         pass
     table = read_text(path, **options)
     read = {name: ids_of(table[name], path, what) for name, what in ids.items()}

@@ -728,7 +728,7 @@ def test_ids_beyond_64_bits_are_refused(course, huge):
         ("u_id;a_id;profile;title;score\n1;1;ann;Bear;7\n", "utf-8", "separated by semicolons or tabs"),
         ("u_id,a_id,profile,title,score\n1,1,ann,Bär,7\n", "latin-1", "save it as CSV UTF-8"),
         ('u_id,a_id,profile,title,score\n1,1,ann,Bear,"8,5"\n', "utf-8", "write decimals with a point"),
-        ("u_id,a_id,profile,title,points\n1,1,ann,Bear,7\n", "utf-8", "Ratings.from_frame takes a table"),
+        ("u_id,a_id,profile,title,points\n1,1,ann,Bear,7\n", "utf-8", "load_table reads a table with any columns"),
     ],
 )
 def test_usual_slips_of_a_spreadsheet_are_named(course, text, encoding, message):
