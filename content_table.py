@@ -396,6 +396,11 @@ class Recommender(BaseEstimator):
             self.noise_ = residual_noise(self)
         return self.noise_
 
+    @property
+    def rating_model(self) -> "Recommender":
+        """The fitted model whose predicted ratings a list shows: this one, unless it orders by more than these."""
+        return self
+
     def floor(self) -> "Recommender":
         """The model that every ranking is read against: the same list for everybody, not yet fitted."""
         return Popularity()
@@ -476,7 +481,8 @@ class Recommender(BaseEstimator):
         col = columns[row, rank]
         who = {"user_id": ratings.user_ids[row], "rank": rank + 1}
         what = {"item_id": ratings.item_ids[col]} | ratings.named(col)
-        rated = self.rating_.predict_cells(row, col) if hasattr(self, "rating_") else None
+        behind = self.rating_model
+        rated = None if behind.score_name == self.score_name else behind.predict_cells(row, col)
         return pd.DataFrame(who | what | score_columns(self, self.predict_cells(row, col), rated, clip))
 
     def top_items(
@@ -1970,6 +1976,11 @@ class Hybrid(Recommender):
             about = TfidfTransformer().fit_transform(self.item_features.rows_for(ratings.item_ids))
         self.item_table_ = sp.csr_array(about)
 
+    @property
+    def rating_model(self) -> Recommender:
+        """The model of ratings."""
+        return self.rating_
+
     def _is_liked(self, values):
         low, high = self.ratings_.scale
         return values >= low + self.liked * (high - low)
@@ -2087,6 +2098,11 @@ class Tuned(Recommender):
     def reads_features(self) -> bool:  # type: ignore[override]  # of the chosen model
         """Whether the chosen model does."""
         return self.model_.reads_features
+
+    @property
+    def rating_model(self) -> Recommender:
+        """That of the chosen model."""
+        return self.model_.rating_model
 
     def save(self, path: str | Path, with_ratings: bool = True) -> None:
         """Write the chosen model; what else was tried is not kept."""

@@ -2,14 +2,13 @@
 
 import inspect
 from dataclasses import dataclass
-from functools import wraps
 
 import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
 
 from content_table_parts.doors import check_cells
-from content_table_parts.settings import check_array, check_number, shown
+from content_table_parts.settings import check_array, check_number, check_shape, checked, shown
 from content_table_parts.solvers import spectral_norm_bound
 
 
@@ -106,17 +105,15 @@ def nuclear_certificate(
     return Certificate(float(scipy.linalg.svdvals(pasted).sum()), float(multipliers @ target / max(1.0, sigma)), proven)
 
 
-def _checked(certificate):
-    """The same certificate behind a check of its arguments, which stands outside its body: that is mathematics."""
+def _at_the_door(certificate):
+    """The certificate, `checked`: all three by what their arguments are called."""
     signature = inspect.signature(certificate)
 
-    @wraps(certificate)
-    def call(*arguments, **named):
-        given = signature.bind(*arguments, **named)
-        _check(given.arguments)
-        return certificate(*given.args, **given.kwargs)
+    def check(*arguments):
+        _check(signature.bind(*arguments).arguments)
+        return arguments
 
-    return call
+    return checked(certificate, check)
 
 
 def _check(given):
@@ -145,14 +142,10 @@ def _shape(given):
     """The size of the table: given, or that of the arrays."""
     if "shape" not in given:
         return given["X"].shape if "X" in given else (len(given["user_bias"]), len(given["item_bias"]))
-    shape = given["shape"]
-    if not isinstance(shape, tuple) or len(shape) != 2:
-        raise TypeError(f"shape must be (number of rows, number of columns), got {shown(shape)}.")
-    for side in shape:
-        check_number("shape", side, whole=True)
-    return shape
+    check_shape(given["shape"], 2)
+    return given["shape"]
 
 
-bias_certificate = _checked(bias_certificate)
-spectral_certificate = _checked(spectral_certificate)
-nuclear_certificate = _checked(nuclear_certificate)
+bias_certificate = _at_the_door(bias_certificate)
+spectral_certificate = _at_the_door(spectral_certificate)
+nuclear_certificate = _at_the_door(nuclear_certificate)

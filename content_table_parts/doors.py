@@ -79,15 +79,14 @@ def _floats(name, given, *shape):
 
 
 def _number(name, value):
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)) or np.isnan(value):
-        raise ValueError(f"{name} must be a number, got {value!r}.")
+    check_number(name, value, low=-np.inf)
     return float(value)
 
 
 def _table(name, given, m, n):
     """The rows of a CSR table (start, columns, values) of m rows and n columns."""
     if not isinstance(given, (tuple, list)) or len(given) != 3:
-        raise ValueError(f"{name} must be the three arrays of a CSR table (indptr, indices, data), got {type(given)}.")
+        raise ValueError(f"{name} must be the three arrays of a CSR table (indptr, indices, data), got {shown(given)}.")
     start, cols = _rows_of(name, given[0], given[1], m, n)
     return start, cols, _floats(f"the values of {name}", given[2], len(cols))
 
@@ -174,13 +173,13 @@ def _check_predict_pairs(rows, cols, mean, theta, C, F):
 def _check_epoch(rows, cols, values, mean, theta, C, F, eta, reg, clip):
     rows, cols, mean, theta, C, F = _check_predict_pairs(rows, cols, mean, theta, C, F)
     values = _floats("values", np.asarray(values), len(rows))
-    return rows, cols, values, mean, theta, C, F, _number("eta", eta), _number("reg", reg), _number("clip", clip)
+    clip = np.inf if isinstance(clip, float) and clip == np.inf else _number("clip", clip)  # which cuts nothing
+    return rows, cols, values, mean, theta, C, F, _number("eta", eta), _number("reg", reg), clip
 
 
 def _check_batch_epoch(rows, cols, values, batch_size, mean, theta, C, F, eta, reg, clip, steps):
     rows, cols, values, *rest = _check_epoch(rows, cols, values, mean, theta, C, F, eta, reg, clip)
-    if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
-        raise ValueError(f"batch_size must be a whole number, at least 1, got {batch_size!r}.")
+    check_number("batch_size", batch_size, low=1, whole=True)
     room, touched = len(_floats("steps", steps, None)), solvers.touched_parameters(rows, cols, *rest[1:4])
     needed = max((touched[at : at + batch_size].sum() for at in range(0, len(rows), batch_size)), default=0)
     if room < needed:

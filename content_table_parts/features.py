@@ -334,8 +334,7 @@ def item_vectors(model: Any, similarity: Features | None) -> Any:
     check_kind("similarity", similarity, (Features, type(None)), "Features, as of load_genres")
     if similarity is not None:
         return similarity.rows_for(model.ratings_.item_ids)
-    inner = getattr(model, "model_", getattr(model, "rating_", model))  # of `Tuned`, of `Hybrid`
-    factors = getattr(inner, "item_factors_", np.zeros((0, 0)))
+    factors = getattr(model.rating_model, "item_factors_", np.zeros((0, 0)))
     if not factors.shape[1]:
         raise ValueError(f"{model!r} has no item factors to compare titles by; give similarity=, as of load_genres.")
     return factors

@@ -242,9 +242,9 @@ class Viewer(_Newcomer):
 
     @cached_property
     def rating(self) -> "Viewer":
-        """This viewer as the model of ratings sees them that is behind the list: for a `Hybrid` its `rating_`."""
-        model = getattr(self.model, "rating_", None)
-        return self if model is None else Viewer(model, self.at, self.values, self.row)
+        """This viewer as the model sees them whose predicted ratings a list shows (`Recommender.rating_model`)."""
+        model = self.model.rating_model
+        return self if model.score_name == self.model.score_name else Viewer(model, self.at, self.values, self.row)
 
     def recommend(
         self,

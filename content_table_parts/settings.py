@@ -78,7 +78,9 @@ def checked(function: Function, check: Callable) -> Function:
     @functools.wraps(plain)
     def enter(*arguments, **named):
         if named:
-            arguments = order.bind(*arguments, **named).args
+            given = order.bind(*arguments, **named)
+            given.apply_defaults()  # or what comes after one that was left out would be lost
+            arguments = given.args
         return function(*check(*arguments))
 
     enter.unchecked = function  # type: ignore[attr-defined]

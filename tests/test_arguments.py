@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import content_table as ct
+from content_table_parts import settings
 from content_table_parts.settings import check_number
 
 NO = np.nan
@@ -351,3 +352,10 @@ def test_a_number_beyond_all_bounds_is_refused_in_words(value, whole, message):
 def test_a_large_number_is_a_finite_one():
     check_number("reg", BIG)
     check_number("n", 2**63 - 1, whole=True)
+
+
+def test_what_is_named_after_something_left_out_reaches_the_function_behind_its_check():
+    behind = settings.checked(lambda a, b=1, c=2: (a, b, c), lambda *given: given)
+    assert behind(5, c=7) == (5, 1, 7)
+    assert behind(5, 6) == (5, 6, 2)
+    assert behind(c=7, a=5) == (5, 1, 7)
