@@ -142,6 +142,7 @@ from content_table_parts.solvers import (
     similar_rows,
     solve_cvxpy,
     warn_caller,
+    writable,
 )
 from content_table_parts.study import (
     PROTOCOLS,
@@ -899,7 +900,7 @@ class FactorModel(Recommender):
 
     def _scores(self, rows, cols):
         base = self._intercept + self.user_bias_[rows] + self.item_bias_[cols]
-        return base + pair_dots(self.user_factors_, self.item_factors_, rows, cols)
+        return base + pair_dots.unchecked(self.user_factors_, self.item_factors_, writable(rows), writable(cols))
 
     def _row_scores(self, rows):
         base = self._intercept + self.user_bias_[rows, None] + self.item_bias_

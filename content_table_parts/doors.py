@@ -111,10 +111,9 @@ def _sparse(name, given):
     return table
 
 
-def _check_best_positions(scores, n, works=None):
-    scores = check_array("scores", scores, finite=False)
+def _check_best_positions(scores, n):
     check_number("n", n, low=1, whole=True)
-    return scores, n, None if works is None else check_array("works", works, length=len(scores), whole=True)
+    return check_array("scores", scores, finite=False), n
 
 
 def _check_bias_solver(rows, cols, shape, reg):

@@ -303,10 +303,12 @@ class Ratings:
         kind, other = (("user", "an item"), ("item", "a user"))[axis]
         # Objects stay what they are; NumPy would make floats or text of a list of several kinds.
         keys = np.atleast_1d(ids if isinstance(ids, np.ndarray) else np.asarray(ids, dtype=object)).tolist()
-        if not all(isinstance(key, Hashable) for key in keys):
-            raise TypeError(f"{kind}s are asked for by one id or a list of ids, got {shown(ids)}.")
-        unknown = [key for key in keys if key not in here]
-        if unknown:
+        try:
+            found = [here.get(key, -1) for key in keys]
+        except TypeError as error:  # a list or a table among them
+            raise TypeError(f"{kind}s are asked for by one id or a list of ids, got {shown(ids)}.") from error
+        if -1 in found:
+            unknown = [key for key in keys if key not in here]
             swapped = unknown[0] in there and here.keys().isdisjoint(there)
             hint = (
                 f"it is {other} id, so users and items may be swapped"
@@ -317,7 +319,7 @@ class Ratings:
                 f"unknown {kind} id {shown(unknown[0])} ({len(unknown)} unknown in all); the table has {len(here)} "
                 f"{kind}s, such as {next(iter(here), None)!r}; {hint}."
             )
-        return np.array([here[key] for key in keys], dtype=np.intp)
+        return np.array(found, dtype=np.intp)
 
     def user_id(self, name: Any) -> Any:
         """The id of the user with this id or name (a viewer is asked for by either), in the type of the ids."""
@@ -399,12 +401,13 @@ class Ratings:
     def named(self, cols: ArrayLike) -> dict[str, np.ndarray]:
         """The columns of a list that name the titles at these positions: `title`, and `english` where any is known."""
         at = _entries(cols, self.n_items, "cols")
-        known = {"english": self._english[at]} if (self._english != "").any() else {}
+        known = {} if self._english is None else {"english": self._english[at]}
         return {"title": self.item_labels[at]} | known
 
     @cached_property
     def _english(self):
-        return np.array([english_name(title) for title in self.item_labels.tolist()], dtype=str)
+        names = np.array([english_name(title) for title in self.item_labels.tolist()], dtype=str)
+        return names if (names != "").any() else None
 
     @cached_property
     def _titles_index(self):

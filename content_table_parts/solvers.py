@@ -609,23 +609,13 @@ def one_pass(rows, cols, values, batch_size, mean, theta, C, F, eta, reg, clip):
     batch_epoch(rows, cols, values, batch_size, mean, theta, C, F, eta, reg, clip, steps)
 
 
-def best_positions(scores: np.ndarray, n: int, works: np.ndarray | None = None) -> np.ndarray:
-    """Positions of the `n` largest scores, best first; what is not finite is left out, and ties go by position.
-
-    With `works`, a label for each position, only the best position of each label is kept: one season of a series.
-    """
+def best_positions(scores: np.ndarray, n: int) -> np.ndarray:
+    """Positions of the `n` largest scores, best first; what is not finite is left out, and ties go by position."""
     below = -np.round(scores, TIE)
-    candidates = np.flatnonzero(np.isfinite(below))
-    for few in (4 * n, len(candidates)):  # room for the seasons that are left out; where that was not enough, all
-        order = candidates
-        if few < len(candidates):
-            order = order[below[order] <= np.partition(below[order], few - 1)[few - 1]]
-        order = order[np.argsort(below[order], kind="stable")]
-        if works is not None:
-            order = order[np.sort(np.unique(works[order], return_index=True)[1])]
-        if len(order) >= n:
-            break
-    return order[:n]
+    order = np.flatnonzero(np.isfinite(below))
+    if n < len(order):  # only the n largest, and what ties with the last of them, need to be sorted
+        order = order[below[order] <= np.partition(below[order], n - 1)[n - 1]]
+    return order[np.argsort(below[order], kind="stable")][:n]
 
 
 def csr_arrays(table):

@@ -197,7 +197,7 @@ class OwnRatings:
         why = ct.explain(self.model, self.viewer, item, n)
         given = [f", rated {rating:g}" if rating == rating else "" for rating in why["rating"]]
         return [
-            (name + rating, round(part, 2) + 0.0)  # + 0.0: no minus before a zero
+            (name.split(": the mean")[0] + rating, round(part, 2) + 0.0)  # + 0.0: no minus before a zero
             for name, rating, part in zip(why["reason"], given, why["contribution"], strict=True)
         ]
 

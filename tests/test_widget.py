@@ -52,10 +52,12 @@ def test_the_list_and_its_reasons_are_those_of_the_model(model):
     assert own.list().equals(viewer.recommend(10, uncertainty=True))
     assert [item for item, _, _ in own.rows()] == viewer.recommend()["item_id"].tolist()
     why = ct.explain(model, viewer, 14)
-    assert own.reasons(14) == [
-        (name if np.isnan(rating) else f"{name}, rated {rating:g}", round(part, 2))
-        for name, rating, part in why.itertuples(index=False)
+    *_, everybody = names = [
+        name if np.isnan(rating) else f"{name}, rated {rating:g}" for name, rating, _ in why.itertuples(index=False)
     ]
+    names[-1] = "what everybody gets"
+    assert everybody.startswith(names[-1])
+    assert own.reasons(14) == list(zip(names, why["contribution"].round(2), strict=True))
 
 
 def test_a_rating_is_added_changed_and_taken_back(model):

@@ -565,10 +565,7 @@ def algebra_calls():
     )
     own = {"table": kind(), "other": kind(), "reg": NOT_BELOW_0.also("array of halves")}  # one for each factor
     yield "ridge_rows", ct.ridge_rows, {"table": w.train.csr, "other": w.als.item_factors_, "reg": 1.0}, own
-    own = {
-        "scores": kind("[]", "array of NaN", "array of halves", "array beyond", "array below"),
-        "works": kind("None"),
-    }
+    own = {"scores": kind("[]", "array of NaN", "array of halves", "array beyond", "array below")}
     yield "best_positions", ct.best_positions, {"scores": np.array([1.0, 3.0, 2.0]), "n": 2}, own
 
 
