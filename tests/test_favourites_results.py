@@ -33,3 +33,14 @@ def test_the_list_that_is_made_finds_more_and_is_less_like_everybodys(table):
     found = FILED["tables"][table]["5 told"]["hybrid"]
     assert found["ndcg more"] > found["ndcg half"]
     assert found["overlap"] < FILED["tables"][table]["5 told"]["today"]["overlap"] - 0.25
+
+
+def test_the_shares_that_lesson_13_tells_are_the_filed_ones():
+    text = Path(favourites.__file__).parents[1].joinpath("notebooks/13_your_own_list.ipynb").read_text(encoding="utf-8")
+    tables = [FILED["tables"][name]["5 told"] for name in ("sample", "larger sample", "table 1", "table 2")]
+    for candidate in ("today", "hybrid"):
+        shares = [round(100 * table[candidate]["overlap"]) for table in tables]
+        assert f"{min(shares)} to {max(shares)} %" in text
+    assert all(FILED["tables"][name]["5 told"]["hybrid"]["ndcg more"] > 0 for name in ("table 1", "table 2"))
+    settled = FILED["tables"]["sample"]["5 told"]["hybrid"]
+    assert abs(settled["ndcg more"]) < settled["ndcg half"]
