@@ -512,9 +512,21 @@ def asked(copy, tests, seconds):
 
 
 def unmutated_code(copy):
-    """What numba has compiled, as it was before any mutant."""
-    shutil.rmtree(copy / CACHE, ignore_errors=True)
-    shutil.copytree(copy / "compiled", copy / CACHE)
+    """What numba has compiled, as it was before any mutant, and no bytecode: whatever a test left there would be run in
+    place of the next mutant, which has its size and time."""
+    for left in (copy / "__pycache__", copy / CACHE):
+        shutil.rmtree(left, ignore_errors=True)
+    shutil.copytree(copy / "compiled", copy / CACHE, ignore=shutil.ignore_patterns("*.pyc"))
+
+
+def check_that_faults_are_run(copy, tests):
+    """Plant what nothing survives, an error in the first line, in each file that tests run: they must see it."""
+    for file in filter(tests.by_line.get, SOURCES):
+        unmutated_code(copy)
+        put(copy, file, b"1 / 0\n")
+        if not asked(copy, tests.files[:1], 600):
+            raise RuntimeError(f"{file} that cannot be imported passes the tests in {copy}: they run something else.")
+        put(copy, file, source(file))
 
 
 def tried(mutant, copy, tests):
@@ -609,6 +621,7 @@ def try_all(mutants, jobs, end, folder, results, now):
     tests = Tests(first)
     if not (first / "compiled").exists():
         shutil.copytree(first / CACHE, first / "compiled")
+    check_that_faults_are_run(first, tests)
     copies = Queue()
     for at in range(jobs):
         if at:
