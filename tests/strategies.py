@@ -382,6 +382,8 @@ def changed_array(draw, array):
     array = array.copy()
     if array.size and array.dtype.kind in "ifu":
         new = draw(st.sampled_from((0, -1, 1, 2**30, 10**6) + ((np.nan, np.inf) if array.dtype.kind == "f" else ())))
+        if array.dtype.kind in "iu":  # another change may have made it narrow
+            new = np.clip(new, np.iinfo(array.dtype).min, np.iinfo(array.dtype).max)
         array.flat[draw(st.integers(0, array.size - 1))] = new
     return array
 
