@@ -93,7 +93,7 @@ from content_table_parts.features import (
 )
 from content_table_parts.fetching import fetch
 from content_table_parts.files import FORMAT_VERSION
-from content_table_parts.interrupts import may_keep_half, whole_fits
+from content_table_parts.interrupts import check_time, may_keep_half, whole_fits
 from content_table_parts.newcomers import (
     EVERYBODY,
     Fold,
@@ -222,6 +222,7 @@ class _History(list):
         self.model, self.watch = model, watch
 
     def append(self, row):
+        check_time()
         super().append(row)
         if self.watch is not None:
             self.watch(self.model, row)

@@ -86,8 +86,8 @@ def table_results(file, options):
     features = ct.load_features(real_data("mal", "anime_id_to_genre.csv"), ratings, use=("genres",))
     how = {"n_splits": options.splits, "n_jobs": options.jobs, "progress": True}
     results = ct.compare(comparison_models(features), ratings, THRESHOLD, features=features, **how)
-    results = results.drop(columns="fit_seconds")
-    table = ct.comparison(results).drop(columns="fit_seconds")
+    results = results.drop(columns=["fit_seconds", "certify_seconds"])
+    table = ct.comparison(results).drop(columns=["fit_seconds", "certify_seconds"])
     print(
         table[["model", "train_rmse", "rmse_clipped", "half_width", "ndcg", "stability", "failed"]].round(4).to_string()
     )

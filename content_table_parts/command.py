@@ -20,7 +20,7 @@ from content_table_parts.places import DATA, WEIGHTS
 from content_table_parts.readers import load_ratings
 from content_table_parts.settings import check_number
 from content_table_parts.solvers import DivergenceError
-from content_table_parts.study import evaluate, paired_differences, summarize
+from content_table_parts.study import evaluate_in_time, paired_differences, summarize
 from content_table_parts.tables import load_table
 
 READER_LEFT = 141  # what a shell reports of a program that wrote into a closed pipe: 128 + SIGPIPE
@@ -103,6 +103,9 @@ def _parser(about):
     parser.add_argument("--viewer", help="id or name; default: the first viewer with 25 ratings or more")
     parser.add_argument("--n", type=int, default=10, help="length of the list (default 10)")
     parser.add_argument("--splits", type=int, default=20, help="random 80/20 splits (default 20)")
+    parser.add_argument(
+        "--minutes", type=float, help="how long the table may take, 0 for no limit (default: 1.75; of the sample: 0)"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="fits run side by side (default 1)")
     parser.add_argument(
         "--save-weights", action="store_true", help="train on all ratings, write saved_weights/, and stop"
@@ -134,9 +137,11 @@ def _load(options):
 
 
 def _run(options, make_models, list_model):
+    options.minutes = (1.75 if options.data else 0.0) if options.minutes is None else options.minutes
     options.data = options.data or DATA / ("sparse.csv" if options.list else "100x100.csv")
     ratings = _load(options)
     check_number("n", options.n, low=1, whole=True)
+    check_number("minutes", options.minutes, low=0)
     options.simulated = Path(options.data).resolve().is_relative_to(DATA)
     catalogue = options.features or (DATA / "catalogue.csv" if options.simulated else None)
     features = catalogue and load_features(catalogue, ratings, use=("genres",))
@@ -197,30 +202,25 @@ def _list_for(own, ratings, list_model, options):
         print(viewer.explain(item, 5).to_string(index=False, header=False, na_rep="", float_format="{:.2f}".format))
 
 
-def _settles(name, model, ratings):
-    try:
-        clone(model).fit(ratings)
-    except DivergenceError as error:
-        print(f"left out: {name}. {error}\n")
-        return False
-    return True
-
-
 def _report(models, ratings, user, options):
     print(f"{_about(ratings, options)}\n")
-    try:
-        results = evaluate(models, ratings, n_splits=options.splits, n_jobs=options.jobs, progress=True)
-    except DivergenceError:  # steps that suit 1 to 10 are too long for a wider scale
-        models = {name: model for name, model in models.items() if _settles(name, model, ratings)}
-        results = evaluate(models, ratings, n_splits=options.splits, n_jobs=options.jobs, progress=True)
+    results, notes = evaluate_in_time(models, ratings, options.splits, options.jobs, options.minutes or None)
+    if notes:
+        print("\n".join(notes), end="\n\n")
     table = summarize(results)
     compared = paired_differences(results, "baseline").set_index("model")
     table["against baseline"] = table["model"].map(compared["verdict"])
     table.columns = ["model", "training RMSE", "held-out RMSE", "+/-", "against baseline"]
-    print(f"RMSE in rating points, {options.splits} random 80/20 splits, predictions clipped, 95 % intervals:")
+    print(
+        f"RMSE in rating points, {results['split'].nunique()} random 80/20 splits, predictions clipped, 95 % intervals:"
+    )
     print(table.to_string(index=False, float_format="{:.3f}".format), end="\n\n")
-    model = models["spectral with biases"].fit(ratings)
+    measured = set(results["model"])
+    best = "spectral with biases" if "spectral with biases" in measured else table["model"].iloc[0]
+    model = models[best].fit(ratings)
     name = user if ratings.user_names is None else ratings.user_names[ratings.user_rows(user)[0]]
-    gap = max(model.certificate().relative_gap, 0)
-    print(f"For viewer {name}, by {model}\n(certified: no fit has an objective lower by more than {gap:.0e} of it):")
+    print(f"For viewer {name}, by {model}")
+    if (certificate := model.certificate()) is not None:
+        gap = max(certificate.relative_gap, 0)
+        print(f"(certified: no fit has an objective lower by more than {gap:.0e} of it):")
     print(model.recommend(user, options.n).to_string(index=False, float_format="{:.2f}".format))

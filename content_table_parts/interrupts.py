@@ -1,4 +1,5 @@
-"""Ctrl-C and SIGTERM: what many fits are made for is done whole or not at all, and leaves no process behind."""
+"""Ctrl-C, SIGTERM and time that is up: what many fits are made for is done whole or not at all, and leaves no process
+behind."""
 
 import os
 import signal
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 import joblib
+import numpy as np
 from joblib.externals.loky import get_reusable_executor
 from tqdm import tqdm
 
@@ -34,6 +36,29 @@ def may_keep_half() -> bool:
     return not _WHOLE.get()
 
 
+class OutOfTime(Exception):
+    """A fit that took longer than it may; nothing of it is kept."""
+
+
+_END: ContextVar[float] = ContextVar("the moment at which a fit is out of time", default=np.inf)
+
+
+@contextmanager
+def in_time(seconds: float) -> Iterator[None]:
+    """In this block a fit that goes by passes is OutOfTime after so many seconds, at its next pass."""
+    outside = _END.set(min(_END.get(), time.perf_counter() + seconds))
+    try:
+        yield
+    finally:
+        _END.reset(outside)
+
+
+def check_time() -> None:
+    """Called in each pass of a fit: raise OutOfTime where `in_time` says so."""
+    if time.perf_counter() > _END.get():
+        raise OutOfTime
+
+
 @contextmanager
 def sigterm_raises() -> Iterator[None]:
     """In this block SIGTERM is a SystemExit, so that what must be put away is put away; nobody's own handler is
@@ -52,17 +77,23 @@ def _exit(number, frame):
     raise SystemExit(128 + number)
 
 
+def workers(n_jobs: int) -> int:
+    """The number of processes that `n_jobs` means, as joblib counts them."""
+    check_number("n_jobs", n_jobs, low=-(2**31), whole=True)
+    if n_jobs == 0:
+        raise ValueError("n_jobs must be a number of processes, or -1 for one on each core, got 0.")
+    return joblib.effective_n_jobs(n_jobs)
+
+
 def side_by_side(calls: Sequence[Call], n_jobs: int, progress: bool = False, names: Sequence[str] = ()) -> list:
     """The results of the calls, in order; with `n_jobs` other than 1 in processes, as joblib counts them.
 
     `progress` shows a bar, and of `names` that of the call whose result is waited for. Every fit in it is whole. An
     error, Ctrl-C or SIGTERM ends all of it at once, and the processes with it; they also end where this one was killed.
     """
-    check_number("n_jobs", n_jobs, low=-(2**31), whole=True)
-    if n_jobs == 0:
-        raise ValueError("n_jobs must be a number of processes, or -1 for one on each core, got 0.")
+    n_workers = workers(n_jobs)
     bar = tqdm(total=len(calls), desc="fits", disable=not progress)
-    if joblib.effective_n_jobs(n_jobs) == 1:
+    if n_workers == 1:
         return _awaited((_whole(call) for call in calls), names, bar)
     with sigterm_raises():
         try:

@@ -15,7 +15,7 @@ import scipy.sparse.csgraph
 import scipy.sparse.linalg
 from threadpoolctl import ThreadpoolController
 
-from content_table_parts.interrupts import may_keep_half
+from content_table_parts.interrupts import check_time, may_keep_half
 from content_table_parts.settings import TIE, check_kind, check_shape
 
 MAX_DENSE_BYTES = 2**30  # a dense users x items table above this is refused, not attempted
@@ -742,6 +742,7 @@ def run_splitting(state, prox_data, certify, epochs, tol, history):
     next_check, certificate, excess, epoch = 10, None, np.inf, 0
     try:
         for epoch in epochs:
+            check_time()
             x = state.shrink()
             if epoch >= next_check or epoch == len(epochs):
                 certificate, excess = certify(x)

@@ -3,10 +3,11 @@
 Nothing here knows a model by name; what is asked of one are its methods.
 """
 
+import functools
 import time
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from sklearn.base import BaseEstimator, clone
 from tqdm import tqdm
 
 from content_table_parts.features import Features
-from content_table_parts.interrupts import side_by_side, whole_fits
+from content_table_parts.interrupts import OutOfTime, in_time, side_by_side, whole_fits, workers
 from content_table_parts.ratings import Ratings, need_ratings
 from content_table_parts.settings import (
     TIE,
@@ -37,7 +38,7 @@ from content_table_parts.settings import (
     is_whole,
     shown,
 )
-from content_table_parts.solvers import DivergenceError
+from content_table_parts.solvers import DivergenceError, warn_caller
 from content_table_parts.writing import target
 
 Models = Mapping[str, Any]  # name -> Recommender
@@ -49,6 +50,109 @@ PUBLISHED_SPACE = {  # of the blog notebook; 30 trials
     "learning_rate": Range(1e-4, 1e-1, log=True, unit="step of one rating"),
     "reg": Range(1e-5, 1e-1, log=True, unit="lambda, once for each rating"),
 }
+
+
+MIN_SPLITS = 5  # a model for which there is no time on so many splits is left out
+
+
+# ---- Many fits, in the time there is ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What `measured` found: results by (name, split), why models were left out, and what there was no time for."""
+
+    results: dict
+    left_out: dict
+    n_splits: int
+    notes: list
+
+
+def measured(
+    measure: Callable, models: Models, parts: Sequence, n_jobs: int, progress: bool, minutes: float | None
+) -> Measured:
+    """`measure(model, train, test)` of all models on all splits, or of what can be done in so many minutes.
+
+    The first split is the estimate: a model whose fit takes more than three times its share of the time is stopped
+    there, and then the slowest are left out until the others can do `MIN_SPLITS` splits. As many splits are made as
+    there is time for; the results of each are what they would be without a limit.
+    """
+    if minutes is None:
+        return Measured(_on_splits(measure, models, parts, range(len(parts)), n_jobs, progress), {}, len(parts), [])
+    check_number("minutes", minutes, strict=True)
+    wanted, n_workers = min(MIN_SPLITS, len(parts)), workers(n_jobs)
+    _warm_up(measure, models, parts[0][0])
+    begin, budget = time.perf_counter(), 60 * minutes
+    limit = 3 * n_workers * budget / (wanted * len(models))
+    timed = _on_splits(_Timed(measure, limit), models, parts, [0], n_jobs, progress)
+    took = {name: seconds for (name, _), (seconds, found) in timed.items() if found is not None}
+    if not took:
+        raise ValueError(f"minutes={minutes:g} are too few: no model could be fitted in its share, {limit:.2g} s.")
+    left = budget - (time.perf_counter() - begin)
+    kept, n_splits = _affordable(took, len(parts), n_workers * left, wanted)
+    results = {key: found for key, (_, found) in timed.items() if key[0] in kept}
+    rest = {name: model for name, model in models.items() if name in kept}
+    results |= _on_splits(measure, rest, parts, range(1, n_splits), n_jobs, progress)
+    slow = {name: f"a fit takes more than {limit:.0f} s" for name in models if name not in took}
+    slow |= {name: f"a split takes {took[name]:.0f} s" for name in took if name not in kept}
+    return Measured(results, slow, n_splits, _notes(slow, n_splits, len(parts), minutes))
+
+
+def _on_splits(measure, models, parts, splits, n_jobs, progress):
+    """{(name, split): measure(model, train, test)}"""
+    jobs = [(name, split) for split in splits for name in models]
+    calls = [joblib.delayed(measure)(models[name], *parts[split]) for name, split in jobs]
+    return dict(zip(jobs, side_by_side(calls, n_jobs, progress, [name for name, _ in jobs]), strict=True))
+
+
+@dataclass(frozen=True)
+class _Timed:
+    """`measure` with its seconds; (seconds, None) where a fit had not ended after `limit` seconds."""
+
+    measure: Callable
+    limit: float
+
+    def __call__(self, model, train, test):
+        begin = time.perf_counter()
+        try:
+            with in_time(self.limit):
+                found = self.measure(model, train, test)
+        except OutOfTime:
+            found = None
+        return time.perf_counter() - begin, found
+
+
+def _affordable(took, n_splits, seconds, wanted):
+    """The models, by what the first split of each took, and the number of splits that can be done in so many seconds
+    more: the fastest that can do `wanted` splits, at least one model, on as many as there is time for."""
+    kept = sorted(took, key=took.get)
+    while len(kept) > 1 and (wanted - 1) * sum(took[name] for name in kept) > seconds:
+        kept.pop()
+    each = sum(took[name] for name in kept)
+    return kept, n_splits if n_splits * each <= seconds else int(np.clip(1 + seconds / each, wanted, n_splits))
+
+
+def _warm_up(measure, models, train):
+    """Measure everything on the busiest corner of a table: what is compiled once must not count as slow."""
+    users, items = (_busiest(counts, 20) for counts in (train.user_counts, train.item_counts))
+    for model in models.values():
+        with warnings.catch_warnings(), in_time(1.0), suppress(Exception):  # what is wrong with it, the table will tell
+            warnings.simplefilter("ignore")
+            measure(model, *train.restrict(users, items).split_random())
+
+
+def _busiest(counts, n):
+    chosen = np.zeros(len(counts), dtype=bool)
+    chosen[np.argsort(counts, kind="stable")[-n:]] = True
+    return chosen
+
+
+def _notes(slow, n_splits, all_splits, minutes):
+    """What there was no time for, in words."""
+    notes = [f"left out for want of time (minutes={minutes:g}): {name}, {why}" for name, why in slow.items()]
+    if n_splits < all_splits:
+        notes.append(f"{n_splits} of {all_splits} splits for want of time (minutes={minutes:g})")
+    return notes
 
 
 # ---- Models compared on the same splits ------------------------------------------------------------------------------
@@ -63,6 +167,7 @@ def evaluate(
     n_jobs: int = 1,
     progress: bool = False,
     splits: Splits | None = None,
+    minutes: float | None = None,
 ) -> pd.DataFrame:
     """Fit each model on the same splits and score what was held out.
 
@@ -78,6 +183,9 @@ def evaluate(
         Show a bar that counts the fits and names the model that is waited for.
     splits : pairs (train, test), optional
         Splits of your own, say by time, instead of random ones.
+    minutes : float, optional
+        How long it may take. What the first split shows to be too slow is left out, and where there is no time for all
+        splits, there are fewer; a warning says so.
 
     Returns
     -------
@@ -89,10 +197,24 @@ def evaluate(
     for model in models.values():
         model.need_rating_points()
     parts = _splits(ratings, n_splits, test_size, random_state, splits)
-    jobs = [(name, split) for split in range(len(parts)) for name in models]
-    calls = [joblib.delayed(_evaluate_fit)(models[name], *parts[split]) for name, split in jobs]
-    rows = side_by_side(calls, n_jobs, progress, [name for name, _ in jobs])
-    return pd.DataFrame([{"model": name, "split": split} | row for (name, split), row in zip(jobs, rows, strict=True)])
+    found = measured(_evaluate_fit, models, parts, n_jobs, progress, minutes)
+    for note in found.notes:
+        warn_caller(note)
+    return _table(found.results)
+
+
+def evaluate_in_time(
+    models: Models, ratings: Ratings, n_splits: int, n_jobs: int, minutes: float | None
+) -> tuple[pd.DataFrame, list]:
+    """`evaluate`, with a bar, and what was left out, in words: for want of time, or since its steps were too long."""
+    found = measured(_settled, models, _splits(ratings, n_splits, 0.2, 0, None), n_jobs, True, minutes)
+    diverged = {name: row for (name, _), row in found.results.items() if isinstance(row, DivergenceError)}
+    notes = [f"left out: {name}. {error}" for name, error in diverged.items()]
+    return _table({key: row for key, row in found.results.items() if key[0] not in diverged}), found.notes + notes
+
+
+def _table(results):
+    return pd.DataFrame([{"model": name, "split": split} | row for (name, split), row in results.items()])
 
 
 def _splits(ratings, n_splits, test_size, random_state, splits):
@@ -120,6 +242,13 @@ def _splits(ratings, n_splits, test_size, random_state, splits):
 def _evaluate_fit(model, train, test):
     scores = _all_errors(clone(model).fit(train), train, test)
     return scores | {"n_train": len(train), "n_test": len(test)}
+
+
+def _settled(model, train, test):
+    try:
+        return _evaluate_fit(model, train, test)
+    except DivergenceError as error:  # steps that suit 1 to 10 are too long for a wider scale
+        return error
 
 
 def check_models(models: Models, expected: str = "models must be a dict of name: model") -> None:
@@ -792,6 +921,8 @@ def compare(
     n_jobs: int = 1,
     progress: bool = False,
     splits: Splits | None = None,
+    certify: bool = True,
+    minutes: float | None = 10,
 ) -> pd.DataFrame:
     """Fit each model on the same splits and measure all that can be said about it.
 
@@ -808,7 +939,12 @@ def compare(
         Of the items, for the diversity of the lists.
     n_splits, test_size, random_state, splits : as in `evaluate`.
     n_jobs : int
-        Pairs of a model and a split, run side by side; apart from `fit_seconds` the numbers do not depend on it.
+        Pairs of a model and a split, run side by side; apart from seconds the numbers do not depend on it.
+    certify : bool
+        Whether to ask the convex models for their certificates, which may take longer than the fit.
+    minutes : float or None
+        How long it may take, or None for as long as it takes. A model that the first split shows to be too slow is left
+        out, and its row says why; where there is no time for all splits, there are fewer, and a warning says so.
 
     Returns
     -------
@@ -818,10 +954,11 @@ def compare(
         coverage, novelty, diversity : see `list_metrics`.
         stability : share of a user's list that is also in their list from another split, mean over users and splits.
         rated_precision : of the rated-only lists.
-        cold, fit_seconds, n_parameters, relative_gap, error, n_train, n_test; chosen : what a `Tuned` chose.
+        cold, fit_seconds, certify_seconds, n_parameters, relative_gap, error, n_train, n_test.
+        chosen : what a `Tuned` chose.
     Rows `random` (expected, exact) and `ceiling` have ranking figures only; `popularity` is always among the models.
     """
-    _check_compare(models, threshold, n, features, progress)
+    _check_compare(models, threshold, n, features, progress, certify)
     models = {"popularity": next(iter(models.values())).floor(), **models}
     parts = _splits(ratings, n_splits, test_size, random_state, splits)
     if features is not None:
@@ -830,36 +967,49 @@ def compare(
         raise ValueError(
             f"on some split no user rated anything {threshold:g} or better in the test part; lower the threshold."
         )
-    jobs = [(name, split) for split in range(len(parts)) for name in models]
-    calls = [joblib.delayed(_measure)(models[name], *parts[at], threshold, n, features) for name, at in jobs]
-    rows: list[dict] = []
-    lists: dict[str, dict] = {}
-    measured = side_by_side(calls, n_jobs, progress, [name for name, _ in jobs])
-    for (name, split), (row, top) in zip(jobs, measured, strict=True):
-        rows.append({"model": name, "split": split} | row)
-        lists.setdefault(name, {})[split] = top
-    for row in rows:
-        others = [top for split, top in lists[row["model"]].items() if split != row["split"] and top is not None]
-        own = lists[row["model"]][row["split"]]
-        row["stability"] = np.mean([_overlap(own, other) for other in others]) if own is not None and others else np.nan
-    for split, (train, test) in enumerate(parts):
+    how = functools.partial(_measure, threshold=threshold, n=n, features=features, certify=certify)
+    found = measured(how, models, parts, n_jobs, progress, minutes)
+    if found.n_splits < len(parts):
+        warn_caller(found.notes[-1])
+    rows = _measured_rows(found)
+    sizes = {"n_train": len(parts[0][0]), "n_test": len(parts[0][1])}
+    for name, why in found.left_out.items():
+        rows.append(
+            {"model": name, "split": 0, "error": f"left out for want of time (minutes={minutes:g}): {why}"} | sizes
+        )
+    for split, (train, test) in enumerate(parts[: found.n_splits]):
         rows += [{"split": split} | row for row in _chance_and_best(train, test, threshold, n)]
     return pd.DataFrame(rows)
 
 
-def _check_compare(models, threshold, n, features, progress):
+def _measured_rows(found):
+    """The rows of `compare` that some model has, each with the stability of its lists."""
+    lists: dict[str, dict] = {}
+    for (name, split), (_, top) in found.results.items():
+        if top is not None:
+            lists.setdefault(name, {})[split] = top
+    rows = []
+    for (name, split), (row, own) in found.results.items():
+        others = [top for other, top in lists.get(name, {}).items() if other != split]
+        overlaps = [_overlap(own, other) for other in others] if own is not None else []
+        rows.append({"model": name, "split": split} | row | {"stability": np.mean(overlaps) if overlaps else np.nan})
+    return rows
+
+
+def _check_compare(models, threshold, n, features, progress, certify):
     """Refuse what `compare` cannot measure, or measure by."""
     check_models(models)
     check_number("threshold", threshold, low=-np.inf)
     check_number("n", n, low=1, whole=True)
     check_kind("features", features, (Features, type(None)), "Features of the items, or None")
     check_switch("progress", progress)
+    check_switch("certify", certify)
     taken = sorted({"random", "ceiling"} & set(models))
     if taken:
         raise ValueError(f"{taken} are rows that are added to every table; name these models otherwise.")
 
 
-def _measure(model, train, test, threshold, n, features):
+def _measure(model, train, test, threshold, n, features, certify):
     """(figures, full-catalogue lists) of one model on one split; (the error, None) where it fails."""
     row = {"error": "", "n_train": len(train), "n_test": len(test)}
     try:
@@ -871,13 +1021,22 @@ def _measure(model, train, test, threshold, n, features):
         lists = top_lists(fitted, test, n)
         found = ranking_metrics(lists, test, threshold)[["ndcg", "recall"]].mean()
         rated = ranking_metrics(top_lists(fitted, test, n, "rated_only"), test, threshold)["precision"].mean()
-        certificate = fitted.certificate()
+        if certify:
+            row |= _certified(fitted)
         row |= dict(found) | list_metrics(lists, train, features) | {"rated_precision": rated}
         row |= {"n_parameters": fitted.n_parameters(), "chosen": getattr(fitted, "chosen_", "")}
-        row["relative_gap"] = np.nan if certificate is None else certificate.relative_gap
+    except OutOfTime:
+        raise
     except Exception as error:  # a model of somebody else may raise anything; it costs its row, not the run
         return {"error": f"{type(error).__name__}: {error}", "n_train": len(train), "n_test": len(test)}, None
     return row, lists
+
+
+def _certified(fitted):
+    start = time.perf_counter()
+    certificate = fitted.certificate()
+    gap = np.nan if certificate is None else certificate.relative_gap
+    return {"relative_gap": gap, "certify_seconds": time.perf_counter() - start}
 
 
 def _overlap(lists, others):
@@ -923,6 +1082,7 @@ def comparison(results: pd.DataFrame) -> pd.DataFrame:
         "stability",
         "rated_precision",
         "fit_seconds",
+        "certify_seconds",
         "n_parameters",
     ]
     _check_results(results, ("model", "split", "error", "n_train", "n_test"))

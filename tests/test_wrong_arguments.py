@@ -146,7 +146,7 @@ BY_NAME = [
     (
         SWITCH,
         "progress return_fallback keep_no_genres prune larger_is_better uncertainty of_a_rating log whole strict "
-        "with_ratings has_seasons proven prefit biases shared_weights clip rescale",
+        "with_ratings has_seasons certify proven prefit biases shared_weights clip rescale",
     ),
     (SWITCH.also("None"), "one_per_work"),
     (TEXT, "unit what"),
@@ -164,6 +164,7 @@ BY_NAME = [
     (ONE_ITEM, "item title"),
     (POSITIONS, "rows cols at"),
     (JOBS, "n_jobs"),
+    (ABOVE_0.also("None"), "minutes"),
     (RESULTS, "results"),
     (kind("None", "[]", called=["splits"]), "splits"),
     (SCALE.also("None"), "scale"),

@@ -1,0 +1,131 @@
+"""Work that is limited in minutes: what is left out, that it says so, and that the rest is what it would be anyway."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+
+import content_table as ct
+from content_table_parts import interrupts, study
+
+BY_PASSES = [
+    ct.ALS(2),
+    ct.ImplicitALS(2),
+    ct.GradientDescentMF(2),
+    ct.SGDMF(2),
+    ct.SpectralRegularization(),
+    ct.SpectralRegularization(biases=True, solver="soft_impute"),
+    ct.NuclearNorm(),
+]
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that only `Slow` moves."""
+    now = SimpleNamespace(seconds=0.0)
+    for module in (interrupts, study):
+        monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: now.seconds))
+    Slow.clock = now
+    return now
+
+
+class Slow(ct.GlobalMean):
+    """The global mean, learnt in passes of so many seconds each; a table of 20 by 20 or less is no trouble."""
+
+    clock = None
+    seconds: float = 1.0
+    passes: int = 1
+
+    def _fit(self, ratings, validation):
+        for epoch in range(self.passes):
+            self.clock.seconds += self.seconds if ratings.n_users > 20 else 0.0
+            self.history_.append({"epoch": epoch})
+
+
+@pytest.mark.parametrize("model", BY_PASSES, ids=repr)
+def test_a_fit_that_goes_by_passes_ends_when_its_time_is_up_and_leaves_nothing(model, sample):
+    model = clone(model)
+    with pytest.raises(interrupts.OutOfTime), interrupts.in_time(0.0):
+        model.fit(sample)
+    assert not hasattr(model, "ratings_")
+    interrupts.check_time()  # the limit is gone with its block
+
+
+def test_the_inner_of_two_limits_cannot_be_longer_than_the_outer(clock):
+    with interrupts.in_time(5.0), interrupts.in_time(50.0):
+        clock.seconds = 5.0
+        interrupts.check_time()
+        clock.seconds = 5.1
+        with pytest.raises(interrupts.OutOfTime):
+            interrupts.check_time()
+
+
+def test_how_many_models_and_splits_there_is_time_for_by_hand():
+    took = {"a": 1.0, "b": 4.0, "c": 10.0}
+    assert study._affordable(took, 20, 300.0, 5) == (["a", "b", "c"], 20)
+    assert study._affordable(took, 20, 150.0, 5) == (["a", "b", "c"], 11)  # 15 s a split, one is made
+    assert study._affordable(took, 20, 60.0, 5) == (["a", "b", "c"], 5)
+    assert study._affordable(took, 20, 59.0, 5) == (["a", "b"], 12)
+    assert study._affordable(took, 20, 19.0, 5) == (["a"], 20)
+    assert study._affordable({"c": 10.0}, 20, 3.0, 5) == (["c"], 5)  # at least one model
+    assert study._affordable({"a": 0.0}, 3, 1.0, 3) == (["a"], 3)
+
+
+def test_what_is_too_slow_is_left_out_and_the_rest_is_as_without_a_limit(clock, sample):
+    models = {"quick": Slow(), "endless": Slow(passes=10**6), "slow": Slow(seconds=20.0), "baseline": ct.BiasBaseline()}
+    with pytest.warns(UserWarning, match="left out") as said:
+        results = ct.evaluate(models, sample, n_splits=20, minutes=1)  # 3 * 60 s / (5 * 4) = 9 s for a fit
+    assert [str(one.message) for one in said] == [
+        "left out for want of time (minutes=1): endless, a fit takes more than 9 s",
+        "left out for want of time (minutes=1): slow, a fit takes more than 9 s",
+    ]
+    assert results["model"].drop_duplicates().tolist() == ["quick", "baseline"]
+    others = ct.evaluate({"quick": ct.GlobalMean(), "baseline": ct.BiasBaseline()}, sample, n_splits=20)
+    pd.testing.assert_frame_equal(results, others)
+
+
+def test_where_there_is_no_time_for_all_splits_there_are_fewer(clock, sample):
+    models = {"quick": Slow(), "slow": Slow(seconds=5.0)}
+    with pytest.warns(UserWarning, match=r"^10 of 20 splits for want of time \(minutes=1\)$"):
+        results = ct.evaluate(models, sample, n_splits=20, minutes=1)
+    assert results.groupby("model")["split"].nunique().tolist() == [10, 10]
+
+
+def test_the_comparison_keeps_a_row_that_says_why(clock, sample):
+    models = {"quick": Slow(), "endless": Slow(passes=10**6)}
+    results = ct.compare(models, sample, 8, n_splits=3, minutes=0.5)
+    table = ct.comparison(results).set_index("model")
+    assert table.loc["endless", "error"] == "left out for want of time (minutes=0.5): a fit takes more than 10 s"
+    assert np.isnan(table.loc["endless", "rmse"])
+    assert table.loc["quick", ["failed", "error"]].tolist() == [0, ""]
+    pd.testing.assert_frame_equal(
+        results[results["model"] == "quick"].reset_index(drop=True)[["rmse", "ndcg"]],
+        ct.compare({"quick": Slow()}, sample, 8, n_splits=3, minutes=None).query("model == 'quick'")[["rmse", "ndcg"]]
+        .reset_index(drop=True),
+    )  # fmt: skip
+
+
+def test_fewer_splits_of_a_comparison_are_told(clock, sample):
+    with pytest.warns(UserWarning, match="of 20 splits"):
+        results = ct.compare({"slow": Slow(seconds=5.0)}, sample, 8, minutes=1)
+    assert results.groupby("model")["split"].nunique().nunique() == 1
+    assert results["split"].max() == 11
+
+
+def test_minutes_in_which_nothing_can_be_fitted_are_refused(clock, sample):
+    with pytest.raises(ValueError, match=r"minutes=0\.001 are too few: no model could be fitted in its share, 0\.0"):
+        ct.evaluate({"endless": Slow(passes=10)}, sample, minutes=0.001)
+
+
+def test_without_certificates_none_is_computed_and_nothing_else_changes(sample, monkeypatch):
+    models = {"spectral": ct.SpectralRegularization(tol=1e-4)}
+    known = ct.compare(models, sample, 8, n_splits=2)
+    assert (known.query("model == 'spectral'")["certify_seconds"] >= 0).all()
+    monkeypatch.setattr(ct.SpectralRegularization, "certificate", None)
+    results = ct.compare(models, sample, 8, n_splits=2, certify=False)
+    columns = ["fit_seconds", "certify_seconds", "relative_gap"]
+    pd.testing.assert_frame_equal(results.drop(columns=columns, errors="ignore"), known.drop(columns=columns))
+    assert "relative_gap" not in results or results["relative_gap"].isna().all()
+    assert np.isnan(ct.comparison(results).set_index("model").loc["spectral", "relative_gap"])
