@@ -63,14 +63,34 @@ def test_needs_point_backwards_and_so_have_no_cycle():
         assert not set(entry.needs) & set(entry.helps)
 
 
-def test_readme_has_the_same_table():
+def readme_table():
+    """(part, name, file, what is learnt, minutes) of README's rows; a part stands in the first of its rows."""
     text = (ROOT / "README.md").read_text(encoding="utf-8").split("## The lessons")[1].split("\n## ")[0]
-    rows = [row for row in re.findall(r"(?m)^\| \[(\w+)\]\(notebooks/(.*?)\) \| (.*) \| (\d+) \| (.*) \|$", text)]
-    first, *others = rows
+    return re.findall(r"(?m)^\| ?(.*?) ?\| \[(\w+)\]\(notebooks/(.*?)\) \| (.*) \| (\d+) \|$", text)
+
+
+def test_readme_says_the_same_of_every_lesson():
+    first, *others = [row[1:] for row in readme_table()]
     assert first[0] == START
     assert own_words(prose(START).split("**You need** ")[1].split("\n\n")[0])[0] == int(first[3])
-    expected = [(e.name, f"{e.name}.ipynb", e.learn, str(e.minutes), e.before) for e in THERE]
-    assert others == expected
+    assert sorted(others) == [(e.name, f"{e.name}.ipynb", e.learn, str(e.minutes)) for e in THERE]
+
+
+def test_no_lesson_of_readme_stands_before_one_that_it_needs():
+    parts, names = zip(*(row[:2] for row in readme_table()), strict=True)
+    assert len(set(parts) - {""}) == len([part for part in parts if part]) > 5  # no part comes twice
+    place = {name.split("_")[0]: at for at, name in enumerate(names)}
+    for entry in THERE:
+        for earlier in (*entry.needs, *entry.helps):
+            assert place[earlier] < place[entry.number], entry.name
+
+
+def test_the_first_page_says_what_to_have_before_each_lesson():
+    stored = json.loads((FOLDER / f"{START}.ipynb").read_text(encoding="utf-8"))["cells"]
+    shown = [output["data"] for cell in stored for output in cell.get("outputs", ()) if "data" in output]
+    tables = "\n".join("".join(data["text/markdown"]) for data in shown if "text/markdown" in data)
+    rows = re.findall(r"(?m)^\| \[(\w+)\]\((.*?)\) \| (.*) \| (\d+) \| (.*) \|$", tables)
+    assert rows == [(e.name, f"{e.name}.ipynb", e.learn, str(e.minutes), e.before) for e in THERE]
 
 
 def test_what_comes_before_is_put_in_words():

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -88,6 +89,13 @@ def test_nothing_is_imported_by_a_star_or_made_up_when_asked_for(path):
 
 def test_every_file_of_the_parts_has_its_layer():
     assert sorted(path.stem for path in FILES if path.stem != "__init__") == sorted(LAYERS)
+
+
+def test_the_page_on_the_code_has_every_part_in_this_order():
+    page = (ROOT / "docs" / "CODE.md").read_text(encoding="utf-8")
+    rows = re.findall(r"(?m)^\| \[(\S+)\]\(\.\./(\S+)\) \| \w", page)
+    parts = [f"content_table_parts/{name}.py" for name in LAYERS[:-1]]
+    assert rows == [(name, name) for name in ["content_table.py", *parts]]
 
 
 def test_readers_see_what_is_meant_for_them_and_nothing_foreign():

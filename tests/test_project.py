@@ -16,7 +16,8 @@ import content_table as ct
 
 ROOT = Path(ct.__file__).parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+CODE_PAGE = (ROOT / "docs" / "CODE.md").read_text(encoding="utf-8")
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
 def names(requirements):
@@ -28,8 +29,8 @@ def test_the_script_of_an_installation_is_there():
     assert callable(getattr(importlib.import_module(module), name))
 
 
-def test_readme_gives_a_reason_for_exactly_the_dependencies():
-    table = re.search(r"<!-- dependencies -->\n(.*?)<!-- /dependencies -->", README, re.S)[1]
+def test_the_page_on_the_code_gives_a_reason_for_exactly_the_dependencies():
+    table = re.search(r"<!-- dependencies -->\n(.*?)<!-- /dependencies -->", CODE_PAGE, re.S)[1]
     rows = [re.fullmatch(r"\| ([\w-]+) \| ([\w, ]+) \| (.+) \|", line).groups() for line in table.splitlines()[2:]]
     told = [(name, part) for name, parts, reason in rows for part in parts.split(", ") if reason]
     groups = {"the course": PROJECT["dependencies"]}
@@ -66,11 +67,35 @@ def test_the_lowest_versions_are_those_that_are_allowed():
 
 
 def test_the_old_names_lead_to_notebooks_and_to_things_that_exist():
-    table = README.split("## If you know the course project")[1].split("\n## ")[0]
+    table = CODE_PAGE.split("## If you know the course project")[1].split("\n## ")[0]
     assert re.findall(r"(?m)^\| `(\S+)` \|", table) == ["main_recommender", "main_compare_models", "models/"]
     for row in re.findall(r"(?m)^\| `.*\| (.*) \|$", table):
         for name in re.findall(r"`(\w+)`", row):
             assert hasattr(ct, name) or hasattr(ct.Recommender, name), name
+
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_every_make_command_that_a_page_names_is_there(page):
+    named = set(re.findall(r"(?m)(?:^|`)make ([a-z][a-z-]*)", page.read_text(encoding="utf-8")))
+    assert named <= set(re.findall(r"(?m)^([\w-]+):", MAKEFILE))
+
+
+def test_the_page_on_setting_up_has_every_command_with_and_without_make():
+    page = (ROOT / "docs" / "INSTALL.md").read_text(encoding="utf-8")
+    told, without = page.split("## Without make")
+    for target in ("run", "test", "test-slow", "types", "site", "list", "lab", "clean"):
+        assert re.search(rf"(?m)^\| `make {target}` \| \w", told), target
+    blocks = re.findall(r"```\n(.*?)```", without, re.S)
+    assert len(blocks) == 2  # as on macOS and Linux; as on Windows
+    for path in re.findall(r"[\w/]+\.(?:py|txt|cfg|xml)\b", "".join(blocks)):
+        assert (ROOT / path).is_file(), path
+    makefile = re.sub(r"\\\n\s*", "", MAKEFILE)
+    (notebooks,) = re.findall(r"--nbval .*?nbval\.cfg", makefile)
+    for options in (notebooks, "ruff check .", "mypy", "pytest -m slow"):
+        assert options in blocks[0], options
 
 
 def test_the_citation_says_what_the_project_says():

@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import cache
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -139,15 +140,28 @@ def test_the_index_lists_the_lessons_and_they_follow_each_other(pages, site):
         assert {a["href"] for a in steps if a.get("rel") == "prev"} == {f"../notebooks/{before}"}
 
 
-def test_every_link_of_readme_leads_somewhere():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    anchors = {}
-    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", text):
-        path = ROOT / (target or "README.md")
-        assert path.is_file(), target
-        if anchor:
-            known = anchors.setdefault(path, [name for _, name, _ in build_site.Page(path).contents])
-            assert anchor in known, f"{target}#{anchor}"
+@cache
+def anchors(path):
+    return {name for _, name, _ in build_site.Page(path).contents}
+
+
+TEXTS = sorted(
+    [*ROOT.glob("*.md"), *(path for name in ("docs", "benchmarks", "data") for path in (ROOT / name).glob("*.md"))]
+)
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_link_of_a_page_leads_to_a_file_and_a_heading(page):
+    text = re.sub(r"(?s)```.*?```", "", page.read_text(encoding="utf-8"))
+    defined = re.findall(r"(?m)^\[[^\]]+\]: (\S+)", text)  # [name]: target, at the end of a page
+    for link in [*re.findall(r"\]\(([^)\s]+)\)", text), *defined]:
+        parts = urlsplit(link)
+        if parts.scheme:
+            assert parts.scheme == "https", link
+            continue
+        path = (page.parent / unquote(parts.path)).resolve() if parts.path else page
+        assert path.is_file(), link
+        assert not parts.fragment or unquote(parts.fragment) in anchors(path), link
 
 
 # ---- The builder itself ----
