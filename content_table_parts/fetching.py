@@ -67,7 +67,7 @@ def fetch(
     try:
         import pooch
     except ImportError as error:
-        raise ImportError("fetch needs pooch, which is missing: pip install 'content-table[fetch]'") from error
+        raise ImportError("fetch needs pooch, which is missing: pip install pooch") from error
     folder = Path(pooch.os_cache("content-table") if folder is None else folder)
     path = folder / f"{name}.zip"
     was_there = path.is_file()

@@ -151,7 +151,7 @@ def _pyarrow(what):
         import pyarrow.parquet
     except ImportError as error:
         raise ImportError(
-            f"{what} is read by PyArrow, which is missing: pip install 'content-table[tables]'"
+            f"{what} is read by PyArrow, which is missing: pip install pyarrow"
         ) from error
     return pyarrow
 
