@@ -140,7 +140,8 @@ def test_every_link_of_a_lesson_leads_somewhere(path):
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", prose(read(path))):
         other = FOLDER / target if target else path
         assert other.is_file(), target
-        assert not anchor or anchor in headings(other), f"{target}#{anchor}"
+        if other.suffix == ".ipynb":  # test_site looks at the headings of the pages
+            assert not anchor or anchor in headings(other), f"{target}#{anchor}"
 
 
 @pytest.mark.slow

@@ -334,7 +334,7 @@ def test_a_damaged_arrow_file_is_named(tmp_path, make):
 def test_without_pyarrow_it_says_what_to_install(tmp_path, monkeypatch, mark):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     (tmp_path / "t.parquet").write_bytes(mark + bytes(9))
-    with pytest.raises(ImportError, match=r"PyArrow.*pip install 'content-table\[tables\]'"):
+    with pytest.raises(ImportError, match=r"PyArrow.*pip install pyarrow"):
         ct.load_table(tmp_path / "t.parquet")
 
 
