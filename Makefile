@@ -3,6 +3,7 @@
 # make test-slow   the long tests: every exercise solution, more seeds of the sample, 20 splits of the real tables
 # make fuzz SECONDS=1800   look for faults: made-up tables, models and files, for as long as you like
 # make mutants   plant SAMPLE small faults, drawn with SEED, one at a time, and count those that the tests notice
+# make claims   run the lessons with three other seeds each, and say which of their sentences stand
 # make site   set up, write the lessons as they are stored into build/site: pages that need no network
 # make list LIST=animelist.xml   set up, print a list for the list that you keep
 # make lab    set up and open JupyterLab at the first page of a copy of the lessons, my_lessons/: yours to change
@@ -25,7 +26,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 REPEAT = $(if $(SEED),--seed $(SEED))
 
-.PHONY: run test test-slow fuzz mutants types site list lab weights lint clean
+.PHONY: run test test-slow fuzz mutants claims types site list lab weights lint clean
 
 run: $(READY)
 	$(BIN)/python -m content_table --viewer $(VIEWER) --n $(N) --jobs $(JOBS)
@@ -56,6 +57,9 @@ fuzz: $(READY)
 mutants: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'coverage>=7.6'
 	$(BIN)/python benchmarks/mutants.py --sample $(SAMPLE) --jobs $(JOBS) --seed $(or $(SEED),1)
+
+claims: $(READY)
+	$(BIN)/python benchmarks/claims.py
 
 types: $(READY)
 	$(BIN)/mypy

@@ -150,9 +150,7 @@ def _pyarrow(what):
         import pyarrow.feather
         import pyarrow.parquet
     except ImportError as error:
-        raise ImportError(
-            f"{what} is read by PyArrow, which is missing: pip install pyarrow"
-        ) from error
+        raise ImportError(f"{what} is read by PyArrow, which is missing: pip install pyarrow") from error
     return pyarrow
 
 

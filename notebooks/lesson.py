@@ -3,207 +3,27 @@
 import inspect
 import json
 import os
-import re
 import textwrap
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import plots
 import scipy.sparse as sp
 import seaborn as sns
-from IPython.display import display
 from matplotlib.ticker import StrMethodFormatter
+from plots import COLORS, LOOK, VERDICT_LOOKS, by_verdict, describe, mark, show  # noqa: F401
+from quizzes import QUIZZES, Quiz, check, is_right, quiz, verdict  # noqa: F401
+from results import truth
 from sklearn.base import clone
 
 import content_table as ct
 
+color = plots.color
 VIEWER = "viewer1149"  # the viewer followed through all lessons, by name
-
-# One colour a model in every notebook (Okabe and Ito's palette: distinct under common colour blindness).
-COLORS = {
-    "global mean": "#999999",
-    "baseline": "#000000",
-    "item neighbours": "#CC79A7",
-    "ALS as published": "#E69F00",
-    "ALS": "#E69F00",
-    "ALS with biases": "#D55E00",
-    "spectral": "#56B4E9",
-    "spectral with biases": "#0072B2",
-    "nuclear norm": "#009E73",
-    "SGD": "#8856A7",
-    "content": "#B2182B",
-    "train": "#0072B2",
-    "held out": "#D55E00",
-    "primal": "#0072B2",
-    "dual": "#D55E00",
-}
-
-# Figures are white cards with a margin, so that they look meant on a dark page too.
-LOOK = {"figure.figsize": (6.4, 3.8), "figure.dpi": 100, "axes.titlesize": 11, "savefig.pad_inches": 0.2}
-sns.set_theme(style="whitegrid", rc=LOOK)
-
-
-def truth(ratings):
-    """The expected rating of every cell of a sample table, rated or not, in the table's own order: (m, n) rating
-    points.
-
-    Only a simulation can know it: each entry is the mean score this simulated viewer would give that title.
-    """
-    with np.load(ct.DATA / "truth.npz", allow_pickle=False) as file:
-        rows = {name: at for at, name in enumerate(file["profile"].tolist())}
-        cols = {item: at for at, item in enumerate(file["a_id"].tolist())}
-        expected = file["expected"].astype(float)
-    chosen_rows = [rows[name] for name in ratings.user_names.tolist()]
-    chosen_cols = [cols[item] for item in ratings.item_ids.tolist()]
-    return expected[np.ix_(chosen_rows, chosen_cols)]
-
-
-def describe(fig):
-    """What a figure says, for those who cannot see it: its title, and panel by panel the axes and the series."""
-    said = [fig.get_suptitle()]
-    for ax in fig.axes:
-        if ax.get_label() == "<colorbar>":
-            label = ax.get_ylabel() or ax.get_xlabel()
-            said.append(f"colour: {label}" if label else "")
-            continue
-        named = {"across": ax.get_xlabel() or fig.get_supxlabel(), "up": ax.get_ylabel() or fig.get_supylabel()}
-        said += [
-            ax.get_title() or ax.get_title("right"),
-            "; ".join(f"{way}: {label}" for way, label in named.items() if label),
-        ]
-    legends = [legend for legend in [*(ax.get_legend() for ax in fig.axes), *fig.legends] if legend]
-    names = dict.fromkeys(text.get_text() for legend in legends for text in legend.get_texts())
-    said.append(f"shown: {'; '.join(names)}" if names else "")
-    for sign, name in ((r"\cdot", " times "), (r"\leq", " at most "), (r"\|", "|")):  # TeX read aloud
-        said = [text.replace(sign, name) for text in said]
-    words = [re.sub(r" ([,;:.])", r"\1", " ".join(re.sub(r"[$\\{}]", " ", text).split())) for text in said]
-    return " ".join(f"{text[0].upper()}{text[1:].rstrip('.')}." for text in words if text)
-
-
-def show(fig, alt=None, tight=True, seen=""):
-    """Lay the figure out, show it, and return nothing, so that a cell stores the picture alone.
-
-    The picture carries a text for those who cannot see it, in the notebook and on the pages made from it: `alt`, or
-    else what the figure says of itself and after it `seen`, what the eye finds between the axes.
-    """
-    if tight:
-        fig.tight_layout()
-    if "inline" not in plt.get_backend():
-        plt.show()
-        return
-    display(fig, metadata={"image/png": {"alt": alt or f"{describe(fig)} {seen}".strip()}})
-    plt.close(fig)
-
-
-VERDICT_LOOKS = {  # colour, marker
-    "better": ("#0072B2", "o"),
-    "tie": ("#999999", "D"),
-    "worse": ("#D55E00", "s"),
-    "reference": ("#000000", "|"),
-}
-
-
-def by_verdict(table):
-    """The models of a table of differences by what became of them, as words: better: “a”, “b”; tie: “c”."""
-    groups = table["model"].map("“{}”".format).groupby(table["verdict"], sort=False).agg(", ".join)
-    return "; ".join(f"{verdict}: {models}" for verdict, models in groups.items())
-
-
-# ---- Quizzes: is an answer right, and if not, why not ----------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Quiz:
-    """A question's right answer and the reason, and what each likely wrong answer has misunderstood.
-
-    `answer` is a number, a sequence of numbers, True or False, or one of the words in `choices`; numbers count as equal
-    within `tol`. `wrong` pairs an answer with why it is wrong; `hint` says why any other is, or how to find out.
-    """
-
-    answer: object
-    because: str
-    hint: str
-    wrong: tuple = ()
-    tol: float = 0.0
-    choices: tuple = ()
-
-    def __post_init__(self):
-        if not self.choices and not isinstance(self.answer, bool | np.bool_) and self.tol <= 0:
-            raise ValueError(f"a quiz that asks for numbers needs a tol above 0, or a rounded answer is wrong: {self}.")
-
-    def read(self, answer):
-        """The answer in the form of the right one; ValueError says what form that is."""
-        if self.choices:
-            word = str(answer).strip().lower()
-            if word not in self.choices:
-                raise ValueError(f"answer with one of {', '.join(map(repr, self.choices))}, got {answer!r}.")
-            return word
-        if isinstance(self.answer, bool | np.bool_):
-            truth_values = {"true": True, "t": True, "false": False, "f": False}
-            word = str(answer).strip().lower()
-            if word not in truth_values:
-                raise ValueError(f"answer with True or False, got {answer!r}.")
-            return truth_values[word]
-        shape = np.shape(self.answer)
-        what = "one number" if shape == () else f"{shape[0]} numbers" if len(shape) == 1 else f"a table {shape}"
-        try:
-            numbers = np.asarray(answer, dtype=float)
-        except (TypeError, ValueError):
-            numbers = np.full((0, 0), np.nan)
-        if numbers.shape != shape or not np.isfinite(numbers).all():
-            raise ValueError(f"answer with {what}, got {answer!r}.")
-        return numbers
-
-    def equals(self, answer, other):
-        exact = isinstance(other, bool | np.bool_ | str)
-        return (
-            bool(answer == other)
-            if exact
-            else bool(np.all(np.abs(answer - np.asarray(other, dtype=float)) <= self.tol))
-        )
-
-
-QUIZZES = {}  # name -> a function without arguments that computes the Quiz, so that nothing is computed on import
-
-
-def quiz(make):
-    """Register a quiz under the name of the function that makes it."""
-    QUIZZES[make.__name__] = make
-    return make
-
-
-def _quiz(name):
-    if name not in QUIZZES:
-        raise KeyError(f"no quiz is called {name!r}; there are {', '.join(QUIZZES)}.")
-    return QUIZZES[name]()
-
-
-def verdict(name, answer):
-    """(right, words) for an answer to a quiz; right is None while it is blank."""
-    if name in QUIZZES and (answer is None or answer is Ellipsis):
-        return None, "Not answered yet: put your answer in place of None and run this cell again."
-    question = _quiz(name)
-    try:
-        given = question.read(answer)
-    except ValueError as error:
-        return False, f"Not an answer yet: {error}"
-    if question.equals(given, question.answer):
-        return True, f"Right. {question.because}"
-    reasons = [why for wrong, why in question.wrong if question.equals(given, wrong)]
-    return False, f"Not so. {(reasons or [question.hint])[0]}"
-
-
-def check(name, answer):
-    """Say whether an answer is right, and if not, why; a blank one is no error."""
-    print(textwrap.fill(verdict(name, answer)[1], 100))
-
-
-def is_right(name, answer):
-    return verdict(name, answer)[0] is True
-
 
 # ---- Lesson 01: from raw reviews to a table -------------------------------------------------------------------------
 
@@ -1002,12 +822,12 @@ def plot_primal_and_dual(models, names):
     """Two panels along the passes of two fits: both sides of the certificate, and the relative gap (log scale)."""
     fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.9))
     for model, name, style, shade in zip(models, names, ("o-", "s--"), (1.0, 0.55), strict=True):
-        passes = [check["epoch"] for check in model.history_]
+        passes = [row["epoch"] for row in model.history_]
         for side in ("primal", "dual"):
-            values = [check[side] for check in model.history_]
+            values = [check[side] for row in model.history_]
             color = COLORS[side]
             left.plot(passes, values, style, ms=4, color=color, alpha=shade, label=f"{side}, {name}")
-        gaps = [max(check["relative_gap"], 1e-9) for check in model.history_]
+        gaps = [max(row["relative_gap"], 1e-9) for row in model.history_]
         right.semilogy(passes, gaps, style, ms=4, color="0.15", alpha=shade, label=name)
     left.set(xlabel="pass", ylabel="objective (rating points²)", title="The two sides close on the optimum")
     right.axhline(models[0].tol, color=COLORS["dual"], ls=":", label="tolerance")
@@ -1564,33 +1384,6 @@ PUBLISHED = {  # training RMSE of the course on its two real tables, as it print
     "ALS as published": ("0.0177", "0.0216"),
     "nuclear norm": ("about 1e-9", "about 1e-9"),
 }
-LOOKS = {  # marker, filled: two models that should coincide get a large hollow and a small filled marker
-    "global mean": ("P", True),
-    "baseline": ("D", True),
-    "item neighbours": ("^", True),
-    "ALS as published": ("v", True),
-    "ALS with biases": ("s", False),
-    "spectral": ("X", True),
-    "spectral with biases": ("o", True),
-    "nuclear norm": ("*", True),
-    "SGD": ("h", True),
-    "content": ("p", True),
-}
-
-
-def color(model):
-    """The colour of a model in every lesson."""
-    return COLORS[model]
-
-
-def mark(model):
-    """Marker options of a model, for plot and errorbar."""
-    marker, filled = LOOKS[model]
-    face = color(model) if filled else "none"
-    size = 6 if filled else 11
-    return {"marker": marker, "color": color(model), "markerfacecolor": face, "markersize": size, "linestyle": "none"}
-
-
 # ---- The results file of the real tables ----------------------------------------------------------------------------
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import build_site
-import lesson
 import matplotlib.pyplot as plt
 import nbformat
 import pandas as pd
+import plots
 import pytest
 
 ROOT = build_site.ROOT
@@ -259,7 +259,7 @@ def test_a_figure_says_its_title_its_axes_and_its_series():
     left.legend()
     fig.colorbar(right.imshow([[1, 2]]), label="rating (points)")
     fig.suptitle("It falls")
-    said = lesson.describe(fig)
+    said = plots.describe(fig)
     plt.close(fig)
     assert said == "It falls. Left. Across: passes; up: RMSE (points). Colour: rating (points). Shown: lambda = 1."
 
@@ -270,26 +270,26 @@ def test_a_figure_reads_its_formulas_aloud_and_finds_a_title_at_the_side():
     ax.plot([2, 1], label=r"$\|A\|_2$: X, one")
     ax.set_title("Left is better", loc="right")
     ax.legend()
-    said = lesson.describe(fig)
+    said = plots.describe(fig)
     plt.close(fig)
     assert said == "Left is better. Shown: e times p; |A|_2: X, one."
 
 
 def test_a_shown_figure_carries_its_text(monkeypatch):
     shown = []
-    monkeypatch.setattr(lesson, "display", lambda fig, metadata: shown.append(metadata["image/png"]["alt"]))
+    monkeypatch.setattr(plots, "display", lambda fig, metadata: shown.append(metadata["image/png"]["alt"]))
     monkeypatch.setattr(plt, "get_backend", lambda: "module://matplotlib_inline.backend_inline")
     for alt, seen in ((None, ""), (None, "It rises."), ("Its own text.", "")):
         fig, ax = plt.subplots()
         ax.set_title("A title")
-        lesson.show(fig, alt, seen=seen)
+        plots.show(fig, alt, seen=seen)
         assert not plt.fignum_exists(fig.number)
     assert shown == ["A title.", "A title. It rises.", "Its own text."]
 
 
 def test_verdicts_are_told_in_words():
     table = pd.DataFrame({"model": ["ALS, biases", "SGD", "mean"], "verdict": ["better", "tie", "better"]})
-    assert lesson.by_verdict(table) == "better: “ALS, biases”, “mean”; tie: “SGD”"
+    assert plots.by_verdict(table) == "better: “ALS, biases”, “mean”; tie: “SGD”"
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
