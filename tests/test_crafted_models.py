@@ -421,6 +421,14 @@ def test_what_is_wrong_is_named(workshop, original, change, words):
         ct.load_model(crafted(workshop, original, change))
 
 
+def test_an_array_that_nothing_in_the_model_refers_to_is_refused(workshop):
+    def change(state, arrays):
+        arrays["passenger"] = np.zeros(3)
+
+    with pytest.raises(ValueError, match=r"nothing in the model refers to \['passenger'\]"):
+        ct.load_model(crafted(workshop, "ALS", change))
+
+
 def test_similarities_that_are_not_symmetric_are_refused(workshop):
     def change(state, arrays):
         arrays[state["similarity_"]["sparse"][0]["array"]][0] /= 2

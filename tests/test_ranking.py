@@ -276,6 +276,9 @@ def test_the_summary_has_means_and_where_they_stand_between_chance_and_the_ceili
     assert summary["precision_normalised"].tolist() == pytest.approx([(0.6 - 0.2) / 0.7, 0, 1])
     assert summary["recall_normalised"].tolist() == pytest.approx([(0.5 - 0.1) / 0.8, 0, 1])
     assert np.isnan(ct.rank_summary(results, ("ndcg",))["ndcg_normalised"]).all()  # chance is all there is
+    for missing in ("random", "ceiling"):
+        with pytest.raises(ValueError, match="results must have the rows random and ceiling, got"):
+            ct.rank_summary(results[results["model"] != missing])
 
 
 def test_a_ranking_verdict_needs_an_interval_that_leaves_out_zero():

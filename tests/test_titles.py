@@ -274,6 +274,13 @@ def test_seasons_stand_in_order_and_films_and_specials_last(first, second, catal
     assert sorted(place.values()) == list(range(len(names)))
 
 
+def test_words_and_roman_numbers_count_alike():
+    names = [f"Lupin {number}".strip() for number in ("", "II", "Third", "IV", "Fifth", "VI")]
+    assert ct.season_order(names[::-1], None, np.zeros(6)).tolist() == [5, 4, 3, 2, 1, 0]
+    names = [f"Lupin {number}".strip() for number in ("", "Second", "III", "Fourth", "Fifth", "Sixth")]
+    assert ct.season_order(names[::-1], None, np.zeros(6)).tolist() == [5, 4, 3, 2, 1, 0]
+
+
 def test_without_ids_seasons_are_in_the_order_of_their_numbers_and_then_as_they_stand():
     names = ["Gnu III", "Hen", "Gnu Movie", "Gnu", "Gnu: The Return", "Gnu II"]
     assert ct.season_order(names).tolist() == [2, 0, 4, 0, 3, 1]
