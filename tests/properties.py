@@ -467,7 +467,7 @@ def rounding(model):
     """The relative error that a regression on the model's factors may make of rounding: the condition of its equations
     is at most 1 + |F|^2 / reg."""
     factors = [getattr(model, name) for name in ("user_factors_", "item_factors_") if hasattr(model, name)]
-    reg = getattr(model, "reg", None)
+    reg = model.in_use("reg") if hasattr(model, "reg") else None
     size = max((np.square(F).sum() for F in factors), default=0.0)
     return 1e-6 + (10 * np.finfo(float).eps * size / reg if reg else 0.0)
 
