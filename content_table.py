@@ -169,7 +169,7 @@ from content_table_parts.study import (
     top_lists,
     tune,
 )
-from content_table_parts.tables import load_table
+from content_table_parts.tables import load_table, write_frames
 from content_table_parts.titles import plain_title, season_order, series_of
 from content_table_parts.writing import write_whole
 
@@ -500,14 +500,18 @@ class Recommender(BaseEstimator):
         one_per_work: bool | None = None,
         clip: bool = False,
     ) -> pd.DataFrame:
-        """The lists of all users, one under the other, with a user_id column; arguments as in `recommend`."""
-        ratings = self.fitted()
+        """The lists of all users, one under the other, with a user_id column; arguments as in `recommend`. Lists
+        that are too many for memory are for `write_lists`."""
+        return self._lists(np.arange(self.fitted().n_users), n, also_seen, one_per_work, clip)
+
+    def _lists(self, rows, n, also_seen, one_per_work, clip):
+        """The lists of the users at these positions."""
+        ratings = self.ratings_
         check_number("n", n, low=1, whole=True)
         check_switch("clip", clip)
-        n = min(n, ratings.n_items)
-        columns = self.top_items(np.arange(ratings.n_users), n, also_seen, ratings.works(one_per_work))
-        row, rank = np.nonzero(columns >= 0)
-        col = columns[row, rank]
+        columns = self.top_items(rows, min(n, ratings.n_items), also_seen, ratings.works(one_per_work))
+        at, rank = np.nonzero(columns >= 0)
+        row, col = rows[at], columns[at, rank]
         who = {"user_id": ratings.user_ids[row], "rank": rank + 1}
         what = {"item_id": ratings.item_ids[col]} | ratings.named(col)
         behind = self.rating_model
@@ -2359,6 +2363,33 @@ def load_model(path: str | Path, ratings: Ratings | None = None) -> Any:
     return files.load_model(path, ratings, MODELS)
 
 
+def write_lists(
+    model: Recommender,
+    path: str | Path,
+    n: int = 10,
+    also_seen: Ratings | None = None,
+    one_per_work: bool | None = None,
+    clip: bool = False,
+) -> None:
+    """Write the lists of all users, the rows of `model.recommend_all`, to a Parquet or CSV file by the end of its name.
+
+    In blocks of users, so that memory does not grow with their number; the file is whole or not there. Columns are
+    user_id, rank, item_id, title, english (where any is known), predicted_rating and the score that the list is by.
+
+    Raises
+    ------
+    ValueError : a name that ends in neither .parquet nor .csv.
+    ImportError : Parquet is written by PyArrow, and how to install it.
+    FileNotFoundError, IsADirectoryError, OSError : as `write_whole`.
+    """
+    check_fitted("model", model)
+
+    def lists(rows):
+        return model._lists(rows, n, also_seen, one_per_work, clip)
+
+    write_frames(path, lists, model.ratings_.n_users)
+
+
 def frequent_titles(models: dict[str, Recommender], n: int = 10) -> pd.DataFrame:
     """How many viewers' n best unseen titles each title is among, for every fitted model of a dict, most frequent
     first; every season counts for itself."""
@@ -2498,6 +2529,7 @@ __all__ = [
     "tfidf_features",
     "top_lists",
     "tune",
+    "write_lists",
     "write_whole",
 ]
 
