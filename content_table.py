@@ -107,6 +107,7 @@ from content_table_parts.newcomers import (
     stopped_fold,
 )
 from content_table_parts.places import DATA, WEIGHTS
+from content_table_parts.products import table_features
 from content_table_parts.ratings import Ratings, need_ratings
 from content_table_parts.readers import OwnList, load_mal_export, load_ratings
 from content_table_parts.settings import (
@@ -2526,6 +2527,7 @@ __all__ = [
     "squared_loss",
     "stopped_fold",
     "summarize",
+    "table_features",
     "tfidf_features",
     "top_lists",
     "tune",

@@ -154,6 +154,7 @@ _LEARNT: dict[str, dict[str, _Rule]] = {
         "matrix": _table("nd", sparse=True),
         "names": _table("d", _IDS),
         "about": _one_of(str),
+        "notes": _one_of(tuple),
     },
     "Certificate": {"primal": _number(), "dual": _number(), "proven": _one_of(bool)},
     "Recommender": {
@@ -403,6 +404,8 @@ def _csr(data, indices, indptr, shape, where):
 def _made(kind, state, where):
     """The model, or the part of one, whose state this is."""
     settings = kind._get_param_names() if issubclass(kind, BaseEstimator) else list(_LEARNT[kind.__name__])
+    if kind is Features:
+        state.setdefault("notes", ())  # of a file from before there were any
     if missing := sorted(set(settings) - set(state)):
         raise ValueError(f"{where} must have {settings}, got none of {missing}")
     if not issubclass(kind, BaseEstimator):

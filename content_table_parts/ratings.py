@@ -584,7 +584,7 @@ class Ratings:
         """
         need_ratings(other, "other")
         check_choice("unknown", unknown, ("error", "skip"))
-        users, items = _same_ids(self.user_ids, other.user_ids), _same_ids(self.item_ids, other.item_ids)
+        users, items = same_ids(self.user_ids, other.user_ids), same_ids(self.item_ids, other.item_ids)
         counts = {"unknown users": users[self.rows] < 0, "unknown items": items[self.cols] < 0}
         known = ~(counts["unknown users"] | counts["unknown items"])
         if not known.all() and (unknown == "error" or not known.any()):
@@ -731,7 +731,7 @@ def _pairs(given):
     return given.items()
 
 
-def _same_ids(ids, others):
+def same_ids(ids: np.ndarray, others: np.ndarray) -> np.ndarray:
     """The position of each id among others, -1 where it is not one; text and numbers meet as text."""
     if (ids.dtype.kind == "U") != (others.dtype.kind == "U"):
         ids, others = ids.astype(str), others.astype(str)
@@ -740,7 +740,7 @@ def _same_ids(ids, others):
 
 def _joined_ids(ids, others, side):
     """(ids with those of `others` that are new after them, the position of each of `others`, which are new)."""
-    at = _same_ids(others, ids)
+    at = same_ids(others, ids)
     new = at < 0
     kinds = {"i": "whole numbers", "u": "whole numbers", "f": "numbers", "U": "text"}
     own, came = (kinds[each.dtype.kind] for each in (ids, others))

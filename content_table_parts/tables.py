@@ -89,11 +89,11 @@ def load_table(
     if like is not None:
         need_ratings(like, "like")
     scale = None if scale is None else scale_ends(scale)
-    _check_dialect(sep, decimal, encoding)
-    source = _read(table, sep, encoding)
+    check_dialect(sep, decimal, encoding)
+    source = read_table(table, sep, encoding)
     name, notes = source.name, list(source.notes)
     told = {"user": user, "item": item, "rating": rating, "time": time, "title": title}
-    columns = _columns(told, source.frame, name, notes)
+    columns = find_columns(told, source.frame, name, notes)
     frame = source.frame[list(columns.values())].set_axis(list(columns), axis=1).reset_index(drop=True)
     frame = _parsed(frame, columns, source, decimal)
     frame, dropped = _without_gaps(frame, scale, name)
@@ -119,7 +119,8 @@ class _Source(NamedTuple):
     is_csv: bool = False
 
 
-def _read(table, sep, encoding):
+def read_table(table: Any, sep: str | None, encoding: str) -> _Source:
+    """A file or a table in memory as a `_Source`."""
     if not isinstance(table, (str, os.PathLike)):
         return _Source(_from_memory(table), "the table")
     path = as_path(table)
@@ -127,7 +128,8 @@ def _read(table, sep, encoding):
     return _Source(_from_file(path, kind), path.name) if kind else _from_csv(path, sep, encoding)
 
 
-def _check_dialect(sep, decimal, encoding):
+def check_dialect(sep: Any, decimal: Any, encoding: Any) -> None:
+    """Refuse what no CSV is separated, or written, by."""
     check_kind("sep", sep, (str, type(None)), "one character or None")
     if sep is not None and (len(sep) != 1 or sep in '"\r\n'):
         raise ValueError(f"sep must be one character, such as ';' or '\\t', got {shown(sep)}.")
@@ -224,9 +226,9 @@ def _separator(path, encoding):
 # ---- Columns ---------------------------------------------------------------------------------------------------------
 
 
-def _columns(told, frame, name, notes):
+def find_columns(told: dict[str, Any], frame: pd.DataFrame, name: str, notes: list[str]) -> dict[str, str]:
     """{role: column}; what was found by its usual name goes into the notes."""
-    taken = {role: _column_told(role, column, frame, name) for role, column in told.items() if isinstance(column, str)}
+    taken = {role: column_told(role, column, frame, name) for role, column in told.items() if isinstance(column, str)}
     found = {}
     for role, column in told.items():
         if column is None:
@@ -255,7 +257,7 @@ def _bare(column):
     return plain_title(column).replace(" ", "")
 
 
-def _column_told(role, told, frame, name):
+def column_told(role: str, told: str, frame: pd.DataFrame, name: str) -> str:
     """The column that is meant: of exactly this name, else of it but for case and spaces."""
     if told in frame.columns:
         return told
@@ -313,6 +315,19 @@ def _ids(texts):
         except (OverflowError, ValueError):  # beyond 64 bits, or more digits than Python reads
             pass
     return _texts(texts)
+
+
+def ids_from(column: pd.Series, is_csv: bool) -> pd.Series:
+    """A column of ids; those of a CSV as whole numbers where all are written as such."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(object)
+    return _by_value(column, _ids) if is_csv else column
+
+
+def points_from(column: pd.Series, decimal: str, name: str) -> np.ndarray:
+    """A column of numbers, NaN where blank; what is none is an error that names the row."""
+    is_text = pd.api.types.infer_dtype(column, skipna=True) == "string"
+    return np.asarray(_points(column, is_text, decimal, column.name, name), dtype=float)
 
 
 def _refuse(bad, column, what, label, name, hint=""):

@@ -28,6 +28,7 @@ LAYERS = (  # each imports only from those before it
     "exports",
     "fetching",
     "features",
+    "products",
     "solvers",
     "doors",
     "certificates",
