@@ -256,7 +256,7 @@ class Recommender(BaseEstimator):
 
     score_name: ClassVar[str] = "predicted_rating"  # what `predict` gives; anything else is not in rating points
     reads_features: ClassVar[bool] = False  # whether a new title may come with {feature name: value}
-    half_steps: ClassVar[bool] = True  # whether `update` solves titles again that were learnt before
+    half_steps: ClassVar[str] = "both"  # sides that `update` solves again; else "viewers" alone, or "none": it refuses
 
     def __init_subclass__(cls, **options):
         super().__init_subclass__(**options)
@@ -606,11 +606,11 @@ class Recommender(BaseEstimator):
 
         Each viewer with a rating that is new or other than before is solved again, as `fold_in` solves them. Where the
         class solves titles by regressions of their own (baseline, popularity, ALS, ImplicitALS, gradient descent,
-        spectral, nuclear norm), so is each title with such a rating, and then these viewers once more: exact half-steps
-        of the training, which cannot raise its objective. Models by stochastic descent solve titles only that they have
+        spectral), so is each title with such a rating, and then these viewers once more: exact half-steps of the
+        training, which cannot raise its objective. Models by stochastic descent solve only those titles that they have
         not learnt; those that weigh pairs of titles (ItemKNN, EASE, Hybrid) keep the weights they have, and refuse new
-        titles. Everything else stays as trained, the mean too, so it is no refit: benchmarks/update.py says how far
-        off, and a fit in the night makes it whole.
+        titles; NuclearNorm refuses. Everything else stays as trained, the mean too, so it is no refit:
+        benchmarks/update.py says how far off, and a fit in the night makes it whole.
 
         Parameters
         ----------
@@ -1367,7 +1367,7 @@ class SGDMF(FactorModel):
 
     # Longer than most: early stopping, and the refit after it, are part of the method.
 
-    half_steps = False  # of a descent that was stopped early; the regression of a title would lead elsewhere
+    half_steps = "viewers"  # the descent was stopped early: titles solved to their end were further from a refit
 
     n_factors: int = setting(20, low=1, search=RANK)
     reg: float = setting(0.02, low=0, search=Range(1e-3, 0.3, log=True, unit="lambda, once for each rating"))
@@ -1938,13 +1938,14 @@ class NuclearNorm(_LowRank):
         max |X - A| over the known cells, rating points.
     history_ : list of dict
 
-    `certificate()` is that of the feasible point: X with the known ratings pasted in; None after `add` or `update`,
-    because its bound needs a multiplier of every known cell, and of the new ones there is none.
+    `certificate()` is that of the feasible point: X with the known ratings pasted in; None after `add`, because its
+    bound needs a multiplier of every known cell, and of the new ones there is none.
 
     Reference: Exact Matrix Completion via Convex Optimization, Found. Comput. Math. 9, 2009 (the problem and when it
     recovers the truth).
     """
 
+    half_steps = "none"  # it repeats every rating exactly, which a row alone, with the others fixed, can do only wildly
     biases = False  # predictions are X itself, without a mean
     reg = 0.0  # the limit: of all factors that repeat the ratings, those of least norm
 

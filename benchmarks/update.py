@@ -55,7 +55,7 @@ def main():
     for table, ratings, file, genres in tables():
         if table not in SPLITS:
             continue
-        own = models(table, genres)
+        own = {name: model for name, model in models(table, genres).items() if model.half_steps != "none"}
         splits = [ratings.split_random(0.2, seed) for seed in range(SPLITS[table])]
         found["tables"][table] = {
             "data": describe(ratings, file),

@@ -41,6 +41,7 @@ def add_viewer(model: Any, viewer: Viewer, user: Any, name: str | None = None) -
 def update_model(model: Any, ratings: Ratings | pd.DataFrame) -> Any:
     """See `Recommender.update`."""
     table = _training_table(model, "update")
+    _check_half_steps(model)
     check_kind("ratings", ratings, (Ratings, pd.DataFrame), "Ratings or a DataFrame with a row for each rating")
     read = ratings if isinstance(ratings, Ratings) else load_table(ratings, scale=table.scale, repeats="last")
     newer = read.restrict(read.user_counts > 0, read.item_counts > 0)  # a part of a table lists everybody
@@ -61,6 +62,16 @@ def _training_table(model, what):
     if isinstance(table, TitlesOnly):
         raise ValueError(f"{what} needs the training ratings, and this model was saved without its viewers.")
     return table
+
+
+def _check_half_steps(model):
+    """Refuse a model, or one made of such, of which no row can be solved again while the others stay."""
+    if model.half_steps == "none":
+        raise ValueError(
+            f"{type(model).__name__} has no rows that can be solved again one by one; fit it again (add works)."
+        )
+    for part in _parts(model).values():
+        _check_half_steps(part)
 
 
 def _check_new_id(table, user):
@@ -137,7 +148,7 @@ def _solved_titles(model, cols):
         return reduce(np.union1d, [_solved_titles(part, cols) for part in parts.values()])
     if model._solved(1) is None:
         return cols[:0]
-    return cols if model.half_steps else cols[model.item_counts_[cols] == 0]
+    return cols if model.half_steps == "both" else cols[model.item_counts_[cols] == 0]
 
 
 def _solve(model, rows, cols, told):
