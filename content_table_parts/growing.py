@@ -32,8 +32,8 @@ def add_viewer(model: Any, viewer: Viewer, user: Any, name: str | None = None) -
     if name is not None and (name in table._positions[0] or (table.user_names == name).any()):
         raise ValueError(f"name must be nobody else's, got {shown(name)}, which is known already.")
     nobody = np.zeros(len(viewer.at), dtype=np.intp)
-    names = None if name is None else [name]
-    own = Ratings([user], table.item_ids, nobody, viewer.at, viewer.values, table.scale, user_names=names)
+    names = None if name is None else np.array([name])
+    own = Ratings(np.array([user]), table.item_ids, nobody, viewer.at, viewer.values, table.scale, user_names=names)
     told = {"added": len(own), "replaced": 0, "unchanged": 0, "left_out": len(np.setdiff1d(viewer.seen, viewer.at))}
     return _grown(model, table.updated(own), np.array([table.n_users]), np.zeros(0, dtype=np.intp), told)
 

@@ -67,7 +67,8 @@ def table_features(
     check_dialect(sep, decimal, encoding)
     check_number("max_features", max_features, low=1, whole=True)
     asked = _asked(categories, lists, numbers, texts)
-    source, notes = read_table(table, sep, encoding), []
+    source = read_table(table, sep, encoding)
+    notes: list[str] = []
     key = find_columns({"item": item}, source.frame, source.name, notes)["item"]
     columns = [(kind, _column(kind, name, source), how) for kind, name, how in asked]
     at, known = _rows_of(source, key, ratings, notes)

@@ -123,7 +123,7 @@ def read_table(table: Any, sep: str | None, encoding: str) -> _Source:
     """A file or a table in memory as a `_Source`."""
     if not isinstance(table, (str, os.PathLike)):
         return _Source(_from_memory(table), "the table")
-    path = as_path(table)
+    path = Path(table)
     kind = _arrow_kind(path)
     return _Source(_from_file(path, kind), path.name) if kind else _from_csv(path, sep, encoding)
 
