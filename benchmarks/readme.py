@@ -245,7 +245,7 @@ def update_table(runs):
                 more = [
                     f"{row[f'{key}_minus_refit']:+.4f} ± {row[f'{key}_half_width']:.4f}" for key in ("stale", "updated")
                 ]
-                times = [f"{row[f'{key}_seconds']:.2f} s" for key in ("update", "refit")]
+                times = [f"{1000 * row[f'{key}_seconds']:.0f} ms" for key in ("update", "refit")]
                 rows.append([table, share, name, f"{row['refit']:.4f}", *more, *times])
     return markdown(header, rows)
 
