@@ -93,6 +93,7 @@ from content_table_parts.features import (
 )
 from content_table_parts.fetching import fetch
 from content_table_parts.files import FORMAT_VERSION
+from content_table_parts.growing import add_viewer, update_model
 from content_table_parts.interrupts import check_time, may_keep_half, whole_fits
 from content_table_parts.newcomers import (
     EVERYBODY,
@@ -106,6 +107,7 @@ from content_table_parts.newcomers import (
     stopped_fold,
 )
 from content_table_parts.places import DATA, WEIGHTS
+from content_table_parts.products import table_features
 from content_table_parts.ratings import Ratings, need_ratings
 from content_table_parts.readers import OwnList, load_mal_export, load_ratings
 from content_table_parts.settings import (
@@ -168,7 +170,7 @@ from content_table_parts.study import (
     top_lists,
     tune,
 )
-from content_table_parts.tables import load_table
+from content_table_parts.tables import load_table, write_frames
 from content_table_parts.titles import plain_title, season_order, series_of
 from content_table_parts.writing import write_whole
 
@@ -243,6 +245,8 @@ class Recommender(BaseEstimator):
     - `_known(rows, cols)`: which cells it knows enough about; by default those with a training rating in row and
       column.
     - `_newcomer(axis, at, values, features)`: the regression of somebody new.
+    - `_solved(axis)`: the learnt arrays that such a regression gives a row of, for `add` and `update`; rarely also
+      `_blank`, `_unexplained` and `_settle`.
     - `certificate()`: where the model is convex.
 
     `predict` takes ids and gives rating points, unclipped, and changes nothing. A cell that the model does not know
@@ -253,6 +257,7 @@ class Recommender(BaseEstimator):
 
     score_name: ClassVar[str] = "predicted_rating"  # what `predict` gives; anything else is not in rating points
     reads_features: ClassVar[bool] = False  # whether a new title may come with {feature name: value}
+    half_steps: ClassVar[str] = "both"  # sides that `update` solves again; else "viewers" alone, or "none": it refuses
 
     def __init_subclass__(cls, **options):
         super().__init_subclass__(**options)
@@ -318,7 +323,12 @@ class Recommender(BaseEstimator):
 
     def _known(self, rows, cols):
         """Mask of the cells that the model knows enough about to predict; `rows` and `cols` broadcast."""
-        return (self.ratings_.user_counts[rows] > 0) & (self.ratings_.item_counts[cols] > 0)
+        return (self.ratings_.user_counts[rows] > 0) & (self._item_counts[cols] > 0)
+
+    @property
+    def _item_counts(self):
+        """How many ratings each title was learnt from: after `add` or `update` perhaps not from all."""
+        return getattr(self, "item_counts_", self.ratings_.item_counts)
 
     def _newcomer(self, axis, at, values, features=None):
         """The `Fold` of a new viewer (axis 0) or title (axis 1): a regression of `values` at the positions `at`.
@@ -327,6 +337,25 @@ class Recommender(BaseEstimator):
         """
         n = self.ratings_.shape[1 - axis]
         return ridge_fold(np.full(n, self.global_mean_), (np.zeros((n, 0)),), [], at, values)
+
+    def _solved(self, axis):
+        """The learnt arrays that the regression of a viewer (axis 0) or title (axis 1) gives a row of, in the order of
+        its columns; () where nothing is learnt of one alone, None where titles cannot be learnt one by one."""
+        raise ValueError(
+            f"{type(self).__name__} cannot keep anybody new: it has no _solved(axis), which says what its regression "
+            "of a viewer gives; fold_in answers without keeping, or fit it again."
+        )
+
+    def _blank(self, name, shape, ids):
+        """How a learnt array begins for users or items that were not met before, the `ids`."""
+        return np.zeros(shape)
+
+    def _unexplained(self, axis, row, at, values):
+        """Ratings of a row, less what is known of it that `_newcomer` does not know of somebody new."""
+        return values
+
+    def _settle(self, rows, cols):
+        """What else follows once the viewers `rows` and the titles `cols` have been solved again."""
 
     def _feature_reasons(self, viewer, col):
         """(parts by name, reasons by feature) of a prediction, for models with features."""
@@ -473,14 +502,18 @@ class Recommender(BaseEstimator):
         one_per_work: bool | None = None,
         clip: bool = False,
     ) -> pd.DataFrame:
-        """The lists of all users, one under the other, with a user_id column; arguments as in `recommend`."""
-        ratings = self.fitted()
+        """The lists of all users, one under the other, with a user_id column; arguments as in `recommend`. Lists
+        that are too many for memory are for `write_lists`."""
+        return self._lists(np.arange(self.fitted().n_users), n, also_seen, one_per_work, clip)
+
+    def _lists(self, rows, n, also_seen, one_per_work, clip):
+        """The lists of the users at these positions."""
+        ratings = self.ratings_
         check_number("n", n, low=1, whole=True)
         check_switch("clip", clip)
-        n = min(n, ratings.n_items)
-        columns = self.top_items(np.arange(ratings.n_users), n, also_seen, ratings.works(one_per_work))
-        row, rank = np.nonzero(columns >= 0)
-        col = columns[row, rank]
+        columns = self.top_items(rows, min(n, ratings.n_items), also_seen, ratings.works(one_per_work))
+        at, rank = np.nonzero(columns >= 0)
+        row, col = rows[at], columns[at, rank]
         who = {"user_id": ratings.user_ids[row], "rank": rank + 1}
         what = {"item_id": ratings.item_ids[col]} | ratings.named(col)
         behind = self.rating_model
@@ -542,6 +575,61 @@ class Recommender(BaseEstimator):
         if features is not None and not self.reads_features:
             raise ValueError(f"{self!r} learns nothing from features.")
         return NewTitle(self, *table.checked_pairs(ratings, axis=1), features=features)
+
+    def add(self, viewer: Viewer, user: Any, name: str | None = None) -> Self:
+        """A new model that keeps a customer: this one, and the `viewer` that its `fold_in` gave as the user `user`.
+
+        To `predict`, `recommend`, `save` and all else they are a user like the others; `ratings_` has their ratings,
+        and the answer for them is that of the fold-in. Nobody else's answer changes. A new model, where scikit-learn's
+        `partial_fit` changes its own, because lists, viewers and threads hold on to the old one, and an error leaves it
+        whole: `model = model.add(me, user=1007)`. The ratings are copied: many customers at once are for `update`.
+
+        What a viewer has seen and not rated is no rating, so it is not kept, but counted (`left_out` in the last row of
+        `updates_`): go on excluding it.
+
+        Parameters
+        ----------
+        viewer : Viewer
+        user : an id that is new, of the kind of the other ids
+        name : str, optional
+            By which they are found too; nobody else's.
+
+        Raises
+        ------
+        ValueError : an id or name that is known; a viewer of another model, or of the training part; a model saved
+            without its viewers, or of a class that does not say what a viewer's regression gives (`_solved`).
+        TypeError : an id of another kind.
+        """
+        return add_viewer(self, viewer, user, name)
+
+    def update(self, ratings: Ratings | pd.DataFrame) -> Self:
+        """A new model that knows more ratings: added, or in the place of older ones by the same user of the same item.
+
+        Each viewer with a rating that is new or other than before is solved again, as `fold_in` solves them. Where the
+        class solves titles by regressions of their own (baseline, popularity, ALS, ImplicitALS, gradient descent,
+        spectral), so is each title with such a rating, and then these viewers once more: exact half-steps of the
+        training, which cannot raise its objective. Models by stochastic descent solve only those titles that they have
+        not learnt; those that weigh pairs of titles (ItemKNN, EASE, Hybrid) keep the weights they have, and refuse new
+        titles; NuclearNorm refuses. Everything else stays as trained, the mean too, so it is no refit:
+        benchmarks/update.py says how far off, and a fit in the night makes it whole.
+
+        Parameters
+        ----------
+        ratings : Ratings or DataFrame
+            Of known or new users and items, on the scale of the training. A DataFrame is read as by `load_table`, with
+            columns of usual names (user_id, item_id, rating, ...), the last of repeats; others go through `load_table`
+            first.
+
+        Returns
+        -------
+        a model; the last row of its `updates_` tells how many `users` and `titles` were brought up to date, `new_users`
+        and `new_titles` met, and ratings `added`, `replaced`, sent again `unchanged` or `left_out` of the DataFrame.
+
+        Raises
+        ------
+        ValueError, TypeError : as `add`, `Ratings.updated` and `load_table`.
+        """
+        return update_model(self, ratings)
 
     def viewer(self, user: Any) -> Viewer:
         """A viewer of the training part, by id or name, as a `Viewer`: their trained predictions, and reasons."""
@@ -630,6 +718,9 @@ class GlobalMean(Recommender):
     def _scores(self, rows, cols):
         return np.full(len(rows), self.global_mean_)
 
+    def _solved(self, axis):
+        return ()
+
 
 class Popularity(Recommender):
     """Ranks titles by how many viewers rated them, the same for everybody: the floor of every full-catalogue ranking.
@@ -654,6 +745,12 @@ class Popularity(Recommender):
     def _newcomer(self, axis, at, values, features=None):
         counts = np.full(self.ratings_.n_users, float(len(at))) if axis else self.counts_
         return ridge_fold(counts, (np.zeros((len(counts), 0)),), [], at, values)
+
+    def _solved(self, axis):
+        return ()
+
+    def _settle(self, rows, cols):
+        self.counts_[cols] = self._item_counts[cols]
 
 
 class BiasBaseline(Recommender):
@@ -701,6 +798,9 @@ class BiasBaseline(Recommender):
     def _newcomer(self, axis, at, values, features=None):
         bias = self.user_bias_ if axis else self.item_bias_
         return ridge_fold(self.global_mean_ + bias, (np.ones((len(bias), 1)),), [self.reg], at, values)
+
+    def _solved(self, axis):
+        return (self.item_bias_ if axis else self.user_bias_,)
 
 
 def _baseline_directly(ratings, deviations, reg):
@@ -798,6 +898,9 @@ class ItemKNN(Recommender):
         solve = np.vstack([bias, np.eye(n) - bias])
         return Fold(offset, (np.ones((len(offset), 1)), shares), solve, values - offset[at])
 
+    def _solved(self, axis):
+        return None if axis else (self.user_bias_,)
+
 
 def _pick_from_rows(row_scores, n_items, rows, cols):
     """Predictions of pairs, for models that know the titles of a viewer together: a few rows at a time.
@@ -880,6 +983,9 @@ class EASE(Recommender):
         shares = self.item_weights_[at].T
         return Fold(np.zeros(len(shares)), (shares,), np.eye(len(at)), np.ones(len(at)))
 
+    def _solved(self, axis):
+        return None if axis else ()  # the preferences of a viewer follow from their ratings
+
 
 # ---- Factors: what all models of the form intercept + b_u + b_i + p_u . q_i share ------------------------------------
 
@@ -908,20 +1014,22 @@ class FactorModel(Recommender):
         return base + self.user_factors_[rows] @ self.item_factors_.T
 
     def _newcomer(self, axis, at, values, features=None):
-        return ridge_fold(
-            *self._regression(axis, len(at), self.in_use("reg"), getattr(self, "bias_reg", 0.0)), at, values
-        )
+        penalties = self.in_use("reg"), getattr(self, "bias_reg", 0.0)
+        return ridge_fold(*self._regression(axis, len(at), *penalties), at, values)
 
     def _regression(self, axis, n_ratings, reg, bias_reg):
         """(offset, blocks of Z, penalties) of somebody new with so many ratings, on the factors of the other side."""
-        side = "user" if axis else "item"
-        bias, factors = getattr(self, f"{side}_bias_"), getattr(self, f"{side}_factors_")
+        factors, bias = (self.user_factors_, self.user_bias_) if axis else (self.item_factors_, self.item_bias_)
         penalty = np.full(factors.shape[1], float(reg))
         if self.biases:
             return self._intercept + bias, (factors, np.ones((len(factors), 1))), np.append(penalty, bias_reg)
-        counts = self.ratings_.user_counts if axis else self.ratings_.item_counts
+        counts = self.ratings_.user_counts if axis else self._item_counts
         lost = (counts == 0) | (n_ratings == 0)  # these get the mean, as in `predict`
         return np.where(lost, self.global_mean_, 0.0), (np.where(lost[:, None], 0.0, factors),), penalty
+
+    def _solved(self, axis):
+        own = (self.item_factors_, self.item_bias_) if axis else (self.user_factors_, self.user_bias_)
+        return own if self.biases else own[:1]
 
     def _start(self, ratings, seed, scale=0.1):
         """(P, Q) to start from: small random numbers, all ones, or the arrays that `init` gives."""
@@ -1058,7 +1166,9 @@ class ALS(FactorModel):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # any dual point bounds; a rough one only loosely
             with whole_fits():
-                bound = convex.fit(ratings).certificate()
+                bound = convex.fit(ratings).certified_
+        if self.biases and self.global_mean_ != convex.global_mean_:  # after `update`: the objective has the older mean
+            bound = convex._certify_from(self.global_mean_)
         return Certificate(self._objective()[0], 2 * bound.dual, bound.proven)
 
 
@@ -1258,6 +1368,8 @@ class SGDMF(FactorModel):
 
     # Longer than most: early stopping, and the refit after it, are part of the method.
 
+    half_steps = "viewers"  # the descent was stopped early: titles solved to their end were further from a refit
+
     n_factors: int = setting(20, low=1, search=RANK)
     reg: float = setting(0.02, low=0, search=Range(1e-3, 0.3, log=True, unit="lambda, once for each rating"))
     learning_rate: float = setting(0.01, above=0, search=Range(1e-3, 1e-1, log=True, unit="step of one rating"))
@@ -1408,7 +1520,13 @@ class _ContentModel(Recommender):
     def _known(self, rows, cols):
         """A cold title with features is known after all."""
         described = np.diff(self.item_table_.indptr) > 0
-        return (self.ratings_.user_counts[rows] > 0) & ((self.ratings_.item_counts > 0) | described)[cols]
+        return (self.ratings_.user_counts[rows] > 0) & ((self._item_counts > 0) | described)[cols]
+
+    def _blank(self, name, shape, ids):
+        known = self.item_features
+        if name == "item_table_" and isinstance(known, Features) and np.isin(ids, known.ids).any():
+            return known.rows_for(ids)
+        return super()._blank(name, shape, ids)
 
     def _new_item(self, features):
         """The row of C of a new title, from {feature name: value}."""
@@ -1517,8 +1635,8 @@ class ContentMF(SGDMF, _ProfiledModel):
         """A title with features is known, and so is a viewer with a profile, or with at least the shared taste."""
         profiled = np.diff(self.user_table_.indptr) > 0
         described = np.diff(self.item_table_.indptr) > 0
-        counts = self.ratings_
-        return ((counts.user_counts > 0) | profiled)[rows] & ((counts.item_counts > 0) | described)[cols]
+        learnt = (self.ratings_.user_counts > 0) | profiled, (self._item_counts > 0) | described
+        return learnt[0][rows] & learnt[1][cols]
 
     def _row_scores(self, rows):
         tastes = self.feature_weights_[rows] + self.user_table_[rows] @ self.group_weights_
@@ -1546,6 +1664,22 @@ class ContentMF(SGDMF, _ProfiledModel):
 
     def _learnt_of(self, row):
         return np.concatenate([self.user_factors_[row], super()._learnt_of(row)])
+
+    def _solved(self, axis):
+        return super()._solved(1) if axis else (self.user_factors_, self.feature_weights_, self.user_bias_)
+
+    def _blank(self, name, shape, ids):
+        block = super()._blank(name, shape, ids)
+        if name == "user_table_":
+            block[:, : int(self.shared_weights)] = 1.0  # of somebody new nothing else is known
+        return self.content_weight * block if name == "item_table_" else block
+
+    def _unexplained(self, axis, row, at, values):
+        if axis == 1:  # what each viewer thinks of its features
+            tastes = self.feature_weights_[at] + self.user_table_[at] @ self.group_weights_
+            return values - tastes @ self.item_table_[[row]].toarray()[0]
+        own = self._shared_taste(row) - self._shared_taste(None)  # by their profile
+        return values - self.item_table_[at] @ np.broadcast_to(own, self.item_table_.shape[1])
 
 
 class ContentOnly(_ContentModel):
@@ -1605,6 +1739,9 @@ class ContentOnly(_ContentModel):
         blocks, penalty = (C, np.ones((C.shape[0], 1))), np.full(C.shape[1] + 1, float(self.reg))
         return ridge_fold(np.full(C.shape[0], self.global_mean_), blocks, penalty, at, values)
 
+    def _solved(self, axis):
+        return () if axis else (self.feature_weights_, self.user_bias_)
+
 
 # ---- The convex pair: spectral regularization, and the nuclear norm as its limit -------------------------------------
 
@@ -1612,10 +1749,20 @@ class ContentOnly(_ContentModel):
 class _LowRank(FactorModel):
     """A completed matrix X = U diag(s) Vt, with balanced factors P = U sqrt(s), Q = V sqrt(s) to predict from."""
 
-    def certificate(self) -> Certificate:
-        """The certificate with which the fit ended."""
+    def certificate(self) -> Certificate | None:
+        """The certificate with which the fit ended; after `add` or `update` that of the model as it is, on the ratings
+        it has by now, with the mean as trained, or None where there is none."""
         self.fitted()
-        return self.certified_
+        return self._certify_again() if hasattr(self, "updates_") else self.certified_
+
+    def _certify_again(self):
+        """The certificate of the model as it is; None where the fit has not left what its bound is made of."""
+        return None
+
+    def _settle(self, rows, cols):
+        root = np.sqrt(self.s_)
+        inverse = np.divide(1, root, out=np.zeros(len(root)), where=root > 0)
+        self.U_[rows], self.Vt_[:, cols] = self.user_factors_[rows] * inverse, (self.item_factors_[cols] * inverse).T
 
     def _split(self, U, s, Vt):
         """Store X and its factors, the largest entry of each right singular vector positive."""
@@ -1714,6 +1861,21 @@ class SpectralRegularization(_LowRank):
         where = (ratings.rows, ratings.cols, ratings.shape)
         return spectral_certificate(target, residual, *where, self.in_use("reg"), nuclear_norm, biases, self.bias_reg)
 
+    def _certify_from(self, mean):
+        """The certificate of this X in the problem with another mean, to which the biases are solved."""
+        ratings = self.ratings_
+        x = pair_dots(self.user_factors_, self.item_factors_, ratings.rows, ratings.cols)
+        return self._certify(ratings, ratings.values - mean, x, self.s_.sum(), self._bias_solver(ratings))
+
+    def _certify_again(self):
+        ratings, (P, Q) = self.ratings_, (self.user_factors_, self.item_factors_)
+        target = ratings.values - self._intercept
+        residual = ratings.values - self._scores(ratings.rows, ratings.cols)
+        norm = np.linalg.svdvals(np.linalg.qr(P)[1] @ np.linalg.qr(Q)[1].T).sum()  # of P Q', without forming it
+        biases = (self.user_bias_, self.item_bias_) if self.biases else None
+        where = ratings.rows, ratings.cols, ratings.shape
+        return spectral_certificate(target, residual, *where, self.in_use("reg"), norm, biases, self.bias_reg)
+
     def _splitting(self, ratings, target, solve_biases):
         """(state, prox of the data term) of the splitting method."""
         state = Splitting(ratings.rows, ratings.cols, ratings.shape, target, self.in_use("reg"))
@@ -1777,12 +1939,14 @@ class NuclearNorm(_LowRank):
         max |X - A| over the known cells, rating points.
     history_ : list of dict
 
-    `certificate()` is that of the feasible point: X with the known ratings pasted in.
+    `certificate()` is that of the feasible point: X with the known ratings pasted in; None after `add`, because its
+    bound needs a multiplier of every known cell, and of the new ones there is none.
 
     Reference: Exact Matrix Completion via Convex Optimization, Found. Comput. Math. 9, 2009 (the problem and when it
     recovers the truth).
     """
 
+    half_steps = "none"  # it repeats every rating exactly, which a row alone, with the others fixed, can do only wildly
     biases = False  # predictions are X itself, without a mean
     reg = 0.0  # the limit: of all factors that repeat the ratings, those of least norm
 
@@ -1818,11 +1982,26 @@ class NuclearNorm(_LowRank):
         self.violation_ = float(np.abs(X.value[ratings.rows, ratings.cols] - target).max())
         self._split(*np.linalg.svd(X.value, full_matrices=False))
 
+    def _settle(self, rows, cols):
+        super()._settle(rows, cols)
+        self.violation_ = float(np.abs(self.errors(self.ratings_)).max())
+
 
 # ---- Models made of models: two mixed, and one that chooses its settings ---------------------------------------------
 
 
-class Blend(Recommender):
+class _ModelOfModels(Recommender):
+    """Models made of others, by which all is learnt: these grow."""
+
+    def _solved(self, axis):
+        return ()
+
+    def _settle(self, rows, cols):
+        for name in ("global_mean_", "user_bias_", "item_bias_"):  # what an unknown cell gets
+            setattr(self, name, self._level(name))
+
+
+class Blend(_ModelOfModels):
     """A convex mix of two models: weight * first + (1 - weight) * second, cell by cell.
 
     The weight minimises the squared error on the validation part, sum (A - weight a - (1 - weight) b)^2 over [0, 1],
@@ -1870,8 +2049,10 @@ class Blend(Recommender):
         self.weight_ = float(self._best_weight(validation) if self.weight is None else self.weight)
         if aside:
             self.first_, self.second_ = self._pair(ratings, None)
-        for name in ("global_mean_", "user_bias_", "item_bias_"):  # what an unknown cell gets is mixed too
-            setattr(self, name, self._mix(getattr(self.first_, name), getattr(self.second_, name)))
+        self._settle([], [])
+
+    def _level(self, name):
+        return self._mix(getattr(self.first_, name), getattr(self.second_, name))
 
     def _pair(self, ratings, validation):
         """The two models, fitted."""
@@ -2020,12 +2201,15 @@ class Hybrid(Recommender):
         solve = np.vstack([fold.solve * fold.target, np.diag(liked), np.diag(liked)])
         return Fold(fold.offset, (*fold.blocks, *blocks), solve, np.ones(len(at)))
 
+    def _solved(self, axis):
+        return None if axis else ()  # what a viewer likes follows from their ratings
+
     def n_parameters(self) -> int:
         """How many numbers were learnt: those of the model of ratings, and the weights of pairs of titles."""
         return super().n_parameters() + self.rating_.n_parameters()
 
 
-class Tuned(Recommender):
+class Tuned(_ModelOfModels):
     """A model that chooses its own settings, and itself among several, from the training ratings alone.
 
     `fit` runs `tune` for every candidate, by cross-validation inside whatever it is given, and keeps the one with the
@@ -2076,8 +2260,10 @@ class Tuned(Recommender):
         self.scores_ = {name: float(value) for name, (_, value) in found.items()}
         self.chosen_ = min(self.scores_, key=lambda name: self.scores_[name])
         self.model_ = found[self.chosen_][0]
-        for name in ("global_mean_", "user_bias_", "item_bias_"):
-            setattr(self, name, getattr(self.model_, name))
+        self._settle([], [])
+
+    def _level(self, name):
+        return getattr(self.model_, name)
 
     def _tuned(self, model, ratings, space):
         """(model refitted with its best settings, its mean validation score)."""
@@ -2178,6 +2364,33 @@ def load_model(path: str | Path, ratings: Ratings | None = None) -> Any:
         names the file, the attribute, what was expected and what came.
     """
     return files.load_model(path, ratings, MODELS)
+
+
+def write_lists(
+    model: Recommender,
+    path: str | Path,
+    n: int = 10,
+    also_seen: Ratings | None = None,
+    one_per_work: bool | None = None,
+    clip: bool = False,
+) -> None:
+    """Write the lists of all users, the rows of `model.recommend_all`, to a Parquet or CSV file by the end of its name.
+
+    In blocks of users, so that memory does not grow with their number; the file is whole or not there. Columns are
+    user_id, rank, item_id, title, english (where any is known), predicted_rating and the score that the list is by.
+
+    Raises
+    ------
+    ValueError : a name that ends in neither .parquet nor .csv.
+    ImportError : Parquet is written by PyArrow, and how to install it.
+    FileNotFoundError, IsADirectoryError, OSError : as `write_whole`.
+    """
+    check_fitted("model", model)
+
+    def lists(rows):
+        return model._lists(rows, n, also_seen, one_per_work, clip)
+
+    write_frames(path, lists, model.ratings_.n_users)
 
 
 def frequent_titles(models: dict[str, Recommender], n: int = 10) -> pd.DataFrame:
@@ -2316,9 +2529,11 @@ __all__ = [
     "squared_loss",
     "stopped_fold",
     "summarize",
+    "table_features",
     "tfidf_features",
     "top_lists",
     "tune",
+    "write_lists",
     "write_whole",
 ]
 

@@ -235,6 +235,21 @@ def refit_table(runs):
     return markdown(header, [[name, *(row.get(key, "") for key in keys)] for name, row in cells.items()])
 
 
+def update_table(runs):
+    """Held-out error of a stale and of an updated model less that of a refit, and what each takes."""
+    header = ["table", "late", "model", "refit", "stale, more", "updated, more", "update", "fit"]
+    rows = []
+    for table, found in runs["tables"].items():
+        for share, models in found["late"].items():
+            for name, row in models.items():
+                more = [
+                    f"{row[f'{key}_minus_refit']:+.4f} ± {row[f'{key}_half_width']:.4f}" for key in ("stale", "updated")
+                ]
+                times = [f"{1000 * row[f'{key}_seconds']:.0f} ms" for key in ("update", "refit")]
+                rows.append([table, share, name, f"{row['refit']:.4f}", *more, *times])
+    return markdown(header, rows)
+
+
 def newcomer_tables(runs):
     """Held-out error after so many ratings, and after so many questions, one table for each data set."""
     texts = []
@@ -356,6 +371,7 @@ def sections():
         "new viewers": refit_table(new),
         "cold start": newcomer_tables(new),
         "favourites": favourites_table(read("favourites.json")),
+        "update": update_table(read("update.json")) + f"\n\nMachine: {read('update.json')['machine']}.",
         "seconds": seconds_table(new) + f"\n\nMachine: {new['machine']}.",
         "mutants": mutants_table(faults),
         "one core": core_table(core) + f"\n\nMachine: {core['settings']['machine']}.",

@@ -44,6 +44,8 @@ class Features:
         What each column means.
     about : "items", "users" or ""
         Whose ids they are, if that is known; a model refuses those of the other side.
+    notes : texts
+        What was left out or is missing in the table that they were read from; shown by `repr`.
 
     Raises
     ------
@@ -55,9 +57,11 @@ class Features:
     matrix: sp.csr_array
     names: np.ndarray
     about: str = ""
+    notes: tuple = ()
 
     def __post_init__(self):
         check_choice("about", self.about, ("", "items", "users"))
+        object.__setattr__(self, "notes", tuple(check_texts("notes", self.notes)))
         ids, names = _labels("ids", self.ids), _labels("names", self.names)
         matrix = _numbers(self.matrix)
         distinct = len(np.unique(ids))
@@ -96,7 +100,7 @@ class Features:
         empty = int((np.diff(self.matrix.indptr) == 0).sum())
         unknown = f", nothing known of {empty:,} ids" if empty else ""
         size = f"{len(self.ids):,} ids x {len(self.names):,} columns"
-        return f"Features({size}, {self.matrix.nnz:,} values not 0{unknown})"
+        return f"Features({'; '.join([f'{size}, {self.matrix.nnz:,} values not 0{unknown}', *self.notes])})"
 
     def rows_for(self, ids: ArrayLike) -> sp.csr_array:
         """The matrix with one row for each of `ids`, in their order; an id without features gets an empty row."""
@@ -119,7 +123,7 @@ class Features:
             raise ValueError(f"n_components must be at most {min(self.matrix.shape)} here, got {shown(n_components)}.")
         svd = TruncatedSVD(n_components, random_state=random_state)
         names = np.array([f"direction {j + 1}" for j in range(n_components)])
-        return Features(self.ids, svd.fit_transform(self.matrix), names, self.about)
+        return Features(self.ids, svd.fit_transform(self.matrix), names, self.about, self.notes)
 
 
 def _labels(name, given):

@@ -132,6 +132,7 @@ _POINTS = _Rule(
     "two finite numbers",
     lambda value, sizes: isinstance(value, tuple) and len(value) == 2 and all(_number().fits(end, {}) for end in value),
 )
+_HISTORY = _Rule("a list of dicts of numbers", _is_history)
 _SHARED = {"scale": _POINTS, "titles": _table("n", "U", optional=True), "has_seasons": _one_of(bool)}
 _LEARNT: dict[str, dict[str, _Rule]] = {
     "Ratings": {
@@ -153,6 +154,7 @@ _LEARNT: dict[str, dict[str, _Rule]] = {
         "matrix": _table("nd", sparse=True),
         "names": _table("d", _IDS),
         "about": _one_of(str),
+        "notes": _one_of(tuple),
     },
     "Certificate": {"primal": _number(), "dual": _number(), "proven": _one_of(bool)},
     "Recommender": {
@@ -160,8 +162,12 @@ _LEARNT: dict[str, dict[str, _Rule]] = {
         "global_mean_": _number(),
         "user_bias_": _table("m"),
         "item_bias_": _table("n"),
-        "history_": _Rule("a list of dicts of numbers", _is_history),
+        "history_": _HISTORY,
         "noise_": _number(0, optional=True),
+        "item_counts_": _table(
+            "n", "i", optional=True, also=(", at least 0", lambda counts: bool((counts >= 0).all()))
+        ),
+        "updates_": dataclasses.replace(_HISTORY, optional=True),
     },
     "Popularity": {"counts_": _table("n", also=(", at least 0", lambda counts: bool((counts >= 0).all())))},
     "ItemKNN": {
@@ -196,6 +202,13 @@ _OURS = {*_LEARNT, "GlobalMean", "BiasBaseline", "ALS", "ImplicitALS", "Gradient
 def _rules(kind):
     """Attribute -> rule of a class and its parents."""
     return {name: rule for each in reversed(kind.__mro__) for name, rule in _LEARNT.get(each.__name__, {}).items()}
+
+
+def axes_of(kind: type, name: str) -> str:
+    """The axes of an array that a class of models learns, a letter each as in `_Rule`; of a reader's own by its name:
+    one that begins with user_ has a row for each user, one that begins with item_ a row for each item."""
+    rule = _rules(kind).get(name)
+    return {"user": "m", "item": "n"}.get(name.split("_")[0], "") if rule is None else rule.axes
 
 
 def _check(where, state, rules, sizes):
@@ -391,6 +404,8 @@ def _csr(data, indices, indptr, shape, where):
 def _made(kind, state, where):
     """The model, or the part of one, whose state this is."""
     settings = kind._get_param_names() if issubclass(kind, BaseEstimator) else list(_LEARNT[kind.__name__])
+    if kind is Features:
+        state.setdefault("notes", ())  # of a file from before there were any
     if missing := sorted(set(settings) - set(state)):
         raise ValueError(f"{where} must have {settings}, got none of {missing}")
     if not issubclass(kind, BaseEstimator):

@@ -517,6 +517,55 @@ class Ratings:
         times = None if self.times is None or other.times is None else np.concatenate([self.times, other.times])
         return replace(self, rows=rows, cols=cols, values=values, times=times)
 
+    def updated(self, newer: "Ratings") -> Self:
+        """These ratings and those of `newer`, which take the place of older ones by the same user of the same item.
+
+        Users and items are matched by id, as in `within`; new ones come after the old, so that positions stay. Scale
+        and known titles and names are those of this table. How many older ratings were replaced is in `dropped`.
+
+        Where only this table has times, newer ratings count as given at its last one, and a note says so; where only
+        `newer` has them, none are kept.
+
+        Raises
+        ------
+        TypeError : new ids, or times, of another kind than those of this table.
+        ValueError : a rating outside the scale.
+        """
+        need_ratings(newer, "newer")
+        user_ids, users, new_users = _joined_ids(self.user_ids, newer.user_ids, "user")
+        item_ids, items, new_items = _joined_ids(self.item_ids, newer.item_ids, "item")
+        rows, cols = users[newer.rows], items[newer.cols]
+        n = len(item_ids)
+        kept = ~np.isin(self.rows * n + self.cols, rows * n + cols)
+        times, notes = self._joined_times(newer, kept)
+        replaced = {"replaced by newer ratings": int((~kept).sum())} if not kept.all() else {}
+        return replace(
+            self,
+            user_ids=user_ids,
+            item_ids=item_ids,
+            rows=np.concatenate([self.rows[kept], rows]),
+            cols=np.concatenate([self.cols[kept], cols]),
+            values=np.concatenate([self.values[kept], newer.values]),
+            times=times,
+            titles=_joined_labels(self.titles, self.item_ids, newer.titles, newer.item_ids, new_items),
+            user_names=_joined_labels(self.user_names, self.user_ids, newer.user_names, newer.user_ids, new_users),
+            dropped=self.dropped | {reason: self.dropped.get(reason, 0) + count for reason, count in replaced.items()},
+            notes=notes,
+        )
+
+    def _joined_times(self, newer, kept):
+        """(times of the kept ratings and the newer ones, notes)."""
+        if self.times is None:
+            return None, self.notes
+        later, notes = newer.times, self.notes
+        if later is None:
+            later = np.full(len(newer), self.times.max()) if len(self) else np.zeros(len(newer), self.times.dtype)
+            note = "newer ratings without a time count as given at the last one"
+            notes += () if note in notes or not len(newer) else (note,)
+        if (later.dtype.kind == "M") != (self.times.dtype.kind == "M"):
+            raise TypeError(f"newer must have times as these ratings have, {self.times.dtype}, got {later.dtype}.")
+        return np.concatenate([self.times[kept], later]), notes
+
     def within(self, other: "Ratings", unknown: str = "error") -> "Ratings":
         """These ratings over the users and items of another table: a test file in the universe of its training file.
 
@@ -535,7 +584,7 @@ class Ratings:
         """
         need_ratings(other, "other")
         check_choice("unknown", unknown, ("error", "skip"))
-        users, items = _same_ids(self.user_ids, other.user_ids), _same_ids(self.item_ids, other.item_ids)
+        users, items = same_ids(self.user_ids, other.user_ids), same_ids(self.item_ids, other.item_ids)
         counts = {"unknown users": users[self.rows] < 0, "unknown items": items[self.cols] < 0}
         known = ~(counts["unknown users"] | counts["unknown items"])
         if not known.all() and (unknown == "error" or not known.any()):
@@ -682,11 +731,35 @@ def _pairs(given):
     return given.items()
 
 
-def _same_ids(ids, others):
+def same_ids(ids: np.ndarray, others: np.ndarray) -> np.ndarray:
     """The position of each id among others, -1 where it is not one; text and numbers meet as text."""
     if (ids.dtype.kind == "U") != (others.dtype.kind == "U"):
         ids, others = ids.astype(str), others.astype(str)
     return pd.Index(others).get_indexer(pd.Index(ids))
+
+
+def _joined_ids(ids, others, side):
+    """(ids with those of `others` that are new after them, the position of each of `others`, which are new)."""
+    at = same_ids(others, ids)
+    new = at < 0
+    kinds = {"i": "whole numbers", "u": "whole numbers", "f": "numbers", "U": "text"}
+    own, came = (kinds[each.dtype.kind] for each in (ids, others))
+    if new.any() and own != came:
+        raise TypeError(
+            f"newer must have {side} ids like those of this table, {own} such as {ids[:1].tolist()}, got {came} such "
+            f"as {others[new][:1].tolist()}."
+        )
+    at[new] = len(ids) + np.arange(new.sum())
+    return np.concatenate([ids, others[new]]) if new.any() else ids, at, new
+
+
+def _joined_labels(own, ids, others, other_ids, new):
+    """Titles or names of `ids` and then of the new ones; ids as text stand in where only one side has any."""
+    if own is None and (others is None or not new.any()):
+        return None
+    labels = (given.astype(str) if told is None else told for told, given in ((own, ids), (others, other_ids)))
+    first, second = labels
+    return np.concatenate([first, second[new]])
 
 
 def _need_one(key, what, label):

@@ -1,9 +1,12 @@
-"""Tables of ratings as people have them: columns of any name, CSV in its dialects, Parquet, Arrow, DataFrames."""
+"""Tables as people have them, in: columns of any name, CSV in its dialects, Parquet, Arrow, DataFrames. And out: long
+ones, block by block."""
 
 import csv
 import difflib
 import os
 import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +16,7 @@ from content_table_parts.ratings import Ratings, need_ratings, scale_ends
 from content_table_parts.readers import MAX_COLUMNS, opened, read_text
 from content_table_parts.settings import as_path, check_choice, check_kind, shown
 from content_table_parts.titles import plain_title
+from content_table_parts.writing import write_whole
 
 _USUAL = {  # what a column is usually called, without case, spaces and punctuation
     "user": "user userid uid viewer viewerid customer customerid member memberid",
@@ -24,6 +28,7 @@ _USUAL = {  # what a column is usually called, without case, spaces and punctuat
 _NEEDED = ("user", "item", "rating")
 _SEPARATORS = ",;\t|"
 _ARROW_MARKS = {b"PAR1": "a Parquet file", b"ARROW1": "an Arrow file", b"FEA1": "a Feather file"}
+BLOCK = 1000  # rows of whom lists are made and written at a time
 _WHOLE = re.compile(r"0|-?[1-9]\d*")  # what a whole number is written as; "007" is a text
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
@@ -84,11 +89,11 @@ def load_table(
     if like is not None:
         need_ratings(like, "like")
     scale = None if scale is None else scale_ends(scale)
-    _check_dialect(sep, decimal, encoding)
-    source = _read(table, sep, encoding)
+    check_dialect(sep, decimal, encoding)
+    source = read_table(table, sep, encoding)
     name, notes = source.name, list(source.notes)
     told = {"user": user, "item": item, "rating": rating, "time": time, "title": title}
-    columns = _columns(told, source.frame, name, notes)
+    columns = find_columns(told, source.frame, name, notes)
     frame = source.frame[list(columns.values())].set_axis(list(columns), axis=1).reset_index(drop=True)
     frame = _parsed(frame, columns, source, decimal)
     frame, dropped = _without_gaps(frame, scale, name)
@@ -114,15 +119,17 @@ class _Source(NamedTuple):
     is_csv: bool = False
 
 
-def _read(table, sep, encoding):
+def read_table(table: Any, sep: str | None, encoding: str) -> _Source:
+    """A file or a table in memory as a `_Source`."""
     if not isinstance(table, (str, os.PathLike)):
         return _Source(_from_memory(table), "the table")
-    path = as_path(table)
+    path = Path(table)
     kind = _arrow_kind(path)
     return _Source(_from_file(path, kind), path.name) if kind else _from_csv(path, sep, encoding)
 
 
-def _check_dialect(sep, decimal, encoding):
+def check_dialect(sep: Any, decimal: Any, encoding: Any) -> None:
+    """Refuse what no CSV is separated, or written, by."""
     check_kind("sep", sep, (str, type(None)), "one character or None")
     if sep is not None and (len(sep) != 1 or sep in '"\r\n'):
         raise ValueError(f"sep must be one character, such as ';' or '\\t', got {shown(sep)}.")
@@ -144,13 +151,13 @@ def _arrow_kind(path):
     return next((kind for mark, kind in _ARROW_MARKS.items() if head.startswith(mark)), None)
 
 
-def _pyarrow(what):
+def _pyarrow(what, done="read"):
     try:
         import pyarrow
         import pyarrow.feather
         import pyarrow.parquet
     except ImportError as error:
-        raise ImportError(f"{what} is read by PyArrow, which is missing: pip install pyarrow") from error
+        raise ImportError(f"{what} is {done} by PyArrow, which is missing: pip install pyarrow") from error
     return pyarrow
 
 
@@ -217,9 +224,9 @@ def _separator(path, encoding):
 # ---- Columns ---------------------------------------------------------------------------------------------------------
 
 
-def _columns(told, frame, name, notes):
+def find_columns(told: dict[str, Any], frame: pd.DataFrame, name: str, notes: list[str]) -> dict[str, str]:
     """{role: column}; what was found by its usual name goes into the notes."""
-    taken = {role: _column_told(role, column, frame, name) for role, column in told.items() if isinstance(column, str)}
+    taken = {role: column_told(role, column, frame, name) for role, column in told.items() if isinstance(column, str)}
     found = {}
     for role, column in told.items():
         if column is None:
@@ -248,7 +255,7 @@ def _bare(column):
     return plain_title(column).replace(" ", "")
 
 
-def _column_told(role, told, frame, name):
+def column_told(role: str, told: str, frame: pd.DataFrame, name: str) -> str:
     """The column that is meant: of exactly this name, else of it but for case and spaces."""
     if told in frame.columns:
         return told
@@ -306,6 +313,19 @@ def _ids(texts):
         except (OverflowError, ValueError):  # beyond 64 bits, or more digits than Python reads
             pass
     return _texts(texts)
+
+
+def ids_from(column: pd.Series, is_csv: bool) -> pd.Series:
+    """A column of ids; those of a CSV as whole numbers where all are written as such."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(object)
+    return _by_value(column, _ids) if is_csv else column
+
+
+def points_from(column: pd.Series, decimal: str, name: str) -> np.ndarray:
+    """A column of numbers, NaN where blank; what is none is an error that names the row."""
+    is_text = pd.api.types.infer_dtype(column, skipna=True) == "string"
+    return np.asarray(_points(column, is_text, decimal, column.name, name), dtype=float)
 
 
 def _refuse(bad, column, what, label, name, hint=""):
@@ -437,3 +457,40 @@ def _observed_scale(points, notes, name):
         raise ValueError(f"{name}: every rating is {low:g}, so their scale does not show; pass scale=(low, high).")
     notes.append("the scale is that of the ratings met")
     return low, high
+
+
+# ---- Tables out ------------------------------------------------------------------------------------------------------
+
+
+def write_frames(path: str | Path, frame_of: Callable[[np.ndarray], pd.DataFrame], n_rows: int) -> None:
+    """Write the frames of the positions 0 to n_rows - 1, `frame_of(positions)`, one under the other to a Parquet or CSV
+    file by the end of its name: `BLOCK` positions at a time, whole or not at all."""
+    path = as_path(path)
+    writers = {".parquet": _write_parquet, ".csv": _write_csv}
+    write = writers.get(path.suffix.lower())
+    if write is None:
+        raise ValueError(f"path must end in {' or '.join(writers)}, got {shown(path.name)}.")
+    if write is _write_parquet:
+        _pyarrow(f"{path.name} is a Parquet file, which", "written")
+    blocks = (np.arange(at, min(at + BLOCK, n_rows)) for at in range(0, n_rows, BLOCK))
+    write_whole(path, lambda temporary: write(temporary, map(frame_of, blocks)))
+
+
+def _write_csv(path: Path, frames: Iterator[pd.DataFrame]) -> None:
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        for at, frame in enumerate(frames):
+            frame.to_csv(file, index=False, header=at == 0, lineterminator="\n")
+
+
+def _write_parquet(path: Path, frames: Iterator[pd.DataFrame]) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    first = pyarrow.Table.from_pandas(next(frames), preserve_index=False)
+    text = pyarrow.string()  # of a column without a value nothing tells its type
+    kinds = [field.with_type(text) if pyarrow.types.is_null(field.type) else field for field in first.schema]
+    schema = pyarrow.schema(kinds, first.schema.metadata)
+    with pyarrow.parquet.ParquetWriter(path, schema) as writer:
+        writer.write_table(first.cast(schema))
+        for frame in frames:
+            writer.write_table(pyarrow.Table.from_pandas(frame, schema, preserve_index=False))

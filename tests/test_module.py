@@ -29,17 +29,20 @@ LAYERS = (  # each imports only from those before it
     "exports",
     "fetching",
     "features",
+    "products",
     "solvers",
     "doors",
     "certificates",
     "newcomers",
     "files",
+    "growing",
     "study",
     "command",
     "content_table",
 )
 LONGER = {"Recommender", "SGDMF", "SpectralRegularization", "Tuned"}  # each says why in its body
 HOOKS = {"_fit", "_scores", "_row_scores", "_known", "_newcomer", "_feature_reasons"}
+HOOKS |= {"_solved", "_blank", "_unexplained", "_settle"}  # of a model that grows
 
 
 def imports_of(path):

@@ -595,6 +595,9 @@ def test_the_page_on_your_data_runs_from_top_to_bottom(tmp_path, monkeypatch, ca
     plain = shop[["customer", "product", "stars"]]
     plain.iloc[:150].to_csv(tmp_path / "train.csv", index=False)
     plain.iloc[150:].to_csv(tmp_path / "test.csv", index=False)
+    goods = {"sku": range(20), "kind": ["tea", "oil"] * 10, "colours": ["red|blue", ""] * 10, "price": range(20)}
+    pd.DataFrame(goods).to_csv(tmp_path / "products.csv", index=False)
+    pd.DataFrame({"customer": [0, 999], "product": [1, 2], "stars": [5, 4]}).to_csv(tmp_path / "today.csv", index=False)
     letterboxd = "Date,Name,Year,Letterboxd URI,Rating\n2024-05-31,Toy Story,1995,x,5\n2024-05-31,Unknown,1995,x,5\n"
     (tmp_path / "ratings.csv").write_text(letterboxd)
     films = ct.Ratings(
@@ -609,4 +612,6 @@ def test_the_page_on_your_data_runs_from_top_to_bottom(tmp_path, monkeypatch, ca
     assert len(names["ratings"]) == 200
     assert names["test"].same_universe(names["train"])
     assert names["own"].ratings == {1: 5.0}
+    assert [names["model"].ratings_.user_id(who) for who in (999, 1001)] == [999, 1001]
+    assert set(pd.read_csv("lists.csv")["user_id"]) >= {999, 1001}
     assert "Unknown (1995)" in capsys.readouterr().out

@@ -259,6 +259,10 @@ def recommender_calls():
         {"ratings": POINTS.also("{}"), "features": kind("None", "{}")},
     )
     yield "Recommender.viewer", w.als.viewer, {"user": 101}, {}
+    own = {"viewer": kind(), "user": kind("-1", "0"), "name": TEXT.also("None")}
+    yield "Recommender.add", w.als.add, {"viewer": w.newcomer, "user": 999}, own
+    own = {"ratings": RATINGS.also("ratings").named("no column is known")}
+    yield "Recommender.update", w.als.update, {"ratings": w.test}, own
     for name in ("Recommender", "Tuned"):
         yield f"{name}.save", w.als.save, {"path": "saved.npz"}, {"path": TARGET}
     factors = {"P": w.als.user_factors_, "Q": w.als.item_factors_}
@@ -339,6 +343,7 @@ def ratings_calls():
     yield "Ratings.split_leave_one_out", t.split_leave_one_out, {}, {"random_state": ANY_SEED}
     yield "Ratings.split_random", t.split_random, {}, {"random_state": ANY_SEED}
     yield "Ratings.to_csv", t.to_csv, {"path": "table.csv"}, {"path": TARGET}
+    yield "Ratings.updated", t.updated, {"newer": w.test}, {"newer": RATINGS.also("ratings")}
     yield "Ratings.within", t.within, {"other": w.test}, {"other": RATINGS.named("other")}
     yield "Ratings.known_pairs", t.known_pairs, {"given": {11: 8}}, {"given": POINTS.also("{}", "dict", "frame")}
     yield "Ratings.works", t.works, {}, {}
@@ -384,6 +389,7 @@ def file_calls():
         {"ratings": PARTS},
     )
     yield "save_model", ct.save_model, {"model": w.als, "path": "saved.npz"}, {"path": TARGET}
+    yield "write_lists", ct.write_lists, {"model": w.als, "path": "lists.csv"}, {"path": kind()}
     yield (
         "write_whole",
         ct.write_whole,
@@ -397,7 +403,13 @@ def feature_calls():
     w = world()
     given = {"ids": [1, 2], "matrix": [[1, 0], [0, 2]], "names": ["a", "b"], "about": "items"}
     about = NOTHING.also("empty text")
-    yield "Features", ct.Features, given, {"ids": LABELS, "matrix": kind(), "names": LABELS, "about": about}
+    own = {"ids": LABELS, "matrix": kind(), "names": LABELS, "about": about, "notes": kind("[]", "texts")}
+    yield "Features", ct.Features, given, own
+    goods = pd.DataFrame({"sku": [11, 12], "kind": ["tea", "oil"], "price": [2, 3], "about": ["green tea", "hot oil"]})
+    goods = {"table": goods, "ratings": w.table, "numbers": ["price"], "texts": ["about"], "lists": {"kind": "|"}}
+    own = dict.fromkeys(("categories", "numbers", "texts"), kind("[]")) | {"lists": kind("None", "{}")}
+    own |= {"table": FILE.named("a DataFrame"), "item": kind("None", called=["column"]), "sep": kind("None")}
+    yield "table_features", ct.table_features, goods, own
     yield "Features.rows_for", ABOUT_ITEMS.rows_for, {"ids": [11, 12]}, {"ids": kind()}
     yield "Features.reduced", ABOUT_ITEMS.reduced, {"n_components": 2}, {}
     texts = {"ids": [1, 2], "texts": ["quiet drama", "loud comedy"]}
