@@ -6,6 +6,7 @@ Nothing is fitted, split or measured here: what a figure shows, a reader can com
 import re
 
 import matplotlib.pyplot as plt
+import numpy as np
 import seaborn as sns
 from IPython.display import display
 
@@ -133,6 +134,84 @@ def show(fig, alt=None, tight=True, seen=""):
 
 
 # ---- Lesson 03 -------------------------------------------------------------------------------------------------------
+
+
+def plot_newcomers(lost):
+    """How much better or worse than the mean alone two methods are, by how many ratings a newcomer has given."""
+    fig, ax = plt.subplots(figsize=(6.6, 4.0))
+    looks = {"own mean": (COLORS["held out"], "s", "--"), "equations": (COLORS["baseline"], "D", "-")}
+    names = {"own mean": "own mean", "equations": "bias equations, $\\lambda$ = 5"}
+    for (name, (hue, marker, line)), nudge in zip(looks.items(), (0.98, 1.02), strict=True):
+        part = lost[lost["method"] == name]
+        ax.errorbar(
+            part["ratings given"] * nudge, part["against the mean"], part["half_width"],
+            color=hue, marker=marker, linestyle=line, capsize=3, label=names[name],
+        )  # fmt: skip
+    ax.axhline(0, color="#777777", linewidth=1)
+    low, high = ax.get_ylim()
+    ax.axhspan(0, high, color=COLORS["held out"], alpha=0.08, linewidth=0)
+    ax.set_ylim(low, high)
+    ax.text(10.6, 0.03, "worse than the mean alone", ha="right", va="bottom", fontsize=10)
+    ax.text(10.6, -0.03, "better", ha="right", va="top", fontsize=10)
+    ticks = sorted(set(lost["ratings given"]))
+    ax.set_xscale("log")
+    ax.set_xticks(ticks, [str(tick) for tick in ticks])
+    ax.minorticks_off()
+    ax.set(
+        xlabel="ratings that the newcomer has given",
+        ylabel="change of RMSE (rating points)",
+        title="One rating, believed in full, is worse than none",
+    )
+    ax.legend(loc="upper right", bbox_to_anchor=(1, 0.93))
+    show(fig, seen="The own mean begins far above zero and crosses it near three ratings; the equations stay below.")
+
+
+def plot_penalties(sweep):
+    """Training and held-out error over the penalty, as differences from that of one of them."""
+    fig, ax = plt.subplots(figsize=(6.6, 4.0))
+    ax.axhline(0, color="#777777", linewidth=1)
+    ax.plot(sweep["lambda"], sweep["train"], "o-", color=COLORS["train"], label="ratings learnt from")
+    ax.errorbar(
+        sweep["lambda"], sweep["held out"], sweep["half_width"],
+        color=COLORS["held out"], marker="s", linestyle="--", capsize=3, label="hidden ratings",
+    )  # fmt: skip
+    ax.set_xscale("log")
+    ax.set_xticks(sweep["lambda"], [f"{reg:g}" for reg in sweep["lambda"]])
+    ax.minorticks_off()
+    ax.set(
+        xlabel="penalty $\\lambda$ (imaginary ratings)",
+        ylabel="RMSE less that of $\\lambda$ = 2 (rating points)",
+        title="Too high a penalty costs more than too low a one",
+    )
+    ax.legend(loc="upper left")
+    show(fig, seen="The training error only rises; the hidden one has a shallow low point and then climbs steeply.")
+
+
+def plot_one_order(lines, dots, names):
+    """Predictions of viewers over all titles, best title first, and what one of them really said; `names` are shown."""
+    fig, ax = plt.subplots(figsize=(7.2, 4.4))
+    looks = zip(lines.items(), (COLORS["spectral"], COLORS["baseline"], COLORS["ALS with biases"]), strict=True)
+    for ((name, values), hue), line in zip(looks, ("--", "-", ":"), strict=True):
+        ax.plot(np.arange(1, len(values) + 1), values, line, color=hue, linewidth=2, label=name)
+    middle = lines["viewer1362"]
+    ax.vlines(dots["place"] + 1, middle[dots["place"]], dots["rating"], color="#999999", linewidth=1)
+    ax.plot(dots["place"] + 1, dots["rating"], "o", color=COLORS["baseline"], label="what viewer1362 said")
+    for title, name in names.items():
+        place, rating = dots.loc[title, ["place", "rating"]]
+        left = place > len(middle) / 2
+        ax.annotate(
+            name, (place + 1, rating), (-8 if left else 8, -1), textcoords="offset points",
+            ha="right" if left else "left", va="center", fontsize=10,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+        )  # fmt: skip
+    ax.set(
+        xlabel="titles, from the largest bias to the smallest",
+        ylabel="rating (points)",
+        title="One order for everybody; what strays from the curve is taste, and chance",
+    )
+    ax.set_ylim(0.5, 12.5)
+    ax.legend(loc="upper center", ncols=2, fontsize=9.5)
+    show(fig, seen="Three parallel falling curves; dots lie up to several points above and below the middle one.")
 
 
 # ---- Lesson 04 -------------------------------------------------------------------------------------------------------

@@ -122,6 +122,57 @@ def is_right(name, answer):
 # ---- Lesson 03 -------------------------------------------------------------------------------------------------------
 
 
+@quiz
+def ben():
+    """Whether a viewer who gave the one shared title two points less than the other is strict."""
+    return Quiz(
+        answer="strict",
+        because="On Death Note, the one title that both rated, he gave 2 points less than Aiko. His plain deviation "
+        "hides it: it holds his rating of a good title against a mean that has Fairy Tail in it, which he never rated.",
+        hint="Compare the two on the title that both have rated.",
+        wrong=(
+            (
+                "average",
+                "That is what his plain deviation of 0 says. But compare the two on the title that both rated.",
+            ),
+            ("generous", "On the title that both rated he gave 7 and Aiko 9. Who of them gave more?"),
+        ),
+        choices=("generous", "average", "strict"),
+    )
+
+
+@quiz
+def imaginary():
+    """The bias of a newcomer with three ratings of deviation 2, at lambda 5."""
+    return Quiz(
+        answer=3 * 2 / (3 + 5),
+        because="The three ratings add up to 6, shared among 3 real and 5 imaginary ones: 6/8 = 0.75.",
+        hint="Add up the three deviations, then divide by the number of real and imaginary ratings together.",
+        wrong=(
+            (2, "That is the plain mean, lambda = 0: five imaginary ratings of 0 deviation have to be counted too."),
+            (6 / 5, "You divided by the imaginary ratings alone; the three real ones count as well."),
+            (1 / 3, "2/6 is what a single rating would leave; there are three of them."),
+        ),
+        tol=0.005,
+    )
+
+
+@quiz
+def ten_times():
+    """By what factor the certified gap grows when the mistake is ten times larger."""
+    return Quiz(
+        answer=100,
+        because="The gradient is 0 at the solution and grows in proportion to the mistake, so it is ten times longer; "
+        "its squared length is a hundred times larger.",
+        hint="The gradient is 2 (M b - target), which is linear in the mistake; the bound takes its squared length.",
+        wrong=(
+            (10, "The gradient is ten times longer, but the bound takes the square of its length."),
+            (20, "The 2 in the gradient is there in both cases, and cancels in the factor. Square the ten."),
+        ),
+        tol=0.5,
+    )
+
+
 # ---- Lesson 04 -------------------------------------------------------------------------------------------------------
 
 
