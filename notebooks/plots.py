@@ -163,7 +163,7 @@ def slide(draw, n_frames, still, seen=""):
     play = widgets.Play(value=still, max=n_frames - 1, interval=900)
     widgets.jslink((play, "value"), (slider, "value"))
     first, words = _png(draw(still), seen)
-    picture = widgets.Image(value=first, format="png", alt=words, layout={"width": "920px", "max_width": "100%"})
+    picture = widgets.Image(value=first, format="png", layout={"width": "920px", "max_width": "100%"})
     slider.observe(lambda change: setattr(picture, "value", _png(draw(change["new"]))[0]), "value")
     page = widgets.VBox([widgets.HBox([play, slider]), picture])
     data = {
