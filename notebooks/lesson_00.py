@@ -81,7 +81,10 @@ LESSONS = (
         helps=("01",),
     ),
     Lesson("04_gradient_descent", "learn the factors one step at a time", 45, ("03",), "derivatives"),
-    Lesson("05_als", "two thin matrices, one ridge regression at a time", 60, ("03",), "least squares"),
+    Lesson("05_als", "two thin matrices, one ridge regression at a time", 45, ("03",), "least squares"),
+    Lesson(
+        "05b_als_in_practice", "rank, penalty, biases and starts of ALS, and how far from the best it ends", 45, ("05",)
+    ),
     Lesson(
         "06_spectral_regularization",
         "let a convex penalty choose the rank",
@@ -139,7 +142,7 @@ class Path:
 PATHS = (
     Path("I am new and want the course", ("02", "03", "05", "06", "13")),
     Path("I want a list tonight", ("13",), ("03", "05", "06")),
-    Path("I want to understand one model properly: ALS", ("02", "03", "05")),
+    Path("I want to understand one model properly: ALS", ("02", "03", "05", "05b")),
     Path("I want the proofs", ("02c", "03", "05", "06", "07")),
     Path("I compare libraries", ("10", "11"), MODELS),
 )
@@ -195,9 +198,10 @@ PLACES = {  # number: (column, row, words in the box); columns run with the orde
     "04": (2, 2.4, "gradient\ndescent"),
     "05": (2, 1.1, "ALS"),
     "06": (2, -0.2, "spectral"),
-    "08": (3, 3.0, "content"),
-    "10": (3, 1.9, "tuning"),
-    "13": (3, 0.8, "your own list"),
+    "08": (3, 3.5, "content"),
+    "10": (3, 2.5, "tuning"),
+    "05b": (3, 1.55, "ALS settings"),
+    "13": (3, 0.6, "your own list"),
     "07": (3, -0.4, "nuclear norm"),
     "09": (4, 4.1, "true or false"),
     "11": (4, 1.4, "comparing"),
@@ -207,7 +211,7 @@ PLACES = {  # number: (column, row, words in the box); columns run with the orde
 PARTS = {  # colour, lessons
     "with a pencil": ("#F0E442", ("02", "02b", "02c", "02d")),
     "data": ("#BBBBBB", ("01",)),
-    "models": ("#56B4E9", MODELS),
+    "models": ("#56B4E9", (*MODELS, "05b")),
     "judging": ("#E69F00", ("09", "10", "11", "99")),
     "lists": ("#009E73", ("12", "13")),
 }

@@ -4,11 +4,18 @@ Nothing is fitted, split or measured here: what a figure shows, a reader can com
 """
 
 import re
+from base64 import b64encode
+from io import BytesIO
 
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from IPython.display import display
+
+try:
+    import ipywidgets as widgets
+except ImportError:
+    widgets = None
 
 # One colour a model in every notebook (Okabe and Ito's palette: distinct under common colour blindness).
 COLORS = {
@@ -219,8 +226,210 @@ def plot_one_order(lines, dots, names):
 
 # ---- Lesson 05 -------------------------------------------------------------------------------------------------------
 
+WALKS = (("o-", "#E69F00"), ("s--", "#56B4E9"))  # one for each start, on the dark ground of the valley
+
+
+def slide(draw, n_frames, still, seen=""):
+    """A slider over the figures `draw(frame)`; without a running kernel or ipywidgets stands the picture `still`.
+
+    Both are one output: a front end that knows widgets shows the slider, any other the picture.
+    """
+    if widgets is None or "inline" not in plt.get_backend():
+        show(draw(still), seen=seen)
+        return
+    slider = widgets.IntSlider(value=still, max=n_frames - 1, description="half-step", continuous_update=False)
+    play = widgets.Play(value=still, max=n_frames - 1, interval=900)
+    widgets.jslink((play, "value"), (slider, "value"))
+    first, words = _png(draw(still), seen)
+    picture = widgets.Image(value=first, format="png", layout={"width": "920px", "max_width": "100%"})
+    slider.observe(lambda change: setattr(picture, "value", _png(draw(change["new"]))[0]), "value")
+    page = widgets.VBox([widgets.HBox([play, slider]), picture])
+    data = {
+        "application/vnd.jupyter.widget-view+json": {
+            "version_major": 2,
+            "version_minor": 0,
+            "model_id": page.model_id,
+        },
+        "image/png": b64encode(first).decode("ascii"),
+        "text/plain": "<Figure size 920x420 with 2 Axes>",
+    }
+    display(data, raw=True, metadata={"image/png": {"alt": words}})
+
+
+def _png(fig, seen=""):
+    """(a figure as the bytes of a picture, its words); the figure is closed."""
+    fig.tight_layout()
+    file, words = BytesIO(), f"{describe(fig)} {seen}".strip()
+    fig.savefig(file, format="png", facecolor="white")
+    plt.close(fig)
+    return file.getvalue(), words
+
+
+def als_moving_points(objective, walks, still=3):
+    """A slider over the half-steps of ALS on one cell: the walk in the valley, and the slice that a half-step walks.
+
+    `objective(p, q)` takes arrays; `walks` holds for each start the points (p, q) after 0, 1, 2, ... half-steps.
+    """
+    seen = (
+        "Left, low ground lies upper right and lower left, with a ridge between; each walk takes a long step, then "
+        "ever shorter ones at right angles. Right, every slice is a parabola, and the step ends at its bottom."
+    )
+    slide(lambda step: _als_frame(objective, walks, step), len(walks[0]), still, seen)
+
+
+def _als_frame(objective, walks, step):
+    axis = np.linspace(-3.4, 3.4, 171)
+    p, q = np.meshgrid(axis, axis)
+    fig, (valley, slice_) = plt.subplots(1, 2, figsize=(9.2, 4.2), width_ratios=(1.15, 1))
+    ground = valley.contourf(p, q, np.log10(objective(p, q)), levels=16, cmap="viridis")
+    fig.colorbar(ground, label="log10 of the objective")
+    of_title = step > 0 and step % 2 == 0
+    for walk, (style, color) in zip(walks, WALKS, strict=True):
+        label = f"from q = {walk[0, 1]:g}"
+        valley.plot(*walk[: step + 1].T, style, color=color, markeredgecolor="black", markersize=6, label=label)
+        valley.plot(*walk[step], style[0], color=color, markeredgecolor="white", markeredgewidth=2, markersize=11)
+        before, now = walk[max(step - 1, 0)], walk[step]
+        line = objective(now[0], axis) if of_title else objective(axis, now[1])
+        at = int(of_title)
+        slice_.plot(axis, line, style[1:], color=color, linewidth=2)
+        slice_.plot(before[at], objective(*before), style[0], color="white", markeredgecolor="black", markersize=7)
+        slice_.plot(now[at], objective(*now), style[0], color=color, markeredgecolor="black", markersize=9)
+    legend = {"facecolor": "#444444", "labelcolor": "white", "fontsize": 9}
+    valley.legend(loc="upper left", **legend)
+    valley.set(
+        xlabel="p, the viewer's number",
+        ylabel="q, the title's number",
+        title="The whole: two valleys,\na ridge between them",
+    )
+    valley.grid(False)
+    moves = "the start" if step == 0 else f"half-step {step}: the {'title' if of_title else 'viewer'} moves"
+    slice_.set(xlabel="q, with p held" if of_title else "p, with q held", ylabel="objective", ylim=(0, 30))
+    slice_.set_title(f"Each half is a parabola\n{moves}")
+    return fig
+
+
+def als_trap(marks, curves, baseline):
+    """Training and held-out RMSE against passes, means over the splits; `curves`: {run: (splits, passes, 2 errors)}."""
+    looks = (("o-", "#E69F00"), ("s--", "#0072B2"), ("^-.", "#009E73"))
+    fig, axes = plt.subplots(1, 2, figsize=(9.6, 4.2))
+    titles = "On the ratings it learnt from", "On ratings held out, the order is another"
+    for at, (ax, title) in enumerate(zip(axes, titles, strict=True)):
+        for (name, values), (style, color) in zip(curves.items(), looks, strict=True):
+            errors = values[:, :, at]
+            ax.fill_between(marks, errors.min(axis=0), errors.max(axis=0), color=color, alpha=0.18, linewidth=0)
+            ax.plot(marks, errors.mean(axis=0), style, color=color, label=name, markersize=6)
+        ax.set(xscale="log", xlabel="passes (log scale)", ylabel="RMSE (rating points)", title=title, ylim=0)
+        ax.set_xticks(marks, [str(mark) for mark in marks])
+        ax.minorticks_off()
+    axes[1].axhline(baseline.mean(), color=COLORS["baseline"], linewidth=1.4, label="bias baseline")
+    handles, labels = axes[1].get_legend_handles_labels()
+    fig.legend(handles, labels, loc="lower center", ncols=4, frameon=False, bbox_to_anchor=(0.5, -0.07))
+    seen = (
+        "Left, both runs of the weak penalty fall towards 0, one of them at once. Right, that one jumps up when its "
+        "training error drops, the other comes down from several points; all end above the baseline's line. "
+        "Shaded: from the smallest to the largest of the splits."
+    )
+    show(fig, seen=seen)
+
 
 # ---- Lesson 05b ------------------------------------------------------------------------------------------------------
+
+
+def als_ladder(differences, reference):
+    """Each model's held-out error minus the reference's, with 95 % intervals, in the order of the table."""
+    fig, ax = plt.subplots(figsize=(7.6, 0.5 * len(differences) + 1.3))
+    for at, row in enumerate(differences.itertuples()):
+        color, marker = VERDICT_LOOKS[row.verdict]
+        ax.errorbar(
+            row.difference, at, xerr=row.half_width, fmt=marker, color=color, markersize=9, capsize=4, linewidth=2
+        )
+    ax.axvline(0, color="black", linewidth=1)
+    ax.set_yticks(range(len(differences)), differences["model"], fontsize=10)
+    ax.margins(y=0.12)
+    ax.invert_yaxis()
+    ax.set(
+        xlabel=f"held-out RMSE minus that of {reference} (rating points)",
+        title="Factors help once biases carry the levels",
+    )
+    show(fig, seen=f"Left of the line is better. {by_verdict(differences)}.")
+
+
+def als_penalty(regs, runs):
+    """Difference from the baseline against lambda; `runs`: {name: `paired_differences`, in the order of `regs`}."""
+    looks = (("o-", COLORS["ALS"]), ("s--", COLORS["ALS with biases"]))
+    fig, ax = plt.subplots(figsize=(7.2, 4.2))
+    for at, ((name, table), (style, color)) in enumerate(zip(runs.items(), looks, strict=True)):
+        places = np.array(regs) * (1 + 0.03 * at)
+        ax.errorbar(
+            places,
+            table["difference"],
+            yerr=table["half_width"],
+            fmt=style,
+            color=color,
+            capsize=4,
+            markersize=7,
+            label=name,
+        )
+    ax.axhline(0, color=COLORS["baseline"], linewidth=1.4, label="bias baseline")
+    ax.set(xscale="log", xlabel=r"penalty $\lambda$ (log scale)", ylabel="held-out RMSE minus the baseline's")
+    ax.set_xticks(regs, [f"{reg:g}" for reg in regs])
+    ax.minorticks_off()
+    ax.set_title("With biases, a strong penalty leads to the baseline; without, to zero")
+    ax.legend()
+    seen = (
+        "Without biases the curve climbs away at strong penalties; with them it dips below the line, then lies on it."
+    )
+    show(fig, seen=seen)
+
+
+def als_starts(ranks, excess, common, n):
+    """For each rank: how far starts end above the lowest, and how many of n titles their lists share with the first.
+
+    `excess` (ranks, starts) in units of the objective, `common` (ranks, starts - 1).
+    """
+    fig, (height, lists) = plt.subplots(1, 2, figsize=(9.6, 4.2))
+    at = np.arange(len(ranks))
+    nudge = np.linspace(-0.3, 0.3, excess.shape[1])
+    height.plot(at[:, None] + nudge, excess, "o", color=COLORS["ALS"], markeredgecolor="black")
+    height.set(ylabel="objective above the lowest end", title="How high ten starts end")
+    lists.plot(at[:, None] + nudge[1:], common, "s", color=COLORS["spectral with biases"], markeredgecolor="black")
+    lists.set(
+        ylabel="titles shared with the first list", ylim=(0, n + 0.8), title=f"How much of {n} titles they agree on"
+    )
+    for ax in (height, lists):
+        ax.set_xticks(at, [str(k) for k in ranks])
+        ax.set_xlabel("number of factors k")
+    fig.suptitle("Few factors or many have one end, those between have several", fontsize=12)
+    seen = "In the columns of five and eight factors markers lie at several heights, and so do the shares of the lists."
+    show(fig, seen=seen)
+
+
+def als_map(points, names, first, n_labels=40):
+    """Titles in the plane of two axes; the positions `first` are named, then those furthest out where there is room."""
+    fig, ax = plt.subplots(figsize=(9.6, 7))
+    ax.axhline(0, color="#BBBBBB", linewidth=0.8)
+    ax.axvline(0, color="#BBBBBB", linewidth=0.8)
+    ax.scatter(*points.T, s=22, color=COLORS["ALS with biases"], edgecolor="white", linewidth=0.5)
+    ax.set(xlabel="first axis (√ rating points)", ylabel="second axis (√ rating points)")
+    ax.set_title("A map of titles that nobody drew")
+    ax.margins(0.2, 0.06)
+    ax.grid(False)
+    fig.tight_layout()
+    fig.canvas.draw()
+    frame, taken = ax.get_window_extent(), []
+    for at in [*first, *np.argsort(-np.hypot(*points.T), kind="stable")]:
+        side, shift = ("left", (5, -3)) if points[at, 0] >= 0 else ("right", (-5, -3))
+        text = ax.annotate(names[at], points[at], xytext=shift, textcoords="offset points", ha=side, fontsize=9)
+        box = text.get_window_extent().expanded(1.02, 1.1)
+        inside = frame.x0 < box.x0 and box.x1 < frame.x1
+        if not inside or len(taken) >= n_labels or any(box.overlaps(other) for other in taken):
+            text.remove()
+        else:
+            taken.append(box)
+    show(
+        fig,
+        seen="Love stories lie at one end of the first axis, long fights at the other; thrillers high, comedies low.",
+    )
 
 
 # ---- Lesson 06 -------------------------------------------------------------------------------------------------------

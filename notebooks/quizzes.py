@@ -179,7 +179,109 @@ def ten_times():
 # ---- Lesson 05 -------------------------------------------------------------------------------------------------------
 
 
+@quiz
+def als_third_title():
+    """What does p = (1.8, 0.3) predict for Demon Slayer, q = (2, 0)?"""
+    return Quiz(
+        answer=3.6,
+        because="1.8 times 2 plus 0.3 times 0: Ann likes action, and Demon Slayer is nothing but action here.",
+        hint="Multiply the numbers pairwise and add: p1 q1 + p2 q2.",
+        wrong=(
+            (1.8, "That is only Ann's first number; it is still to be multiplied by the title's, 2."),
+            (2.1, "You added Ann's two numbers. Each is multiplied by the title's number first."),
+            (16 / 3, "That is the answer without a penalty, from p = (8/3, -1/3). Here lambda is 1."),
+            (4.2, "You multiplied the romance by 2 as well; Demon Slayer's second number is 0."),
+        ),
+        tol=0.05,
+    )
+
+
+@quiz
+def als_what_can_rise():
+    """One exact half-step of ALS: which can rise, the objective or the training error?"""
+    return Quiz(
+        answer="training error",
+        because="The half-step minimizes the sum of both terms, so it may accept larger errors for smaller factors: "
+        "Ann's would rise from 0 if she came from p = (8/3, -1/3).",
+        hint="The half-step finds the smallest objective. Which of the two is only a part of it?",
+        wrong=(
+            ("objective", "It cannot: where they were, the factors were one of the choices, and the best was taken."),
+            ("both", "Not the objective: staying where they were was one of the choices, and the best was taken."),
+            (
+                "neither",
+                "The training error is only a part of the objective, and the other part, the penalty, may pay.",
+            ),
+        ),
+        choices=("objective", "training error", "both", "neither"),
+    )
+
+
+@quiz
+def als_twins():
+    """From all ones with k = 20: how many different factors are there after a hundred passes without rounding?"""
+    return Quiz(
+        answer=1,
+        because="Equal columns give every regression equal columns, and its answer weighs them equally, for ever: "
+        "twenty copies of one factor.",
+        hint="In Q all columns are equal. Can the regression for a viewer tell the first column from the second?",
+        wrong=(
+            (20, "There are twenty columns, but nothing ever tells one from another."),
+            (2, "The titles' half-step also sees equal columns, those of P, so it parts nothing either."),
+            (0, "One factor is there: each column holds the same numbers, and these fit the ratings a little."),
+        ),
+        tol=0.01,
+    )
+
+
 # ---- Lesson 05b ------------------------------------------------------------------------------------------------------
+
+
+@quiz
+def als_strong_penalty():
+    """With biases and lambda so large that all factors are 0: which model is left?"""
+    return Quiz(
+        answer="baseline",
+        because="With P = Q = 0 the prediction is mu + b_u + b_i, fitted with the penalty bias_reg: the bias baseline.",
+        hint="Put 0 for the factors into mu + b_u + b_i + p.q. What is left?",
+        wrong=(
+            ("zero", "That is left without biases. With them the levels stay, under a penalty of their own."),
+            ("global mean", "The biases have their own penalty, bias_reg, which did not grow with lambda."),
+            ("popularity", "The titles' biases are there, but so are the viewers', and both are fitted to ratings."),
+        ),
+        choices=("baseline", "zero", "global mean", "popularity"),
+    )
+
+
+@quiz
+def als_gap():
+    """Objective 13,674, floor 13,214: by how many per cent of the floor can a better fit at most undercut this one?"""
+    return Quiz(
+        answer=100 * (13674 - 13214) / 13214,
+        because="Nobody can go below the floor, so the gain is at most 460 of 13,214.",
+        hint="The difference between the two, as a share of the floor, in per cent.",
+        wrong=(
+            (460, "That is the gap in units of the objective; in per cent of the floor it is less."),
+            (0, "A gap of 460 is left, so the proof leaves room for a better fit."),
+            (100, "Nobody can go below the floor, so most of the objective cannot be saved."),
+        ),
+        tol=0.1,
+    )
+
+
+@quiz
+def als_translate():
+    """LensKit's penalty 0.1 multiplies a viewer's ratings; what is our lambda for a viewer with 40 ratings?"""
+    return Quiz(
+        answer=4.0,
+        because="0.1 for each of the 40 ratings is 4 on this viewer; a viewer with 5 ratings gets 0.5.",
+        hint="The penalty counts once for each rating of the viewer.",
+        wrong=(
+            (0.1, "That is the penalty for each rating, and this viewer gave 40."),
+            (0.0025, "You divided by the number of ratings; the penalty is multiplied by it."),
+            (40.1, "It is multiplied by the number of ratings, not added to it."),
+        ),
+        tol=0.001,
+    )
 
 
 # ---- Lesson 06 -------------------------------------------------------------------------------------------------------
