@@ -1,11 +1,8 @@
 """What only the lessons need: one look for all figures, the viewer we follow, the truth behind the simulated sample."""
 
-import inspect
 import json
 import os
-import textwrap
 from dataclasses import replace
-from itertools import cycle
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -192,12 +189,6 @@ def plot_exposure(ratings):
 # ---- Lesson 04: gradient descent ------------------------------------------------------------------------------------
 
 BLACK = COLORS["baseline"]
-RUN_STYLES = (
-    {"color": "#0072B2", "marker": "o", "linestyle": "-"},
-    {"color": "#D55E00", "marker": "s", "linestyle": "--"},
-    {"color": "#009E73", "marker": "^", "linestyle": "-."},
-    {"color": "#CC79A7", "marker": "D", "linestyle": ":"},
-)
 
 
 def parameters(P, Q, b_user=None, b_item=None, W=None):
@@ -235,200 +226,9 @@ def one_step(ratings, entry, P, Q, learning_rate, reg, mean, b_user=None, b_item
     return step_on(ratings, entry, parameters(P, Q, b_user, b_item), learning_rate, reg, mean)[:4]
 
 
-def source_of_step():
-    """The lines of `ct.sgd_epoch` that one rating goes through, without those for features."""
-    lines = inspect.getsource(ct.sgd_epoch.py_func).splitlines()
-    starts = [line.strip() for line in lines]
-    first = next(at for at, line in enumerate(starts) if line.startswith("e = values"))
-    last = next(at for at, line in enumerate(starts) if line.startswith("q[f] = "))
-    return textwrap.dedent("\n".join(lines[first : last + 1]))
-
-
-def run_of(model, ratings, validation=None):
-    """(history, error): the passes of a fit as a table; where it diverges, those before, and the error; else None."""
-    try:
-        with np.errstate(over="ignore", invalid="ignore"):  # a step too long is reported in words, by the error
-            return pd.DataFrame(clone(model).fit(ratings, validation).history_).set_index("epoch"), None
-    except ct.DivergenceError as error:
-        history, failure = None, error
-    for n in range(1, model.n_epochs):
-        try:
-            with np.errstate(over="ignore", invalid="ignore"):
-                history = clone(model).set_params(n_epochs=n).fit(ratings, validation).history_
-        except ct.DivergenceError:
-            break
-    return pd.DataFrame(history or {"epoch": []}).set_index("epoch"), failure
-
-
 def remedy(error):
     """The part of a DivergenceError's message that names the cause and the remedy."""
     return str(error).partition(". ")[2]
-
-
-def plot_walks(rating, reg, rates, start=(0.5, 2.4), n_steps=12):
-    """Gradient descent on a table of one cell, in the plane of its two unknowns, one panel a learning rate."""
-    p, q = np.meshgrid(np.linspace(0, 3.2, 161), np.linspace(1.2, 3.4, 161))
-    height = np.log10((rating - p * q) ** 2 + reg * (p**2 + q**2))
-    one = ct.Ratings.from_matrix([[rating]], scale=(0, 10))
-    model = ct.GradientDescentMF(1, reg)
-    fig, axes = plt.subplots(1, len(rates), figsize=(10, 3.9), sharex=True, sharey=True)
-    for ax, rate in zip(axes, rates, strict=True):
-        P, Q = np.array([[start[0]]]), np.array([[start[1]]])
-        walk = [(P[0, 0], Q[0, 0])]
-        for _ in range(n_steps):
-            slope_P, slope_Q = model.gradient(one, P, Q)
-            P, Q = P - rate * slope_P, Q - rate * slope_Q
-            walk.append((P[0, 0], Q[0, 0]))
-        ax.contourf(p, q, height, levels=16, cmap="viridis")
-        ax.plot(*np.array(walk).T, "o-", color="white", markeredgecolor="black", ms=5)
-        ax.plot(*start, "s", color="#D55E00", markeredgecolor="black", ms=8)
-        ax.set(title=rf"$\eta$ = {rate:g}", xlabel="p, the viewer's factor\n(√ rating points)")
-        ax.set(xlim=(0, 3.2), ylim=(1.2, 3.4))
-        ax.grid(False)
-    axes[0].set_ylabel("q, the title's factor\n(√ rating points)")
-    title = f"The same {n_steps} steps from the same start: only their length differs (dark: a low objective)"
-    fig.suptitle(title, fontsize=11)
-    seen = (
-        "The first walk ends on the slope, the second in the dark valley; the third leaps across it from side to side."
-    )
-    show(fig, seen=seen)
-
-
-def _curves(ax, runs, column, every):
-    """One line a run; a run that diverged ends in a cross at its last finite pass."""
-    for (name, (history, error)), style in zip(runs.items(), cycle(RUN_STYLES), strict=False):
-        if len(history):
-            ax.plot(history.index, history[column], label=name, ms=5, markevery=every, **style)
-        if error is not None and len(history):
-            last = history.iloc[-1]
-            ax.plot(last.name, last[column], "X", ms=12, color=style["color"], markeredgecolor="black", clip_on=False)
-
-
-def plot_learning_rates(runs):
-    """The objective of full-batch descent pass by pass, one line a learning rate."""
-    fig, ax = plt.subplots(figsize=(7.4, 4.1))
-    _curves(ax, runs, "objective", every=12)
-    ax.set(yscale="log", xlabel="passes", ylabel="objective E\n(rating points², log scale)",
-           title="Too short crawls, too long diverges (cross: the last pass that stood)")  # fmt: skip
-    ax.legend(title="learning rate", loc="center", bbox_to_anchor=(0.55, 0.58))
-    seen = (
-        "The smallest rate has hardly come down at the end; the next falls smoothly, and ends lowest; a larger "
-        "one falls first and then trembles above it; the largest breaks off after few passes."
-    )
-    show(fig, seen=seen)
-
-
-def plot_batches(panels, top=2.4):
-    """Validation error pass by pass, one panel a learning rate, one line a batch size; `panels`: title -> runs."""
-    fig, axes = plt.subplots(1, len(panels), figsize=(10, 4), sharey=True)
-    for ax, (title, runs) in zip(axes, panels.items(), strict=True):
-        for (name, (history, error)), style, size in zip(runs.items(), RUN_STYLES, (10, 6, 6), strict=False):
-            stands = history["validation_rmse"][history["validation_rmse"] < top]
-            look = style | {"ms": size, "markevery": 4, "mfc": "none" if size == 10 else style["color"]}
-            ax.plot(stands.index, stands, label=name, **look)
-            if error is not None:
-                ax.plot(stands.index[-1], stands.iloc[-1], "X", ms=12, color=style["color"], markeredgecolor="black")
-        ax.set(title=title, xlabel="passes", ylim=(1.35, top))
-    axes[0].set_ylabel("RMSE on the validation part\n(rating points)")
-    axes[0].legend(title="batch size", loc="upper right")
-    fig.suptitle(
-        "Batches agree while steps are short; the largest diverges first (cross: leaves the chart)", fontsize=11
-    )
-    seen = (
-        "Left all three lines coincide; right the batch of all ratings leaves the chart, and the others still coincide."
-    )
-    show(fig, seen=seen)
-
-
-def plot_schedules(models, runs):
-    """Left the learning rate of each pass, right the training error it leads to; one line a schedule."""
-    fig, axes = plt.subplots(1, 2, figsize=(10, 4))
-    for (name, model), style in zip(models.items(), RUN_STYLES, strict=True):
-        passes = np.arange(1, model.n_epochs + 1)
-        axes[0].plot(passes, [model._rate(t) for t in passes], label=name, ms=5, markevery=12, **style)
-    axes[0].set(
-        yscale="log", ylim=(1e-4, 0.3), xlabel="passes", ylabel="learning rate $\\eta$\n(step of one rating, log scale)"
-    )
-    axes[0].set_title("The plan")
-    _curves(axes[1], runs, "train_rmse", every=12)
-    axes[1].set(xlabel="passes", ylabel="training RMSE (rating points)", title="What comes of it")
-    axes[1].legend(title="schedule")
-    fig.suptitle("A constant step keeps trembling; a fading one settles, or freezes too soon", fontsize=11)
-    seen = (
-        "Right: the constant rate ends uneven and higher than the two that fade slowly; the one that fades fast "
-        "stays high."
-    )
-    show(fig, seen=seen)
-
-
-def plot_clipping(runs):
-    """Validation error pass by pass: a step too long, the same clipped, and a shorter one."""
-    fig, ax = plt.subplots(figsize=(7.4, 4.1))
-    _curves(ax, runs, "validation_rmse", every=6)
-    ax.set(xlabel="passes", ylabel="RMSE on the validation part\n(rating points)", ylim=(1.4, 2.4),
-           title="Clipping keeps a hasty run alive (cross: the last pass that stood)")  # fmt: skip
-    ax.legend(title="learning rate", loc="upper right")
-    seen = "The hasty run breaks off after few passes; clipped, it goes on, unevenly and above the short steps."
-    show(fig, seen=seen)
-
-
-def plot_early_stopping(history, baseline, best):
-    """Training and validation error pass by pass, both errors of the bias baseline, and the pass that was kept."""
-    fig, ax = plt.subplots(figsize=(8.8, 4.2))
-    looks = (("train", "train", "o", "-", "training"), ("validation", "held out", "s", "--", "validation"))
-    for part, color, marker, line, label in looks:
-        style = {"color": COLORS[color], "marker": marker, "linestyle": line, "ms": 5, "markevery": 6}
-        ax.plot(history.index, history[f"{part}_rmse"], label=label, **style)
-    for value, line, label in zip(baseline, ("-.", ":"), ("training", "validation"), strict=True):
-        ax.axhline(value, color=BLACK, linestyle=line, linewidth=1.2, label=f"bias baseline, {label}")
-    ax.plot(best, history["validation_rmse"][best], "*", ms=17, color=COLORS["held out"],
-            markeredgecolor="black", label="the pass that is kept")  # fmt: skip
-    ax.set(xlabel="passes", ylabel="RMSE (rating points)")
-    ax.set_title("The training error falls on; the validation error turns (simulated viewers)")
-    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
-    seen = (
-        "The training error falls all along; the validation error is lowest early, at the star, and rises from there."
-    )
-    show(fig, seen=seen)
-
-
-def penalty_sweep(splits, regs, **options):
-    """`SGDMF` along lambda on (train, test) splits, one row each, as `ct.evaluate` returns them (`model` is lambda);
-    `size` is what the penalty weighs: b_u^2 + b_i^2 + |p_u|^2 + |q_i|^2, mean over the ratings learnt from."""
-    rows = []
-    for reg in regs:
-        for split, (train, test) in enumerate(splits):
-            model = ct.SGDMF(reg=reg, patience=None, **options).fit(train)
-            of_user = model.user_bias_**2 + (model.user_factors_**2).sum(axis=1)
-            of_item = model.item_bias_**2 + (model.item_factors_**2).sum(axis=1)
-            scores = {"train_rmse": ct.rmse(model, train), "rmse_clipped": ct.rmse(model, test, clip=True),
-                      "size": np.mean(of_user[train.rows] + of_item[train.cols])}  # fmt: skip
-            rows.append({"model": reg, "split": split} | scores | {"n_train": len(train), "n_test": len(test)})
-    return pd.DataFrame(rows)
-
-
-def plot_penalty_sweep(sweep, baseline):
-    """Left the size of the unknowns along lambda; right training and held-out error, means and faintly each split."""
-    means = sweep.groupby("model")[["size", "train_rmse", "rmse_clipped"]].mean()
-    fig, axes = plt.subplots(1, 2, figsize=(10, 4.1))
-    axes[0].plot(means.index, means["size"], "D-", color="#009E73")
-    axes[0].set(ylim=(0, None), ylabel="mean squared size per rating\n(numbers without units)")
-    axes[0].set_title("The unknowns shrink")
-    looks = (("train_rmse", "train", "o-", "training (raw)"), ("rmse_clipped", "held out", "s--", "held out (clipped)"))
-    for column, color, line, label in looks:
-        for _, part in sweep.groupby("split"):
-            axes[1].plot(part["model"], part[column], color=COLORS[color], lw=0.8, alpha=0.4)
-        axes[1].plot(means.index, means[column], line, color=COLORS[color], label=label)
-    axes[1].axhline(baseline, color=BLACK, linestyle=":", label="bias baseline, held out")
-    axes[1].set(ylabel="RMSE (rating points)", title="The held-out error passes through a minimum")
-    axes[1].legend(fontsize=9)
-    fig.suptitle("A stronger penalty shrinks; it helps up to a point (simulated viewers)", fontsize=11)
-    for ax in axes:
-        ax.set(xscale="log", xlabel=r"penalty $\lambda$, once for each rating (log scale)")
-        ax.set_xticks(means.index.tolist(), [f"{value:g}" for value in means.index])
-        ax.minorticks_off()
-    seen = "The line on the left falls all along; right, training rises while held out falls to a minimum and turns."
-    show(fig, seen=seen)
 
 
 def plot_against(differences, reference):

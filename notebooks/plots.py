@@ -224,6 +224,95 @@ def plot_one_order(lines, dots, names):
 # ---- Lesson 04 -------------------------------------------------------------------------------------------------------
 
 
+def plot_stopping(train, held_out, baseline):
+    """Training and held-out error pass by pass: each split faintly, their means, and the baseline's held-out mean.
+
+    `train`, `held_out` : (splits, passes), rating points
+    """
+    passes = np.arange(1, train.shape[1] + 1)
+    fig, ax = plt.subplots(figsize=(7.4, 4.2))
+    for errors, part, line in ((train, "train", "-"), (held_out, "held out", "--")):
+        ax.plot(passes, errors.T, color=COLORS[part], lw=0.7, alpha=0.3)
+        ax.plot(passes, errors.mean(axis=0), line, color=COLORS[part], lw=2.5, label=f"{part}, mean of the splits")
+    ax.axhline(baseline, color=COLORS["baseline"], linestyle=":", lw=1.8, label="bias baseline, held out")
+    best = int(held_out.mean(axis=0).argmin())
+    look = {"color": COLORS["held out"], "markeredgecolor": "black", "linestyle": "none"}
+    ax.plot(passes[best], held_out.mean(axis=0)[best], "*", ms=17, label="lowest held-out mean", **look)
+    ax.set(xlabel="passes over the training ratings", ylabel="RMSE (rating points)", xlim=(1, passes[-1]))
+    ax.set_title("The training error falls on; the held-out error turns")
+    ax.legend(loc="center right", bbox_to_anchor=(1, 0.55))
+    seen = "Both fall and rest on a shoulder; then training falls on, while held out dips below the baseline and rises."
+    show(fig, seen=seen)
+
+
+def _short(name, most=24):
+    """A title for the map: without its subtitle, and cut at a word."""
+    name = re.split(r": | -", name)[0]
+    return name if len(name) <= most else name[:most].rsplit(" ", 1)[0] + "…"
+
+
+LABEL_PLACES = (  # of a name beside its point: pixels to the right and up, and how it is aligned
+    (0, 7, "center", "bottom"),
+    (0, -7, "center", "top"),
+    (7, 0, "left", "center"),
+    (-7, 0, "right", "center"),
+)
+
+
+def _label(fig, ax, places, names, said, free):
+    """Names beside their points, in the order given: on the first side where one covers no point, no other name, not
+    the text `said` and none of the places to keep `free`, or nowhere; a name that comes twice is written once."""
+    canvas = fig.canvas.get_renderer()
+    taken = [said.get_window_extent(canvas)]
+    frame, points = ax.get_window_extent(canvas), ax.transData.transform([*places, *free])
+    named = []
+    for at, name in enumerate(names):
+        for x, y, ha, va in LABEL_PLACES:
+            look = {"textcoords": "offset points", "ha": ha, "va": va, "fontsize": 9, "zorder": 4}
+            text = ax.annotate(_short(name), places[at], xytext=(x, y), **look)
+            box = text.get_window_extent(canvas).padded(3)
+            inside = frame.x0 < box.x0 and box.x1 < frame.x1 and frame.y0 < box.y0 and box.y1 < frame.y1
+            covers = any(box.contains(*point) for point in points)
+            if inside and not covers and not any(box.overlaps(other) for other in taken) and _short(name) not in named:
+                taken.append(box)
+                named.append(_short(name))
+                break
+            text.remove()
+
+
+def plot_taste_map(places, names, action, romance, viewer):
+    """Titles in the plane of the two strongest axes of taste, marked by genre, with the direction of one viewer.
+
+    `places` : (n, 2); `action`, `romance` : (n,) bool, both False for the others; `viewer` : (2,), where taste points
+    """
+    fig, ax = plt.subplots(figsize=(9.6, 7.6))
+    looks = (
+        (~(action | romance), "#999999", "o", "neither, or both"),
+        (action, "#0072B2", "s", "action in the catalogue"),
+        (romance, "#D55E00", "^", "romance in the catalogue"),
+    )
+    for chosen, face, marker, label in looks:
+        ax.scatter(*places[chosen].T, c=face, marker=marker, s=38, edgecolors="white", linewidths=0.5, label=label)
+    ax.axhline(0, color="#bbbbbb", lw=0.8, zorder=0)
+    ax.axvline(0, color="#bbbbbb", lw=0.8, zorder=0)
+    ax.margins(0.09)
+    high = np.array([ax.get_xlim()[1], ax.get_ylim()[1]])  # the arrow stays within the frame, whatever its direction
+    tip = 0.75 * viewer * np.min(high / np.maximum(np.abs(viewer), 1e-9))
+    arrow = {"arrowstyle": "-|>", "lw": 1.8, "color": "black", "shrinkA": 0, "shrinkB": 0, "mutation_scale": 20}
+    ax.annotate("", tip, xytext=(0, 0), arrowprops=arrow, zorder=1)
+    look = {"textcoords": "offset points", "ha": "center", "weight": "bold", "fontsize": 10}
+    said = ax.annotate("taste of our viewer", tip, xytext=(0, 6), **look)
+    ax.grid(False)
+    ax.set(xlabel="first axis of taste (rating points for a typical viewer)", ylabel="second axis of taste")
+    ax.set_title("A map of titles, learnt from ratings alone: neighbours please the same people")
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncol=3)
+    fig.tight_layout()
+    order = np.argsort(-np.linalg.norm(places, axis=1), kind="stable")
+    _label(fig, ax, places[order], [names[at] for at in order], said, np.linspace(0, 1, 60)[:, None] * tip)
+    seen = "Romance lies on one side of the first axis and action on the other, with some of each in between."
+    show(fig, seen=seen, tight=False)
+
+
 # ---- Lesson 05 -------------------------------------------------------------------------------------------------------
 
 WALKS = (("o-", "#E69F00"), ("s--", "#56B4E9"))  # one for each start, on the dark ground of the valley

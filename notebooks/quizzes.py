@@ -176,6 +176,54 @@ def ten_times():
 # ---- Lesson 04 -------------------------------------------------------------------------------------------------------
 
 
+@quiz
+def fairy_tail_moves():
+    """The title's half of one step, from the old numbers of the viewer."""
+    p, q, r, eta = np.array([1.0, 2.0]), np.array([-1.0, -0.5]), 1 - 5, 0.1
+    p_new = p + eta * r * q
+    return Quiz(
+        answer=tuple(q + eta * r * p),
+        because="(-1, -0.5) + 0.1 · (-4) · (1, 2): the title takes the viewer's numbers from before the step.",
+        hint="Take the second formula: old numbers of the title, plus 0.1 · (-4) times the viewer's (1, 2).",
+        wrong=(
+            (tuple(q + eta * r * p_new), "You used the viewer after the step; both lines use the numbers before it."),
+            (tuple(q - eta * r * p), "The sign is turned round: this step raises a prediction that is too high."),
+            (tuple(q + r * p), "The direction is right, but the learning rate of 0.1 is missing."),
+            (tuple(p + eta * r * q), "That is where the viewer goes; the question is about the title."),
+        ),
+        tol=0.01,
+    )
+
+
+@quiz
+def start_at_zero():
+    """Exactly on the saddle."""
+    return Quiz(
+        answer="stay",
+        because="Each step of P is a multiple of Q and the other way round, so zeros stay zeros for ever.",
+        hint="Put zeros into both lines of the step.",
+        wrong=(("move", "The residual is not zero, but it is multiplied by the other side's factors, and those are."),),
+        choices=("move", "stay"),
+    )
+
+
+@quiz
+def penalty_paid():
+    """The penalty inside the sum over ratings counts once for each of them."""
+    reg, n = 0.2, 64
+    return Quiz(
+        answer=reg * n,
+        because="The bracket with λ|p_u|² stands in the sum once for each of the 64 ratings: 0.2 · 64.",
+        hint="Count how many brackets of the sum hold this viewer's factors.",
+        wrong=(
+            (reg, "That is what one rating adds; this viewer stands in the sum once for each rating."),
+            (reg * n / 2, "The half belongs to the step, down half the gradient; the objective has none."),
+            (2 * reg * n, "That would be the slope's factor of two; the objective itself has none."),
+        ),
+        tol=0.05,
+    )
+
+
 # ---- Lesson 05 -------------------------------------------------------------------------------------------------------
 
 
