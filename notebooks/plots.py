@@ -193,9 +193,9 @@ def plot_against_baseline(differences):
     top = axes[0].get_ylim()[1]
     axes[0].set_ylim(-0.06 * top, top)
     for ax in axes:
-        ax.annotate("bias baseline", (0.98, 0), (0, -4), xycoords=("axes fraction", "data"), ha="right", va="top",
+        ax.annotate("bias baseline", (0.02, 0), (0, 3), xycoords=("axes fraction", "data"), va="bottom",
                     textcoords="offset points", fontsize=9.5)  # fmt: skip
-    axes[0].set_ylabel("RMSE less the baseline's (rating points)")
+    axes[0].set_ylabel("RMSE less the baseline's\n(rating points)")
     fig.suptitle("Without biases no toll reaches the baseline; with them the best lies inside", fontsize=12)
     seen = "Left every interval lies above zero and the curve climbs; right it dips below zero once and ends at zero."
     show(fig, seen=seen)
@@ -218,17 +218,23 @@ def toll_path(regs, values, lists, at):
     top = lists[at]
     right.plot(top["predicted_rating"], top["rank"], "o", color=COLORS["held out"], ms=7)
     for rank, name, rating in zip(top["rank"], top["name"], top["predicted_rating"], strict=True):
-        right.annotate(name, (rating, rank), (0, 8), textcoords="offset points", ha="center", fontsize=10)
+        place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "fontsize": 10}
+        right.annotate(name, (0.02, rank), (0, 8), **place)
+        right.annotate(f"{rating:.1f}", (rating, rank), (8, -4), textcoords="offset points", fontsize=10)
     right.set(
         xlabel="predicted rating (points)", ylabel="place", yticks=top["rank"],
         xlim=(6.8, 9.7), ylim=(len(top) + 0.5, 0.3), title="the list at this toll",
     )  # fmt: skip
     fig.tight_layout()
-    return fig
+    names = ", ".join(top["name"])
+    return fig, f"Left each line falls and ends at zero, the lower ones first; right, from the top: {names}."
+
+
+AS_WIDE_AS_IT_IS = {"max_width": "100%", "align_self": "flex-start"}
 
 
 class Slide:
-    """A figure with a slider: `draw(at)` makes the figure for `labels[at]`.
+    """A figure with a slider: `draw(at)` makes the figure for `labels[at]`, and says what the eye finds in it.
 
     Without ipywidgets, or without a running kernel, the figure of the position at the start stands there as a picture.
     """
@@ -238,16 +244,16 @@ class Slide:
 
     def picture(self, at):
         """(PNG, what it says) of the figure at a position."""
-        fig, png = self.draw(at), io.BytesIO()
+        (fig, seen), png = self.draw(at), io.BytesIO()
         fig.savefig(png, bbox_inches="tight")
         plt.close(fig)
-        return png.getvalue(), describe(fig)
+        return png.getvalue(), f"{describe(fig)} {seen}"
 
     def box(self):
         """The slider above its picture."""
         options = [(str(label), at) for at, label in enumerate(self.labels)]
         slider = widgets.SelectionSlider(description=self.name, options=options, value=self.at, continuous_update=False)
-        image = widgets.Image(value=self.picture(self.at)[0], layout=widgets.Layout(max_width="100%"))
+        image = widgets.Image(value=self.picture(self.at)[0], layout=AS_WIDE_AS_IT_IS)
         slider.observe(lambda change: image.set_trait("value", self.picture(change["new"])[0]), "value")
         return widgets.VBox([slider, image])
 
