@@ -3,6 +3,8 @@
 Nothing is fitted, split or measured here: what a figure shows, a reader can compute again from the cells above it.
 """
 
+import base64
+import io
 import re
 from base64 import b64encode
 from io import BytesIO
@@ -522,6 +524,114 @@ def als_map(points, names, first, n_labels=40):
 
 
 # ---- Lesson 06 -------------------------------------------------------------------------------------------------------
+
+
+def plot_convergence(walks, optimum):
+    """How far primal and dual still are from the optimum, pass by pass; `walks`: {name: rows of (primal, dual)}."""
+    fig, axes = plt.subplots(1, 2, figsize=(9.2, 4.0), sharey=True)
+    looks = zip(walks.items(), ((COLORS["primal"], "o", "-"), (COLORS["dual"], "s", "--")), strict=True)
+    for (name, walk), (hue, marker, line) in looks:
+        for ax, distance in zip(axes, (walk[:, 0] - optimum, optimum - walk[:, 1]), strict=True):
+            ax.semilogy(
+                np.arange(1, len(walk) + 1), np.maximum(distance, 1e-3),
+                color=hue, marker=marker, linestyle=line, markevery=10, markersize=5, label=name,
+            )  # fmt: skip
+    axes[0].set(title="the answer: primal above the optimum", ylabel="distance (rating points², log scale)")
+    axes[1].set_title("the proof: optimum above the dual")
+    for ax in axes:
+        ax.set_xlabel("pass")
+    axes[0].set_ylim(1e-1, None)
+    axes[0].legend()
+    fig.suptitle("A longer step reaches the same answer, and its proof, in fewer passes", fontsize=12)
+    show(fig, seen="In both panels the line of the splitting falls far below that of shrink-and-paste.")
+
+
+def plot_against_baseline(differences):
+    """Validation error less that of the bias baseline along lambda, without and with biases, with paired intervals."""
+    fig, axes = plt.subplots(1, 2, figsize=(9.2, 4.0))
+    looks = {"without": ("#D55E00", "s", "--"), "with": ("#0072B2", "o", "-")}
+    for ax, (name, (hue, marker, line)) in zip(axes, looks.items(), strict=True):
+        part = differences[differences["biases"] == name]
+        ax.axhline(0, color=COLORS["baseline"], lw=1.5)
+        ax.errorbar(
+            part["reg"], part["difference"], part["half_width"],
+            color=hue, marker=marker, linestyle=line, capsize=4, markersize=6,
+        )  # fmt: skip
+        ax.set_xscale("log")
+        ax.set_xticks(part["reg"], [f"{reg:g}" for reg in part["reg"]])
+        ax.minorticks_off()
+        ax.set(xlabel=r"toll $\lambda$ (rating points, log scale)", title=f"{name} biases")
+    top = axes[0].get_ylim()[1]
+    axes[0].set_ylim(-0.06 * top, top)
+    for ax in axes:
+        ax.annotate("bias baseline", (0.02, 0), (0, 3), xycoords=("axes fraction", "data"), va="bottom",
+                    textcoords="offset points", fontsize=9.5)  # fmt: skip
+    axes[0].set_ylabel("RMSE less the baseline's\n(rating points)")
+    fig.suptitle("Without biases no toll reaches the baseline; with them the best lies inside", fontsize=12)
+    seen = "Left every interval lies above zero and the curve climbs; right it dips below zero once and ends at zero."
+    show(fig, seen=seen)
+
+
+def toll_path(regs, values, lists, at):
+    """The singular values of X along lambda, a cursor at `regs[at]`, and beside them the list at this lambda."""
+    fig, (left, right) = plt.subplots(1, 2, figsize=(9.6, 4.2), width_ratios=(1.1, 1))
+    for path in np.transpose(values):
+        left.plot(regs, np.where(path > 0, path, np.nan), color=COLORS["spectral with biases"], lw=1.2, alpha=0.7)
+    kept = values[at][values[at] > 0]
+    left.axvline(regs[at], color=COLORS["held out"], ls="--")
+    left.plot(np.full(len(kept), regs[at]), kept, "o", color=COLORS["held out"], ms=6)
+    left.set(
+        xlabel=r"toll $\lambda$ (rating points)",
+        ylabel="singular values of X (rating points)",
+        title=rf"$\lambda$ = {regs[at]:g} keeps {len(kept)} pattern{'s' * (len(kept) != 1)}",
+        ylim=(0, None),
+    )
+    top = lists[at]
+    right.plot(top["predicted_rating"], top["rank"], "o", color=COLORS["held out"], ms=7)
+    for rank, name, rating in zip(top["rank"], top["name"], top["predicted_rating"], strict=True):
+        place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "fontsize": 10}
+        right.annotate(name, (0.02, rank), (0, 8), **place)
+        right.annotate(f"{rating:.1f}", (rating, rank), (8, -4), textcoords="offset points", fontsize=10)
+    right.set(
+        xlabel="predicted rating (points)", ylabel="place", yticks=top["rank"],
+        xlim=(6.8, 9.7), ylim=(len(top) + 0.5, 0.3), title="the list at this toll",
+    )  # fmt: skip
+    fig.tight_layout()
+    names = ", ".join(top["name"])
+    return fig, f"Left each line falls and ends at zero, the lower ones first; right, from the top: {names}."
+
+
+AS_WIDE_AS_IT_IS = {"max_width": "100%", "align_self": "flex-start"}
+
+
+class Slide:
+    """A figure with a slider: `draw(at)` makes the figure for `labels[at]`, and says what the eye finds in it.
+
+    Without ipywidgets, or without a running kernel, the figure of the position at the start stands there as a picture.
+    """
+
+    def __init__(self, draw, labels, at, name):
+        self.draw, self.labels, self.at, self.name = draw, list(labels), at, name
+
+    def picture(self, at):
+        """(PNG, what it says) of the figure at a position."""
+        (fig, seen), png = self.draw(at), io.BytesIO()
+        fig.savefig(png, bbox_inches="tight")
+        plt.close(fig)
+        return png.getvalue(), f"{describe(fig)} {seen}"
+
+    def box(self):
+        """The slider above its picture."""
+        options = [(str(label), at) for at, label in enumerate(self.labels)]
+        slider = widgets.SelectionSlider(description=self.name, options=options, value=self.at, continuous_update=False)
+        image = widgets.Image(value=self.picture(self.at)[0], layout=AS_WIDE_AS_IT_IS)
+        slider.observe(lambda change: image.set_trait("value", self.picture(change["new"])[0]), "value")
+        return widgets.VBox([slider, image])
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        png, said = self.picture(self.at)
+        still = {"text/plain": said, "image/png": base64.b64encode(png).decode()}
+        return (still if widgets is None else self.box()._repr_mimebundle_() | still), {"image/png": {"alt": said}}
 
 
 # ---- Lesson 07 -------------------------------------------------------------------------------------------------------

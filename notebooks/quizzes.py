@@ -335,6 +335,57 @@ def als_translate():
 # ---- Lesson 06 -------------------------------------------------------------------------------------------------------
 
 
+@quiz
+def spectral_toll():
+    """What Ann's 10 for Death Note becomes when the toll on the patterns of sizes 8 and 4 is 4."""
+    return Quiz(
+        answer=7 + (8 - 4) / 4,
+        because="The second pattern is worth no more than the toll and goes. The first keeps 8 - 4 = 4, spread over 16 "
+        "cells as 4/4 = 1 point each, so her rating becomes 7 + 1 = 8.",
+        hint="Take 4 off both sizes, divide what is left by 4 to get points in a cell, and add the 7 again.",
+        wrong=(
+            (6, "The toll is not taken off the rating 10. It is taken off each pattern's size, here 8 and 4."),
+            (9, "You dropped the second pattern, but the first pays the toll, too: its 2 points a cell become 1."),
+            (7, "That would be so if both patterns were gone; the first one, of size 8, can pay 4 and stay."),
+        ),
+        tol=0.05,
+    )
+
+
+@quiz
+def spectral_loner():
+    """The singular values of a lone rating 6 points off, and of 1 point shared by nine viewers over four titles."""
+    return Quiz(
+        answer=(6, 6),
+        because="A lone entry is its own singular value, 6. A block of ones is 1 times the square root of 9 x 4, "
+        "which is 6 as well: the toll cannot tell a loud loner from a quiet crowd.",
+        hint="A block of a points over p viewers and q titles has the singular value a times the square root of p q.",
+        wrong=(
+            ((6, 36), "36 is the number of cells in the block; the singular value is the root of the sum of squares."),
+            ((6, 1), "1 is the entry of the block. A pattern that many cells share is larger than any one of them."),
+            ((1, 6), "The lone rating counts, too: one entry of 6 and zeros elsewhere have the singular value 6."),
+        ),
+        tol=0.05,
+    )
+
+
+@quiz
+def spectral_glance():
+    """What a dual value built on a spectral norm that is too small does to the fit."""
+    return Quiz(
+        answer="flatters",
+        because="With the norm too small, theta is scaled down too little and is not feasible, so the dual can lie "
+        "above the optimum: the gap looks smaller than the truth, or even negative. Exercise 2 makes one.",
+        hint="The bound holds for every theta whose largest singular value is at most lambda. Is this theta one?",
+        wrong=(
+            ("accuses", "That is what a norm that is too LARGE does: theta gets smaller than need be, the bound stays "
+             "true and is only weak."),
+            ("neither", "The scaling decides whether theta is feasible, and only a feasible theta proves anything."),
+        ),
+        choices=("flatters", "accuses", "neither"),
+    )  # fmt: skip
+
+
 # ---- Lesson 07 -------------------------------------------------------------------------------------------------------
 
 
