@@ -136,7 +136,12 @@ def _warm_up(measure, models, train):
     """Measure everything on the busiest corner of a table: what is compiled once must not count as slow."""
     users, items = (_busiest(counts, 20) for counts in (train.user_counts, train.item_counts))
     for model in models.values():
-        with warnings.catch_warnings(), in_time(1.0), suppress(Exception):  # what is wrong with it, the table will tell
+        with (
+            warnings.catch_warnings(),
+            whole_fits(),
+            in_time(1.0),
+            suppress(Exception),
+        ):  # what is wrong with it, the table will tell
             warnings.simplefilter("ignore")
             measure(model, *train.restrict(users, items).split_random())
 

@@ -12,7 +12,7 @@ import plots
 import scipy.sparse as sp
 import seaborn as sns
 from matplotlib.ticker import StrMethodFormatter
-from plots import COLORS, LOOK, VERDICT_LOOKS, by_verdict, describe, mark, show  # noqa: F401
+from plots import COLORS, LOOK, LOOKS, VERDICT_LOOKS, by_verdict, describe, mark, show  # noqa: F401
 from quizzes import QUIZZES, Quiz, check, is_right, quiz, verdict  # noqa: F401
 from results import truth
 from sklearn.base import clone
