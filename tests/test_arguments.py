@@ -359,3 +359,8 @@ def test_what_is_named_after_something_left_out_reaches_the_function_behind_its_
     assert behind(5, c=7) == (5, 1, 7)
     assert behind(5, 6) == (5, 6, 2)
     assert behind(c=7, a=5) == (5, 1, 7)
+
+
+def test_what_is_shown_in_an_error_is_cut_beyond_a_hundred_characters():
+    assert settings.shown("x" * 98) == repr("x" * 98)  # with its quotes a hundred
+    assert settings.shown("x" * 99) == "'" + "x" * 59 + "..." + "x" * 19 + "'"

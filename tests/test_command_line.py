@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import content_table as ct
-from content_table_parts import command, solvers
+from content_table_parts import command, newcomers, solvers
 
 
 @pytest.fixture
@@ -168,6 +168,14 @@ def test_an_own_list_gets_a_list_with_uncertainty_and_reasons(small, tmp_path, c
     assert total == pytest.approx(float(lines[4].split()[-2]), abs=0.03)
     assert reasons[0].split()[0] in ("Bear", "Dog")  # the person first
     assert "everybody" in reasons[-1]
+
+
+def test_predictions_of_an_own_list_are_shown_within_the_scale(small, tmp_path, monkeypatch, capsys):
+    (tmp_path / "mine.csv").write_text("title,score\nbear,9\nDOG,2\n", encoding="utf-8")
+    monkeypatch.setattr(newcomers.Fold, "scores", lambda fold: np.full(len(fold.offset), 12.5))
+    ct.main(["--data", small, "--list", str(tmp_path / "mine.csv"), "--n", "2"])
+    table = capsys.readouterr().out.split("predicted_rating")[1]
+    assert "10.00" in table.splitlines()[1]
 
 
 def test_unknown_titles_are_told_in_one_line_unless_asked_for(small, tmp_path, capsys):

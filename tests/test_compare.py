@@ -173,3 +173,23 @@ def test_errors_of_one_prediction_are_those_of_five(sample):
         assert row[["rmse", "mae", "rmse_clipped", "mae_clipped"]].tolist() == pytest.approx(expected, rel=1e-12)
         _, fallback = model.predict_cells(test.rows, test.cols, return_fallback=True)
         assert row["cold"] == fallback.sum()
+
+
+def test_stability_is_the_mean_over_the_other_splits(sample):
+    model, splits = ct.BiasBaseline(), [sample.split_random(0.2, seed) for seed in (1, 2, 3)]
+    results = ct.compare({"biases": model}, None, 8, splits=splits)
+    lists = [ct.top_lists(clone(model).fit(train), test) for train, test in splits]
+    found = results.query("model == 'biases'").sort_values("split")["stability"]
+    for split, value in enumerate(found):
+        others = [study._overlap(lists[split], lists[other]) for other in range(3) if other != split]
+        assert value == pytest.approx(np.mean(others))
+
+
+def test_models_without_an_error_stand_last_the_better_lists_first():
+    sizes = {"split": 0, "error": "", "n_train": 80, "n_test": 20}
+    rows = [
+        {"model": "low", "ndcg": 0.1},
+        {"model": "high", "ndcg": 0.3},
+        {"model": "rated", "rmse_clipped": 1.0, "ndcg": 0.0},
+    ]
+    assert ct.comparison(pd.DataFrame([row | sizes for row in rows]))["model"].tolist() == ["rated", "high", "low"]

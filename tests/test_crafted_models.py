@@ -400,6 +400,7 @@ def say(name, value):
         ("ALS", say("history_", {"list": [5]}), r"ALS.history_ must be a list of dicts of numbers, got list"),
         ("ALS", say("extra_", 1), r"ALS.extra_ is nothing that a ALS learns"),
         ("neighbours", put("similarity_", lambda at: at + 2**30), r"ItemKNN.similarity_ must have columns 0..4, got"),
+        ("neighbours", put("similarity_", lambda at: np.where(at == 4, 5, at)), r"must have columns 0..4, got"),
         ("neighbours", put("similarity_", lambda at: at * 0), r"ItemKNN.similarity_ must have each column once"),
         ("content", put("item_table_", lambda at: at - 2**30), r"ContentMF.item_table_ must have columns 0..2, got"),
         ("content", put("feature_weights_", lambda W: W[:, :2]), r"feature_weights_ must be .*\(m=6, d=3\), got"),
@@ -419,6 +420,13 @@ def say(name, value):
 def test_what_is_wrong_is_named(workshop, original, change, words):
     with pytest.raises(ValueError, match=rf"^crafted.npz is damaged or is not a saved model: .*{words}"):
         ct.load_model(crafted(workshop, original, change))
+
+
+def test_a_singular_value_of_zero_is_one_that_a_fit_may_learn(workshop):
+    def change(state, arrays):
+        arrays[state["s_"]["array"]][-1] = 0.0
+
+    assert ct.load_model(crafted(workshop, "spectral", change)).s_[-1] == 0.0
 
 
 def test_an_array_that_nothing_in_the_model_refers_to_is_refused(workshop):

@@ -9,6 +9,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import content_table as ct
+from content_table_parts.newcomers import ridge_fold
 
 EXACT = ["global mean", "baseline", "baseline without a penalty", "baseline by cvxpy", "item neighbours",
          "two neighbours", "ALS as published", "ALS with biases", "ALS", "ALS without a penalty", "content only",
@@ -656,3 +657,8 @@ def test_pairs_are_enough_to_make_lists(table):
 
     model = ByPairs().fit(table)
     assert model.complete().tolist() == [[10.0 * row + col for col in range(5)] for row in range(6)]
+
+
+def test_a_negative_penalty_of_a_regression_is_refused():
+    with pytest.raises(ValueError, match="penalty must be at least 0, got -1"):
+        ridge_fold(np.zeros(3), (np.ones((3, 1)),), [-1.0], [0], [1.0])

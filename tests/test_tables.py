@@ -1,6 +1,7 @@
 """Tables as people have them: any columns, dialects of CSV, Parquet, Arrow and DataFrames; MovieLens in its layouts."""
 
 import bz2
+import datetime
 import gzip
 import re
 import sys
@@ -615,3 +616,11 @@ def test_the_page_on_your_data_runs_from_top_to_bottom(tmp_path, monkeypatch, ca
     assert [names["model"].ratings_.user_id(who) for who in (999, 1001)] == [999, 1001]
     assert set(pd.read_csv("lists.csv")["user_id"]) >= {999, 1001}
     assert "Unknown (1995)" in capsys.readouterr().out
+
+
+def test_times_of_a_frame_are_numbers_or_dates_as_they_are():
+    frame = pd.DataFrame({"user": [1, 2], "item": [1, 1], "rating": [3, 4]})
+    assert ct.load_table(frame.assign(time=[300, 7])).times.tolist() == [300, 7]
+    days = [datetime.date(2024, 5, 31), datetime.date(2020, 1, 2)]
+    expected = np.array(["2024-05-31", "2020-01-02"], dtype="datetime64[ns]")
+    assert ct.load_table(frame.assign(time=days)).times.tolist() == expected.tolist()
