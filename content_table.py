@@ -2372,12 +2372,13 @@ def write_lists(
     n: int = 10,
     also_seen: Ratings | None = None,
     one_per_work: bool | None = None,
-    clip: bool = False,
+    clip: bool = True,
 ) -> None:
-    """Write the lists of all users, the rows of `model.recommend_all`, to a Parquet or CSV file by the end of its name.
+    """Write the lists of all users, the rows of `recommend_all`, to a Parquet or CSV file by the end of its name.
 
     In blocks of users, so that memory does not grow with their number; the file is whole or not there. Columns are
-    user_id, rank, item_id, title, english (where any is known), predicted_rating and the score that the list is by.
+    user_id, rank, item_id, title, english (where any is known), predicted_rating, within the scale unless `clip` is
+    False, and the score that the list is by.
 
     Raises
     ------

@@ -41,13 +41,16 @@ def test_what_is_read_back_is_recommend_all(shop, tmp_path, name):
 def test_all_columns_and_options_are_there(sample, table, tmp_path, monkeypatch, name):
     monkeypatch.setattr(tables, "BLOCK", 7)
     hybrid = ct.Hybrid(ct.BiasBaseline(), ct.load_genres(ct.DATA / "catalogue.csv", sample)).fit(sample)
-    ct.write_lists(hybrid, str(tmp_path / name), 3, clip=True)
+    ct.write_lists(hybrid, str(tmp_path / name), 3)
     found = read(tmp_path / name)
+    assert (
+        found["predicted_rating"].max() == 10 < hybrid.recommend_all(3)["predicted_rating"].max()
+    )  # shown as a rating
     assert {"english", "predicted_rating", "match"} < set(found.columns)
     pd.testing.assert_frame_equal(found, hybrid.recommend_all(3, clip=True), check_dtype=False, rtol=1e-14)
     train, test = table.split_random(0.3)
     model = ct.ContentOnly(ABOUT_ITEMS).fit(train)
-    ct.write_lists(model, tmp_path / name, also_seen=test, one_per_work=True)
+    ct.write_lists(model, tmp_path / name, also_seen=test, one_per_work=True, clip=False)
     expected = model.recommend_all(also_seen=test, one_per_work=True)
     assert 0 < len(expected) < table.n_users * 5
     pd.testing.assert_frame_equal(read(tmp_path / name), expected, check_dtype=False, rtol=1e-14)
