@@ -1,5 +1,6 @@
 """Public rating tables in one line: fetched once from their publisher, checked, kept, and read like any other."""
 
+import io
 import os
 import sys
 import zipfile
@@ -42,7 +43,8 @@ def fetch(
 
     The zip is kept only when it is whole: its MD5 is compared with the one that GroupLens publishes. "ml-latest-small"
     has none that lasts, because the set changes: there the zip's own checksums are tested, and that it is read as
-    ratings of films with titles. A download that breaks off is begun again, once.
+    ratings of films with titles. A download that breaks off goes on from there, once, or
+    from its beginning where the server knows no parts.
 
     Parameters
     ----------
@@ -101,9 +103,19 @@ def _bring(pooch, path, md5, progress, timeout):
     """Have the zip at `path`, whole or not at all; errors in our words."""
     import requests
 
+    received = io.BytesIO()  # what breaks off goes on from here when it is tried again
+
+    def begin(response, **_):
+        if response.status_code != requests.codes.partial_content:  # the whole of it, asked for or not
+            received.truncate(received.seek(0))
+
     def download(url, target, _):
+        how = {"chunk_size": 2**14, "timeout": timeout, "hooks": {"response": begin}}
+        how["headers"] = {"Range": f"bytes={received.tell()}-"} if received.tell() else {}
         with _Bar(desc=path.name, unit="B", unit_scale=True, disable=not progress) as bar:
-            pooch.HTTPDownloader(progressbar=bar, chunk_size=2**14, timeout=timeout)(url, target, None)
+            pooch.HTTPDownloader(progressbar=bar, **how)(url, received, None)
+        Path(target).write_bytes(received.getvalue())
+        received.truncate(received.seek(0))  # whatever is wrong with it, the next attempt begins anew
         if not zipfile.is_zipfile(target):
             head = Path(target).read_bytes()[:60]
             raise ValueError(f"it is no whole zip and begins with {head!r}; does this network ask for a login first?")

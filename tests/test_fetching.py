@@ -3,6 +3,7 @@
 import hashlib
 import io
 import logging
+import re
 import socket
 import threading
 import time
@@ -136,6 +137,42 @@ def test_what_breaks_off_once_is_begun_again(server, tmp_path, broken):
     server.answers = [broken, says(GOOD)]
     assert len(fetched(tmp_path)) == 63
     assert len(server.asked) == 2
+
+
+LARGE = zipped(ratings=RATINGS, movies=FILMS, links="1," * 2**15)
+
+
+def drops_a_large_one(handler):
+    says(LARGE[:40_000], len(LARGE))(handler)
+    handler.wfile.flush()
+    handler.connection.shutdown(socket.SHUT_RDWR)
+
+
+def test_what_breaks_off_goes_on_from_there(server, tmp_path):
+    def the_rest(handler):
+        begin.append(int(re.fullmatch(r"bytes=(\d+)-", handler.headers["Range"])[1]))
+        says(LARGE[begin[0] :], status=206)(handler)
+
+    begin: list[int] = []
+    server.answers = [drops_a_large_one, the_rest]
+    assert len(fetched(tmp_path)) == 63
+    assert begin == [2**15]  # of 40,000 bytes what had come in whole pieces
+    assert (tmp_path / "ml-latest-small.zip").read_bytes() == LARGE
+
+
+def test_where_a_server_knows_no_parts_it_begins_anew(server, tmp_path):
+    server.answers = [drops_a_large_one, says(LARGE)]
+    assert len(fetched(tmp_path)) == 63
+    assert (tmp_path / "ml-latest-small.zip").read_bytes() == LARGE
+
+
+def test_a_part_that_does_not_fit_is_thrown_away_with_the_beginning(server, tmp_path):
+    server.answers = [drops_a_large_one, says(LARGE[:100], status=206)]
+    with pytest.raises(ValueError, match=r"is not ml-latest-small.zip, and was deleted: it is no whole zip"):
+        fetched(tmp_path)
+    assert nothing_is_kept(tmp_path)
+    server.answers = [says(LARGE)]
+    assert len(fetched(tmp_path)) == 63
 
 
 @pytest.mark.parametrize(
