@@ -2434,7 +2434,8 @@ def course_models(item_features: Features | None = None) -> dict[str, Recommende
 def main(arguments: Sequence[str] | None = None) -> None:
     """`python -m content_table`: the honest table of all models on a rating table, and one viewer's list; or yours."""
     list_model = Hybrid(SpectralRegularization(reg=8, biases=True, tol=1e-4))
-    command.run(course_models, list_model, arguments, main.__doc__ or "")
+    rankers = {"popularity": Popularity(), "implicit ALS": ImplicitALS(), "EASE": EASE()}
+    command.run(course_models, rankers, list_model, arguments, main.__doc__ or "")
 
 
 __all__ = [

@@ -4,6 +4,7 @@ import argparse
 import io
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ from content_table_parts.places import DATA, WEIGHTS
 from content_table_parts.readers import load_ratings
 from content_table_parts.settings import check_number
 from content_table_parts.solvers import DivergenceError
-from content_table_parts.study import evaluate_in_time, paired_differences, summarize
+from content_table_parts.study import compare, comparison, evaluate_in_time, paired_differences, summarize
 from content_table_parts.tables import load_table
 
 READER_LEFT = 141  # what a shell reports of a program that wrote into a closed pipe: 128 + SIGPIPE
@@ -66,17 +67,19 @@ def _outputs() -> Iterator[None]:
 
 
 @_outputs()
-def run(make_models: Callable[[Any], dict], list_model: Any, arguments: Sequence[str] | None, about: str) -> None:
+def run(
+    make_models: Callable[[Any], dict], rankers: dict, list_model: Any, arguments: Sequence[str] | None, about: str
+) -> None:
     """Carry out the command line `arguments`.
 
     `make_models(item_features or None)` gives the models by name, "baseline" and "spectral with biases" among them;
-    `list_model`, a `Hybrid`, makes the list for somebody new. Exit codes: 2 where something given is wrong, 130 after
-    Ctrl-C.
+    `rankers` are those for purchases without ratings, "popularity" among them; `list_model`, a `Hybrid`, makes the list
+    for somebody new. Exit codes: 2 where something given is wrong, 130 after Ctrl-C.
     """
     options = _parser(about).parse_args(arguments)
     try:
         with whole_fits():
-            _run(options, make_models, list_model)
+            _run(options, make_models, rankers, list_model)
     except KeyboardInterrupt:
         _parser(about).exit(130, "\ncontent_table: stopped by the keyboard.\n")
     except BrokenPipeError:
@@ -90,6 +93,9 @@ def _parser(about):
     parser = argparse.ArgumentParser(prog="content_table", description=about)
     parser.add_argument("--data", help="anything that load_ratings or load_table reads; default: the sample")
     _table_arguments(parser.add_argument_group("a table with columns of other names (any of these: see load_table)"))
+    parser.add_argument(
+        "--purchases", action="store_true", help="no ratings: each row of the table is a purchase or view"
+    )
     parser.add_argument(
         "--list",
         help="your own list (of MyAnimeList, AniList, Letterboxd, or a CSV with titles and scores): only a list for it",
@@ -129,6 +135,8 @@ def _table_arguments(group):
 def _load(options):
     """The ratings; by load_table where a flag of it was given."""
     told = {name: getattr(options, name) for name in (*_COLUMNS, *_DIALECT) if getattr(options, name) is not None}
+    if options.purchases:
+        told["rating"] = False
     if not told:
         return load_ratings(options.data, scale=options.scale)
     if told.get("sep") in ("\\t", "tab"):  # as a shell passes it on
@@ -136,7 +144,7 @@ def _load(options):
     return load_table(options.data, scale=options.scale, **told)
 
 
-def _run(options, make_models, list_model):
+def _run(options, make_models, rankers, list_model):
     options.minutes = (1.75 if options.data else 0.0) if options.minutes is None else options.minutes
     options.data = options.data or DATA / ("sparse.csv" if options.list else "100x100.csv")
     ratings = _load(options)
@@ -145,19 +153,25 @@ def _run(options, make_models, list_model):
     options.simulated = Path(options.data).resolve().is_relative_to(DATA)
     catalogue = options.features or (DATA / "catalogue.csv" if options.simulated else None)
     features = catalogue and load_features(catalogue, ratings, use=("genres",))
+    if options.list and options.purchases:
+        raise ValueError("--list needs a table of ratings; purchases have none to compare its scores with.")
     if options.list:
         own = load_export(options.list, ratings, rescale=options.rescale)
         _list_for(own, ratings, clone(list_model).set_params(item_features=features), options)
+        return
+    if options.purchases:
+        _report_lists(rankers, ratings, _some_user(ratings, options), options)
         return
     models = make_models(features)
     if options.save_weights:
         _save_weights(models, ratings)
         return
-    user = _some_user(ratings) if options.viewer is None else ratings.user_id(options.viewer)
-    _report(models, ratings, user, options)
+    _report(models, ratings, _some_user(ratings, options), options)
 
 
-def _some_user(ratings):
+def _some_user(ratings, options):
+    if options.viewer is not None:
+        return ratings.user_id(options.viewer)
     busy = np.flatnonzero(ratings.user_counts >= 25)
     return ratings.user_ids[busy[0] if len(busy) else 0]
 
@@ -223,4 +237,29 @@ def _report(models, ratings, user, options):
     if (certificate := model.certificate()) is not None:
         gap = max(certificate.relative_gap, 0)
         print(f"(certified: no fit has an objective lower by more than {gap:.0e} of it):")
+    print(model.recommend(user, options.n).to_string(index=False, float_format="{:.2f}".format))
+
+
+def _report_lists(rankers, ratings, user, options):
+    """The table of lists where nothing is rated: what was bought, or not, is all there is to predict."""
+    print(f"{_about(ratings, options)}\n")
+    how = {"n_splits": options.splits, "n_jobs": options.jobs, "progress": True, "minutes": options.minutes or None}
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", UserWarning)
+        results = compare(rankers, ratings, threshold=1.0, n=options.n, certify=False, **how)
+    table = comparison(results).sort_values("ndcg", ascending=False, kind="stable", ignore_index=True)
+    notes = [str(one.message) for one in said] + [
+        f"{row.model}: {row.error}" for row in table.itertuples() if row.error
+    ]
+    if notes:
+        print("\n".join(notes), end="\n\n")
+    compared = paired_differences(results, "popularity", "ndcg", larger_is_better=True).set_index("model")["verdict"]
+    table["against popularity"] = table["model"].map(compared).where(table["model"].isin(rankers))
+    shown = table[["model", "ndcg", "recall", "coverage", "against popularity"]]
+    splits = results["split"].nunique()
+    print(f"Lists of {options.n} held against the fifth of the rows that was hidden, mean of {splits} random splits:")
+    print(shown.to_string(index=False, float_format="{:.3f}".format, na_rep="-"), end="\n\n")
+    best = next(name for name in table["model"] if name in rankers)
+    model = clone(rankers[best]).fit(ratings)
+    print(f"For {user}, by {model}")
     print(model.recommend(user, options.n).to_string(index=False, float_format="{:.2f}".format))

@@ -37,7 +37,7 @@ def load_table(
     table: Any,
     user: str | None = None,
     item: str | None = None,
-    rating: str | None = None,
+    rating: Any = None,
     *,
     time: Any = None,
     title: Any = None,
@@ -59,6 +59,8 @@ def load_table(
     user, item, rating, time, title : names of columns
         In any case, with or without spaces around. One that is not told is found by its usual names ("user_id",
         "Movie ID", ...) where only one column has such a name. `time=False`, `title=False`: none, whatever is there.
+        `rating=False`: there are no ratings, a row is a purchase or a view. How many rows a user and an item have then
+        stands in place of the rating, for models that learn who has what: `ImplicitALS`, `EASE`, `Popularity`.
     scale : (low, high), optional
         Of the ratings, both ends included; default: the lowest and the highest of them, or the scale of `like`.
     sep, decimal, encoding : str
@@ -95,11 +97,14 @@ def load_table(
     told = {"user": user, "item": item, "rating": rating, "time": time, "title": title}
     columns = find_columns(told, source.frame, name, notes)
     frame = source.frame[list(columns.values())].set_axis(list(columns), axis=1).reset_index(drop=True)
+    if rating is False:
+        frame, columns = frame.assign(rating=1.0), columns | {"rating": "rows"}
     frame = _parsed(frame, columns, source, decimal)
     frame, dropped = _without_gaps(frame, scale, name)
     if "title" in frame:
         frame = _newest_titles(frame, columns, dropped, name)
-    scale = scale or (like.scale if like is not None else _observed_scale(frame["rating"], notes, name))
+    frame = _counted(frame, notes) if rating is False else frame
+    scale = scale or (like.scale if like is not None else _observed_scale(frame["rating"], rating, notes, name))
     frame = _once(frame, repeats, dropped, columns, name)
     labels = {role: role for role in ("time", "title") if role in frame}
     options = {"scale": scale, "dropped": dropped, "notes": notes}
@@ -240,8 +245,8 @@ def find_columns(told: dict[str, Any], frame: pd.DataFrame, name: str, notes: li
                 notes.append(f"no {role}, because several columns may be it: {shown(same)}")
         elif column is not False and not isinstance(column, str):
             raise ValueError(f"{role} must be the name of a column, got {shown(column)}.")
-        elif column is False and role in _NEEDED:
-            raise ValueError(f"{role} must be the name of a column, got False; only time and title may be left out.")
+        elif column is False and role in ("user", "item"):
+            raise ValueError(f"{role} must be the name of a column, got False; it cannot be left out.")
     if found:
         notes.insert(0, "taken by name: " + ", ".join(f"{role}={shown(column)}" for role, column in found.items()))
     columns = {role: (taken | found)[role] for role in told if role in taken | found}
@@ -272,7 +277,8 @@ def column_told(role: str, told: str, frame: pd.DataFrame, name: str) -> str:
 
 def _lost(role, same, frame, name):
     has = f"several columns may be the {role}, {shown(same)}" if same else f"no column is known as the {role}"
-    return f"{role}: in {name} {has}; pass {role}= as one of {shown(list(frame.columns))}."
+    none = " Where a row is a purchase or a view without a rating, pass rating=False." if role == "rating" else ""
+    return f"{role}: in {name} {has}; pass {role}= as one of {shown(list(frame.columns))}.{none}"
 
 
 # ---- Cells -----------------------------------------------------------------------------------------------------------
@@ -451,8 +457,17 @@ def _once(frame, repeats, dropped, columns, name):
     return kept
 
 
-def _observed_scale(points, notes, name):
+def _counted(frame, notes):
+    """One row for every user and item, how many they had in place of the rating."""
+    counts = frame.groupby(["user", "item"], sort=False)["rating"].transform("sum")
+    notes.append(f"no ratings: rows of a user and an item are counted, 1 to {counts.max():g}")
+    return _in_order(frame.assign(rating=counts)).drop_duplicates(["user", "item"], keep="last").sort_index()
+
+
+def _observed_scale(points, rating, notes, name):
     low, high = float(points.min()), float(points.max())
+    if rating is False:
+        return 0.0, high  # of counts
     if low == high:
         raise ValueError(f"{name}: every rating is {low:g}, so their scale does not show; pass scale=(low, high).")
     notes.append("the scale is that of the ratings met")

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,8 @@ import pytest
 
 import content_table as ct
 from content_table_parts import command, newcomers, solvers
+
+NOBODY = SimpleNamespace(viewer=None)  # of the options
 
 
 @pytest.fixture
@@ -237,8 +240,31 @@ def test_an_own_list_that_cannot_be_read_is_one_line_and_status_2(small, tmp_pat
     assert all(name in message for name in ("manga.xml", "<mymangalist>", "<myanimelist>"))
 
 
+def test_purchases_without_ratings_get_a_table_of_lists(table, tmp_path, capsys):
+    rows = table.frame()[["user_id", "item_id"]].set_axis(["Customer", "SKU"], axis=1)
+    pd.concat([rows, rows.head(3)]).to_csv(tmp_path / "bought.csv", index=False)
+    ct.main(["--data", str(tmp_path / "bought.csv"), "--purchases", "--splits", "3", "--n", "1", "--minutes", "0"])
+    printed = capsys.readouterr().out
+    assert "no ratings: rows of a user and an item are counted, 1 to 2" in printed
+    lines = printed.split("mean of 3 random splits:\n")[1].splitlines()
+    assert lines[0].split() == ["model", "ndcg", "recall", "coverage", "against", "popularity"]
+    for name in ("popularity", "implicit ALS", "EASE", "random", "ceiling"):
+        assert sum(line.lstrip().startswith(name) for line in lines[1:6]) == 1
+    assert lines[7].startswith("For ")
+    assert [line.split()[0] for line in lines[8:]] == ["rank", "1"]
+
+
+def test_a_list_of_scores_is_no_use_beside_purchases(table, tmp_path, capsys):
+    table.frame()[["user_id", "item_id"]].to_csv(tmp_path / "bought.csv", index=False)
+    (tmp_path / "mine.csv").write_text("title,score\nbear,9\n", encoding="utf-8")
+    with pytest.raises(SystemExit) as stop:
+        ct.main(["--data", str(tmp_path / "bought.csv"), "--purchases", "--list", str(tmp_path / "mine.csv")])
+    assert stop.value.code == 2
+    assert "--list needs a table of ratings" in capsys.readouterr().err
+
+
 def test_without_a_viewer_the_first_busy_one_is_taken(sample):
-    viewer = command._some_user(sample)
+    viewer = command._some_user(sample, NOBODY)
     counts = (sample.rows[:, None] == range(sample.n_users)).sum(axis=0)
     assert counts[sample.user_rows(viewer)[0]] >= 25
     assert all(counts[: sample.user_rows(viewer)[0]] < 25)
@@ -250,8 +276,8 @@ def test_busy_is_who_has_25_ratings_and_where_nobody_is_the_first_viewer_is_take
         cols = np.concatenate([np.arange(count) for count in counts])
         return ct.Ratings(np.arange(len(counts)) + 7, np.arange(30), rows, cols, np.full(len(rows), 5.0))
 
-    assert command._some_user(rated(24, 25, 26)) == 8
-    assert command._some_user(rated(3, 24)) == 7
+    assert command._some_user(rated(24, 25, 26), NOBODY) == 8
+    assert command._some_user(rated(3, 24), NOBODY) == 7
 
 
 def test_what_the_command_does_where_nothing_is_said():

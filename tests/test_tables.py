@@ -624,3 +624,19 @@ def test_times_of_a_frame_are_numbers_or_dates_as_they_are():
     days = [datetime.date(2024, 5, 31), datetime.date(2020, 1, 2)]
     expected = np.array(["2024-05-31", "2020-01-02"], dtype="datetime64[ns]")
     assert ct.load_table(frame.assign(time=days)).times.tolist() == expected.tolist()
+
+
+def test_purchases_without_ratings_are_counted(load):
+    text = "Customer,SKU,date\nann,x,3\nbob,x,1\nann,x,9\nann,y,2\n"
+    ratings = load(text, told={}, rating=False)
+    assert cells(ratings) == {("ann", "x"): 2.0, ("bob", "x"): 1.0, ("ann", "y"): 1.0}
+    assert ratings.scale == (0.0, 2.0)
+    assert sorted(ratings.times.tolist()) == [1, 2, 9]  # the last purchase
+    assert "no ratings: rows of a user and an item are counted, 1 to 2" in repr(ratings)
+
+
+def test_without_a_rating_it_is_said_what_purchases_need(load):
+    with pytest.raises(ValueError, match="Where a row is a purchase or a view without a rating, pass rating=False"):
+        load("Customer,SKU\nann,x\n", told={})
+    with pytest.raises(ValueError, match="user must be the name of a column, got False; it cannot be left out"):
+        load("Customer,SKU\nann,x\n", told={}, user=False)
