@@ -682,9 +682,10 @@ def plot_reasons(reasons, title):
         )  # fmt: skip
     ax.axvline(0, color="black", lw=1)
     ax.set_yticks(places, names, fontsize=10)
-    reach = 1.25 * np.abs(values).max()
-    ax.set(xlim=(-reach, reach), xlabel="what it adds to the prediction (rating points)", title=title)
+    reach = 1.45 * np.abs(values).max()
+    ax.set(xlim=(-reach, reach), xlabel="what it adds to the prediction (rating points)")
     ax.grid(axis="y", visible=False)
+    fig.suptitle(title, fontsize=11)
     show(fig, seen=f"From the top: {'; '.join(f'{n} {v:+.2f}' for n, v in zip(names, values, strict=True))}.")
 
 
@@ -698,10 +699,11 @@ def plot_two_judges(differences):
             ax.errorbar(mean, place, xerr=half, color=hue, marker=marker, markersize=8, capsize=4, lw=2)
         ax.axvline(0, color="black", lw=1)
         ax.set(title=judge)
+        ax.locator_params(axis="x", nbins=5)
         ax.grid(axis="y", visible=False)
     axes[0].set_yticks(np.arange(len(LIST_LOOKS)), list(LIST_LOOKS), fontsize=10.5)
     axes[0].set_xlabel("NDCG@10 less the baseline's")
-    axes[1].set_xlabel("expected rating less the baseline's (rating points)")
+    axes[1].set_xlabel("rating points less the baseline's")
     fig.suptitle("Hidden ratings flatter the models that follow the crowd", fontsize=12)
     seen = "Left popularity and implicit ALS stand near the baseline; right popularity stands nearer to random lists."
     show(fig, seen=seen)
