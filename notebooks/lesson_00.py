@@ -109,7 +109,7 @@ LESSONS = (
     ),
     Lesson("10_tune_with_optuna", "choose the settings without fooling yourself", 45, ("03", "04", "06")),
     Lesson("11_compare_models", "compare recommenders without fooling yourself", 45, MODELS, "means and variances"),
-    Lesson("12_recommend", "from scores to a list for tonight, with reasons", 30, (*MODELS[:5], "11")),
+    Lesson("12_recommend", "from scores to a list for tonight, with reasons", 45, (*MODELS[:5], "11")),
     Lesson(
         "13_your_own_list",
         "a list for you: new viewers, reasons, the list that you keep",

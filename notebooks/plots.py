@@ -655,6 +655,86 @@ class Slide:
 # ---- Lesson 12 -------------------------------------------------------------------------------------------------------
 
 
+LIST_LOOKS = {  # colour, marker, line style
+    "random": ("#999999", "x", ":"),
+    "table order": ("#999999", "P", ":"),
+    "popularity": ("#E69F00", "^", "--"),
+    "implicit ALS": ("#CC79A7", "v", "--"),
+    "baseline": (COLORS["baseline"], "D", "-."),
+    "spectral with biases": (COLORS["spectral with biases"], "o", "-"),
+}
+
+
+def plot_reasons(reasons, title):
+    """Bars of what each reason adds; `reasons`: rows of reason, rating, contribution (rating NaN where none)."""
+    fig, ax = plt.subplots(figsize=(8.4, 0.42 * len(reasons) + 1.4))
+    names = [
+        reason if np.isnan(rating) else f"{reason}, rated {rating:g}"
+        for reason, rating in zip(reasons["reason"], reasons["rating"], strict=True)
+    ]
+    values, places = reasons["contribution"].to_numpy(), np.arange(len(reasons))[::-1]
+    for wanted, hue, hatch in ((values >= 0, COLORS["train"], ""), (values < 0, COLORS["held out"], "//")):
+        ax.barh(places[wanted], values[wanted], color=hue, hatch=hatch, edgecolor="white", height=0.7)
+    for place, value in zip(places, values, strict=True):
+        ax.annotate(
+            f"{value:+.2f}", (value, place), (5 if value >= 0 else -5, 0), textcoords="offset points",
+            va="center", ha="left" if value >= 0 else "right", fontsize=10,
+        )  # fmt: skip
+    ax.axvline(0, color="black", lw=1)
+    ax.set_yticks(places, names, fontsize=10)
+    reach = 1.45 * np.abs(values).max()
+    ax.set(xlim=(-reach, reach), xlabel="what it adds to the prediction (rating points)")
+    ax.grid(axis="y", visible=False)
+    fig.suptitle(title, fontsize=11)
+    show(fig, seen=f"From the top: {'; '.join(f'{n} {v:+.2f}' for n, v in zip(names, values, strict=True))}.")
+
+
+def plot_two_judges(differences):
+    """Each model less the baseline by two judges; `differences`: {judge: table of model, difference, half_width}."""
+    fig, axes = plt.subplots(1, 2, figsize=(9.4, 3.9), sharey=True)
+    for ax, (judge, table) in zip(axes, differences.items(), strict=True):
+        table = table.set_index("model")
+        for place, (name, (hue, marker, _)) in enumerate(LIST_LOOKS.items()):
+            mean, half = table.loc[name, ["difference", "half_width"]]
+            ax.errorbar(mean, place, xerr=half, color=hue, marker=marker, markersize=8, capsize=4, lw=2)
+        ax.axvline(0, color="black", lw=1)
+        ax.set(title=judge)
+        ax.locator_params(axis="x", nbins=5)
+        ax.grid(axis="y", visible=False)
+    axes[0].set_yticks(np.arange(len(LIST_LOOKS)), list(LIST_LOOKS), fontsize=10.5)
+    axes[0].set_xlabel("NDCG@10 less the baseline's")
+    axes[1].set_xlabel("rating points less the baseline's")
+    fig.suptitle("Hidden ratings flatter the models that follow the crowd", fontsize=12)
+    seen = "Left popularity and implicit ALS stand near the baseline; right popularity stands nearer to random lists."
+    show(fig, seen=seen)
+
+
+def plot_loop(paths, control):
+    """Five rounds of a feedback loop; `paths`: {model: (ratings, lists)}, each a table of (mean, half width) a round;
+    `control`: the first of these where random titles are shown."""
+    fig, axes = plt.subplots(1, 2, figsize=(9.6, 4.2), sharey=True)
+    rounds = np.arange(len(control))
+    axes[0].errorbar(
+        rounds, 100 * control[:, 0], 100 * control[:, 1], color="#666666", marker="x", ls=":", lw=2, capsize=3,
+        label="random titles",
+    )  # fmt: skip
+    for name, both in paths.items():
+        hue, marker, line = LIST_LOOKS[name]
+        for ax, table in zip(axes, both, strict=True):
+            ax.errorbar(
+                rounds, 100 * table[:, 0], 100 * table[:, 1], color=hue, marker=marker, ls=line, lw=2, capsize=3,
+                markersize=7, label=name,
+            )  # fmt: skip
+    axes[0].set(title="ratings: held by the ten most rated titles", ylabel="share (%)", ylim=(0, 100))
+    axes[1].set_title("onlookers' lists: held by the ten commonest titles")
+    for ax in axes:
+        ax.set(xlabel="rounds of recommending and rating", xticks=rounds)
+    handles, names = axes[0].get_legend_handles_labels()
+    axes[0].legend(handles[1:] + handles[:1], names[1:] + names[:1], title="what the crowd is shown", loc="upper left")
+    fig.suptitle("The loop piles up ratings, and the lists stay as narrow as they were", fontsize=12)
+    show(fig, seen="Left three lines climb and the dotted one sinks a little; right no line climbs.")
+
+
 # ---- Lesson 13 -------------------------------------------------------------------------------------------------------
 
 

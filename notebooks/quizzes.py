@@ -407,6 +407,57 @@ def spectral_glance():
 # ---- Lesson 12 -------------------------------------------------------------------------------------------------------
 
 
+@quiz
+def clipped_list():
+    """Which of two titles a list puts first after their scores, 10.2 and 10.7, were clipped to the scale."""
+    return Quiz(
+        answer="cowboy bebop",
+        because="Both scores become 10, a tie, and the tie goes to the earlier position. The model's own opinion, that "
+        "Steins;Gate is half a point better, is lost. So clip for an error, and never for a list.",
+        hint="Write down both scores after clipping, then apply the rule for ties.",
+        wrong=(
+            ("steins;gate", "It has the larger score before clipping. What are the two scores after it?"),
+            ("either", "They tie after clipping, but a tie is not left open: the earlier position comes first."),
+        ),
+        choices=("cowboy bebop", "steins;gate", "either"),
+    )
+
+
+@quiz
+def ndcg_two_loved():
+    """NDCG of a list of three with loved titles at ranks 2 and 3, two loved titles in all."""
+    weight = 1 / np.log2(np.arange(2, 5))
+    return Quiz(
+        answer=weight[1:].sum() / weight[:2].sum(),
+        because="The hits weigh 0.631 + 0.5 = 1.131. The best list has them at ranks 1 and 2, 1 + 0.631 = 1.631, and "
+        "1.131 / 1.631 = 0.693.",
+        hint="Add the weights of the ranks with a hit, then divide by the sum for the best possible list.",
+        wrong=(
+            (weight[1:].sum(), "That is the sum over the hits. Divide it by what the best order would have had."),
+            (weight[1:].sum() / weight.sum(), "There are two loved titles, so the best list has two hits, not three."),
+            (2 / 3, "That is the precision: it counts the hits and forgets where they stand."),
+        ),
+        tol=0.005,
+    )
+
+
+@quiz
+def reason_by_hand():
+    """What a 10 adds to a prediction of the baseline: usual rating 7.8, 17 ratings, lambda 5."""
+    return Quiz(
+        answer=0.1,
+        because="The rating lies 2.2 above what the title usually gets, and the bias of this viewer divides by "
+        "17 + 5 = 22: 2.2 / 22 = 0.1. Every title of the list is lifted by the same 0.1.",
+        hint="How far is the rating above what is usual for the title? By what does the viewer's bias divide?",
+        wrong=(
+            (2.2, "That is how far the rating lies above the usual one. The bias is an average over all ratings."),
+            (2.2 / 17, "Five imaginary ratings count as well: lambda is 5."),
+            (10 / 22, "Only what the rating tells beyond the usual one counts: 10 - 7.8."),
+        ),
+        tol=0.005,
+    )
+
+
 # ---- Lesson 13 -------------------------------------------------------------------------------------------------------
 
 
