@@ -17,6 +17,7 @@ Exit status 1 where a sentence does not stand.
 """
 
 import argparse
+import ast
 import json
 import os
 import re
@@ -32,27 +33,42 @@ ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 SEED = re.compile(r"(?m)^SEED = (\d+)")
 
-# Runs the cells of a lesson, then evaluates its claims; prints one line of JSON at the end.
+# Runs the code cells of a notebook, then each of some further texts, every one from the state after the last cell.
 RUN = """
 import json, sys, warnings
 from IPython.core.interactiveshell import InteractiveShell
 
 warnings.filterwarnings("ignore", message="FigureCanvasAgg is non-interactive")
-cells, claims = json.load(sys.stdin)
+cells, further = json.load(sys.stdin)
 shell = InteractiveShell.instance()
 for source, may_fail in cells:
     result = shell.run_cell(source)
     if not may_fail:
         result.raise_error()
-found = []
-for claim in claims:
-    space = dict(shell.user_ns)
-    space["number"] = number = eval(claim["number"], space)
-    space["half"] = half = eval(claim["half"], space) if "half" in claim else None
-    found.append([float(number), None if half is None else float(half), bool(eval(claim["stands"], space))])
-print()
-print(json.dumps(found))
+end = dict(shell.user_ns)
+for source in further:
+    shell.run_cell(source).raise_error()
+    shell.user_ns.clear()
+    shell.user_ns.update(end)
 """
+CLAIM = """
+number = {number}
+half = {half}
+print("\\nclaim", [float(number), None if half is None else float(half), bool({stands})])
+"""
+
+
+def run(cells, further):
+    """Run cells, as `code` gives them, and further texts in a process of its own, in the lessons' folder."""
+    with tempfile.TemporaryDirectory() as profile:
+        return subprocess.run(
+            [sys.executable, "-c", RUN],
+            cwd=NOTEBOOKS,
+            env=os.environ | {"MPLBACKEND": "Agg", "PYTHONIOENCODING": "utf-8", "IPYTHONDIR": profile},
+            input=json.dumps([cells, further]),
+            capture_output=True,
+            encoding="utf-8",
+        )
 
 
 def claims():
@@ -63,28 +79,21 @@ def claims():
     return table
 
 
-def code(lesson, seed=None):
-    """[(source, whether it may fail)] of a lesson's code cells, with another seed."""
-    notebook = json.loads((NOTEBOOKS / f"{lesson}.ipynb").read_text(encoding="utf-8"))
+def code(notebook, seed=None):
+    """[(source, whether it may fail)] of a notebook's code cells, with another seed."""
     cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     found = [("".join(cell["source"]), "raises-exception" in cell["metadata"].get("tags", [])) for cell in cells]
     return found if seed is None else [(SEED.sub(f"SEED = {seed}", text), may_fail) for text, may_fail in found]
 
 
 def evaluated(lesson, seed=None):
-    """[(number, half width or None, whether it stands)] of a lesson's claims, computed with a seed."""
-    with tempfile.TemporaryDirectory() as profile:
-        done = subprocess.run(
-            [sys.executable, "-c", RUN],
-            cwd=NOTEBOOKS,
-            env=os.environ | {"MPLBACKEND": "Agg", "PYTHONIOENCODING": "utf-8", "IPYTHONDIR": profile},
-            input=json.dumps([code(lesson, seed), claims()[lesson]]),
-            capture_output=True,
-            encoding="utf-8",
-        )
+    """[[number, half width or None, whether it stands]] of a lesson's claims, computed with a seed."""
+    notebook = json.loads((NOTEBOOKS / f"{lesson}.ipynb").read_text(encoding="utf-8"))
+    own = [CLAIM.format(**{"half": None} | claim) for claim in claims()[lesson]]
+    done = run(code(notebook, seed), own)
     if done.returncode:
         raise RuntimeError(f"{lesson} with seed {seed}:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
+    return [ast.literal_eval(line[6:]) for line in done.stdout.splitlines() if line.startswith("claim [")]
 
 
 def main():

@@ -84,7 +84,7 @@ def table_results(file, options):
     path = real_data("mal", file)
     ratings = ct.load_ratings(path)
     features = ct.load_features(real_data("mal", "anime_id_to_genre.csv"), ratings, use=("genres",))
-    how = {"n_splits": options.splits, "n_jobs": options.jobs, "progress": True}
+    how = {"n_splits": options.splits, "n_jobs": options.jobs, "progress": True, "minutes": None}
     results = ct.compare(comparison_models(features), ratings, THRESHOLD, features=features, **how)
     results = results.drop(columns=["fit_seconds", "certify_seconds"])
     table = ct.comparison(results).drop(columns=["fit_seconds", "certify_seconds"])

@@ -60,12 +60,17 @@ MIN_SPLITS = 5  # a model for which there is no time on so many splits is left o
 
 @dataclass(frozen=True)
 class Measured:
-    """What `measured` found: results by (name, split), why models were left out, and what there was no time for."""
+    """What `measured` found: results by (name, split), why models were left out, how many splits there was time for."""
 
     results: dict
     left_out: dict
     n_splits: int
-    notes: list
+    fewer: str = ""  # than were asked for, in words
+
+    @property
+    def notes(self) -> list:
+        """What there was no time for, in words."""
+        return [f"{name}: {why}" for name, why in self.left_out.items()] + [self.fewer] * bool(self.fewer)
 
 
 def measured(
@@ -78,7 +83,7 @@ def measured(
     there is time for; the results of each are what they would be without a limit.
     """
     if minutes is None:
-        return Measured(_on_splits(measure, models, parts, range(len(parts)), n_jobs, progress), {}, len(parts), [])
+        return Measured(_on_splits(measure, models, parts, range(len(parts)), n_jobs, progress), {}, len(parts))
     check_number("minutes", minutes, strict=True)
     wanted, n_workers = min(MIN_SPLITS, len(parts)), workers(n_jobs)
     _warm_up(measure, models, parts[0][0])
@@ -93,9 +98,11 @@ def measured(
     results = {key: found for key, (_, found) in timed.items() if key[0] in kept}
     rest = {name: model for name, model in models.items() if name in kept}
     results |= _on_splits(measure, rest, parts, range(1, n_splits), n_jobs, progress)
-    slow = {name: f"a fit takes more than {limit:.0f} s" for name in models if name not in took}
-    slow |= {name: f"a split takes {took[name]:.0f} s" for name in took if name not in kept}
-    return Measured(results, slow, n_splits, _notes(slow, n_splits, len(parts), minutes))
+    why = f"for want of time (minutes={minutes:g})"
+    slow = {name: f"left out {why}, a fit takes more than {limit:.0f} s" for name in models if name not in took}
+    slow |= {name: f"left out {why}, a split takes {took[name]:.0f} s" for name in took if name not in kept}
+    fewer = f"{n_splits} of {len(parts)} splits {why}" if n_splits < len(parts) else ""
+    return Measured(results, slow, n_splits, fewer)
 
 
 def _on_splits(measure, models, parts, splits, n_jobs, progress):
@@ -129,35 +136,23 @@ def _affordable(took, n_splits, seconds, wanted):
     while len(kept) > 1 and (wanted - 1) * sum(took[name] for name in kept) > seconds:
         kept.pop()
     each = sum(took[name] for name in kept)
-    return kept, n_splits if n_splits * each <= seconds else int(np.clip(1 + seconds / each, wanted, n_splits))
+    return kept, int(np.clip(1 + seconds / each, wanted, n_splits)) if each > 0 else n_splits
 
 
 def _warm_up(measure, models, train):
     """Measure everything on the busiest corner of a table: what is compiled once must not count as slow."""
-    users, items = (_busiest(counts, 20) for counts in (train.user_counts, train.item_counts))
-    for model in models.values():
-        with (
-            warnings.catch_warnings(),
-            whole_fits(),
-            in_time(1.0),
-            suppress(Exception),
-        ):  # what is wrong with it, the table will tell
-            warnings.simplefilter("ignore")
-            measure(model, *train.restrict(users, items).split_random())
+    corner = train.restrict(*(_busiest(counts, 20) for counts in (train.user_counts, train.item_counts)))
+    with warnings.catch_warnings(), whole_fits():
+        warnings.simplefilter("ignore")
+        for model in models.values():
+            with in_time(1.0), suppress(Exception):  # what is wrong with a model, the table will tell
+                measure(model, *corner.split_random())
 
 
 def _busiest(counts, n):
     chosen = np.zeros(len(counts), dtype=bool)
     chosen[np.argsort(counts, kind="stable")[-n:]] = True
     return chosen
-
-
-def _notes(slow, n_splits, all_splits, minutes):
-    """What there was no time for, in words."""
-    notes = [f"left out for want of time (minutes={minutes:g}): {name}, {why}" for name, why in slow.items()]
-    if n_splits < all_splits:
-        notes.append(f"{n_splits} of {all_splits} splits for want of time (minutes={minutes:g})")
-    return notes
 
 
 # ---- Models compared on the same splits ------------------------------------------------------------------------------
@@ -974,14 +969,11 @@ def compare(
         )
     how = functools.partial(_measure, threshold=threshold, n=n, features=features, certify=certify)
     found = measured(how, models, parts, n_jobs, progress, minutes)
-    if found.n_splits < len(parts):
-        warn_caller(found.notes[-1])
+    if found.fewer:
+        warn_caller(found.fewer)
     rows = _measured_rows(found)
     sizes = {"n_train": len(parts[0][0]), "n_test": len(parts[0][1])}
-    for name, why in found.left_out.items():
-        rows.append(
-            {"model": name, "split": 0, "error": f"left out for want of time (minutes={minutes:g}): {why}"} | sizes
-        )
+    rows += [{"model": name, "split": 0, "error": why} | sizes for name, why in found.left_out.items()]
     for split, (train, test) in enumerate(parts[: found.n_splits]):
         rows += [{"split": split} | row for row in _chance_and_best(train, test, threshold, n)]
     return pd.DataFrame(rows)

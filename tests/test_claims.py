@@ -40,12 +40,10 @@ def test_each_claim_stands_with_the_seed_of_the_lesson(lesson):
     assert [claim["sentence"] for claim, (_, _, stands) in zip(CLAIMS[lesson], found, strict=True) if not stands] == []
 
 
-def test_another_seed_is_put_in_place_of_the_lessons_own(monkeypatch, tmp_path):
+def test_another_seed_is_put_in_place_of_the_lessons_own():
     cell = {"cell_type": "code", "source": ["import x\n", "SEED = 7\n", "y = SEED"], "metadata": {}}
-    (tmp_path / "made.ipynb").write_text(json.dumps({"cells": [cell]}), encoding="utf-8")
-    monkeypatch.setattr(claims, "NOTEBOOKS", tmp_path)
-    assert claims.code("made", 31) == [("import x\nSEED = 31\ny = SEED", False)]
-    assert claims.code("made") == [("import x\nSEED = 7\ny = SEED", False)]
+    assert claims.code({"cells": [cell]}, 31) == [("import x\nSEED = 31\ny = SEED", False)]
+    assert claims.code({"cells": [cell]}) == [("import x\nSEED = 7\ny = SEED", False)]
 
 
 def test_a_claim_is_evaluated_where_its_lesson_ends(monkeypatch, tmp_path):

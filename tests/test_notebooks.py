@@ -1,13 +1,10 @@
 """Hygiene of the lessons: run in order, no errors or warnings stored, short cells, prose, and solutions that work."""
 
 import json
-import os
 import re
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 
+import claims
 import pytest
 
 import content_table as ct
@@ -21,25 +18,6 @@ FORBIDDEN = {
     "a magic or shell command": r"(?m)^\s*[%!]",
     "a warnings filter": r"filterwarnings|simplefilter|catch_warnings",
 }
-
-# Runs every code cell of a notebook and then each solution, every one of them from the state after the last cell.
-RUN = """
-import json, sys, warnings
-from IPython.core.interactiveshell import InteractiveShell
-
-warnings.filterwarnings("ignore", message="FigureCanvasAgg is non-interactive")
-cells, solutions = json.load(sys.stdin)
-shell = InteractiveShell.instance()
-for source, may_fail in cells:
-    result = shell.run_cell(source)
-    if not may_fail:
-        result.raise_error()
-end = dict(shell.user_ns)
-for source in solutions:
-    shell.run_cell(source).raise_error()
-    shell.user_ns.clear()
-    shell.user_ns.update(end)
-"""
 
 
 def read(path):
@@ -91,16 +69,7 @@ def faults(notebook):
 
 def run(notebook):
     """Run all cells and all solutions of a notebook in the notebooks' own folder, in a fresh process."""
-    code = [(source(cell), "raises-exception" in cell["metadata"].get("tags", [])) for cell in cells(notebook, "code")]
-    with tempfile.TemporaryDirectory() as profile:
-        return subprocess.run(
-            [sys.executable, "-c", RUN],
-            cwd=FOLDER,
-            env=os.environ | {"MPLBACKEND": "Agg", "PYTHONIOENCODING": "utf-8", "IPYTHONDIR": profile},
-            input=json.dumps([code, solutions(notebook)]),
-            capture_output=True,
-            encoding="utf-8",
-        )
+    return claims.run(claims.code(notebook), solutions(notebook))
 
 
 def made_up(*sources, text="word " * 100, **changes):

@@ -78,8 +78,8 @@ def test_what_is_too_slow_is_left_out_and_the_rest_is_as_without_a_limit(clock, 
     with pytest.warns(UserWarning, match="left out") as said:
         results = ct.evaluate(models, sample, n_splits=20, minutes=1)  # 3 * 60 s / (5 * 4) = 9 s for a fit
     assert [str(one.message) for one in said] == [
-        "left out for want of time (minutes=1): endless, a fit takes more than 9 s",
-        "left out for want of time (minutes=1): slow, a fit takes more than 9 s",
+        "endless: left out for want of time (minutes=1), a fit takes more than 9 s",
+        "slow: left out for want of time (minutes=1), a fit takes more than 9 s",
     ]
     assert results["model"].drop_duplicates().tolist() == ["quick", "baseline"]
     others = ct.evaluate({"quick": ct.GlobalMean(), "baseline": ct.BiasBaseline()}, sample, n_splits=20)
@@ -97,7 +97,7 @@ def test_the_comparison_keeps_a_row_that_says_why(clock, sample):
     models = {"quick": Slow(), "endless": Slow(passes=10**6)}
     results = ct.compare(models, sample, 8, n_splits=3, minutes=0.5)
     table = ct.comparison(results).set_index("model")
-    assert table.loc["endless", "error"] == "left out for want of time (minutes=0.5): a fit takes more than 10 s"
+    assert table.loc["endless", "error"] == "left out for want of time (minutes=0.5), a fit takes more than 10 s"
     assert np.isnan(table.loc["endless", "rmse"])
     assert table.loc["quick", ["failed", "error"]].tolist() == [0, ""]
     pd.testing.assert_frame_equal(
