@@ -639,7 +639,7 @@ class Slide:
 
 def nuclear_sweeps(sweep, panels):
     """The nuclear norm along the missing entry; `panels`: {title: (norms, x of the least rank, proven bound)}."""
-    fig, axes = plt.subplots(1, 2, figsize=(9.2, 3.8))
+    fig, axes = plt.subplots(1, 2, figsize=(9.2, 4.2), layout="constrained")
     for ax, (title, (norms, low_rank, bound)) in zip(axes, panels.items(), strict=True):
         norms = np.asarray(norms)
         best, at = norms.argmin(), np.abs(sweep - low_rank).argmin()
@@ -649,10 +649,10 @@ def nuclear_sweeps(sweep, panels):
         ax.plot(sweep[best], norms[best], "o", ms=7, color=COLORS["primal"], label="least nuclear norm")
         ax.set(xlabel="missing entry x (points above 7)", title=title, ylim=(bound - 1, None))
     axes[0].set_ylabel("nuclear norm (points)")
-    axes[0].legend(loc="upper right", fontsize=10)
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=10)
     fig.suptitle("The least nuclear norm lies in a valley; the least rank may lie elsewhere", fontsize=12)
     seen = "Both curves touch their dashed line. Left circle and square meet there; right the square is higher up."
-    show(fig, seen=seen)
+    show(fig, tight=False, seen=seen)
 
 
 def nuclear_bounds(passes, walk, optimum):
@@ -662,7 +662,7 @@ def nuclear_bounds(passes, walk, optimum):
     ax.fill_between(passes, dual, primal, color="#999999", alpha=0.25, label="the optimum is in here")
     ax.plot(passes, primal, "o-", ms=5, color=COLORS["primal"], label="norm of our completion (primal)")
     ax.plot(passes, dual, "s--", ms=5, color=COLORS["dual"], label="proven lower bound (dual)")
-    ax.set(xlabel="pass", ylabel="nuclear norm (rating points)", ylim=(0.8 * optimum, 1.25 * optimum))
+    ax.set(xlabel="pass", ylabel="nuclear norm (rating points)", ylim=(0.75 * optimum, 1.25 * optimum))
     ax.set_title("Two easy steps, repeated, squeeze the optimum from both sides")
     ax.legend(loc="upper right", fontsize=10)
     show(fig, seen="The upper line falls and the lower line rises until they meet and stay together.")
@@ -670,7 +670,7 @@ def nuclear_bounds(passes, walk, optimum):
 
 def nuclear_transition(counts, ranks, shares, trials, unknowns):
     """How many of `trials` came back, {method: (ranks, shares), NaN where not tried}, and the counting line."""
-    fig, axes = plt.subplots(1, len(counts), figsize=(9.6, 3.9), sharey=True, layout="constrained")
+    fig, axes = plt.subplots(1, len(counts), figsize=(9.6, 4.2), sharey=True, layout="constrained")
     for ax, (name, table) in zip(axes, counts.items(), strict=True):
         ax.set_facecolor("#cccccc")
         image = ax.imshow(table, origin="lower", aspect="auto", cmap="cividis", vmin=0, vmax=trials)
@@ -678,15 +678,15 @@ def nuclear_transition(counts, ranks, shares, trials, unknowns):
             if np.isfinite(count):
                 ink = "white" if count < 0.6 * trials else "black"
                 ax.text(column, at, f"{count:.0f}", ha="center", va="center", color=ink, fontsize=10.5)
-        line = np.interp(unknowns, shares, np.arange(len(shares)), left=np.nan)
-        ax.plot(line, np.arange(len(ranks)), "o--", color="#D55E00", lw=2, label="cells known = unknowns")
+        line = (unknowns - shares[0]) / (shares[1] - shares[0])
+        ax.plot(line, np.arange(len(ranks)), "o--", color="#D55E00", lw=2, label="as many known cells as unknowns")
         ax.set(title=name, xlabel="share of cells known")
         ax.set_xticks(np.arange(len(shares)), [f"{share:.1f}" for share in shares])
         ax.set_yticks(np.arange(len(ranks)), ranks)
         ax.grid(False)
     axes[0].set_ylabel("rank of the true table")
-    axes[0].legend(loc="upper left", fontsize=9.5)
-    fig.colorbar(image, ax=axes, label=f"came back, of {trials}")
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", fontsize=10)
+    fig.colorbar(image, ax=axes, label=f"came back, of {trials}", ticks=np.linspace(0, trials, 5))
     fig.suptitle("Whoever is told the rank gets by with fewer cells", fontsize=12)
     seen = "On both sides the counts rise from left to right; on the right side they rise further to the left."
     show(fig, tight=False, seen=seen)
@@ -711,7 +711,7 @@ def nuclear_relatives(distances):
     ax.minorticks_off()
     ax.set_xlabel(r"$\lambda$ (rating points, log scale; smaller to the right)")
     ax.set_ylabel("root mean squared distance\n(rating points, log scale)")
-    ax.set_title(r"As $\lambda$ vanishes, the relatives reach the exact completion")
+    ax.set_title(r"As $\lambda$ vanishes, spectral and ALS with enough factors become exact")
     ax.legend(loc="lower left")
     seen = "The line of spectral falls straight, the diamonds of ALS with 40 factors lie on it, those with 5 stay up."
     show(fig, seen=seen)
