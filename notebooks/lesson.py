@@ -283,168 +283,6 @@ def explain(model, user, n=10):
     return table.drop(columns="item_id").set_index("rank").round(2)
 
 
-# ---- Lesson 07: the nuclear norm ------------------------------------------------------------------------------------
-
-
-def rms_distance(first, second):
-    """Root mean squared difference of two completed tables over all cells, known or not: rating points."""
-    return float(np.sqrt(np.mean((first.complete() - second.complete()) ** 2)))
-
-
-def hidden_case(n, rank, share, noise=0.0, seed=0):
-    """(truth, ratings): an n x n matrix of this rank, and a random `share` of its cells, each with Gaussian noise."""
-    rng = np.random.default_rng([seed, rank, round(100 * share)])
-    truth = rng.normal(size=(n, rank)) @ rng.normal(size=(rank, n)) / np.sqrt(rank)
-    known = rng.random((n, n)) < share
-    seen = np.where(known, truth + noise * rng.normal(size=(n, n)), np.nan)
-    return truth, ct.Ratings.from_matrix(seen, scale=(-1e6, 1e6))
-
-
-def recovery_error(n, rank, share, seed=0):
-    """Relative error |X - truth| / |truth| of the completion of smallest nuclear norm, over all cells."""
-    truth, ratings = hidden_case(n, rank, share, seed=seed)
-    model = ct.NuclearNorm(tol=3e-3).fit(ratings)
-    return float(np.linalg.norm(model.complete() - truth) / np.linalg.norm(truth))
-
-
-def unknowns(n, rank):
-    """Free numbers in an n x n matrix of this rank: two n x rank factors, less the rank x rank turn between them."""
-    return rank * (2 * n - rank)
-
-
-def transition(n, ranks, shares, n_seeds, close=0.02):
-    """Share of seeds with a relative error below `close`, (ranks, shares); NaN where knowns are fewer than unknowns."""
-    recovered = np.full((len(ranks), len(shares)), np.nan)
-    for at, rank in enumerate(ranks):
-        for column, share in enumerate(shares):
-            if share * n**2 >= unknowns(n, rank):
-                trials = [recovery_error(n, rank, share, seed) < close for seed in range(n_seeds)]
-                recovered[at, column] = np.mean(trials)
-    return recovered
-
-
-def two_lists(models, viewer, n=10):
-    """One viewer's lists under each model, side by side: title, predicted rating, and the simulation's true rating."""
-    blocks = {}
-    for name, model in models.items():
-        ratings = model.ratings_
-        table = model.recommend(ratings.user_id(viewer), n).set_index("rank")
-        row = ratings.user_rows(ratings.user_id(viewer))[0]
-        table["true"] = truth(ratings)[row, ratings.item_cols(table["item_id"])]
-        blocks[name] = table.rename(columns={"predicted_rating": "predicted"}).drop(columns="item_id").round(1)
-    return pd.concat(blocks, axis=1)
-
-
-def mean_true_rating(model, n=10):
-    """Mean true expected rating over the top-n lists of all viewers: rating points, higher is better."""
-    ratings = model.ratings_
-    lists = model.recommend_all(n)
-    expected = truth(ratings)[ratings.user_rows(lists["user_id"]), ratings.item_cols(lists["item_id"])]
-    return float(expected.mean())
-
-
-def plot_hand_case():
-    """Nuclear norm and rank of [1 2; 2 x] along x, with the two completions of interest marked."""
-    x = np.linspace(-2, 8, 401)
-    tables = np.array([[[1, 2], [2, value]] for value in x])
-    norms = np.linalg.svd(tables, compute_uv=False).sum(axis=1)
-    fig, (left, right) = plt.subplots(1, 2, figsize=(9.2, 3.6))
-    left.plot(x, norms, color=COLORS["nuclear norm"])
-    left.plot(1, 4, "o", ms=9, color=COLORS["primal"], label="x = 1: smallest nuclear norm")
-    left.plot(4, 5, "s", ms=9, color=COLORS["dual"], label="x = 4: rank one")
-    left.axhline(4, ls="--", lw=1, color=COLORS["global mean"], label="no table costs less (proved below)")
-    left.set(xlabel="missing rating x (rating points)", ylabel="nuclear norm (rating points)")
-    left.set_title("The nuclear norm leads to x = 1")
-    left.legend(loc="upper left", fontsize=9)
-    left.set_ylim(3, 10)
-    right.plot(x, np.full_like(x, 2.0), color=COLORS["nuclear norm"])
-    right.plot(4, 2, "o", ms=9, mfc="white", color=COLORS["nuclear norm"])
-    right.plot(1, 2, "o", ms=9, color=COLORS["primal"])
-    right.plot(4, 1, "s", ms=9, color=COLORS["dual"])
-    right.set(xlabel="missing rating x (rating points)", ylabel="rank", title="The rank has no slope to follow")
-    right.set(yticks=[0, 1, 2], ylim=(0.5, 2.5))
-    seen = (
-        "Left a valley, lowest at x = 1; the table of rank one lies higher, at x = 4. Right a level line, with "
-        "one hole at x = 4, where the rank drops from 2 to 1."
-    )
-    show(fig, seen=seen)
-
-
-def plot_transition(recovered, ranks, shares, n):
-    """Heat map of `transition`, with the line where knowns and unknowns are equally many."""
-    fig, ax = plt.subplots(figsize=(7.6, 4.2))
-    ax.set_facecolor("#cccccc")
-    half_share, half_rank = np.diff(shares)[0] / 2, np.diff(ranks)[0] / 2
-    extent = (shares[0] - half_share, shares[-1] + half_share, ranks[0] - half_rank, ranks[-1] + half_rank)
-    image = ax.imshow(recovered, origin="lower", aspect="auto", extent=extent, cmap="viridis", vmin=0, vmax=1)
-    rank = np.linspace(*extent[2:], 100)
-    ax.plot(unknowns(n, rank) / n**2, rank, color="#D55E00", lw=2.5, ls="--", label="as many known cells as unknowns")
-    ax.set(xlim=extent[:2], ylim=extent[2:], xticks=shares, yticks=ranks)
-    ax.set(xlabel="share of cells known", ylabel="rank of the true matrix")
-    ax.set_title("The lower the rank, the fewer known cells bring back all the rest")
-    ax.legend(loc="upper left", fontsize=9)
-    ax.grid(False)
-    fig.colorbar(image, label="share of trials recovered")
-    seen = (
-        "The bright cells, where all came back, fill the right; on the whole they begin further right at a "
-        "higher rank, and always right of the dashed line. Grey: fewer known cells than unknowns."
-    )
-    show(fig, seen=seen)
-
-
-def plot_training_against_held_out(summary):
-    """One line a model: its training RMSE and its held-out RMSE with the 95 % interval."""
-    fig, ax = plt.subplots(figsize=(7.2, 3.2))
-    at = np.arange(len(summary))
-    ax.hlines(at, summary["train_rmse"], summary["rmse_clipped"], color="#bbbbbb")
-    ax.plot(summary["train_rmse"], at, "o", ms=8, color=COLORS["train"], label="training")
-    held_out = {
-        "fmt": "s",
-        "ms": 7,
-        "capsize": 4,
-        "color": COLORS["held out"],
-        "label": "held out, 95 % interval",
-    }
-    ax.errorbar(summary["rmse_clipped"], at, xerr=summary["half_width"], **held_out)
-    ax.set_yticks(at, summary["model"])
-    ax.set(xlabel="RMSE (rating points)", ylabel="model", ylim=(len(at) - 0.5, -0.5), xlim=(-0.1, None))
-    ax.set_title("The smallest training error does not win on held-out ratings")
-    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
-    first = {column: summary.loc[summary[column].idxmin(), "model"] for column in ("train_rmse", "rmse_clipped")}
-    show(fig, seen=f"Smallest in training: {first['train_rmse']}; smallest held out: {first['rmse_clipped']}.")
-
-
-def plot_relatives(path, full, short):
-    """Distance to the nuclear norm completion: dicts lambda -> distance for spectral and for ALS of two ranks."""
-    fig, ax = plt.subplots(figsize=(7.2, 4.2))
-    ax.loglog(list(path), list(path.values()), "o-", color=COLORS["spectral"], label="spectral")
-    style = {"ls": "none", "ms": 12, "mfc": "none", "mew": 2, "color": COLORS["ALS"]}
-    ax.loglog(list(full), list(full.values()), marker="D", label="ALS, enough factors", **style)
-    style |= {"ls": ":", "ms": 9, "color": BROWN}
-    ax.loglog(list(short), list(short.values()), marker="x", label="ALS, too few factors", **style)
-    ax.invert_xaxis()
-    ax.set_xlabel(r"penalty $\lambda$ (rating points, log scale, weaker to the right)")
-    ax.set_ylabel("RMS distance to the nuclear norm completion\n(rating points, log scale)", fontsize=10)
-    ax.set_title("As the penalty vanishes, the relatives arrive, unless factors are too few")
-    ax.legend(loc="lower left")
-    seen = (
-        "Spectral and ALS with enough factors fall together towards the right; ALS with too few factors does not fall."
-    )
-    show(fig, seen=seen)
-
-
-def plot_half_objectives(factors, halves, optimum, rank):
-    """Half the ALS objective for several numbers of factors, against the convex optimum."""
-    fig, ax = plt.subplots(figsize=(7.2, 3.8))
-    ax.plot(factors, halves, "o-", color=COLORS["ALS"], label="ALS, half its objective")
-    ax.axhline(optimum, color=COLORS["spectral"], ls="--", label="spectral, the convex optimum")
-    ax.axvline(rank, color=COLORS["global mean"], ls=":", label="rank of the convex optimum")
-    ax.set(xlabel="number of factors k", ylabel="objective (rating points²)", ylim=(0.98 * optimum, None))
-    ax.set_title("With enough factors ALS solves the convex problem")
-    ax.legend(loc="upper right")
-    show(fig, seen="The line of ALS falls to the dashed line and stays on it from about the marked rank on.")
-
-
 # ---- Lesson 08: content ---------------------------------------------------------------------------------------------
 
 MOVIELENS = ct.DATA.parent / "benchmarks" / "results" / "movielens_content.json"
@@ -880,6 +718,18 @@ def plot_oracle(table):
 
 
 # ---- Lesson 12: lists ----------------------------------------------------------------------------------------------
+
+
+def two_lists(models, viewer, n=10):
+    """One viewer's lists under each model, side by side: title, predicted rating, and the simulation's true rating."""
+    blocks = {}
+    for name, model in models.items():
+        ratings = model.ratings_
+        table = model.recommend(ratings.user_id(viewer), n).set_index("rank")
+        row = ratings.user_rows(ratings.user_id(viewer))[0]
+        table["true"] = truth(ratings)[row, ratings.item_cols(table["item_id"])]
+        blocks[name] = table.rename(columns={"predicted_rating": "predicted"}).drop(columns="item_id").round(1)
+    return pd.concat(blocks, axis=1)
 
 
 def course_slip(user_list, ratings):

@@ -668,8 +668,8 @@ def nuclear_bounds(passes, walk, optimum):
     show(fig, seen="The upper line falls and the lower line rises until they meet and stay together.")
 
 
-def nuclear_transition(counts, ranks, shares, trials, unknowns):
-    """How many of `trials` came back, {method: (ranks, shares), NaN where not tried}, and the counting line."""
+def nuclear_transition(counts, ranks, shares, trials):
+    """How many of `trials` came back, {method: (ranks, shares), NaN where not tried}."""
     fig, axes = plt.subplots(1, len(counts), figsize=(9.6, 4.2), sharey=True, layout="constrained")
     for ax, (name, table) in zip(axes, counts.items(), strict=True):
         ax.set_facecolor("#cccccc")
@@ -678,14 +678,13 @@ def nuclear_transition(counts, ranks, shares, trials, unknowns):
             if np.isfinite(count):
                 ink = "white" if count < 0.6 * trials else "black"
                 ax.text(column, at, f"{count:.0f}", ha="center", va="center", color=ink, fontsize=10.5)
-        line = (unknowns - shares[0]) / (shares[1] - shares[0])
-        ax.plot(line, np.arange(len(ranks)), "o--", color="#D55E00", lw=2, label="as many known cells as unknowns")
         ax.set(title=name, xlabel="share of cells known")
         ax.set_xticks(np.arange(len(shares)), [f"{share:.1f}" for share in shares])
         ax.set_yticks(np.arange(len(ranks)), ranks)
         ax.grid(False)
     axes[0].set_ylabel("rank of the true table")
-    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", fontsize=10)
+    grey = plt.Rectangle((0, 0), 1, 1, color="#cccccc", label="fewer known cells than unknowns")
+    fig.legend(handles=[grey], loc="outside lower center", fontsize=10)
     fig.colorbar(image, ax=axes, label=f"came back, of {trials}", ticks=np.linspace(0, trials, 5))
     fig.suptitle("Whoever is told the rank gets by with fewer cells", fontsize=12)
     seen = "On both sides the counts rise from left to right; on the right side they rise further to the left."
