@@ -637,6 +637,85 @@ class Slide:
 # ---- Lesson 07 -------------------------------------------------------------------------------------------------------
 
 
+def nuclear_sweeps(sweep, panels):
+    """The nuclear norm along the missing entry; `panels`: {title: (norms, x of the least rank, proven bound)}."""
+    fig, axes = plt.subplots(1, 2, figsize=(9.2, 4.2), layout="constrained")
+    for ax, (title, (norms, low_rank, bound)) in zip(axes, panels.items(), strict=True):
+        norms = np.asarray(norms)
+        best, at = norms.argmin(), np.abs(sweep - low_rank).argmin()
+        ax.plot(sweep, norms, color=color("nuclear norm"), lw=2)
+        ax.axhline(bound, ls="--", color="#555555", label="proven: nothing lies below")
+        ax.plot(sweep[at], norms[at], "s", ms=13, mfc="none", mew=2, color=COLORS["dual"], label="least rank")
+        ax.plot(sweep[best], norms[best], "o", ms=7, color=COLORS["primal"], label="least nuclear norm")
+        ax.set(xlabel="missing entry x (points above 7)", title=title, ylim=(bound - 1, None))
+    axes[0].set_ylabel("nuclear norm (points)")
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=10)
+    fig.suptitle("The least nuclear norm lies in a valley; the least rank may lie elsewhere", fontsize=12)
+    seen = "Both curves touch their dashed line. Left circle and square meet there; right the square is higher up."
+    show(fig, tight=False, seen=seen)
+
+
+def nuclear_bounds(passes, walk, optimum):
+    """Nuclear norm of the pasted answer and proven lower bound, pass by pass; `walk`: rows of (primal, dual)."""
+    primal, dual = np.transpose(walk)
+    fig, ax = plt.subplots(figsize=(7.4, 3.8))
+    ax.fill_between(passes, dual, primal, color="#999999", alpha=0.25, label="the optimum is in here")
+    ax.plot(passes, primal, "o-", ms=5, color=COLORS["primal"], label="norm of our completion (primal)")
+    ax.plot(passes, dual, "s--", ms=5, color=COLORS["dual"], label="proven lower bound (dual)")
+    ax.set(xlabel="pass", ylabel="nuclear norm (rating points)", ylim=(0.75 * optimum, 1.25 * optimum))
+    ax.set_title("Two easy steps, repeated, squeeze the optimum from both sides")
+    ax.legend(loc="upper right", fontsize=10)
+    show(fig, seen="The upper line falls and the lower line rises until they meet and stay together.")
+
+
+def nuclear_transition(counts, ranks, shares, trials):
+    """How many of `trials` came back, {method: (ranks, shares), NaN where not tried}."""
+    fig, axes = plt.subplots(1, len(counts), figsize=(9.6, 4.2), sharey=True, layout="constrained")
+    for ax, (name, table) in zip(axes, counts.items(), strict=True):
+        ax.set_facecolor("#cccccc")
+        image = ax.imshow(table, origin="lower", aspect="auto", cmap="cividis", vmin=0, vmax=trials)
+        for (at, column), count in np.ndenumerate(table):
+            if np.isfinite(count):
+                ink = "white" if count < 0.6 * trials else "black"
+                ax.text(column, at, f"{count:.0f}", ha="center", va="center", color=ink, fontsize=10.5)
+        ax.set(title=name, xlabel="share of cells known")
+        ax.set_xticks(np.arange(len(shares)), [f"{share:.1f}" for share in shares])
+        ax.set_yticks(np.arange(len(ranks)), ranks)
+        ax.grid(False)
+    axes[0].set_ylabel("rank of the true table")
+    grey = plt.Rectangle((0, 0), 1, 1, color="#cccccc", label="fewer known cells than unknowns")
+    fig.legend(handles=[grey], loc="outside lower center", fontsize=10)
+    fig.colorbar(image, ax=axes, label=f"came back, of {trials}", ticks=np.linspace(0, trials, 5))
+    fig.suptitle("Whoever is told the rank gets by with fewer cells", fontsize=12)
+    seen = "On both sides the counts rise from left to right; on the right side they rise further to the left."
+    show(fig, tight=False, seen=seen)
+
+
+def nuclear_relatives(distances):
+    """Distance to the exact completion along lambda; `distances`: {name: {lambda: rating points}}."""
+    looks = {
+        "spectral": ("o", "-", color("spectral with biases"), 6, True),
+        "ALS, k = 40": ("D", "none", COLORS["ALS"], 13, False),
+        "ALS, k = 5": ("X", ":", "#555555", 8, True),
+    }
+    fig, ax = plt.subplots(figsize=(7.4, 4.0))
+    for name, line in distances.items():
+        marker, style, hue, size, filled = looks[name]
+        face = hue if filled else "none"
+        look = {"marker": marker, "ls": style, "color": hue, "ms": size, "mfc": face, "mew": 2}
+        ax.loglog(list(line), list(line.values()), label=name, **look)
+    ax.invert_xaxis()
+    ticks = list(distances["spectral"])
+    ax.set_xticks(ticks, [f"{reg:g}" for reg in ticks])
+    ax.minorticks_off()
+    ax.set_xlabel(r"$\lambda$ (rating points, log scale; smaller to the right)")
+    ax.set_ylabel("root mean squared distance\n(rating points, log scale)")
+    ax.set_title(r"As $\lambda$ vanishes, spectral and ALS with enough factors become exact")
+    ax.legend(loc="lower left")
+    seen = "The line of spectral falls straight, the diamonds of ALS with 40 factors lie on it, those with 5 stay up."
+    show(fig, seen=seen)
+
+
 # ---- Lesson 08 -------------------------------------------------------------------------------------------------------
 
 

@@ -389,6 +389,59 @@ def spectral_glance():
 # ---- Lesson 07 -------------------------------------------------------------------------------------------------------
 
 
+@quiz
+def nuclear_corner():
+    """The entry x that gives the rows (1, 2) and (2, x) the least nuclear norm."""
+    return Quiz(
+        answer=1,
+        because="For x up to 4 the squared norm is 9 + x^2 + 2 (4 - x) = (x - 1)^2 + 16, so x = 1 gives the norm 4. "
+        "The multipliers 0, 1, 1 on the known cells have spectral norm 1 and product 2 + 2 = 4: nothing is lower.",
+        hint="The squares of both singular values add up to those of the entries, 9 + x^2, and their product is "
+        "|x - 4|, so the squared norm is 9 + x^2 + 2 |x - 4|.",
+        wrong=(
+            (4, "That is the table of rank one, whose only singular value is 5. The other one spreads over two "
+             "singular values, but they add up to less."),
+            (0, "This makes the squares of the entries smallest. The nuclear norm adds singular values; at x = 0 it "
+             "is the root of 17."),
+            (2, "At x = 2 the norm is the root of 9 + 4 + 4 = 17, more than 4."),
+            (3, "That continues the rows as sums, 1, 2, 3. The nuclear norm there is the root of 20, more than 4."),
+        ),
+        tol=0.05,
+    )  # fmt: skip
+
+
+@quiz
+def nuclear_no_toll():
+    """What paste-and-shrink with a toll of 0 makes of a hole that starts at 0, after 1,000 passes."""
+    return Quiz(
+        answer=0,
+        because="A toll of 0 changes no singular value, so shrinking returns what was pasted, and the hole keeps its 0 "
+        "for ever. With a toll that is tiny the hole moves, but by tiny steps.",
+        hint="Follow one pass: the known ratings are pasted over the guess, and then each singular value loses 0.",
+        wrong=(
+            (-1, "That is the right completion, but this loop never gets there: which of its two steps would move it?"),
+            (6, "6 is the rating; in points above 7 the completion is -1, and this loop never moves towards it."),
+        ),
+        tol=0.01,
+    )
+
+
+@quiz
+def nuclear_certified():
+    """What a gap of zero says of a completion that is far from the truth."""
+    return Quiz(
+        answer="optimal",
+        because="The gap speaks of the problem: no completion has a lower norm, the truth included, which costs more. "
+        "Whether the truth is the completion of least norm, no certificate can say.",
+        hint="The truth repeats the known cells, too, so it takes part in the competition. Has it won?",
+        wrong=(
+            ("unfinished", "An unfinished solver would show a gap above zero. Here both bounds have met."),
+            ("invalid", "The bound holds for every completion and was computed from the known cells alone."),
+        ),
+        choices=("optimal", "unfinished", "invalid"),
+    )
+
+
 # ---- Lesson 08 -------------------------------------------------------------------------------------------------------
 
 
