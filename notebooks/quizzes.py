@@ -106,11 +106,11 @@ def is_right(name, answer):
 
 @quiz
 def twins():
-    """Rows that are hidden while their copy is not: twenty rows in ten pairs, each hidden with a chance of one fifth."""
+    """Rows hidden while their copy is not: twenty rows in ten pairs, each hidden with a chance of one fifth."""
     return Quiz(
         answer=20 * 0.2 * 0.8,
         tol=0.05,
-        because="each of the twenty rows is hidden with a chance of 1/5, and then its twin is open with 4/5: 20 x 0.16.",
+        because="each of the twenty rows is hidden with a chance of 1/5, and its twin is open with 4/5: 20 x 0.16.",
         hint="of twenty rows a fifth is hidden, and of their twins four fifths are not.",
         wrong=(
             (4.0, "so many rows are hidden, but the twins of some of them are hidden too."),
