@@ -160,7 +160,6 @@ def plot_chosen(share, by_coin):
     show(fig, seen="the share of known cells rises from the left to the right and crosses the level line of the coin")
 
 
-
 # ---- Lesson 02 -------------------------------------------------------------------------------------------------------
 
 
