@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import plots
 import scipy.sparse as sp
-from matplotlib.ticker import StrMethodFormatter
 from plots import COLORS, LOOK, LOOKS, VERDICT_LOOKS, by_verdict, describe, mark, show  # noqa: F401
 from quizzes import QUIZZES, Quiz, check, is_right, quiz, verdict  # noqa: F401
 from results import truth
@@ -22,16 +21,6 @@ color = plots.color
 VIEWER = "viewer1149"  # the viewer followed through all lessons, by name
 
 # ---- Lesson 01: from raw reviews to a table -------------------------------------------------------------------------
-
-STAYS, GOES = "#0072B2", "#999999"  # who passes a filter, who does not
-TABLE_COLORS = ("#0072B2", "#D55E00", "#009E73")
-TABLE_MARKERS = ("o", "s", "^")
-
-
-def origin(ratings):
-    """Whose ratings these are, to be written on a figure: the sample's viewers are simulated, all others are real."""
-    names = pd.Series(ratings.user_names, dtype=str)
-    return "simulated viewers" if names.str.fullmatch(r"viewer\d{4}").all() else "real viewers"
 
 
 def known(ratings):
@@ -46,143 +35,6 @@ def as_table(ratings):
     cells = np.full(ratings.shape, "", dtype=object)
     cells[ratings.rows, ratings.cols] = [f"{value:g}" for value in ratings.values]
     return pd.DataFrame(cells, ratings.user_names, ratings.titles)
-
-
-def sizes(tables):
-    """Viewers, titles, ratings, density and fewest ratings of a viewer and of a title, one row a table."""
-    rows = {
-        name: {
-            "viewers": ratings.n_users,
-            "titles": ratings.n_items,
-            "ratings": len(ratings),
-            "density, %": round(100 * ratings.density, 2),
-            "fewest of a viewer": int(ratings.user_counts.min()),
-            "fewest of a title": int(ratings.item_counts.min()),
-        }
-        for name, ratings in tables.items()
-    }
-    return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def exposure(tables):
-    """Mean expected rating on rated and on unrated cells of simulated tables, over all cells and title by title."""
-    rows = {}
-    for name, ratings in tables.items():
-        expected, rated = truth(ratings), known(ratings)
-        some = rated.any(axis=0) & ~rated.all(axis=0)
-        of_title = [expected[rated[:, i], i].mean() - expected[~rated[:, i], i].mean() for i in np.flatnonzero(some)]
-        on, off = expected[rated].mean(), expected[~rated].mean()
-        rows[name] = {"rated": on, "not rated": off, "difference": on - off, "within a title": np.mean(of_title)}
-    return pd.DataFrame(rows).T.round(2)
-
-
-def plot_viewers(ratings, kept, bound):
-    """Every viewer by activity and mean score, the ones that a filter keeps marked."""
-    counts = ratings.user_counts
-    means = np.bincount(ratings.rows, ratings.values, minlength=ratings.n_users) / counts
-    stays = np.isin(ratings.user_ids, kept.user_ids)
-    fig, ax = plt.subplots(figsize=(7, 4))
-    ax.scatter(counts[~stays], means[~stays], s=10, color=GOES, alpha=0.5, label="goes")
-    ax.scatter(counts[stays], means[stays], s=22, color=STAYS, marker="^", label="stays")
-    ax.axvline(bound, color="black", linestyle="--", linewidth=1, label=f"{bound} ratings")
-    ax.set(xscale="log", xlabel="ratings that the viewer gave (log scale)")
-    ax.set_ylabel("mean score of the viewer\n(rating points)")
-    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    ax.set_title(f"The filter keeps the busiest viewers, and they are few ({origin(ratings)})", pad=26)
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 0.99), ncol=3, frameon=False)
-    show(fig, seen="Only the few markers right of the dashed line stay; their mean scores lie about the same middle.")
-
-
-def plot_scores(tables):
-    """Share of each score in each table."""
-    fig, ax = plt.subplots(figsize=(7, 3.8))
-    for (name, ratings), color, marker in zip(tables.items(), TABLE_COLORS, TABLE_MARKERS, strict=False):
-        low, high = map(int, ratings.scale)
-        scores = np.arange(low, high + 1)
-        share = [100 * np.mean(ratings.values == score) for score in scores]
-        ax.plot(scores, share, marker=marker, color=color, label=name)
-    middle = (low + high) / 2
-    ax.axvline(middle, color="black", linestyle="--", linewidth=1, label=f"middle of the scale, {middle:g}")
-    ax.set(xlabel="score (rating points)", ylabel="share of the ratings (%)", xticks=scores)
-    ax.set_title(f"Most scores lie above the middle of the scale ({origin(ratings)})")
-    ax.legend(frameon=True)
-    show(fig, seen="In every table low scores are rare, and most ratings lie right of the dashed line.")
-
-
-def plot_long_tail(ratings, tables):
-    """Ratings of each title in the dump, most rated first, with the titles of the given tables marked."""
-    counts = ratings.item_counts
-    order = np.argsort(-counts, kind="stable")
-    fig, ax = plt.subplots(figsize=(7, 3.8))
-    place = np.arange(1, len(order) + 1)
-    ax.plot(place, counts[order], color="black", linewidth=1, label="all titles of the dump")
-    for (name, table), color, marker in zip(tables.items(), TABLE_COLORS, TABLE_MARKERS, strict=False):
-        inside = np.isin(ratings.item_ids[order], table.item_ids)
-        ax.scatter(place[inside], counts[order][inside], s=14, color=color, marker=marker, label=f"in {name}", zorder=3)
-    ax.set(yscale="log", xlabel="place of the title, most rated first", ylabel="ratings of the title (log scale)")
-    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    ax.set_title(f"Few titles have many ratings: both tables come from that end ({origin(ratings)})")
-    ax.legend(frameon=True)
-    seen = "The curve falls steeply and runs out in a long tail; the titles of the tables are at its steep end."
-    show(fig, seen=seen)
-
-
-def plot_counts(ratings, name):
-    """Two histograms: ratings per viewer and ratings per title."""
-    fig, axes = plt.subplots(1, 2, figsize=(8.5, 3.6))
-    sides = (("viewer", ratings.rows, TABLE_COLORS[0], ""), ("title", ratings.cols, TABLE_COLORS[1], "//"))
-    for ax, (side, positions, color, hatch) in zip(axes, sides, strict=True):
-        counts = np.bincount(positions)
-        ax.hist(counts, bins=20, color=color, hatch=hatch, edgecolor="white")
-        middle = np.median(counts)
-        ax.axvline(middle, color="black", linestyle="--", linewidth=1, label=f"median {middle:g}")
-        ax.set(xlabel=f"ratings per {side}", ylabel=f"number of {side}s", xlim=(0, None))
-        ax.set_title(f"{side.capitalize()}s of {name}")
-        ax.legend(frameon=True)
-    fig.suptitle(f"Viewers differ more in their number of ratings than titles do ({origin(ratings)})", fontsize=11)
-    show(fig, seen="Both histograms have a tail to the right; that of the viewers reaches further from its median.")
-
-
-def plot_holes(tables, viewer):
-    """Each table as a picture, busiest viewers on top and most rated titles on the left; holes are white."""
-    fig, axes = plt.subplots(1, len(tables), figsize=(9.5, 4.9))
-    for ax, (name, ratings) in zip(axes, tables.items(), strict=True):
-        table = np.full(ratings.shape, np.nan)
-        table[ratings.rows, ratings.cols] = ratings.values
-        rows = np.argsort(-ratings.user_counts, kind="stable")
-        cols = np.argsort(-ratings.item_counts, kind="stable")
-        image = ax.imshow(
-            table[np.ix_(rows, cols)], cmap="viridis", vmin=ratings.scale[0], vmax=ratings.scale[1],
-            aspect="auto", interpolation="nearest",
-        )  # fmt: skip
-        if viewer in ratings.user_names.tolist():
-            at = rows.tolist().index(ratings.user_names.tolist().index(viewer))
-            ax.plot(-3, at, marker=">", color="#D55E00", markersize=9, clip_on=False)
-            ax.set_xlim(-5, ratings.n_items - 0.5)
-        ax.set(xlabel="titles, most rated first", ylabel="viewers, busiest first", title=name)
-        ax.grid(False)
-    fig.suptitle(
-        f"Mostly holes: a dot is a rating, white is unknown, the arrow marks {viewer} ({origin(ratings)})", fontsize=11
-    )
-    fig.tight_layout()
-    fig.colorbar(image, ax=axes, label="score (rating points)", fraction=0.04, pad=0.02)
-    show(fig, tight=False, seen="The dots are densest in the upper left corner of each table and thin out from there.")
-
-
-def plot_exposure(ratings):
-    """Share of the cells that are rated, by the expected rating that only a simulation knows."""
-    expected, rated = truth(ratings).ravel(), known(ratings).ravel()
-    edges = np.quantile(expected, np.linspace(0, 1, 11))
-    group = np.clip(np.searchsorted(edges, expected, side="right") - 1, 0, 9)
-    middle = np.bincount(group, expected) / np.bincount(group)
-    share = 100 * np.bincount(group, rated) / np.bincount(group)
-    fig, ax = plt.subplots(figsize=(7, 3.8))
-    ax.plot(middle, share, "o-", color=TABLE_COLORS[2], label="a tenth of the cells each")
-    ax.axhline(100 * rated.mean(), color="black", linestyle="--", linewidth=1, label="if the holes were random")
-    ax.set(xlabel="true expected rating of the cell (rating points)", ylabel="share of cells rated (%)", ylim=(0, None))
-    ax.set_title("The more a title would please a viewer, the likelier the rating exists (simulated)")
-    ax.legend(frameon=True)
-    show(fig, seen="The share climbs all the way from left to right, and crosses the dashed line.")
 
 
 # ---- Lesson 04: gradient descent ------------------------------------------------------------------------------------

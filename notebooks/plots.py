@@ -127,6 +127,39 @@ def show(fig, alt=None, tight=True, seen=""):
 # ---- Lesson 01 -------------------------------------------------------------------------------------------------------
 
 
+def plot_tail(titles):
+    """Ratings of each title by its place among all, those that the filter keeps and those that it drops."""
+    fig, ax = plt.subplots(figsize=(7, 4))
+    looks = {False: ("dropped by the filter", "#999999", ".", 4), True: ("kept", COLORS["held out"], "D", 4)}
+    for kept, (name, colour, marker, size) in looks.items():
+        some = titles[titles["kept"] == kept]
+        ax.plot(some["place"], some["ratings"], marker, color=colour, markersize=size, label=name)
+    ax.set(
+        yscale="log",
+        xlabel="titles, from the most rated to the least",
+        ylabel="ratings in the file",
+        title="The filter keeps the head and drops the long tail",
+    )
+    ax.legend()
+    show(fig, seen="the kept titles crowd at the left end; most titles lie in a long falling tail without any kept one")
+
+
+def plot_chosen(share, by_coin):
+    """Share of known cells in each tenth of all cells, by how well they fit the viewer's taste."""
+    fig, ax = plt.subplots(figsize=(7, 4))
+    ax.plot(share.index, 100 * share, "o-", color=COLORS["train"], label="known cells")
+    ax.axhline(100 * by_coin, color=COLORS["held out"], linestyle="--", label="if a coin had made the holes")
+    ax.set(
+        xticks=share.index,
+        ylim=(0, None),
+        xlabel="tenth of the cells, from least to most to this viewer's taste",
+        ylabel="known cells, %",
+        title="What suits a viewer's taste is more likely to be rated",
+    )
+    ax.legend()
+    show(fig, seen="the share of known cells rises from the left to the right and crosses the level line of the coin")
+
+
 # ---- Lesson 02 -------------------------------------------------------------------------------------------------------
 
 

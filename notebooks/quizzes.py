@@ -104,6 +104,53 @@ def is_right(name, answer):
 # ---- Lesson 01 -------------------------------------------------------------------------------------------------------
 
 
+@quiz
+def twins():
+    """Rows hidden while their copy is not: twenty rows in ten pairs, each hidden with a chance of one fifth."""
+    return Quiz(
+        answer=20 * 0.2 * 0.8,
+        tol=0.05,
+        because="each of the twenty rows is hidden with a chance of 1/5, and its twin is open with 4/5: 20 x 0.16.",
+        hint="of twenty rows a fifth is hidden, and of their twins four fifths are not.",
+        wrong=(
+            (4.0, "so many rows are hidden, but the twins of some of them are hidden too."),
+            (1.6, "that counts one row of each pair; either of the two may be the hidden one."),
+        ),
+    )
+
+
+@quiz
+def one_left():
+    """Whose other titles are struck out after the viewer has passed."""
+    return Quiz(
+        answer="cleo",
+        choices=("aiko", "ben", "cleo", "dan"),
+        because="Cleo passes with three ratings, and then Trigun and Naruto go, which nobody else who stays has rated.",
+        hint="strike out Dan first, then count the ratings of each title once more.",
+        wrong=(
+            ("aiko", "Aiko loses Steins;Gate only, and keeps Death Note and Your Name."),
+            ("ben", "Ben loses Fairy Tail only, and keeps Death Note and Your Name."),
+            ("dan", "Dan has two ratings from the start and is struck out altogether."),
+        ),
+    )
+
+
+@quiz
+def too_friendly():
+    """The mean of the ratings less the mean of all cells, if each viewer rates the better of two."""
+    would_say = np.array([[9, 5], [4, 8]])
+    return Quiz(
+        answer=float(would_say.max(axis=1).mean() - would_say.mean()),
+        tol=0.05,
+        because="the ratings are 9 and 8, on average 8.5, and all four cells have 6.5 on average.",
+        hint="which two cells are rated, and what is their mean?",
+        wrong=(
+            (8.5, "that is the mean of the ratings; take the mean of all four cells from it."),
+            (4.0, "that compares rated cells with empty ones; the question is about all four."),
+        ),
+    )
+
+
 # ---- Lesson 02 -------------------------------------------------------------------------------------------------------
 
 
