@@ -695,7 +695,9 @@ def plot_portrait(portrait):
         title="What viewer1362 likes, read from the weights",
     )
     ax.legend(loc="lower right")
-    show(fig, seen="The weights run from about minus one to plus one; dark words are at the top, light ones at the end.")
+    show(
+        fig, seen="The weights run from about minus one to plus one; dark words are at the top, light ones at the end."
+    )
 
 
 # ---- Lesson 09 -------------------------------------------------------------------------------------------------------
