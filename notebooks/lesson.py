@@ -160,141 +160,10 @@ def cold_start(models, ratings, side, share=0.1, n_splits=5):
     return pd.DataFrame(rows)
 
 
-def cold_table(results, reference="baseline"):
-    """Mean error of each model on the hidden ratings, its paired difference from the reference, and the fallbacks."""
-    means = results.groupby("model", sort=False)[["rmse_clipped", "fallback"]].mean()
-    paired = ct.paired_differences(results, reference).set_index("model")
-    return means.join(paired).sort_values("rmse_clipped").round(3)
-
-
-def plot_verdicts(panels, xlabel, title):
-    """Differences with their intervals, one panel a table: {panel title: frame of model, difference, half_width or
-    low and high, and perhaps verdict}."""
-    tallest = max(len(table) for table in panels.values())
-    size = (7.6 if len(panels) == 1 else 9.6, 1.6 + 0.34 * tallest)
-    fig, axes = plt.subplots(1, len(panels), figsize=size, squeeze=False)
-    for ax, (name, table) in zip(axes[0], panels.items(), strict=True):
-        table = intervals(table).iloc[::-1]
-        for at, row in enumerate(table.itertuples()):
-            color, marker = VERDICT_LOOKS[row.verdict]
-            spread = [[row.difference - row.low], [row.high - row.difference]]
-            ax.errorbar(row.difference, at, xerr=spread, color=color, marker=marker, capsize=3, linestyle="none")
-        ax.axvline(0, color="black", linestyle=":", linewidth=1)
-        ax.set_yticks(range(len(table)), table["model"])
-        ax.set_ylim(-0.6, len(table) - 0.4)
-        ax.set_xlabel(xlabel, fontsize=10)
-        ax.set_ylabel("model", fontsize=10)
-        ax.set_title(f"{title}\n({name})" if len(panels) == 1 else name, fontsize=11)
-    if len(panels) > 1:
-        fig.suptitle(title, fontsize=11)
-    found = {name: intervals(table).query("verdict != 'reference'") for name, table in panels.items()}
-    show(fig, seen=" ".join(f"{name[0].upper()}{name[1:]}, {by_verdict(table)}." for name, table in found.items()))
-
-
-def intervals(table):
-    """The same frame with low, high and verdict, whichever way its intervals are written."""
-    table = table.copy()
-    if "half_width" in table:
-        table["low"], table["high"] = (
-            table["difference"] - table["half_width"],
-            table["difference"] + table["half_width"],
-        )
-    if "verdict" not in table:
-        table["verdict"] = np.select(
-            [(table["low"] == 0) & (table["high"] == 0), table["high"] < 0, table["low"] > 0],
-            ["reference", "better", "worse"],
-            "tie",
-        )
-    return table
-
-
-def anime_tables(live, ratings, filed):
-    """SGD and the hybrid against the baseline: live on the simulated table, and from the file on the two real ones."""
-    size = {"n_users": ratings.n_users, "n_items": ratings.n_items, "n_ratings": len(ratings)}
-    paired = ct.paired_differences(live, "baseline").replace({"model": {"hybrid": "content"}})
-    tables = {"simulated": (size, live["split"].nunique(), paired)}
-    n_splits = int(filed["settings"]["splits"].split()[0])
-    for name, rows in filed["paired"].items():
-        tables[f"real {name}"] = (filed["data"][name], n_splits, pd.DataFrame(rows))
-    rows = {}
-    for name, (sizes, splits, table) in tables.items():
-        row = {"viewers": sizes["n_users"], "titles": sizes["n_items"], "ratings": sizes["n_ratings"], "splits": splits}
-        table = table.set_index("model")
-        for model, title in {"SGD": "SGD", "content": "hybrid"}.items():
-            it = table.loc[model]
-            row[f"{title} - baseline"] = f"{it.difference:+.3f} ± {it.half_width:.3f}, {it.verdict}"
-        rows[name] = row
-    return pd.DataFrame(rows).T
-
-
-def _truth():
-    with np.load(ct.DATA / "truth.npz", allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
-
-
-def true_taste(ratings):
-    """How much each simulated viewer leans to each title beyond both biases, in the table's order: (m, n), variance 1.
-
-    Six axes: on four of them a title's place comes from its genres, two have nothing to do with genres.
-    """
-    truth = _truth()
-    rows = {name: at for at, name in enumerate(truth["profile"].tolist())}
-    cols = {item: at for at, item in enumerate(truth["a_id"].tolist())}
-    viewers = truth["viewer_taste"][[rows[name] for name in ratings.user_names.tolist()]]
-    titles = truth["title_taste"][[cols[item] for item in ratings.item_ids.tolist()]]
-    return (viewers * truth["axis_weights"]) @ titles.T
-
-
-def profile_share():
-    """Share of the variance of the true tastes that lies between groups of the profile (gender, born before 1990)."""
-    truth = _truth()
-    group = pd.Series(truth["gender"]) + np.where(truth["birth_year"] < 1990, " before 1990", " since 1990")
-    tastes = pd.DataFrame(truth["viewer_taste"] * truth["axis_weights"])
-    between = tastes.groupby(group.to_numpy()).transform("mean")
-    return float(between.var(ddof=0).sum() / tastes.var(ddof=0).sum())
-
-
 def learnt_taste(model):
     """(m, n): what the genres alone say of every viewer and title, w_u . C_i with the shared weights added, points."""
     weights = model.feature_weights_ + model.user_table_ @ model.group_weights_
     return (model.item_table_ @ weights.T).T
-
-
-def agreement(model):
-    """Per viewer: number of training ratings, and the correlation over all titles of learnt with true taste."""
-    ratings = model.ratings_
-    learnt, true = (table - table.mean(axis=1, keepdims=True) for table in (learnt_taste(model), true_taste(ratings)))
-    norms = np.linalg.norm(learnt, axis=1) * np.linalg.norm(true, axis=1)
-    correlation = np.divide((learnt * true).sum(axis=1), norms, out=np.zeros(len(norms)), where=norms > 0)
-    counts = ratings.user_counts
-    return pd.DataFrame({"user_id": ratings.user_ids, "ratings": counts, "correlation": correlation})
-
-
-def plot_genres(model, user, least=20):
-    """Learnt and true taste of one viewer, averaged over the titles of each genre; each scaled to spread 1."""
-    ratings = model.ratings_
-    row = ratings.user_rows(user)[0]
-    has = model.item_table_.toarray() > 0
-    kept = np.flatnonzero(has.sum(axis=0) >= least)
-    found = {}
-    for name, taste in (("true", true_taste(ratings)[row]), ("learnt", learnt_taste(model)[row])):
-        scaled = (taste - taste.mean()) / taste.std()
-        found[name] = [scaled[has[:, j]].mean() for j in kept]
-    table = pd.DataFrame(found, index=model.item_features.names[kept]).sort_values("true")
-    fig, ax = plt.subplots(figsize=(7, 1.4 + 0.24 * len(table)))
-    at = np.arange(len(table))
-    ax.hlines(at, table.min(axis=1), table.max(axis=1), color="0.75", linewidth=1.5)
-    ax.plot(table["true"], at, "o", color=LIGHT, label="true taste")
-    ax.plot(table["learnt"], at, "x", color=DARK, markeredgewidth=2, label="learnt from ratings and genres")
-    ax.axvline(0, color="black", linestyle=":", linewidth=1)
-    ax.set_yticks(at, table.index)
-    ax.set_ylim(-0.7, len(table) - 0.3)
-    ax.set_ylabel("word of the genres")
-    ax.set_xlabel("mean over the titles with the word (standard deviations of this viewer's taste)")
-    ax.set_title(f"What {VIEWER} leans to, and what the model made of it (simulated)")
-    ax.legend(frameon=True, loc="lower right")
-    same = int((table["true"] * table["learnt"] > 0).sum())
-    show(fig, seen=f"For {same} of {len(table)} words the learnt taste lies on the same side of 0 as the true one.")
 
 
 def parts_of(model, user, items):
@@ -338,17 +207,6 @@ def plot_reasons(reasons, title):
     show(fig, seen=f"From the top: {'; '.join(listed)}.")
 
 
-def rated_or_loved(models, train, test, threshold, n):
-    """Full-catalogue lists of simulated viewers: the protocol's NDCG, and the mean true rating of what was listed."""
-    fitted = {name: model.fit(train) for name, model in models.items()}
-    found = ct.rank_summary(ct.rank_models(fitted, test, threshold=threshold, n=n)).set_index("model")
-    expected, rows = truth(train), np.arange(train.n_users)[:, None]
-    fitted["popularity"] = ct.Popularity().fit(train)
-    true = {name: expected[rows, ct.top_lists(model, test, n=n)].mean() for name, model in fitted.items()}
-    table = pd.DataFrame({f"NDCG@{n}": found["ndcg"], "mean true rating of the list": pd.Series(true)}).dropna()
-    return table.sort_values(f"NDCG@{n}", ascending=False).round({f"NDCG@{n}": 2, "mean true rating of the list": 1})
-
-
 def movielens():
     """What `python benchmarks/movielens_content.py` wrote: figures on the real MovieLens latest-small."""
     return json.loads(MOVIELENS.read_text(encoding="utf-8"))
@@ -361,89 +219,6 @@ def real_file(*parts):
         return None
     places = [Path(folder, *parts), Path(ct.DATA.parent, folder, *parts)]  # a relative one may start at the project
     return next((path for path in places if path.is_file()), None)
-
-
-def movielens_agrees(results):
-    """Whether the baseline's test error, computed afresh, is the one in the file; True where the data is not here."""
-    path = real_file("ml-latest-small", "ratings.csv")
-    if path is None:
-        return True
-    train, _, test = ct.load_ratings(path).split_user_time()
-    fresh = ct.rmse(ct.BiasBaseline(reg=5).fit(train), test)
-    return all(abs(fresh - filed) < 2e-5 for filed in results["models"]["baseline"]["test_rmse"])
-
-
-def _written(table, decimals=3):
-    """The same table with every number written with as many decimals, and nothing where nothing is known."""
-    write = lambda value: "" if pd.isna(value) else f"{value:.{decimals}f}"  # noqa: E731
-    numbers = table.select_dtypes("float").columns
-    return table.assign(**{name: table[name].map(write) for name in numbers})
-
-
-def _interval(row, decimals=3):
-    """A difference and its interval as text; nothing for the model that is compared with itself."""
-    if not row or row["low"] == row["high"]:
-        return ""
-    return f"{row['difference']:+.{decimals}f} ({row['low']:+.{decimals}f} to {row['high']:+.{decimals}f})"
-
-
-def movielens_story(results):
-    """The published figure, its fault measured, and what the right rows give: raw test RMSE, mean over seeds."""
-    published, models = results["misalignment"]["as published"], results["models"]
-    tuned, rows = results["misalignment"]["tuned"], [{"model": "the published figure", "RMSE": PUBLISHED_TEST_RMSE}]
-    found = {
-        "published settings, text of rating i": published["text of rating i"],
-        "published settings, rows shuffled": published["rows shuffled"],
-        "published settings, rows right": published["rows right"],
-        "tuned, with decade: text of rating i": tuned["text of rating i"],
-        "tuned, with decade: rows shuffled": tuned["rows shuffled"],
-        "tuned, with decade: rows right": tuned["rows right"],
-        "SGD without text, tuned": models["SGD"],
-        "biases alone": models["baseline"],
-    }
-    for name, run in found.items():
-        values = run["test_rmse"]
-        figures = {"RMSE": np.mean(values), "lowest": min(values), "highest": max(values)}
-        rows.append({"model": name} | figures | {"minus its right rows": _interval(run.get("minus_right"))})
-    table = pd.DataFrame(rows)
-    return _written(table.assign(**{"minus its right rows": table["minus its right rows"].fillna("")}), 4)
-
-
-def movielens_ways(results):
-    """The four ways and what they are made of: clipped test RMSE, the hybrid minus each, and by kind of film."""
-    names = {"content": "hybrid", "blend of SGD and content only": "blend: SGD + content only", "SGD": "SGD",
-             "baseline": "baseline", "content only": "content only"}  # fmt: skip
-    films, cells = results["rmse_by_film"], {kind: int(row["cells"]) for kind, row in results["rmse_by_film"].items()}
-    rows = {}
-    for name, title in names.items():
-        row = {"test RMSE": np.mean(results["models"][name]["test_rmse_clipped"])}
-        row["hybrid minus it"] = _interval(results["content_minus"].get(name))
-        rows[title] = row | {f"{kind} ({cells[kind]:,})": film[name] for kind, film in films.items()}
-    table = pd.DataFrame(rows).T.infer_objects()
-    return _written(table.rename(columns=lambda name: name.replace("training ratings", "training")))
-
-
-def movielens_texts(results):
-    """Each kind of text in the same model: terms, raw test RMSE, difference from SGD without text."""
-    rows = []
-    for name, row in results["texts"].items():
-        figures = {"terms": row["terms"], "test RMSE": np.mean(row["test_rmse"])}
-        rows.append({"text": name} | figures | {"minus SGD": _interval(row["minus_SGD"])})
-    return _written(pd.DataFrame(rows))
-
-
-def movielens_ranking(results, protocol, threshold=3.5):
-    """One protocol, never both: list figures of all models at length 10, and NDCG minus popularity's."""
-    found = results["ranking"][f"{protocol}, threshold {threshold}"]
-    table = pd.DataFrame(found["summary"]).set_index("model")
-    against = pd.DataFrame(found["ndcg_minus_popularity"]).set_index("model").loc[table.index]
-    columns = {"precision": "P@10", "precision_normalised": "P@10 scaled", "ndcg": "NDCG@10"}
-    table = table[list(columns)].rename(columns=columns)
-    if protocol == "full_catalogue":
-        novelty = pd.DataFrame(results["lists"]).T["novelty"].reindex(table.index)
-        table["novelty, bits"] = [f"{value:.1f}" if value > 0 else "" for value in novelty]
-    table["NDCG minus popularity"] = [_interval(row) for row in against.to_dict("records")]
-    return _written(table.sort_values("NDCG@10", ascending=False).rename(index={"content": "hybrid"}))
 
 
 # ---- Lessons 11 and 12: the comparison and the lists ----------------------------------------------------------------

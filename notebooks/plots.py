@@ -752,6 +752,66 @@ def nuclear_relatives(distances):
 # ---- Lesson 08 -------------------------------------------------------------------------------------------------------
 
 
+def plot_ladder_of_words(gaps):
+    """Differences of held-out error with their intervals, one line a model; index: its name."""
+    fig, ax = plt.subplots(figsize=(7.4, 3.8))
+    ax.axvline(0, color=COLORS["baseline"], linewidth=1.2)
+    for place, (gap, half) in enumerate(zip(gaps["difference"], gaps["half_width"], strict=True)):
+        verdict = "better" if gap + half < 0 else "worse" if gap - half > 0 else "tie"
+        hue, marker = VERDICT_LOOKS[verdict]
+        ax.errorbar(gap, place, xerr=half, color=hue, marker=marker, markersize=8, capsize=4, linewidth=1.8)
+    ax.set_yticks(range(len(gaps)), gaps.index)
+    ax.invert_yaxis()
+    ax.set(
+        xlabel="held-out RMSE less that of the factors (rating points): left is better",
+        title="Words help on top of the biases, and only in the right rows",
+    )
+    seen = "Words alone lie far to the right; three models with biases and words lie left of zero; shuffled rows right."
+    show(fig, seen=seen)
+
+
+def plot_shares(grid, curves, shares):
+    """Held-out error of a blend over its share, less that of the share 1: each split, their mean, and chosen shares.
+
+    `curves` : (splits, len(grid)), rating points; `shares` : (splits,)
+    """
+    fig, ax = plt.subplots(figsize=(7.2, 4.0))
+    ax.axhline(0, color="#777777", linewidth=1)
+    ax.plot(grid, curves.T, color=COLORS["held out"], linewidth=0.7, alpha=0.3)
+    ax.plot(grid, curves.mean(axis=0), color=COLORS["held out"], linewidth=2.6, label="held out, mean of the splits")
+    heights = [np.interp(share, grid, curve) for share, curve in zip(shares, curves, strict=True)]
+    ax.plot(shares, heights, "o", color=COLORS["train"], label="share chosen on the validation part")
+    ax.set(
+        xlabel="share of the factors: 0 is baseline + words alone",
+        ylabel="RMSE less that of the factors",
+        title="The best share is a flat valley, so a rough choice will do",
+    )
+    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.18), ncols=2, fontsize=9.5)
+    show(fig, seen="The mean curve sinks a little from the left end, and rises to zero at the right end.")
+
+
+def plot_portrait(portrait):
+    """A viewer's weight on each word, smallest first, with the number of rated titles that have it."""
+    fig, ax = plt.subplots(figsize=(7.2, 6.4))
+    places = np.arange(len(portrait))
+    for liked, name in ((True, "likes"), (False, "dislikes")):
+        part = (portrait["weight"] >= 0).to_numpy() == liked
+        hue, marker = VERDICT_LOOKS["better" if liked else "worse"]
+        ax.hlines(places[part], 0, portrait["weight"][part], color=hue, linewidth=2)
+        ax.plot(portrait["weight"][part], places[part], marker, color=hue, markersize=8, label=name)
+    ax.axvline(0, color=COLORS["baseline"], linewidth=1)
+    ax.set_yticks(places, [f"{word} ({n})" for word, n in zip(portrait["word"], portrait["rated"], strict=True)])
+    ax.set(
+        xlabel="weight (rating points for a title of this word alone)",
+        ylabel="word (rated titles that have it)",
+        title="What viewer1362 likes, read from the weights",
+    )
+    ax.legend(loc="lower right")
+    show(
+        fig, seen="The weights run from about minus one to plus one; dark words are at the top, light ones at the end."
+    )
+
+
 # ---- Lesson 09 -------------------------------------------------------------------------------------------------------
 
 

@@ -492,6 +492,50 @@ def nuclear_certified():
 # ---- Lesson 08 -------------------------------------------------------------------------------------------------------
 
 
+@quiz
+def word_everywhere():
+    """The idf of a word that all of three titles have."""
+    return Quiz(
+        answer=np.log(4 / 4) + 1,
+        because="ln(4/4) + 1 = 1: the smallest weight there is, but not 0.",
+        hint="Put n = 3 and the number of texts that have the word into the first formula.",
+        wrong=(
+            (0, "The logarithm is 0, but the formula adds 1."),
+            (np.log(4 / 3) + 1, "That is the idf of a word in two of the three texts."),
+        ),
+        tol=0.005,
+    )
+
+
+@quiz
+def mononoke_moves():
+    """One residual of 2 for Totoro, a penalty of 1: how far another title moves."""
+    totoro, mononoke = np.array([1, np.log(4 / 3) + 1, np.log(2) + 1]), np.array([1, np.log(2) + 1, np.log(2) + 1])
+    cosine = 1 / np.linalg.norm(totoro) / np.linalg.norm(mononoke)  # adventure alone is shared, and its idf is 1
+    return Quiz(
+        answer=cosine * 2 / (1 + 1),
+        because="The cosine of the two is 0.16, and half of the residual of 2 is believed: 0.16 · 1.",
+        hint="Look up the cosine of Princess Mononoke and My Neighbor Totoro, and multiply it by 2 / (1 + 1).",
+        wrong=(
+            (cosine * 2, "That believes the whole residual; the penalty of 1 halves it."),
+            (0.48, "That is Spirited Away, which shares two words with Totoro; Mononoke shares one."),
+            (0, "The two share a word, adventure, so the weight on it moves both."),
+        ),
+        tol=0.006,
+    )
+
+
+@quiz
+def same_words():
+    """Content alone cannot tell titles with equal rows apart."""
+    return Quiz(
+        answer=True,
+        because="Equal rows times the same weights, plus the same bias of the viewer, give equal predictions.",
+        hint="Write down the prediction of both: which part of it belongs to the title?",
+        wrong=((False, "The title enters only through its row of words, and the two rows are equal."),),
+    )
+
+
 # ---- Lesson 09 -------------------------------------------------------------------------------------------------------
 
 
