@@ -1,4 +1,4 @@
-"""Figures of the lessons: they get what a cell has computed, draw it, show it, and return nothing.
+"""Figures of the lessons: they get what a cell has computed, draw it, show it, and return nothing but a slider.
 
 Nothing is fitted, split or measured here: what a figure shows, a reader can compute again from the cells above it.
 """
@@ -6,8 +6,6 @@ Nothing is fitted, split or measured here: what a figure shows, a reader can com
 import base64
 import io
 import re
-from base64 import b64encode
-from io import BytesIO
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -119,6 +117,75 @@ def show(fig, alt=None, tight=True, seen=""):
         return
     display(fig, metadata={"image/png": {"alt": alt or f"{describe(fig)} {seen}".strip()}})
     plt.close(fig)
+
+
+AS_WIDE_AS_IT_IS = {"max_width": "100%", "align_self": "flex-start"}
+
+
+class Slide:
+    """A figure with a slider: `draw(at)` makes the figure for `labels[at]`, and says what the eye finds in it.
+
+    Without ipywidgets, or without a running kernel, the figure of the position at the start stands there as a picture.
+    """
+
+    def __init__(self, draw, labels, at, name):
+        self.draw, self.labels, self.at, self.name = draw, list(labels), at, name
+
+    def picture(self, at):
+        """(PNG, what it says) of the figure at a position."""
+        (fig, seen), png = self.draw(at), io.BytesIO()
+        fig.savefig(png, bbox_inches="tight")
+        plt.close(fig)
+        return png.getvalue(), f"{describe(fig)} {seen}"
+
+    def box(self):
+        """The slider, and a button that moves it, above the picture."""
+        options = [(str(label), at) for at, label in enumerate(self.labels)]
+        slider = widgets.SelectionSlider(description=self.name, options=options, value=self.at, continuous_update=False)
+        play = widgets.Play(max=len(options) - 1, value=self.at, interval=900)
+        widgets.jslink((play, "value"), (slider, "index"))
+        image = widgets.Image(value=self.picture(self.at)[0], layout=AS_WIDE_AS_IT_IS)
+        slider.observe(lambda change: image.set_trait("value", self.picture(change["new"])[0]), "value")
+        return widgets.VBox([widgets.HBox([play, slider]), image])
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        png, said = self.picture(self.at)
+        still = {"text/plain": said, "image/png": base64.b64encode(png).decode()}
+        return (still if widgets is None else self.box()._repr_mimebundle_() | still), {"image/png": {"alt": said}}
+
+
+LABEL_PLACES = (  # of a name beside its point: points to the right and up, and how it is aligned
+    (0, 7, "center", "bottom"),
+    (0, -7, "center", "top"),
+    (7, 0, "left", "center"),
+    (-7, 0, "right", "center"),
+)
+
+
+def short_title(name, most=24):
+    """A title for a map: without its subtitle, and cut at a word."""
+    name = re.split(r": | -", name)[0]
+    return name if len(name) <= most else name[:most].rsplit(" ", 1)[0] + "…"
+
+
+def name_points(fig, ax, places, names, free=(), said=()):
+    """Names beside their points, in the order given: on the first side where one covers no point, no other name, none
+    of the texts `said` and none of the places to keep `free`, or nowhere; a name that comes twice is written once."""
+    canvas = fig.canvas.get_renderer()
+    taken = [text.get_window_extent(canvas) for text in said]
+    frame, points = ax.get_window_extent(canvas), ax.transData.transform([*places, *free])
+    named = set()
+    for place, name in zip(places, map(short_title, names), strict=True):
+        for x, y, ha, va in LABEL_PLACES if name not in named else ():
+            look = {"textcoords": "offset points", "ha": ha, "va": va, "fontsize": 9, "zorder": 4}
+            text = ax.annotate(name, place, xytext=(x, y), **look)
+            box = text.get_window_extent(canvas).padded(3)
+            inside = frame.x0 < box.x0 and box.x1 < frame.x1 and frame.y0 < box.y0 and box.y1 < frame.y1
+            if inside and not any(box.contains(*at) for at in points) and not any(map(box.overlaps, taken)):
+                taken.append(box)
+                named.add(name)
+                break
+            text.remove()
 
 
 # ---- Lesson 00 -------------------------------------------------------------------------------------------------------
@@ -280,41 +347,6 @@ def plot_stopping(train, held_out, baseline):
     show(fig, seen=seen)
 
 
-def _short(name, most=24):
-    """A title for the map: without its subtitle, and cut at a word."""
-    name = re.split(r": | -", name)[0]
-    return name if len(name) <= most else name[:most].rsplit(" ", 1)[0] + "…"
-
-
-LABEL_PLACES = (  # of a name beside its point: pixels to the right and up, and how it is aligned
-    (0, 7, "center", "bottom"),
-    (0, -7, "center", "top"),
-    (7, 0, "left", "center"),
-    (-7, 0, "right", "center"),
-)
-
-
-def _label(fig, ax, places, names, said, free):
-    """Names beside their points, in the order given: on the first side where one covers no point, no other name, not
-    the text `said` and none of the places to keep `free`, or nowhere; a name that comes twice is written once."""
-    canvas = fig.canvas.get_renderer()
-    taken = [said.get_window_extent(canvas)]
-    frame, points = ax.get_window_extent(canvas), ax.transData.transform([*places, *free])
-    named = []
-    for at, name in enumerate(names):
-        for x, y, ha, va in LABEL_PLACES:
-            look = {"textcoords": "offset points", "ha": ha, "va": va, "fontsize": 9, "zorder": 4}
-            text = ax.annotate(_short(name), places[at], xytext=(x, y), **look)
-            box = text.get_window_extent(canvas).padded(3)
-            inside = frame.x0 < box.x0 and box.x1 < frame.x1 and frame.y0 < box.y0 and box.y1 < frame.y1
-            covers = any(box.contains(*point) for point in points)
-            if inside and not covers and not any(box.overlaps(other) for other in taken) and _short(name) not in named:
-                taken.append(box)
-                named.append(_short(name))
-                break
-            text.remove()
-
-
 def plot_taste_map(places, names, action, romance, viewer):
     """Titles in the plane of the two strongest axes of taste, marked by genre, with the direction of one viewer.
 
@@ -343,7 +375,8 @@ def plot_taste_map(places, names, action, romance, viewer):
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncol=3)
     fig.tight_layout()
     order = np.argsort(-np.linalg.norm(places, axis=1), kind="stable")
-    _label(fig, ax, places[order], [names[at] for at in order], said, np.linspace(0, 1, 60)[:, None] * tip)
+    arrow_points = np.linspace(0, 1, 60)[:, None] * tip
+    name_points(fig, ax, places[order], [names[at] for at in order], arrow_points, [said])
     seen = "Romance lies on one side of the first axis and action on the other, with some of each in between."
     show(fig, seen=seen, tight=False)
 
@@ -351,42 +384,6 @@ def plot_taste_map(places, names, action, romance, viewer):
 # ---- Lesson 05 -------------------------------------------------------------------------------------------------------
 
 WALKS = (("o-", "#E69F00"), ("s--", "#56B4E9"))  # one for each start, on the dark ground of the valley
-
-
-def slide(draw, n_frames, still, seen=""):
-    """A slider over the figures `draw(frame)`; without a running kernel or ipywidgets stands the picture `still`.
-
-    Both are one output: a front end that knows widgets shows the slider, any other the picture.
-    """
-    if widgets is None or "inline" not in plt.get_backend():
-        show(draw(still), seen=seen)
-        return
-    slider = widgets.IntSlider(value=still, max=n_frames - 1, description="half-step", continuous_update=False)
-    play = widgets.Play(value=still, max=n_frames - 1, interval=900)
-    widgets.jslink((play, "value"), (slider, "value"))
-    first, words = _png(draw(still), seen)
-    picture = widgets.Image(value=first, format="png", layout={"width": "920px", "max_width": "100%"})
-    slider.observe(lambda change: setattr(picture, "value", _png(draw(change["new"]))[0]), "value")
-    page = widgets.VBox([widgets.HBox([play, slider]), picture])
-    data = {
-        "application/vnd.jupyter.widget-view+json": {
-            "version_major": 2,
-            "version_minor": 0,
-            "model_id": page.model_id,
-        },
-        "image/png": b64encode(first).decode("ascii"),
-        "text/plain": "<Figure size 920x420 with 2 Axes>",
-    }
-    display(data, raw=True, metadata={"image/png": {"alt": words}})
-
-
-def _png(fig, seen=""):
-    """(a figure as the bytes of a picture, its words); the figure is closed."""
-    fig.tight_layout()
-    file, words = BytesIO(), f"{describe(fig)} {seen}".strip()
-    fig.savefig(file, format="png", facecolor="white")
-    plt.close(fig)
-    return file.getvalue(), words
 
 
 def als_moving_points(objective, walks, still=3):
@@ -398,7 +395,7 @@ def als_moving_points(objective, walks, still=3):
         "Left, low ground lies upper right and lower left, with a ridge between; each walk takes a long step, then "
         "ever shorter ones at right angles. Right, every slice is a parabola, and the step ends at its bottom."
     )
-    slide(lambda step: _als_frame(objective, walks, step), len(walks[0]), still, seen)
+    return Slide(lambda step: (_als_frame(objective, walks, step), seen), range(len(walks[0])), still, "half-step")
 
 
 def _als_frame(objective, walks, step):
@@ -429,6 +426,7 @@ def _als_frame(objective, walks, step):
     moves = "the start" if step == 0 else f"half-step {step}: the {'title' if of_title else 'viewer'} moves"
     slice_.set(xlabel="q, with p held" if of_title else "p, with q held", ylabel="objective", ylim=(0, 30))
     slice_.set_title(f"Each half is a parabola\n{moves}")
+    fig.tight_layout()
     return fig
 
 
@@ -528,7 +526,7 @@ def als_starts(ranks, excess, common, n):
     show(fig, seen=seen)
 
 
-def als_map(points, names, first, n_labels=40):
+def als_map(points, names, first):
     """Titles in the plane of two axes; the positions `first` are named, then those furthest out where there is room."""
     fig, ax = plt.subplots(figsize=(9.6, 7))
     ax.axhline(0, color="#BBBBBB", linewidth=0.8)
@@ -536,24 +534,13 @@ def als_map(points, names, first, n_labels=40):
     ax.scatter(*points.T, s=22, color=COLORS["ALS with biases"], edgecolor="white", linewidth=0.5)
     ax.set(xlabel="first axis (√ rating points)", ylabel="second axis (√ rating points)")
     ax.set_title("A map of titles that nobody drew")
-    ax.margins(0.2, 0.06)
+    ax.margins(0.09)
     ax.grid(False)
     fig.tight_layout()
-    fig.canvas.draw()
-    frame, taken = ax.get_window_extent(), []
-    for at in [*first, *np.argsort(-np.hypot(*points.T), kind="stable")]:
-        side, shift = ("left", (5, -3)) if points[at, 0] >= 0 else ("right", (-5, -3))
-        text = ax.annotate(names[at], points[at], xytext=shift, textcoords="offset points", ha=side, fontsize=9)
-        box = text.get_window_extent().expanded(1.02, 1.1)
-        inside = frame.x0 < box.x0 and box.x1 < frame.x1
-        if not inside or len(taken) >= n_labels or any(box.overlaps(other) for other in taken):
-            text.remove()
-        else:
-            taken.append(box)
-    show(
-        fig,
-        seen="Love stories lie at one end of the first axis, long fights at the other; thrillers high, comedies low.",
-    )
+    order = [*first, *np.argsort(-np.hypot(*points.T), kind="stable")]
+    name_points(fig, ax, points[order], [names[at] for at in order])
+    seen = "Love stories lie at one end of the first axis, long fights at the other; thrillers high, comedies low."
+    show(fig, seen=seen, tight=False)
 
 
 # ---- Lesson 06 -------------------------------------------------------------------------------------------------------
@@ -632,39 +619,6 @@ def toll_path(regs, values, lists, at):
     fig.tight_layout()
     names = ", ".join(top["name"])
     return fig, f"Left each line falls and ends at zero, the lower ones first; right, from the top: {names}."
-
-
-AS_WIDE_AS_IT_IS = {"max_width": "100%", "align_self": "flex-start"}
-
-
-class Slide:
-    """A figure with a slider: `draw(at)` makes the figure for `labels[at]`, and says what the eye finds in it.
-
-    Without ipywidgets, or without a running kernel, the figure of the position at the start stands there as a picture.
-    """
-
-    def __init__(self, draw, labels, at, name):
-        self.draw, self.labels, self.at, self.name = draw, list(labels), at, name
-
-    def picture(self, at):
-        """(PNG, what it says) of the figure at a position."""
-        (fig, seen), png = self.draw(at), io.BytesIO()
-        fig.savefig(png, bbox_inches="tight")
-        plt.close(fig)
-        return png.getvalue(), f"{describe(fig)} {seen}"
-
-    def box(self):
-        """The slider above its picture."""
-        options = [(str(label), at) for at, label in enumerate(self.labels)]
-        slider = widgets.SelectionSlider(description=self.name, options=options, value=self.at, continuous_update=False)
-        image = widgets.Image(value=self.picture(self.at)[0], layout=AS_WIDE_AS_IT_IS)
-        slider.observe(lambda change: image.set_trait("value", self.picture(change["new"])[0]), "value")
-        return widgets.VBox([slider, image])
-
-    def _repr_mimebundle_(self, include=None, exclude=None):
-        png, said = self.picture(self.at)
-        still = {"text/plain": said, "image/png": base64.b64encode(png).decode()}
-        return (still if widgets is None else self.box()._repr_mimebundle_() | still), {"image/png": {"alt": said}}
 
 
 # ---- Lesson 07 -------------------------------------------------------------------------------------------------------

@@ -30,7 +30,9 @@ def test_the_still_picture_says_what_it_shows(slide, monkeypatch):
 
 
 def test_the_slider_moves_the_picture(slide):
-    slider, image = slide.box().children
+    controls, image = slide.box().children
+    play, slider = controls.children
+    assert (play.min, play.max, play.value) == (0, 1, 1)
     assert (slider.description, slider.value, [label for label, _ in slider.options]) == ("height", 1, ["low", "high"])
     assert image.value == slide.picture(1)[0]
     slider.value = 0

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from html import unescape
 
 import numpy as np
-import plots
 import pytest
 import widget
 
@@ -517,51 +516,3 @@ def test_without_ipywidgets_the_list_stands_there_as_a_table(model, page, monkey
     shown = alone.your_list(model, {"Apple": 9})._repr_mimebundle_()
     assert shown.keys() == {"text/html", "text/plain"}
     assert shown["text/html"] == page._repr_mimebundle_()["text/html"]
-
-
-# ---- The slider of a lesson ----
-
-
-@pytest.fixture
-def shown(monkeypatch):
-    """(what `plots` displays, frames drawn) where pictures stand in a notebook."""
-    displayed, drawn = [], []
-    monkeypatch.setattr(plots.plt, "get_backend", lambda: "inline")
-    monkeypatch.setattr(plots, "display", lambda thing, **options: displayed.append((thing, options)))
-    return displayed, drawn
-
-
-def frame_of(drawn):
-    def draw(step):
-        drawn.append(step)
-        return plots.plt.figure(figsize=(1 + step, 1))
-
-    return draw
-
-
-def test_a_slider_is_one_output_with_a_still_picture_and_draws_the_step_that_it_is_moved_to(shown, monkeypatch):
-    displayed, drawn = shown
-    pages, box = [], plots.widgets.VBox
-    monkeypatch.setattr(plots.widgets, "VBox", lambda children: pages.append(box(children)) or pages[-1])
-    plots.slide(frame_of(drawn), n_frames=4, still=2, seen="A walk.")
-    ((data, options),) = displayed
-    assert drawn == [2]
-    assert options["raw"]
-    assert "A walk." in options["metadata"]["image/png"]["alt"]
-    assert set(data) == {"application/vnd.jupyter.widget-view+json", "image/png", "text/plain"}
-    assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == pages[0].model_id
-    (_, slider), picture = pages[0].children[0].children, pages[0].children[1]
-    before = picture.value
-    assert (slider.min, slider.max, slider.value) == (0, 3, 2)
-    slider.value = 0
-    assert drawn == [2, 0]
-    assert picture.value != before
-
-
-def test_without_ipywidgets_the_still_picture_stands_alone(shown, monkeypatch):
-    displayed, drawn = shown
-    monkeypatch.setattr(plots, "widgets", None)
-    plots.slide(frame_of(drawn), n_frames=4, still=2)
-    assert drawn == [2]
-    ((figure, _),) = displayed
-    assert isinstance(figure, plots.plt.Figure)
