@@ -240,8 +240,8 @@ def plot_error_and_list():
         for at, name in enumerate(found):
             table = found[name][part].set_index("model").drop(index="baseline")
             places = [len(names) - names.index(model) + 0.15 - 0.3 * at for model in table.index]
-            ax.errorbar(table["difference"], places, xerr=table["half_width"], color=lesson.TABLE_COLORS[at],
-                        marker=lesson.TABLE_MARKERS[at], markersize=5, capsize=2, linestyle="none",
+            ax.errorbar(table["difference"], places, xerr=table["half_width"], color=TABLE_COLORS[at],
+                        marker=TABLE_MARKERS[at], markersize=5, capsize=2, linestyle="none",
                         label=f"real {name}")  # fmt: skip
         ax.axvline(0, color="black", linestyle=":")
         ax.set_xlabel(xlabel, fontsize=10)

@@ -1,5 +1,6 @@
 """What can be measured of how a lesson teaches: titles first, length, who computes, what is asked of the reader."""
 
+import importlib
 import re
 from collections import Counter
 
@@ -134,3 +135,17 @@ def test_words_before_the_first_title_are_counted_in_text_and_outputs():
     assert words_before_titles({"cells": [markdown, code, markdown, named]}, ["Cowboy Bebop"]) == 6
     told = {"cell_type": "markdown", "source": ["Who saw Cowboy Bebop?"]}
     assert words_before_titles({"cells": [markdown, told]}, ["Cowboy Bebop"]) == 5
+
+
+def test_every_name_that_lessons_and_helpers_take_from_a_helper_is_there():
+    files = {file.stem: importlib.import_module(file.stem) for file in FOLDER.glob("*.py")}
+    texts = {path.name: "\n".join(source(cell) for cell in cells(read(path), "code")) for path in NOTEBOOKS}
+    texts |= {f"{name}.py": (FOLDER / f"{name}.py").read_text(encoding="utf-8") for name in files}
+    asked = re.compile(rf"\b({'|'.join(sorted(files, key=len, reverse=True))})\.([a-zA-Z]\w*)")
+    missing = {
+        f"{place}: {helper}.{name}"
+        for place, text in texts.items()
+        for helper, name in asked.findall(text)
+        if re.search(rf"(?m)^import (?:\w+, )*{helper}\b", text) and not hasattr(files[helper], name)
+    }
+    assert missing == set()
