@@ -10,6 +10,8 @@ import pandas as pd
 
 import content_table as ct
 
+TABLE_COLORS, TABLE_MARKERS = ("#0072B2", "#D55E00"), ("o", "s")  # of the two real tables
+
 
 def filed(name):
     """What `python benchmarks/NAME.py` wrote: figures, settings and a hash of the data."""
