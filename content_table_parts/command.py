@@ -237,7 +237,7 @@ def _report(models, ratings, user, options):
     if (certificate := model.certificate()) is not None:
         gap = max(certificate.relative_gap, 0)
         print(f"(certified: no fit has an objective lower by more than {gap:.0e} of it):")
-    print(model.recommend(user, options.n).to_string(index=False, float_format="{:.2f}".format))
+    print(model.recommend(user, options.n, clip=True).to_string(index=False, float_format="{:.2f}".format))
 
 
 def _report_lists(rankers, ratings, user, options):

@@ -98,6 +98,20 @@ def test_the_list_is_what_recommend_gives(small, table, quick, capsys):
     assert last == ["1", "13", "Cat", f"{expected['predicted_rating'][0]:.2f}"]
 
 
+def test_predictions_beyond_the_scale_are_shown_at_its_end(tmp_path, monkeypatch, capsys):
+    sums = 5.0 + np.add.outer(np.arange(4), np.arange(4))
+    sums[3, 3] = np.nan  # an 11, if the scale went on
+    ratings = ct.Ratings.from_matrix(sums)
+    ratings.frame().to_csv(tmp_path / "sums.csv", index=False)
+    firm = ct.SpectralRegularization(reg=8, biases=True, bias_reg=0.01)
+    assert firm.fit(ratings).predict(3, 3)[0] > 10.5
+    models = {"baseline": ct.BiasBaseline(), "spectral with biases": firm}
+    monkeypatch.setattr(ct, "course_models", lambda item_features=None: models)
+    told = ["--data", str(tmp_path / "sums.csv"), "--user", "user_id", "--scale", "1", "10"]
+    ct.main([*told, "--splits", "2", "--viewer", "3", "--minutes", "0"])
+    assert capsys.readouterr().out.splitlines()[-1].split()[-1] == "10.00"
+
+
 @pytest.mark.parametrize("viewer", ["bob", "102"])
 def test_a_viewer_is_asked_for_by_name_or_id(small, quick, capsys, viewer):
     ct.main(["--data", small, "--splits", "2", "--viewer", viewer])
