@@ -30,6 +30,7 @@ _SEPARATORS = ",;\t|"
 _ARROW_MARKS = {b"PAR1": "a Parquet file", b"ARROW1": "an Arrow file", b"FEA1": "a Feather file"}
 BLOCK = 1000  # rows of whom lists are made and written at a time
 _WHOLE = re.compile(r"0|-?[1-9]\d*")  # what a whole number is written as; "007" is a text
+_NAMELESS = r"__index_level_\d+__"  # what pandas writes a DataFrame's row numbers as: no column of anybody's
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
@@ -180,7 +181,8 @@ def _from_arrow(table, pyarrow):
     """A PyArrow table as a DataFrame in which whole numbers stay whole where some are missing."""
     whole = {getattr(pyarrow, name.lower())(): getattr(pd, f"{name}Dtype")() for name in ("Int8", "Int16", "Int32")}
     whole |= {pyarrow.int64(): pd.Int64Dtype(), pyarrow.uint32(): pd.UInt32Dtype(), pyarrow.uint64(): pd.UInt64Dtype()}
-    return table.to_pandas(types_mapper=whole.get, ignore_metadata=True)
+    frame = table.to_pandas(types_mapper=whole.get, ignore_metadata=True)
+    return frame.loc[:, ~frame.columns.astype(str).str.fullmatch(_NAMELESS)]
 
 
 def _from_memory(table):

@@ -322,6 +322,16 @@ def test_large_ids_beside_missing_ones_stay_exact(tmp_path, make):
     assert ratings.dropped == {"no user or no item": 1}
 
 
+@pytest.mark.parametrize("make", [as_parquet, as_arrow])
+def test_row_numbers_of_pandas_are_no_column_but_an_index_with_a_name_is(tmp_path, make):
+    pytest.importorskip("pyarrow")
+    filtered = FRAME.set_axis([5, 7, 9]).rename(columns={"User": "who"})
+    with pytest.raises(ValueError, match=r"no column is known as the user") as refused:
+        ct.load_table(make(filtered, tmp_path))
+    assert "index_level" not in str(refused.value)
+    assert ct.load_table(make(FRAME.set_index("User"), tmp_path)).fingerprint == ct.load_table(FRAME).fingerprint
+
+
 @pytest.mark.parametrize("make", [as_parquet, as_feather])
 def test_a_damaged_arrow_file_is_named(tmp_path, make):
     pytest.importorskip("pyarrow")
