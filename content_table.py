@@ -910,6 +910,7 @@ def _pick_from_rows(row_scores, n_items, rows, cols):
     users, at = np.unique(rows, return_inverse=True)
     scores, block = np.zeros(len(rows)), max(1, 2_000_000 // n_items)
     for start in range(0, len(users), block):
+        check_time()
         some = users[start : start + block]
         here = (at >= start) & (at < start + block)
         cells = at[here] - start, cols[here]

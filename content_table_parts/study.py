@@ -74,13 +74,20 @@ class Measured:
 
 
 def measured(
-    measure: Callable, models: Models, parts: Sequence, n_jobs: int, progress: bool, minutes: float | None
+    measure: Callable,
+    models: Models,
+    parts: Sequence,
+    n_jobs: int,
+    progress: bool,
+    minutes: float | None,
+    first: Callable[[dict], None] = lambda results: None,
 ) -> Measured:
     """`measure(model, train, test)` of all models on all splits, or of what can be done in so many minutes.
 
-    The first split is the estimate: a model whose fit takes more than three times its share of the time is stopped
-    there, and then the slowest are left out until the others can do `MIN_SPLITS` splits. As many splits are made as
-    there is time for; the results of each are what they would be without a limit.
+    The first split is the estimate and takes at most half of the time: a model that needs more than its share of that
+    is stopped there, and then the slowest are left out until the others can do `MIN_SPLITS` splits. As many splits are
+    made as there is time for; the results of each are what they would be without a limit. `first(results)` is called
+    with those of the first split.
     """
     if minutes is None:
         return Measured(_on_splits(measure, models, parts, range(len(parts)), n_jobs, progress), {}, len(parts))
@@ -88,12 +95,13 @@ def measured(
     wanted, n_workers = min(MIN_SPLITS, len(parts)), workers(n_jobs)
     _warm_up(measure, models, parts[0][0])
     begin, budget = time.perf_counter(), 60 * minutes
-    limit = 3 * n_workers * budget / (wanted * len(models))
+    limit = n_workers * budget / (2 * len(models))
     timed = _on_splits(_Timed(measure, limit), models, parts, [0], n_jobs, progress)
     took = {name: seconds for (name, _), (seconds, found) in timed.items() if found is not None}
     if not took:
         raise ValueError(f"minutes={minutes:g} are too few: no model could be fitted in its share, {limit:.2g} s.")
-    left = budget - (time.perf_counter() - begin)
+    first({key: found for key, (_, found) in timed.items() if found is not None})
+    left = max(budget - (time.perf_counter() - begin), budget / 2)  # a long pass of one must not cost the others
     kept, n_splits = _affordable(took, len(parts), n_workers * left, wanted)
     results = {key: found for key, (_, found) in timed.items() if key[0] in kept}
     rest = {name: model for name, model in models.items() if name in kept}
@@ -204,13 +212,29 @@ def evaluate(
 
 
 def evaluate_in_time(
-    models: Models, ratings: Ratings, n_splits: int, n_jobs: int, minutes: float | None
+    models: Models,
+    ratings: Ratings,
+    n_splits: int,
+    n_jobs: int,
+    minutes: float | None,
+    first: Callable[[pd.DataFrame], None],
 ) -> tuple[pd.DataFrame, list]:
-    """`evaluate`, with a bar, and what was left out, in words: for want of time, or since its steps were too long."""
-    found = measured(_settled, models, _splits(ratings, n_splits, 0.2, 0, None), n_jobs, True, minutes)
+    """`evaluate`, with a bar, and what was left out, in words: for want of time, or since its steps were too long.
+
+    Where time is limited, `first(table)` is called with the first split's.
+    """
+    parts = _splits(ratings, n_splits, 0.2, 0, None)
+    found = measured(
+        _settled, models, parts, n_jobs, True, minutes, first=lambda results: first(_table(_without_diverged(results)))
+    )
     diverged = {name: row for (name, _), row in found.results.items() if isinstance(row, DivergenceError)}
     notes = [f"left out: {name}. {error}" for name, error in diverged.items()]
-    return _table({key: row for key, row in found.results.items() if key[0] not in diverged}), found.notes + notes
+    return _table(_without_diverged(found.results)), found.notes + notes
+
+
+def _without_diverged(results):
+    diverged = {name for (name, _), row in results.items() if isinstance(row, DivergenceError)}
+    return {key: row for key, row in results.items() if key[0] not in diverged}
 
 
 def _table(results):

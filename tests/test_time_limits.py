@@ -76,10 +76,10 @@ def test_how_many_models_and_splits_there_is_time_for_by_hand():
 def test_what_is_too_slow_is_left_out_and_the_rest_is_as_without_a_limit(clock, sample):
     models = {"quick": Slow(), "endless": Slow(passes=10**6), "slow": Slow(seconds=20.0), "baseline": ct.BiasBaseline()}
     with pytest.warns(UserWarning, match="left out") as said:
-        results = ct.evaluate(models, sample, n_splits=20, minutes=1)  # 3 * 60 s / (5 * 4) = 9 s for a fit
+        results = ct.evaluate(models, sample, n_splits=20, minutes=1)  # 60 s / (2 * 4) = 7.5 s for a fit
     assert [str(one.message) for one in said] == [
-        "endless: left out for want of time (minutes=1), a fit takes more than 9 s",
-        "slow: left out for want of time (minutes=1), a fit takes more than 9 s",
+        "endless: left out for want of time (minutes=1), a fit takes more than 8 s",
+        "slow: left out for want of time (minutes=1), a fit takes more than 8 s",
     ]
     assert results["model"].drop_duplicates().tolist() == ["quick", "baseline"]
     others = ct.evaluate({"quick": ct.GlobalMean(), "baseline": ct.BiasBaseline()}, sample, n_splits=20)
@@ -97,7 +97,7 @@ def test_the_comparison_keeps_a_row_that_says_why(clock, sample):
     models = {"quick": Slow(), "endless": Slow(passes=10**6)}
     results = ct.compare(models, sample, 8, n_splits=3, minutes=0.5)
     table = ct.comparison(results).set_index("model")
-    assert table.loc["endless", "error"] == "left out for want of time (minutes=0.5), a fit takes more than 10 s"
+    assert table.loc["endless", "error"] == "left out for want of time (minutes=0.5), a fit takes more than 5 s"
     assert np.isnan(table.loc["endless", "rmse"])
     assert table.loc["quick", ["failed", "error"]].tolist() == [0, ""]
     pd.testing.assert_frame_equal(
@@ -112,6 +112,42 @@ def test_fewer_splits_of_a_comparison_are_told(clock, sample):
         results = ct.compare({"slow": Slow(seconds=5.0)}, sample, 8, minutes=1)
     assert results.groupby("model")["split"].nunique().nunique() == 1
     assert results["split"].max() == 11
+
+
+def test_the_first_split_leaves_half_of_the_time_whatever_the_models_are(clock, sample):
+    models = {f"endless {at}": Slow(passes=10**6) for at in range(7)} | {"baseline": Slow(seconds=3.0)}
+    with pytest.warns(UserWarning, match="left out|of 20 splits"):
+        results = ct.evaluate(models, sample, n_splits=20, minutes=1)
+    assert results["model"].unique().tolist() == ["baseline"]
+    assert results["split"].nunique() >= 5
+    assert clock.seconds < 75  # each endless one is seen to be so only at the end of a pass
+
+
+def test_what_was_in_time_is_not_left_out_for_those_that_overran(clock, sample):
+    models = {"one long pass": Slow(seconds=70.0, passes=2), "baseline": Slow(seconds=5.0)}
+    with pytest.warns(UserWarning, match="for want of time") as said:
+        results = ct.evaluate(models, sample, n_splits=20, minutes=1)
+    assert [str(one.message) for one in said] == [
+        "one long pass: left out for want of time (minutes=1), a fit takes more than 15 s",
+        "7 of 20 splits for want of time (minutes=1)",  # half a minute for six more
+    ]
+    assert results["split"].nunique() == 7
+
+
+def test_the_first_split_is_told_where_there_is_a_limit(clock, sample):
+    models, told = {"quick": Slow(), "endless": Slow(passes=10**6)}, []
+    table, notes = study.evaluate_in_time(models, sample, 3, 1, 1.0, told.append)
+    pd.testing.assert_frame_equal(told[0], table[table["split"] == 0])
+    assert notes == ["endless: left out for want of time (minutes=1), a fit takes more than 15 s"]
+    study.evaluate_in_time({"quick": Slow()}, sample, 3, 1, None, told.append)
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize("model", [ct.ItemKNN()], ids=repr)
+def test_predictions_that_go_by_blocks_end_when_their_time_is_up(model, sample):
+    fitted = clone(model).fit(sample)
+    with pytest.raises(interrupts.OutOfTime), interrupts.in_time(0.0):
+        ct.rmse(fitted, sample)
 
 
 def test_minutes_in_which_nothing_can_be_fitted_are_refused(clock, sample):
