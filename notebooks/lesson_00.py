@@ -68,7 +68,7 @@ LESSONS = (
     ),
     Lesson(
         "02d_read_any_text",
-        "notations side by side, a glossary, and the slips in published texts",
+        "a card of notations, a glossary, and a drill in finding errors",
         25,
         ("02", "02b"),
         helps=("02c",),

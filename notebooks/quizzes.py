@@ -163,6 +163,104 @@ def too_friendly():
 # ---- Lesson 02d ------------------------------------------------------------------------------------------------------
 
 
+@quiz
+def lambda_of_a_mean():
+    """A text minimises the mean squared error plus 0.01 (|P|^2 + |Q|^2) on 2,555 ratings: which reg is that in ALS?"""
+    count, text = 2555, 0.01
+    return Quiz(
+        answer=count * text,
+        tol=0.005,
+        because=(
+            "Multiply the whole objective by the number of ratings: the mean becomes our sum, and the penalty "
+            "grows with it."
+        ),
+        hint="Multiply the text's objective by whatever turns its mean into our sum, and look at the penalty.",
+        wrong=(
+            (
+                text,
+                "That is the text's own number. Its squared errors are averaged, ours are summed: the same "
+                "penalty weighs 2,555 times less beside a sum.",
+            ),
+            (
+                count * text / 2,
+                "Half of it: a half belongs in front of the sum only where the text writes one (spectral "
+                "regularization does).",
+            ),
+            (text / count, "The wrong way round: beside a sum the penalty must be larger, not smaller."),
+        ),
+    )
+
+
+@quiz
+def lambda_of_the_half():
+    """SpectralRegularization(reg=5) and ALS with enough factors complete a table alike: what is reg in ALS?"""
+    return Quiz(
+        answer=5.0,
+        tol=1e-6,
+        because=(
+            "|X|_* is at least half of |P|^2 + |Q|^2, with equality at the best factors, so twice the spectral "
+            "objective is the ALS objective, with the same lambda."
+        ),
+        hint="Write the nuclear norm as half of |P|^2 + |Q|^2, and double the whole spectral objective.",
+        wrong=(
+            (
+                10.0,
+                "Doubling the objective doubles the penalty to 10 |X|_*, but |X|_* is itself a half of |P|^2 +"
+                " |Q|^2: the two cancel.",
+            ),
+            (2.5, "The half in front of the squares is cancelled by the half in |X|_* = min (|P|^2 + |Q|^2) / 2."),
+        ),
+    )
+
+
+@quiz
+def what_is_mu():
+    """A text writes U <- U - mu dE/dU: what is mu?"""
+    return Quiz(
+        answer="step",
+        choices=("step", "mean", "penalty"),
+        because=(
+            "It multiplies a gradient and is subtracted: a step. This course writes eta, and keeps mu for the mean."
+        ),
+        hint="Ask what it does in the formula, not what its letter means elsewhere.",
+        wrong=(
+            (
+                "mean",
+                "In this course mu is the mean of the ratings. Here it multiplies a"
+                " gradient: a letter has no meaning of its own.",
+            ),
+            (
+                "penalty",
+                "A penalty stands inside E, beside squares of the parameters. This number stands in front of "
+                "the derivative of all of E.",
+            ),
+        ),
+    )
+
+
+@quiz
+def one_row_for_what():
+    """A content matrix, looked up by film, has 100,836 rows for 9,724 films: which question finds the slip?"""
+    return Quiz(
+        answer="shapes",
+        choices=("recompute", "shapes", "which part", "floor and ceiling", "constants", "another case"),
+        because=(
+            "A matrix that is indexed by film must have as many rows as there are films. Printing its shape is enough."
+        ),
+        hint="You need no model and no rating to see it.",
+        wrong=(
+            ("recompute", "Each row was computed correctly; it stood in the wrong place."),
+            ("which part", "The figure was computed on a proper test part. It is a bad figure, honestly measured."),
+            (
+                "floor and ceiling",
+                "That raises the suspicion: biases alone do better. It does not say where the fault is.",
+            ),
+            ("constants", "No sum or mean is confused here: the error would be there with any constant."),
+            ("another case", "Another seed gives the same disappointment. The fault is in the table, not in the luck."),
+        ),
+    )
+
+
 # ---- Lesson 02e ------------------------------------------------------------------------------------------------------
 
 
