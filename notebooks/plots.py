@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from IPython.display import display
+from matplotlib.patches import FancyBboxPatch, Rectangle
 
 try:
     import ipywidgets as widgets
@@ -189,6 +190,105 @@ def name_points(fig, ax, places, names, free=(), said=()):
 
 
 # ---- Lesson 00 -------------------------------------------------------------------------------------------------------
+
+PARTS = {  # the colour of each part
+    "a table with holes": "#BBBBBB",
+    "factors": "#E69F00",
+    "convexity": "#56B4E9",
+    "judging": "#CC79A7",
+    "lists": "#009E73",
+    "to look up": "#F0E442",
+}
+STEP, WIDTH, HEIGHT = 1.75, 1.6, 0.84  # of the columns and of a box
+
+
+def plot_course(lessons):
+    """The parts as columns, each below its picture; a lesson's box says after which others it comes."""
+    fig, ax = plt.subplots(figsize=(10.4, 6.6))
+    rows = 0
+    for column, part in enumerate(PARTS):
+        _picture(ax, part, column * STEP, 1.75)
+        ax.text(column * STEP, 0.85, part, ha="center", va="center", fontsize=11, weight="bold")
+        own = [lesson for lesson in lessons if lesson.part == part]
+        for row, lesson in enumerate(own):
+            _box(ax, (column * STEP, -row), lesson, needed_directly(lesson.number, lessons))
+        rows = max(rows, len(own))
+    ax.set(xlim=(-0.8, (len(PARTS) - 1) * STEP + 0.8), ylim=(0.4 - rows, 2.4), aspect="equal")
+    ax.set_title("The course in five parts, and two pages to look things up")
+    ax.set_axis_off()
+    show(fig, alt=course_in_words(lessons))
+
+
+def needed_directly(number, lessons):
+    """The lessons that this one needs, without those that another of them needs already."""
+    needs = {lesson.number: lesson.needs for lesson in lessons}
+
+    def everything_before(name):
+        return {name}.union(*map(everything_before, needs[name]))
+
+    return [
+        name
+        for name in needs[number]
+        if not any(name in everything_before(other) for other in needs[number] if other != name)
+    ]
+
+
+def course_in_words(lessons):
+    """The map as sentences, for those who cannot see it."""
+    said = [
+        f"{one.number} ({one.part}: {one.short.replace(': ', ', ')}) needs "
+        + (" and ".join(needed_directly(one.number, lessons)) or "none")
+        for one in lessons
+    ]
+    return f"The lessons by part, each with those that it comes after. {'; '.join(said)}."
+
+
+def _box(ax, place, lesson, after):
+    x, y = place
+    style = "round,pad=0,rounding_size=0.12"
+    for face, edge, alpha in (("white", "none", 1), (PARTS[lesson.part], "#333333", 0.45)):
+        corner = (x - WIDTH / 2, y - HEIGHT / 2)
+        ax.add_patch(FancyBboxPatch(corner, WIDTH, HEIGHT, boxstyle=style, fc=face, ec=edge, alpha=alpha, zorder=3))
+    head = f"{lesson.number} · {lesson.minutes} min"
+    words = (head, lesson.short, f"after {' and '.join(after)}" if after else "")
+    for line, up, weight in zip(words, (0.24, 0, -0.24), ("bold", "normal", "normal"), strict=True):
+        ax.text(x, y + up, line, ha="center", va="center", fontsize=9, weight=weight, zorder=4)
+
+
+def _picture(ax, part, x, y):
+    """A small drawing of what a part is about, some 1.1 wide and high, around (x, y)."""
+    at = lambda across, up: (x + across, y + up)  # noqa: E731
+    dark, hue = "#333333", PARTS[part]
+    square = lambda across, up, wide, high, full: ax.add_patch(  # noqa: E731
+        Rectangle(at(across, up), wide, high, fc=hue if full else "white", ec=dark, lw=0.8)
+    )
+    if part == "a table with holes":
+        for row in range(4):
+            for col in range(4):
+                square(-0.5 + 0.25 * col, -0.5 + 0.25 * row, 0.25, 0.25, (3 * row + 5 * col) % 7 > 2)
+    elif part == "factors":
+        for row in range(4):
+            square(-0.55, -0.55 + 0.2 * row, 0.2, 0.2, True)
+            square(-0.25 + 0.2 * row, 0.32, 0.2, 0.2, True)
+            for col in range(4):
+                square(-0.25 + 0.2 * col, -0.55 + 0.2 * row, 0.2, 0.2, False)
+    elif part == "convexity":
+        across = np.linspace(-0.55, 0.55, 40)
+        ax.plot(x + across, y - 0.4 + 2.6 * across**2, color=dark, lw=2)
+        ax.plot([x - 0.55, x + 0.55], [y - 0.4, y - 0.4], "--", color=dark, lw=1)
+        ax.plot(*at(0, -0.33), "o", color=hue, markeredgecolor=dark, markersize=9)
+    elif part == "judging":
+        for up, middle, half in ((0.3, -0.15, 0.25), (0, 0.1, 0.35), (-0.3, 0.25, 0.2)):
+            ax.plot([x + middle - half, x + middle + half], [y + up, y + up], color=dark, lw=2)
+            ax.plot(*at(middle, up), "s", color=hue, markeredgecolor=dark, markersize=8)
+        ax.plot([x, x], [y - 0.5, y + 0.5], "--", color=dark, lw=1)
+    elif part == "lists":
+        for place, width in enumerate((0.75, 0.6, 0.5, 0.4)):
+            square(-0.35, 0.3 - 0.25 * place, width, 0.17, True)
+            ax.text(x - 0.48, y + 0.38 - 0.25 * place, str(place + 1), ha="center", va="center", fontsize=9)
+    else:
+        ax.plot(*at(-0.08, 0.08), "o", markersize=26, markerfacecolor="white", markeredgecolor=dark, markeredgewidth=2)
+        ax.plot([x + 0.15, x + 0.5], [y - 0.17, y - 0.5], color=dark, lw=5, solid_capstyle="round")
 
 
 # ---- Lesson 01 -------------------------------------------------------------------------------------------------------

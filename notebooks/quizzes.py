@@ -101,6 +101,24 @@ def is_right(name, answer):
 # ---- Lesson 00 -------------------------------------------------------------------------------------------------------
 
 
+@quiz
+def how_far_from_the_best():
+    """By how many per cent of its objective can a better fit at most lie below one with primal 250 and dual 245?"""
+    primal, dual = 250.0, 245.0
+    gap = primal - dual
+    return Quiz(
+        answer=100 * gap / primal,
+        because="The optimum lies between 245 and 250, so nobody can gain more than the gap, 5 of 250.",
+        hint="Take the bound from what was reached, then divide by what was reached. Then in per cent.",
+        wrong=(
+            (gap, "That is the gap in units of the objective. In per cent of 250 it is less."),
+            (100 * gap / dual, "You divided by the bound; the question is about per cent of 250."),
+            (100 * dual / primal, "That is how much of the objective is proven necessary; asked is what may be left."),
+        ),
+        tol=0.01,
+    )
+
+
 # ---- Lesson 01 -------------------------------------------------------------------------------------------------------
 
 
