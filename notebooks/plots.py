@@ -328,7 +328,7 @@ def pencil_ladder(ladder, reference):
     """Held-out RMSE of each rung, a small mark a split and a large one for the mean; dashed a model to come."""
     fig, ax = plt.subplots(figsize=(7.8, 3.4))
     looks = ((COLORS["global mean"], "P"), ("#D55E00", "X"), ("#E69F00", "v"), ("#0072B2", "o"))
-    for at, ((name, errors), (color, marker)) in enumerate(zip(ladder.items(), looks, strict=True)):
+    for at, (errors, (color, marker)) in enumerate(zip(ladder.values(), looks, strict=True)):
         ax.plot(errors, np.full(len(errors), at), "|", color=color, markersize=13, markeredgewidth=2)
         ax.plot(np.mean(errors), at, marker, color=color, markeredgecolor="black", markersize=11)
         ax.annotate(f"{np.mean(errors):.2f}", (np.mean(errors), at), xytext=(0, 11), textcoords="offset points",
