@@ -50,9 +50,9 @@ LESSONS = (
     Lesson("01_prepare_data", "turn raw reviews into a rating table that you can trust", 40, also="pandas"),
     Lesson(
         "02_worked_examples",
-        "fill a table with a pencil: least squares, ALS, gradients, one step",
-        120,
-        also="matrix products, derivatives",
+        "fill a table with a pencil: features, least squares, half a problem at a time",
+        60,
+        also="matrix products, least squares",
     ),
     Lesson(
         "02b_worked_sgd_and_content",
