@@ -330,6 +330,118 @@ def plot_chosen(share, by_coin):
 # ---- Lesson 02 -------------------------------------------------------------------------------------------------------
 
 
+def pencil_ridge(strengths, tables, ratings, people, films, at):
+    """A slider over lambda: what two viewers' weights predict for each film, and what they have rated.
+
+    `tables` holds for each strength the predictions (people, films); the first person, who rated all, is left out.
+    """
+    labels = [f"{strength:g}" for strength in strengths]
+    return Slide(lambda now: _ridge_frame(labels[now], tables[now], ratings, people, films), labels, at, "λ")
+
+
+def _ridge_frame(strength, table, ratings, people, films):
+    fig, axes = plt.subplots(1, len(people) - 1, figsize=(9.2, 3.9), sharey=True)
+    for ax, name, filled, given in zip(axes, people[1:], table[1:], ratings[1:], strict=True):
+        ax.axhspan(1, 5, color="#999999", alpha=0.18, linewidth=0)
+        ax.text(2.1, 5.15, "top of the scale", fontsize=9, color="0.3", ha="center")
+        ax.axhline(5, color="0.4", linewidth=1)
+        ax.axhline(1, color="0.4", linewidth=1)
+        places = np.arange(len(films))
+        ax.plot(places, given, "D", color="black", markersize=7, label="rating given", zorder=3)
+        asked = np.isnan(given)
+        ax.plot(places[~asked], filled[~asked], "s", color=COLORS["train"], mfc="none", ms=12, mew=2, label="fitted")
+        ax.plot(places[asked], filled[asked], "o", color=COLORS["held out"], ms=11, label="never rated")
+        for place, value in zip(places[asked], filled[asked], strict=True):
+            ax.annotate(f"{value:.2f}", (place, value), xytext=(0, 9), textcoords="offset points", ha="center")
+        ax.set(ylim=(-0.4, 11), xlim=(-0.5, len(films) - 0.5), title=f"{name}, λ = {strength}")
+        ax.set_xticks(places, films, rotation=20)
+    axes[0].set_ylabel("rating points")
+    axes[1].legend(loc="upper left", bbox_to_anchor=(0.02, 0.99))
+    fig.tight_layout()
+    top = ", ".join(f"{name} {row[-1]:.2f}" for name, row in zip(people[1:], table[1:], strict=True))
+    seen = (
+        f"On {films[-1]}: {top}. Without a penalty the fitted squares lie on the ratings and both circles of the last "
+        "film above the grey scale; as the penalty grows, all marks sink towards 0."
+    )
+    return fig, seen
+
+
+def pencil_ruler(p, features, films, name, axes_names):
+    """One viewer's direction as a ruler in the plane of two features: each title's foot is its predicted rating."""
+    fig, ax = plt.subplots(figsize=(7.2, 5.2))
+    length = np.hypot(*p)
+    along, across = p / length, np.array([-p[1], p[0]]) / length
+    ax.annotate("", 1.16 * along, (0, 0), arrowprops={"arrowstyle": "-|>", "color": "black", "lw": 1.8})
+    ax.text(*(1.2 * along), name, fontsize=11, ha="left", va="center", color=COLORS["train"])
+    above = features @ across > 0
+    for score in range(1, 6):  # the foot of a prediction lies at prediction / length
+        foot = along * (score / length)
+        ax.plot(*np.stack([foot - 0.02 * across, foot + 0.02 * across]).T, color="black", lw=1.6)
+        busy = np.any(above & (np.abs(features @ p - score) < 0.45))
+        ax.text(*(foot + (-0.06 if busy else 0.06) * across), score, fontsize=11, ha="center", va="center")
+    for q, film in zip(features, films, strict=True):
+        ax.plot(*np.stack([q, along * (along @ q)]).T, "--", color="0.45", lw=1.3)
+        ax.plot(*q, "s", color=COLORS["held out"], markersize=8)
+        to_left = q @ across > 0
+        look = {"textcoords": "offset points", "ha": "right" if to_left else "left", "va": "center", "fontsize": 10}
+        ax.annotate(film, q, xytext=(-9 if to_left else 9, 0), **look)
+    ax.set(xlim=(-0.3, 1.26), ylim=(-0.06, 1.06), xlabel=axes_names[0], ylabel=axes_names[1], aspect="equal")
+    ax.set_title(f"{name}'s direction is a ruler: each foot is a prediction")
+    seen = (
+        "Each film drops a dashed line at a right angle onto the arrow, whose ticks count rating points from 1 to 5. "
+        + "; ".join(f"{film} {value:.1f}" for film, value in zip(films, features @ p, strict=True))
+    )
+    show(fig, seen=seen + ".")
+
+
+def pencil_passes(heights, holes, ends):
+    """Left the objective after every half-step, right the empty cells after every pass, and where they end (dotted)."""
+    fig, (left, right) = plt.subplots(1, 2, figsize=(9.4, 3.9))
+    halves = np.arange(1, len(heights) + 1) / 2
+    for first, style, color, label in (
+        (0, "o", COLORS["train"], "after the viewers' half"),
+        (1, "s", COLORS["held out"], "after the titles' half"),
+    ):
+        left.plot(halves[first::2], heights[first::2], style, color=color, ms=6 - 2 * first, label=label)
+    left.set(yscale="log", xlabel="passes", ylabel="objective E (log scale)", title="Fast, then slow", xlim=(0, 30))
+    left.set_yticks([2, 3, 4, 5, 8], ["2", "3", "4", "5", "8"])
+    left.minorticks_off()
+    left.legend()
+    looks = (("o-", "#0072B2"), ("^-", "#009E73"), ("s-", "#D55E00"))
+    passes = np.arange(1, len(holes) + 1)
+    for cell, (style, color) in enumerate(looks):
+        right.plot(passes, holes[:, cell], style, color=color, markersize=4, label=f"viewer {cell + 1}")
+        right.axhline(ends[cell], color=color, linestyle=":", linewidth=1.5)
+    right.axvline(6, color="black", linewidth=1)
+    right.text(7, 4.75, "the rule stops here", fontsize=10, va="center")
+    right.set(xlabel="passes", ylabel="empty cell (rating points)", ylim=(1, 5))
+    right.set_title("The empty cells are far from done at pass 6")
+    right.legend(loc="center right", title="empty cell of", bbox_to_anchor=(1, 0.36))
+    seen = (
+        "Left, points fall steeply for a few passes and then ever more slowly, never rising. Right, the three cells "
+        "lie almost level near the line at pass 6, move again until about pass 40, and come to rest on dotted lines."
+    )
+    show(fig, seen=seen)
+
+
+def pencil_ladder(ladder, reference):
+    """Held-out RMSE of each rung, a small mark a split and a large one for the mean; dashed a model to come."""
+    fig, ax = plt.subplots(figsize=(7.8, 3.4))
+    looks = ((COLORS["global mean"], "P"), ("#D55E00", "X"), ("#E69F00", "v"), ("#0072B2", "o"))
+    for at, (errors, (color, marker)) in enumerate(zip(ladder.values(), looks, strict=True)):
+        ax.plot(errors, np.full(len(errors), at), "|", color=color, markersize=13, markeredgewidth=2)
+        ax.plot(np.mean(errors), at, marker, color=color, markeredgecolor="black", markersize=11)
+        ax.annotate(f"{np.mean(errors):.2f}", (np.mean(errors), at), xytext=(0, 11), textcoords="offset points",
+                    ha="center", fontsize=10)  # fmt: skip
+    ax.axvline(np.mean(reference), color="black", linestyle="--", linewidth=1.4, label="biases alone (lesson 03)")
+    ax.set_yticks(range(len(ladder)), ladder, fontsize=10)
+    ax.set(xlabel="held-out RMSE (rating points), left is better", ylim=(len(ladder) - 0.6, -0.7))
+    ax.set_title("Features by hand lose to the mean, learnt ones beat it")
+    ax.legend(loc="lower right")
+    rungs = "; ".join(f"{name} {np.mean(errors):.1f}" for name, errors in ladder.items())
+    show(fig, seen=f"From the top: {rungs}; the dashed line lies a little to the left of the last.")
+
+
 # ---- Lesson 02b ------------------------------------------------------------------------------------------------------
 
 

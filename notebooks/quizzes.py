@@ -172,6 +172,76 @@ def too_friendly():
 # ---- Lesson 02 -------------------------------------------------------------------------------------------------------
 
 
+@quiz
+def alice_interstellar():
+    """What do Alice's least-squares weights predict for Interstellar?"""
+    weights, film = np.array([2.7756, 1.6564, 1.7466]), np.array([0.05, 0.95, 0.70])
+    return Quiz(
+        answer=weights @ film,
+        because="Each weight times its feature, added up. It is near her 3 and not 3: five ratings, three unknowns.",
+        hint="Multiply weight and feature pairwise, in the order Bollywood, Sci-Fi, Drama, and add the three products.",
+        wrong=(
+            (3, "That is the rating she gave. Three weights cannot meet five ratings at once, only come near them."),
+            (film.sum(), "That adds the film's features. They count only after multiplication by Alice's weights."),
+            (weights.sum(), "That adds Alice's weights. Each counts only as much as the film has of the feature."),
+            (weights @ [0.05, 0.80, 0.30], "That is her prediction for Batman, one column too far to the left."),
+        ),
+        tol=0.015,
+    )
+
+
+@quiz
+def ridge_by_hand():
+    """Two titles with the features 1 and 2, rated 3 and 5, lambda = 1: which weight minimises the objective?"""
+    q, a = np.array([1.0, 2.0]), np.array([3.0, 5.0])
+    return Quiz(
+        answer=q @ a / (q @ q + 1),
+        because="Numerator 1·3 + 2·5 = 13, denominator 1·1 + 2·2 + λ = 6.",
+        hint="With one feature the equation is (q·q + λ) w = q·a.",
+        wrong=(
+            (q @ a / (q @ q), "That is 13/5: λ is missing below. Plain least squares has no + 1."),
+            (q @ a / (q @ q + 2), "That adds λ once for each rating. In this objective it counts once for the viewer."),
+            (np.mean(a / q), "That is the mean of the ratios 3/1 and 5/2: not least squares, and λ is missing too."),
+            (q @ a / len(a), "That divides by the number of ratings. The divisor is q·q + λ."),
+        ),
+        tol=0.005,
+    )
+
+
+@quiz
+def numbers_that_count():
+    """Unknowns of a factorization of 3 x 5 cells with two factors, without the choice of axes."""
+    m, n, k = 3, 5, 2
+    return Quiz(
+        answer=k * (m + n) - k**2,
+        because="2·(3 + 5) = 16 factors, of which 2·2 = 4 are only a choice of axes. There are eleven ratings.",
+        hint="Count the entries of P and Q, then subtract those of a matrix T of two rows and two columns.",
+        wrong=(
+            (k * (m + n), "These are all entries of P and Q; some of them are only a choice of axes."),
+            (m * n, "These are the cells of the table. Count the factors instead, without the choice of axes."),
+            (k * (m + n) - k, "A matrix T with two rows and two columns has four entries, not two."),
+            (11, "So many ratings there are, which is why they cannot pin the factors down."),
+        ),
+        tol=0.01,
+    )
+
+
+@quiz
+def midpoint():
+    """The loss (4 - p q)^2 halfway between (1, 4) and (4, 1)."""
+    return Quiz(
+        answer=(4 - 2.5 * 2.5) ** 2,
+        because="Halfway is (2.5, 2.5): its product is 6.25, and 2.25 squared is 5.0625. Both ends are 0: not convex.",
+        hint="Average the two points first, then put the average into the formula.",
+        wrong=(
+            (0, "That is the average of the two heights, which a convex function could not exceed. Take the middle."),
+            (4 - 2.5 * 2.5, "That is the residual, 4 - 6.25. The height is its square."),
+            (16, "That is the height at (0, 0), halfway between (2, 2) and (-2, -2). These ends are others."),
+        ),
+        tol=0.01,
+    )
+
+
 # ---- Lesson 02b ------------------------------------------------------------------------------------------------------
 
 

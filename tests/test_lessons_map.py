@@ -2,18 +2,18 @@
 
 import json
 import re
-from itertools import combinations
 from pathlib import Path
 
-import lesson_00
+import plots
 import pytest
+import results
 
 import content_table as ct
 
 ROOT = Path(ct.__file__).parent
 FOLDER = ROOT / "notebooks"
-LESSONS = lesson_00.LESSONS
-NUMBERS = lesson_00.NUMBERS
+PARTS, LESSONS, WAYS = results.course()
+NUMBERS = [entry.number for entry in LESSONS]
 THERE = [entry for entry in LESSONS if (FOLDER / f"{entry.name}.ipynb").is_file()]
 START = "00_start_here"
 
@@ -27,8 +27,8 @@ def own_words(text):
     """(minutes, lessons asked for) of a paragraph "You need": not those where "each model is treated at full size"."""
     minutes = int(re.search(r"About (\d+) minutes", text)[1])
     asked = [sentence for sentence in re.split(r"(?<=\.)\s+", text) if "at full size" not in sentence]
-    asked = re.sub(r"`(\d\d[a-d]?)_\w+`", r"\1", re.sub(r"\d+ minutes", "", " ".join(asked)))  # `05_als` is 05
-    named = set(re.findall(r"(?<!\w)(\d\d[a-d]?)(?![a-z\d])", asked))
+    asked = re.sub(r"`(\d\d[a-e]?)_\w+`", r"\1", re.sub(r"\d+ minutes", "", " ".join(asked)))  # `05_als` is 05
+    named = set(re.findall(r"(?<!\w)(\d\d[a-e]?)(?![a-z\d])", asked))
     for first, last in re.findall(r"(\d\d) to (\d\d)", asked):
         named |= {f"{number:02}" for number in range(int(first), int(last) + 1)}
     return minutes, named | ({"03"} if "bias baseline" in asked else set())
@@ -51,10 +51,10 @@ def test_a_lesson_says_the_same_of_itself(entry):
     assert asked == {*entry.needs, *entry.helps}
 
 
-def test_the_list_names_every_lesson_once_in_the_order_of_reading():
+def test_the_list_names_every_lesson_once():
     names = [entry.name for entry in LESSONS]
-    assert names == sorted(set(names))
-    assert {path.stem for path in FOLDER.glob("*.ipynb")} - {START} == {entry.name for entry in THERE}
+    assert len(names) == len(set(names))
+    assert {path.stem for path in FOLDER.glob("*.ipynb")} - {START} == set(names)
 
 
 def test_needs_point_backwards_and_so_have_no_cycle():
@@ -85,60 +85,63 @@ def test_no_lesson_of_readme_stands_before_one_that_it_needs():
             assert place[earlier] < place[entry.number], entry.name
 
 
-def test_the_first_page_says_what_to_have_before_each_lesson():
-    stored = json.loads((FOLDER / f"{START}.ipynb").read_text(encoding="utf-8"))["cells"]
+def markdown_of(name):
+    """The tables that a notebook made."""
+    stored = json.loads((FOLDER / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
     shown = [output["data"] for cell in stored for output in cell.get("outputs", ()) if "data" in output]
-    tables = "\n".join("".join(data["text/markdown"]) for data in shown if "text/markdown" in data)
-    rows = re.findall(r"(?m)^\| \[(\w+)\]\((.*?)\) \| (.*) \| (\d+) \| (.*) \|$", tables)
-    assert rows == [(e.name, f"{e.name}.ipynb", e.learn, str(e.minutes), e.before) for e in THERE]
+    return "\n".join("".join(data["text/markdown"]) for data in shown if "text/markdown" in data)
+
+
+def test_the_first_page_says_of_every_lesson_what_the_list_says():
+    rows = re.findall(r"(?m)^\| (.*) \| \[(\w+)\]\((.*?)\) \| (.*) \| (\d+) \| (.*) \|$", markdown_of(START))
+    assert rows == [(e.part, e.name, f"{e.name}.ipynb", e.learn, str(e.minutes), e.before) for e in LESSONS]
 
 
 def test_what_comes_before_is_put_in_words():
-    entry = lesson_00.Lesson("14_new", "", 5, ("02", "02b", "03", "04", "05", "11"), "patience", ("07",))
+    needs = ("02", "02b", "03", "04", "05", "11")
+    entry = results.Lesson("lists", "14_new", "new", "", 5, needs, ("07",), "patience")
     assert entry.before == "02, 02b, 03 to 05, 11, patience (07 helps)"
-    assert lesson_00.spans(("03", "04", "06")) == ["03", "04", "06"]
-    assert lesson_00.Lesson("14_new", "", 5).before == ""
+    assert results.spans(("03", "04", "06")) == ["03", "04", "06"]
+    assert results.Lesson("lists", "14_new", "new", "", 5).before == ""
 
 
-def test_every_path_holds_what_its_lessons_need():
-    for path in lesson_00.PATHS:
-        need = {name for entry in LESSONS if entry.number in path.lessons for name in entry.needs}
-        assert need <= {*path.lessons, *path.skim}, path.reader
-        assert sorted(path.lessons) == list(path.lessons)
-        assert 0 < path.hours < 6
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.reader)
+def test_every_way_holds_what_its_lessons_need(way):
+    need = {name for entry in LESSONS if entry.number in way.lessons for name in entry.needs}
+    assert need <= {*way.lessons, *way.skim}
+    assert [number for number in NUMBERS if number in way.lessons] == list(way.lessons)
+    files = {entry.number: entry.name for entry in LESSONS}
+    for number, heading in way.until.items():
+        assert f"\n## {heading}\n" in prose(files[number])
+    assert f"| {way.reader} |" in markdown_of(START)
+
+
+def test_there_are_ways_of_ninety_minutes_and_of_four_hours():
+    minutes = {way.reader: way.minutes for way in WAYS}
+    assert 80 <= minutes["I have ninety minutes"] <= 90
+    assert 220 <= minutes["I have four hours"] <= 240
 
 
 # ---- The figure ----
 
 
-def test_every_lesson_has_a_box_and_a_part():
-    assert sorted(lesson_00.PLACES) == sorted(NUMBERS)
-    assert sorted(number for _, numbers in lesson_00.PARTS.values() for number in numbers) == sorted(NUMBERS)
+def test_every_part_has_a_colour_a_picture_and_lessons():
+    assert list(plots.PARTS) == list(PARTS) == list(dict.fromkeys(entry.part for entry in LESSONS))
 
 
-def test_no_two_boxes_touch():
-    for (left, low, _), (right, high, _) in combinations(lesson_00.PLACES.values(), 2):
-        assert left != right or abs(low - high) > lesson_00.HEIGHT + 0.1
-
-
-def test_arrows_run_to_the_right_or_along_a_column_and_none_is_left_out():
+def test_a_lesson_comes_directly_after_those_from_which_all_others_that_it_needs_follow():
     def reached(number):
-        needs = lesson_00.needed_directly(number)
+        needs = plots.needed_directly(number, LESSONS)
         return set(needs).union(*map(reached, needs))
 
-    by_number = {entry.number: entry for entry in LESSONS}
-    for number, entry in by_number.items():
-        assert set(entry.needs) <= reached(number)
-        for earlier in lesson_00.needed_directly(number):
-            assert lesson_00.PLACES[earlier][0] < lesson_00.PLACES[number][0]
-        for earlier in entry.helps:
-            assert lesson_00.PLACES[earlier][0] <= lesson_00.PLACES[number][0]
+    for entry in LESSONS:
+        assert set(entry.needs) <= reached(entry.number)
 
 
 def test_the_map_in_words_names_every_lesson_and_what_it_needs():
-    said = lesson_00.in_words()
+    said = plots.course_in_words(LESSONS)
     for entry in LESSONS:
-        (own,) = (clause for clause in re.split("[.;:]", said) if f" {entry.number} (" in clause)
-        named = set(re.findall(r"\b\d\d[a-d]?\b", own)) - {entry.number}
-        assert named >= set(lesson_00.needed_directly(entry.number)), own
+        (own,) = (clause for clause in re.split("[.;]", said) if f" {entry.number} (" in clause)
+        named = set(re.findall(r"\b\d\d[a-e]?\b", own)) - {entry.number}
+        assert named == set(plots.needed_directly(entry.number, LESSONS)), own
     assert "\n" not in said
