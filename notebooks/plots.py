@@ -236,7 +236,7 @@ def plot_chosen(share, by_coin):
 def step_lengths(now, promised, left_out, walks, rating, at):
     """A slider over learning rates: the prediction after one step, promised and true, and after the next ones.
 
-    After one step of rate eta: now + eta promised + eta^2 left_out. `walks`: {eta: predictions after 0, 1, 2, ... steps}.
+    After one step of rate eta: now + eta promised + eta^2 left_out. `walks`: {eta: predictions after 0, 1, ... steps}.
     """
     rates = list(walks)
     seen = (
@@ -270,17 +270,29 @@ def plot_one_pass(rates, gains, baseline):
     fig, ax = plt.subplots(figsize=(7, 4))
     middle, half = np.array(gains).T
     good = np.isfinite(middle)
-    ax.errorbar(np.array(rates)[good], middle[good], half[good], fmt="o-", color=COLORS["SGD"], capsize=4, label="one pass")
+    ax.errorbar(
+        np.array(rates)[good], middle[good], half[good], fmt="o-", color=COLORS["SGD"], capsize=4, label="one pass"
+    )
     for rate in np.array(rates)[~good]:
-        ax.plot(rate, 0.06, "X", color=COLORS["held out"], markersize=11, linestyle="none", label=f"rate {rate:g}: explodes")
+        ax.plot(
+            rate, 0.06, "X", color=COLORS["held out"], markersize=11, linestyle="none", label=f"rate {rate:g}: explodes"
+        )
     ax.axhline(0, color=COLORS["global mean"], linewidth=2, label="global mean")
     ax.axhline(baseline, color=COLORS["baseline"], linestyle="--", label="bias baseline")
-    ax.set(xscale="log", ylim=(-0.56, 0.12), xlabel="learning rate (log scale)", ylabel="RMSE minus that of the mean (rating points)")
+    ax.set(
+        xscale="log",
+        ylim=(-0.56, 0.12),
+        xlabel="learning rate (log scale)",
+        ylabel="RMSE minus that of the global mean",
+    )
     ax.set_xticks(rates, [f"{rate:g}" for rate in rates])
     ax.minorticks_off()
     ax.set_title("One look at each rating, with steps of the right length")
-    ax.legend(fontsize=9, loc="lower left", bbox_to_anchor=(0, 0.1))
-    show(fig, seen="The error falls until a rate of 0.1, nearly to the line of the baseline, rises again, and at 1 is gone.")
+    ax.legend(fontsize=9, loc="lower left", bbox_to_anchor=(0.66, 0.42))
+    show(
+        fig,
+        seen="The error falls until a rate of 0.1, nearly to the baseline, rises again, and at 1 it is gone.",
+    )
 
 
 # ---- Lesson 02c ------------------------------------------------------------------------------------------------------

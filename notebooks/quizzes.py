@@ -166,7 +166,7 @@ def slope_of_title():
     slope = -2 * r @ P[:, 0]
     return Quiz(
         answer=slope,
-        because="-2 (4.41*0.5 + 3.42*0.4): only the two viewers who rated the title. Negative, so the number should grow.",
+        because="-2 (4.41*0.5 + 3.42*0.4): only the two viewers who rated the title. Negative, so it should grow.",
         hint="Sum residual times the viewer's first number over the viewers who rated title 1; times -2.",
         wrong=(
             (-slope, "The sign: positive residuals ask for a larger factor. The sum falls as it grows, so: negative."),
