@@ -266,7 +266,7 @@ def _step_frame(now, promised, left_out, walks, eta, rating):
 
 
 def plot_one_pass(rates, gains, baseline):
-    """Held-out error after one pass minus that of the mean, by learning rate; each (mean, half width) of an interval."""
+    """Held-out error after one pass minus that of the mean, by learning rate; gains are (mean, half width) pairs."""
     fig, ax = plt.subplots(figsize=(7, 4))
     middle, half = np.array(gains).T
     good = np.isfinite(middle)
