@@ -287,8 +287,8 @@ def plot_one_pass(rates, gains, baseline):
     )
     ax.set_xticks(rates, [f"{rate:g}" for rate in rates])
     ax.minorticks_off()
-    ax.set_title("One look at each rating, with steps of the right length")
-    ax.legend(fontsize=9, loc="lower left", bbox_to_anchor=(0.66, 0.42))
+    ax.set_title("One look at each rating comes near the baseline, with steps of the right length")
+    ax.legend(fontsize=9, loc="lower left", bbox_to_anchor=(0, 0.16))
     show(
         fig,
         seen="The error falls until a rate of 0.1, nearly to the baseline, rises again, and at 1 it is gone.",
