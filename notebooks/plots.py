@@ -287,7 +287,7 @@ def plot_one_pass(rates, gains, baseline):
     )
     ax.set_xticks(rates, [f"{rate:g}" for rate in rates])
     ax.minorticks_off()
-    ax.set_title("One look at each rating comes near the baseline, with steps of the right length")
+    ax.set_title("One pass with steps of the right length comes near the baseline")
     ax.legend(fontsize=9, loc="lower left", bbox_to_anchor=(0, 0.16))
     show(
         fig,

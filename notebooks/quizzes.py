@@ -172,7 +172,7 @@ def slope_of_title():
             (-slope, "The sign: positive residuals ask for a larger factor. The sum falls as it grows, so: negative."),
             (slope / 2, "That is the slope of half the sum. Without the half the factor 2 of the square stays."),
             (slope - 2 * empty * 0.2, "That counts the hole of viewer 3 as a rating of 0. Holes have no residual."),
-            (slope / 2 * 2 / 6, "That divides by the number of ratings. This is a sum, not a mean."),
+            (slope / 6, "That divides by the number of ratings. This is a sum, not a mean."),
         ),
         tol=0.006,
     )
