@@ -255,7 +255,9 @@ def _step_frame(now, promised, left_out, walks, eta, rating):
     one.plot(eta, walks[eta][1], "o", color=COLORS["train"], markeredgecolor="black", markersize=9)
     one.set(xlabel="learning rate", ylabel="prediction after one step", title="One step: the promise is for short ones")
     steps = np.arange(len(walks[eta]))
-    many.plot(steps, np.nan_to_num(walks[eta], nan=1e9), "o-", color=COLORS["train"], label="prediction")
+    many.plot(
+        steps, np.clip(np.nan_to_num(walks[eta], nan=99), -99, 99), "o-", color=COLORS["train"], label="prediction"
+    )
     many.set(xlabel="steps taken", ylabel="prediction", ylim=(-0.5, 9), xticks=steps[::2])
     many.set_title(f"The same step again and again, rate {eta}")
     for ax in (one, many):
