@@ -56,8 +56,8 @@ LESSONS = (
     ),
     Lesson(
         "02b_worked_sgd_and_content",
-        "one stochastic step by hand, with and without content; TF-IDF; precision",
-        45,
+        "one step by hand: slopes, its length, biases and penalty, words; which mistakes an error hides",
+        50,
         also="dot products, derivatives",
     ),
     Lesson(

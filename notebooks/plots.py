@@ -345,6 +345,70 @@ def pencil_ladder(ladder, reference):
 # ---- Lesson 02b ------------------------------------------------------------------------------------------------------
 
 
+def step_lengths(now, promised, left_out, walks, rating, at):
+    """A slider over learning rates: the prediction after one step, promised and true, and after the next ones.
+
+    After one step of rate eta: now + eta promised + eta^2 left_out. `walks`: {eta: predictions after 0, 1, ... steps}.
+    """
+    rates = list(walks)
+    seen = (
+        "Left, the true curve leaves its dashed tangent upward and crosses the rating. Right, short steps creep up to "
+        "the rating, longer ones jump over it and back, and the longest leaves the panel."
+    )
+    draw = lambda slot: (_step_frame(now, promised, left_out, walks, rates[slot], rating), seen)  # noqa: E731
+    return Slide(draw, rates, at, "rate")
+
+
+def _step_frame(now, promised, left_out, walks, eta, rating):
+    fig, (one, many) = plt.subplots(1, 2, figsize=(9.6, 3.9))
+    grid = np.linspace(0, max(walks) * 1.08, 100)
+    one.plot(grid, now + grid * promised, "--", color=COLORS["held out"], label="what the slope promises")
+    one.plot(grid, now + grid * promised + grid**2 * left_out, color=COLORS["train"], label="what happens")
+    one.plot(eta, walks[eta][1], "o", color=COLORS["train"], markeredgecolor="black", markersize=9)
+    one.set(xlabel="learning rate", ylabel="prediction after one step", title="One step: the promise is for short ones")
+    steps = np.arange(len(walks[eta]))
+    many.plot(
+        steps, np.clip(np.nan_to_num(walks[eta], nan=99), -99, 99), "o-", color=COLORS["train"], label="prediction"
+    )
+    many.set(xlabel="steps taken", ylabel="prediction", ylim=(-0.5, 9), xticks=steps[::2])
+    many.set_title(f"The same step again and again, rate {eta}")
+    for ax in (one, many):
+        ax.axhline(rating, color="black", linestyle=":", label=f"the rating, {rating}")
+        ax.legend(loc="upper left" if ax is one else "upper right", fontsize=9)
+    fig.tight_layout()
+    return fig
+
+
+def plot_one_pass(rates, gains, baseline):
+    """Held-out error after one pass minus that of the mean, by learning rate; gains are (mean, half width) pairs."""
+    fig, ax = plt.subplots(figsize=(7, 4))
+    middle, half = np.array(gains).T
+    good = np.isfinite(middle)
+    ax.errorbar(
+        np.array(rates)[good], middle[good], half[good], fmt="o-", color=COLORS["SGD"], capsize=4, label="one pass"
+    )
+    for rate in np.array(rates)[~good]:
+        ax.plot(
+            rate, 0.06, "X", color=COLORS["held out"], markersize=11, linestyle="none", label=f"rate {rate:g}: explodes"
+        )
+    ax.axhline(0, color=COLORS["global mean"], linewidth=2, label="global mean")
+    ax.axhline(baseline, color=COLORS["baseline"], linestyle="--", label="bias baseline")
+    ax.set(
+        xscale="log",
+        ylim=(-0.56, 0.12),
+        xlabel="learning rate (log scale)",
+        ylabel="RMSE minus that of the global mean",
+    )
+    ax.set_xticks(rates, [f"{rate:g}" for rate in rates])
+    ax.minorticks_off()
+    ax.set_title("One pass with steps of the right length comes near the baseline")
+    ax.legend(fontsize=9, loc="lower left", bbox_to_anchor=(0, 0.16))
+    show(
+        fig,
+        seen="The error falls until a rate of 0.1, nearly to the baseline, rises again, and at 1 it is gone.",
+    )
+
+
 # ---- Lesson 02c ------------------------------------------------------------------------------------------------------
 
 

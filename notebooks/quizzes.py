@@ -227,6 +227,165 @@ def midpoint():
 # ---- Lesson 02b ------------------------------------------------------------------------------------------------------
 
 
+@quiz
+def slope_of_title():
+    """The slope of the sum of squared residuals along the first number of the first title, without a penalty."""
+    ratings, P, q = np.array([5.0, 4.0]), np.array([[0.5, 0.3], [0.4, 0.6]]), np.array([1.0, 0.3])
+    r = ratings - P @ q
+    empty = -(0.2 * 1.0 + 0.8 * 0.3)  # the residual of the third viewer, if the hole were a rating of 0
+    slope = -2 * r @ P[:, 0]
+    return Quiz(
+        answer=slope,
+        because="-2 (4.41*0.5 + 3.42*0.4): only the two viewers who rated the title. Negative, so it should grow.",
+        hint="Sum residual times the viewer's first number over the viewers who rated title 1; times -2.",
+        wrong=(
+            (-slope, "The sign: positive residuals ask for a larger factor. The sum falls as it grows, so: negative."),
+            (slope / 2, "That is the slope of half the sum. Without the half the factor 2 of the square stays."),
+            (slope - 2 * empty * 0.2, "That counts the hole of viewer 3 as a rating of 0. Holes have no residual."),
+            (slope / 6, "That divides by the number of ratings. This is a sum, not a mean."),
+        ),
+        tol=0.006,
+    )
+
+
+@quiz
+def title_after_step():
+    """The title's two numbers after a step on a rating of 2 that was predicted as 4.5."""
+    p, q, r, eta = np.array([0.8, 0.3]), np.array([0.6, 0.9]), 2 - 4.5, 0.1
+    p_new = p + eta * r * q
+    return Quiz(
+        answer=q + eta * r * p,
+        because="q + 0.1 (-2.5) p with the old p = (0.8, 0.3).",
+        hint="q + eta * residual * p: the residual is rating - prediction, and p is from before the step.",
+        wrong=(
+            (q + eta * r * p_new, "That uses the viewer after the step. Both lines take the numbers from before it."),
+            (q - eta * r * p, "The sign of the residual: 2 - 4.5 = -2.5, so the title's numbers must shrink."),
+            (q + 2 * eta * r * p, "That has a factor 2. The step descends half the square and has none."),
+            (p_new, "That is the viewer after the step. The question asks for the title."),
+        ),
+        tol=0.002,
+    )
+
+
+@quiz
+def similarity():
+    """Does p . q rise or fall in that step?"""
+    return Quiz(
+        answer="fall",
+        because="The prediction was too high, so viewer and title move apart: p.q goes from 0.75 down to 0.32.",
+        hint="Was too much promised, or too little?",
+        wrong=(("rise", "It would rise if the prediction were below the rating. Here 4.5 was promised and 2 given."),),
+        choices=("rise", "fall"),
+    )
+
+
+@quiz
+def rise_or_fall():
+    """The residual is +.05. Do the five entries of p rise or fall?"""
+    return Quiz(
+        answer="fall",
+        because="The residual pulls each entry up by .05 of its partner, the penalty pulls it down by .1 of itself. "
+        "Partner and entry are equal here, so the larger factor wins, and that is the penalty's.",
+        hint="Write out r q - lambda p for the first entry.",
+        wrong=(
+            ("rise", "The residual alone would lift them. The step is r q - lambda p, with r = .05 and lambda = .1."),
+            ("stay", "They would stay if the residual were as large as lambda, because here p and q are equal."),
+        ),
+        choices=("rise", "fall", "stay"),
+    )
+
+
+@quiz
+def old_or_new():
+    """p = (1, .5), q = (.5, 1), mean 2, rating 4, eta .1, lambda .1: the first entry of q after one step."""
+    p, q, eta, reg = np.array([1.0, 0.5]), np.array([0.5, 1.0]), 0.1, 0.1
+    r = 4 - 2 - p @ q
+    p_new = p + eta * (r * q - reg * p)
+    return Quiz(
+        answer=float(q[0] + eta * (r * p[0] - reg * q[0])),
+        because="The residual is 4 - 2 - 1 = 1, and q moves by .1 (1 times the old p, minus .1 times q).",
+        hint="First the residual: 4 - (2 + p.q). Then q + eta (r p - lambda q), first entries only.",
+        wrong=(
+            (q[0] + eta * (r * p_new[0] - reg * q[0]), "That is late: it uses the new p; both use the old numbers."),
+            (q[0] + eta * (r * q[0] - reg * q[0]), "That is swapped: q moves along p, its partner, not along q."),
+            (q[0] + eta * r * p[0], "That forgets the penalty, lambda times q."),
+            (q[0] + 2 * eta * (r * p[0] - reg * q[0]), "That has the factor 2 of the slope; the step is half of it."),
+            (q[0] - eta * (r * p[0] - reg * q[0]), "That goes the wrong way: the step is added to q."),
+        ),
+        tol=0.0005,
+    )
+
+
+@quiz
+def penalty_per_rating():
+    """What one more rating adds to the penalty in the sum over all ratings."""
+    reg, user, item = 0.1, 0.1**2 + 0.55, 0.2**2 + 0.55
+    extra = reg * (user + item)
+    return Quiz(
+        answer=extra,
+        because="The new rating charges for all that it touches: .1 (.01 + .55 + .04 + .55).",
+        hint="Which numbers does the rating touch? Square, add, and multiply by lambda.",
+        wrong=(
+            (reg * user, "That is the viewer only; the title is touched as well."),
+            (reg * item, "That is the title only; the viewer is touched as well."),
+            (user + item, "That forgets lambda."),
+            (reg * (0.55 + 0.55), "That forgets the biases, which are penalised as well."),
+            (2 * extra, "That counts the rating twice; it adds one term to the sum."),
+            (0.0, "That would be so if everybody paid once. Here each rating charges anew."),
+        ),
+        tol=0.0005,
+    )
+
+
+@quiz
+def common_word():
+    """A word that all three texts have, by the recipe ln(n / (1 + n_t))."""
+    n = df = 3
+    return Quiz(
+        answer=np.log(n / (1 + df)),
+        because="ln(3 / 4) is below 0: a title would be *against* a word that it has.",
+        hint="ln(n / (1 + n_t)) with n = 3 texts and n_t = 3 texts that have the word.",
+        wrong=(
+            (np.log(n / df), "That is the recipe ln(n / n_t), where such a word gets 0."),
+            (np.log((1 + n) / (1 + df)) + 1, "That is ours: 1 added to both counts, and 1 at the end."),
+            (np.log((1 + df) / n), "The fraction is upside down: n goes above."),
+            (n / (1 + df), "The logarithm is missing."),
+        ),
+        tol=0.005,
+    )
+
+
+@quiz
+def falls_most():
+    """Which numbers of the step with words fell most."""
+    return Quiz(
+        answer="biases",
+        because="The residual is multiplied by the partner, and that of a bias is 1, larger than .9 or .5.",
+        hint="Compare the partners: 1 for a bias, C for a weight, q for a factor.",
+        wrong=(
+            ("weights", "They fell by .0015 and .0020, their partners being .7 and .9. Whose partner is larger?"),
+            ("factors", "They fell by .0015 at most, as their partners are .5 at most. Whose partner is larger?"),
+        ),
+        choices=("factors", "weights", "biases"),
+    )
+
+
+@quiz
+def short_list():
+    """Four test titles, three of them relevant, in the best order: precision@10, rated-only."""
+    return Quiz(
+        answer=3 / 10,
+        because="Three hits, divided by the ten places asked for, although only four could be filled.",
+        hint="Hits divided by K, whatever the length of the list that could be made.",
+        wrong=(
+            (1.0, "That is the recall: all three relevant titles are in the list."),
+            (3 / 4, "That divides by the four titles listed; precision@10 divides by 10."),
+            (4 / 10, "That counts the fourth title as a hit; it was rated below the threshold."),
+        ),
+        tol=0.005,
+    )
+
+
 # ---- Lesson 02c ------------------------------------------------------------------------------------------------------
 
 
