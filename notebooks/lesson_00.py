@@ -62,9 +62,9 @@ LESSONS = (
     ),
     Lesson(
         "02c_convex_by_hand",
-        "prove with a pencil that a completion is optimal",
-        90,
-        also="singular values, derivatives",
+        "complete a table with a pencil: nuclear norm, shrinking, paste and shrink",
+        50,
+        also="matrix products, derivatives",
     ),
     Lesson(
         "02d_read_any_text",

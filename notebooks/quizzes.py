@@ -160,6 +160,58 @@ def too_friendly():
 # ---- Lesson 02c ------------------------------------------------------------------------------------------------------
 
 
+@quiz
+def convex_plateau():
+    """Where a walk down the rank of the rows (2, 1) and (1, x) ends that starts at x = 2."""
+    return Quiz(
+        answer=2,
+        because="At x = 2 and on both sides of it the rank is 2, so the slope is 0 and no step leads anywhere.",
+        hint="What is the rank at 2, a little to the left of it and a little to the right?",
+        wrong=(
+            (0.5, "There the rank is 1, but only in that single point. What slope would tell the walk where to go?"),
+            (0, "At x = 0 the rank is 2 as well, and nothing pulls the walk there."),
+        ),
+        tol=0.01,
+    )
+
+
+@quiz
+def convex_completion():
+    """Which x gives the rows (9, 6) and (6, x) the smallest nuclear norm?"""
+    return Quiz(
+        answer=36 / 9,
+        because="Up to x = 4 the squared norm is (x - 9)^2 + 144, which falls; from there on it is (x + 9)^2, which "
+        "rises. They meet where the determinant 9 x - 36 is 0, and the table there has rank one.",
+        hint="The squares add up to 153 + x^2 and the determinant is 9 x - 36. Write the squared norm for each sign of "
+        "the determinant, and see which piece falls.",
+        wrong=(
+            (9, "9 is the bottom of the first piece, (x - 9)^2 + 144, but that piece ends at x = 4. Beyond it the "
+             "norm is x + 9, which rises."),
+            (0, "x = 0 makes the sum of squares smallest. The determinant counts as well, and it is far from 0 there."),
+            (3, "That continues the rows as differences, 9, 6, 3. The norm there is the root of 180, more than 13."),
+        ),
+        tol=0.02,
+    )  # fmt: skip
+
+
+@quiz
+def convex_shrink():
+    """The off-diagonal entry of the rows (3, 1) and (1, 3) after 3 is taken off the singular values."""
+    return Quiz(
+        answer=(4 - 3) / 2,
+        because="The singular values 4 and 2 become 1 and 0, and 1 times the pattern of ones, of size 2, puts 1/2 "
+        "into every cell.",
+        hint="Singular values 4 and 2, along (1, 1) and (1, -1). Take 3 off each, never below 0, and multiply out.",
+        wrong=(
+            (0, "You took 3 off the entries. The singular values are shrunk, not the cells."),
+            (1, "Did the second value become 2 - 3 = -1? A singular value is never negative, and (s - 3)_+ stops at 0. "
+             "Or did you leave the cell as it was? Both give 1."),
+            (2, "You kept 4 and dropped 2. What stays pays as well, and 4 becomes 1."),
+        ),
+        tol=0.005,
+    )  # fmt: skip
+
+
 # ---- Lesson 02d ------------------------------------------------------------------------------------------------------
 
 
