@@ -346,6 +346,72 @@ def convex_holes(guesses, names):
 # ---- Lesson 02e ------------------------------------------------------------------------------------------------------
 
 
+def certify_bounds(alphas, betas, bounds):
+    """The lower bound that multipliers alpha on the corner and beta beside it prove for the rows (2, 1) and (1, x)."""
+    fig, ax = plt.subplots(figsize=(6.8, 4.4))
+    levels = [0, 0.5, 1, 1.5, 2, 2.25, 2.4, 2.5001]
+    filled = ax.contourf(alphas, betas, bounds, levels=levels, cmap="cividis", extend="min")
+    ax.contour(alphas, betas, bounds, levels=levels[1:-1], colors="white", linewidths=0.8)
+    ax.plot([0.75, 1.5], [0.5, 1], "--", color=COLORS["dual"], lw=1.8)
+    for place, name, marker in (((0.75, 0.5), "2.5", "*"), ((0, 1), "2", "o"), ((1, 1), "2.47", "s")):
+        ax.plot(*place, marker, color=COLORS["dual"], markeredgecolor="white", markersize=16 if marker == "*" else 9)
+        ax.annotate(
+            name, place, (0, 11), textcoords="offset points", ha="center", va="bottom", fontsize=10,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
+        )  # fmt: skip
+    fig.colorbar(filled, ax=ax, label="bound (points)")
+    ax.grid(False)
+    ax.set(xlabel="α, the multiplier of the corner", ylabel="β, the multiplier of the two others")
+    ax.set_title("No choice of multipliers proves more than 2.5")
+    show(
+        fig,
+        seen="A ridge of height 2.5 begins at 0.75, 0.5 and runs to the upper right; 0, 1 proves 2, and 1, 1 proves 2.47.",
+    )
+
+
+def certify_bracket(walk, lowest, highest, optimum):
+    """Primal and dual pass by pass with the best bracket so far, and the proven gap beside the true distance."""
+    passes = np.arange(1, len(walk) + 1)
+    fig, (left, right) = plt.subplots(1, 2, figsize=(9.8, 4.1))
+    left.fill_between(passes, highest, lowest, step="post", color="0.86", label="the optimum is in here")
+    left.plot(passes, walk[:, 0], "o-", color=COLORS["primal"], ms=4, label="primal of this pass")
+    left.plot(passes, walk[:, 1], "s", color=COLORS["dual"], ms=4, label="dual of this pass")
+    left.step(passes, highest, "--", where="post", color=COLORS["dual"], label="best dual so far")
+    left.set(xlabel="pass", ylabel="objective (points²)", title="Two bounds close in on the optimum")
+    left.legend(fontsize=9.5, loc="upper right")
+    gap, distance = lowest - highest, walk[:, 0] - optimum
+    right.semilogy(passes, gap, "s--", color=COLORS["baseline"], ms=4, label="what we can prove: best gap so far")
+    right.semilogy(
+        passes, distance, "o-", color=COLORS["nuclear norm"], ms=4, label="the truth: distance to the optimum"
+    )
+    right.set(xlabel="pass", ylabel="difference of objectives (points²)", title="The proof trails behind the truth")
+    right.set_ylim(1e-9, 20)
+    right.legend(fontsize=9.5, loc="lower left")
+    seen = (
+        "Left the primal comes down and the best dual so far goes up, in steps, until they coincide. Right both "
+        "lines fall, and the proven gap stays above the true distance all the way."
+    )
+    show(fig, seen=seen)
+
+
+def certify_errors(lines, baseline):
+    """Held-out error over the certified gap: name -> rows of a gap and an error; and the baseline's error."""
+    fig, ax = plt.subplots(figsize=(7.6, 4.3))
+    looks = {
+        "proved": ("spectral, λ = 5, to smaller and smaller gaps", COLORS["spectral"], "X", "--"),
+        "careless": ("biases, then 1, 2, 3, 5, 10, 20 passes", COLORS["spectral with biases"], "o", "-"),
+    }
+    for name, points in lines.items():
+        label, hue, marker, line = looks[name]
+        ax.plot(*np.transpose(points), line, marker=marker, color=hue, lw=2, ms=8, label=label)
+    ax.axhline(baseline, color=COLORS["baseline"], ls=":", lw=1.8, label="bias baseline")
+    ax.set(xscale="log", xlabel="relative gap that is proved (log scale, better to the right)")
+    ax.invert_xaxis()
+    ax.set(ylabel="RMSE on hidden ratings (points)", title="The better proof does not make the better prediction")
+    ax.legend(fontsize=9.5, loc="center right")
+    show(fig, seen="Both lines soon run level, the one that ends in the smallest gap far above the other.")
+
+
 # ---- Lesson 03 -------------------------------------------------------------------------------------------------------
 
 

@@ -218,6 +218,64 @@ def convex_shrink():
 # ---- Lesson 02e ------------------------------------------------------------------------------------------------------
 
 
+@quiz
+def convex_bound():
+    """Which lower bound the multipliers 1, 1, 1 prove for the completions of the rows (2, 1) and (1, x)."""
+    largest = (1 + np.sqrt(5)) / 2
+    return Quiz(
+        answer=4 / largest,
+        because="The sum over the known cells is 4, the largest singular value 1.618, and 4/1.618 = 2.47. The optimum "
+        "is 2.5, so even careless multipliers came within two per cent of it.",
+        hint="Add multiplier times rating over the three known cells, then divide by the largest singular value.",
+        wrong=(
+            (4, "4 is the sum before the division. It lies above 2.5, the norm that we hold, so it bounds nothing: "
+             "the largest singular value is above 1, and the multipliers must be scaled down."),
+            (4 / np.sqrt(3), "You divided by the root of the sum of squares. That bound is true but weaker than need "
+             "be, since the largest singular value is smaller."),
+            (4 / 3, "You divided by the number of known cells; divide by the largest singular value, 1.618."),
+        ),
+        tol=0.01,
+    )  # fmt: skip
+
+
+@quiz
+def convex_kkt():
+    """The residual of the second viewer's only rating in the rows (5, 3) and (4, ?) at lambda = 2."""
+    return Quiz(
+        answer=2 * -5 / 56,
+        because="The residuals of a viewer sum to lambda b_u. This viewer has one rating, so its residual is the sum: "
+        "2 times -5/56. No other bias was needed.",
+        hint="Use the condition: the residuals of each viewer sum to lambda b_u. How many ratings has this viewer?",
+        wrong=(
+            (-5 / 56, "That is b_u itself, but lambda is 2 here, not 1."),
+            (0, "Residuals sum to zero in least squares without a penalty. With one they sum to lambda b_u."),
+            (10 / 56, "The sign: a residual is the rating minus the prediction, and it pulls the bias to its own "
+             "side."),
+        ),
+        tol=0.001,
+    )  # fmt: skip
+
+
+@quiz
+def convex_gap():
+    """What a relative gap of one in a million proves."""
+    return Quiz(
+        answer="objective",
+        because="Nobody, by whatever method, can lower the objective by more than a millionth of its value. That is "
+        "all, and it is a statement about the fit, not about the viewers.",
+        hint="Which of the four is about the number that the solver minimises?",
+        wrong=(
+            ("truth", "The certificate never sees a hidden rating, so it cannot speak about one. Whether predictions "
+             "are right is measured on held-out ratings."),
+            ("unique", "The rows (1, ?) and (?, 1) have infinitely many completions with gap 0. A gap compares values, "
+             "not tables."),
+            ("predictions", "Near the bottom of a valley the objective is flat, and a cell can be off by far more "
+             "than a millionth while the value hardly moves."),
+        ),
+        choices=("objective", "predictions", "unique", "truth"),
+    )  # fmt: skip
+
+
 # ---- Lesson 03 -------------------------------------------------------------------------------------------------------
 
 
