@@ -365,7 +365,7 @@ def certify_bounds(alphas, betas, bounds):
     ax.set_title("No choice of multipliers proves more than 2.5")
     show(
         fig,
-        seen="A ridge of height 2.5 begins at 0.75, 0.5 and runs to the upper right; 0, 1 proves 2, and 1, 1 proves 2.47.",
+        seen="A ridge of height 2.5 runs from 0.75, 0.5 to the upper right; 0, 1 proves 2, and 1, 1 proves 2.47.",
     )
 
 
