@@ -62,9 +62,9 @@ LESSONS = (
     ),
     Lesson(
         "02c_convex_by_hand",
-        "prove with a pencil that a completion is optimal",
-        90,
-        also="singular values, derivatives",
+        "complete a table with a pencil: nuclear norm, shrinking, paste and shrink",
+        50,
+        also="matrix products, derivatives",
     ),
     Lesson(
         "02d_read_any_text",
@@ -72,6 +72,13 @@ LESSONS = (
         25,
         ("02", "02b"),
         helps=("02c",),
+    ),
+    Lesson(
+        "02e_certify_by_hand",
+        "prove with a pencil that nobody can do better, and what that is worth",
+        50,
+        ("02c",),
+        "derivatives",
     ),
     Lesson(
         "03_baseline",
@@ -143,7 +150,7 @@ PATHS = (
     Path("I am new and want the course", ("02", "03", "05", "06", "13")),
     Path("I want a list tonight", ("13",), ("03", "05", "06")),
     Path("I want to understand one model properly: ALS", ("02", "03", "05", "05b")),
-    Path("I want the proofs", ("02c", "03", "05", "06", "07")),
+    Path("I want the proofs", ("02c", "02e", "03", "05", "06", "07")),
     Path("I compare libraries", ("10", "11"), MODELS),
 )
 
@@ -191,8 +198,9 @@ def paths_table():
 PLACES = {  # number: (column, row, words in the box); columns run with the order of reading, rows keep arrows apart
     "02": (0, 4.6, "a pencil: ALS"),
     "02b": (0, 3.6, "a pencil: SGD"),
-    "02c": (0, 2.6, "a pencil: proofs"),
+    "02c": (0, 2.6, "a pencil:\nconvexity"),
     "02d": (1, 3.6, "read any text"),
+    "02e": (1, 2.6, "pencil proofs"),
     "01": (0, 1.1, "data"),
     "03": (1, 1.1, "baseline"),
     "04": (2, 2.4, "gradient\ndescent"),
@@ -209,7 +217,7 @@ PLACES = {  # number: (column, row, words in the box); columns run with the orde
     "99": (5, 3.0, "what we\nbelieve"),
 }
 PARTS = {  # colour, lessons
-    "with a pencil": ("#F0E442", ("02", "02b", "02c", "02d")),
+    "with a pencil": ("#F0E442", ("02", "02b", "02c", "02d", "02e")),
     "data": ("#BBBBBB", ("01",)),
     "models": ("#56B4E9", (*MODELS, "05b")),
     "judging": ("#E69F00", ("09", "10", "11", "99")),

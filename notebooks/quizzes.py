@@ -389,6 +389,58 @@ def short_list():
 # ---- Lesson 02c ------------------------------------------------------------------------------------------------------
 
 
+@quiz
+def convex_plateau():
+    """Where a walk down the rank of the rows (2, 1) and (1, x) ends that starts at x = 2."""
+    return Quiz(
+        answer=2,
+        because="At x = 2 and on both sides of it the rank is 2, so the slope is 0 and no step leads anywhere.",
+        hint="What is the rank at 2, a little to the left of it and a little to the right?",
+        wrong=(
+            (0.5, "There the rank is 1, but only in that single point. What slope would tell the walk where to go?"),
+            (0, "At x = 0 the rank is 2 as well, and nothing pulls the walk there."),
+        ),
+        tol=0.01,
+    )
+
+
+@quiz
+def convex_completion():
+    """Which x gives the rows (9, 6) and (6, x) the smallest nuclear norm?"""
+    return Quiz(
+        answer=36 / 9,
+        because="Up to x = 4 the squared norm is (x - 9)^2 + 144, which falls; from there on it is (x + 9)^2, which "
+        "rises. They meet where the determinant 9 x - 36 is 0, and the table there has rank one.",
+        hint="The squares add up to 153 + x^2 and the determinant is 9 x - 36. Write the squared norm for each sign of "
+        "the determinant, and see which piece falls.",
+        wrong=(
+            (9, "9 is the bottom of the first piece, (x - 9)^2 + 144, but that piece ends at x = 4. Beyond it the "
+             "norm is x + 9, which rises."),
+            (0, "x = 0 makes the sum of squares smallest. The determinant counts as well, and it is far from 0 there."),
+            (3, "That continues the rows as differences, 9, 6, 3. The norm there is the root of 180, more than 13."),
+        ),
+        tol=0.02,
+    )  # fmt: skip
+
+
+@quiz
+def convex_shrink():
+    """The off-diagonal entry of the rows (3, 1) and (1, 3) after 3 is taken off the singular values."""
+    return Quiz(
+        answer=(4 - 3) / 2,
+        because="The singular values 4 and 2 become 1 and 0, and 1 times the pattern of ones, of size 2, puts 1/2 "
+        "into every cell.",
+        hint="Singular values 4 and 2, along (1, 1) and (1, -1). Take 3 off each, never below 0, and multiply out.",
+        wrong=(
+            (0, "You took 3 off the entries. The singular values are shrunk, not the cells."),
+            (1, "Did the second value become 2 - 3 = -1? A singular value is never negative, and (s - 3)_+ stops at 0. "
+             "Or did you leave the cell as it was? Both give 1."),
+            (2, "You kept 4 and dropped 2. What stays pays as well, and 4 becomes 1."),
+        ),
+        tol=0.005,
+    )  # fmt: skip
+
+
 # ---- Lesson 02d ------------------------------------------------------------------------------------------------------
 
 
@@ -491,6 +543,64 @@ def one_row_for_what():
 
 
 # ---- Lesson 02e ------------------------------------------------------------------------------------------------------
+
+
+@quiz
+def convex_bound():
+    """Which lower bound the multipliers 1, 1, 1 prove for the completions of the rows (2, 1) and (1, x)."""
+    largest = (1 + np.sqrt(5)) / 2
+    return Quiz(
+        answer=4 / largest,
+        because="The sum over the known cells is 4, the largest singular value 1.618, and 4/1.618 = 2.47. The optimum "
+        "is 2.5, so even careless multipliers came within two per cent of it.",
+        hint="Add multiplier times rating over the three known cells, then divide by the largest singular value.",
+        wrong=(
+            (4, "4 is the sum before the division. It lies above 2.5, the norm that we hold, so it bounds nothing: "
+             "the largest singular value is above 1, and the multipliers must be scaled down."),
+            (4 / np.sqrt(3), "You divided by the root of the sum of squares. That bound is true but weaker than need "
+             "be, since the largest singular value is smaller."),
+            (4 / 3, "You divided by the number of known cells; divide by the largest singular value, 1.618."),
+        ),
+        tol=0.01,
+    )  # fmt: skip
+
+
+@quiz
+def convex_kkt():
+    """The residual of the second viewer's only rating in the rows (5, 3) and (4, ?) at lambda = 2."""
+    return Quiz(
+        answer=2 * -5 / 56,
+        because="The residuals of a viewer sum to lambda b_u. This viewer has one rating, so its residual is the sum: "
+        "2 times -5/56. No other bias was needed.",
+        hint="Use the condition: the residuals of each viewer sum to lambda b_u. How many ratings has this viewer?",
+        wrong=(
+            (-5 / 56, "That is b_u itself, but lambda is 2 here, not 1."),
+            (0, "Residuals sum to zero in least squares without a penalty. With one they sum to lambda b_u."),
+            (10 / 56, "The sign: a residual is the rating minus the prediction, and it pulls the bias to its own "
+             "side."),
+        ),
+        tol=0.001,
+    )  # fmt: skip
+
+
+@quiz
+def convex_gap():
+    """What a relative gap of one in a million proves."""
+    return Quiz(
+        answer="objective",
+        because="Nobody, by whatever method, can lower the objective by more than a millionth of its value. That is "
+        "all, and it is a statement about the fit, not about the viewers.",
+        hint="Which of the four is about the number that the solver minimises?",
+        wrong=(
+            ("truth", "The certificate never sees a hidden rating, so it cannot speak about one. Whether predictions "
+             "are right is measured on held-out ratings."),
+            ("unique", "The rows (1, ?) and (?, 1) have infinitely many completions with gap 0. A gap compares values, "
+             "not tables."),
+            ("predictions", "Near the bottom of a valley the objective is flat, and a cell can be off by far more "
+             "than a millionth while the value hardly moves."),
+        ),
+        choices=("objective", "predictions", "unique", "truth"),
+    )  # fmt: skip
 
 
 # ---- Lesson 03 -------------------------------------------------------------------------------------------------------

@@ -27,8 +27,8 @@ def own_words(text):
     """(minutes, lessons asked for) of a paragraph "You need": not those where "each model is treated at full size"."""
     minutes = int(re.search(r"About (\d+) minutes", text)[1])
     asked = [sentence for sentence in re.split(r"(?<=\.)\s+", text) if "at full size" not in sentence]
-    asked = re.sub(r"`(\d\d[a-d]?)_\w+`", r"\1", re.sub(r"\d+ minutes", "", " ".join(asked)))  # `05_als` is 05
-    named = set(re.findall(r"(?<!\w)(\d\d[a-d]?)(?![a-z\d])", asked))
+    asked = re.sub(r"`(\d\d[a-e]?)_\w+`", r"\1", re.sub(r"\d+ minutes", "", " ".join(asked)))  # `05_als` is 05
+    named = set(re.findall(r"(?<!\w)(\d\d[a-e]?)(?![a-z\d])", asked))
     for first, last in re.findall(r"(\d\d) to (\d\d)", asked):
         named |= {f"{number:02}" for number in range(int(first), int(last) + 1)}
     return minutes, named | ({"03"} if "bias baseline" in asked else set())
@@ -139,6 +139,6 @@ def test_the_map_in_words_names_every_lesson_and_what_it_needs():
     said = lesson_00.in_words()
     for entry in LESSONS:
         (own,) = (clause for clause in re.split("[.;:]", said) if f" {entry.number} (" in clause)
-        named = set(re.findall(r"\b\d\d[a-d]?\b", own)) - {entry.number}
+        named = set(re.findall(r"\b\d\d[a-e]?\b", own)) - {entry.number}
         assert named >= set(lesson_00.needed_directly(entry.number)), own
     assert "\n" not in said
