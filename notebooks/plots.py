@@ -445,13 +445,247 @@ def pencil_ladder(ladder, reference):
 # ---- Lesson 02b ------------------------------------------------------------------------------------------------------
 
 
+def step_lengths(now, promised, left_out, walks, rating, at):
+    """A slider over learning rates: the prediction after one step, promised and true, and after the next ones.
+
+    After one step of rate eta: now + eta promised + eta^2 left_out. `walks`: {eta: predictions after 0, 1, ... steps}.
+    """
+    rates = list(walks)
+    seen = (
+        "Left, the true curve leaves its dashed tangent upward and crosses the rating. Right, short steps creep up to "
+        "the rating, longer ones jump over it and back, and the longest leaves the panel."
+    )
+    draw = lambda slot: (_step_frame(now, promised, left_out, walks, rates[slot], rating), seen)  # noqa: E731
+    return Slide(draw, rates, at, "rate")
+
+
+def _step_frame(now, promised, left_out, walks, eta, rating):
+    fig, (one, many) = plt.subplots(1, 2, figsize=(9.6, 3.9))
+    grid = np.linspace(0, max(walks) * 1.08, 100)
+    one.plot(grid, now + grid * promised, "--", color=COLORS["held out"], label="what the slope promises")
+    one.plot(grid, now + grid * promised + grid**2 * left_out, color=COLORS["train"], label="what happens")
+    one.plot(eta, walks[eta][1], "o", color=COLORS["train"], markeredgecolor="black", markersize=9)
+    one.set(xlabel="learning rate", ylabel="prediction after one step", title="One step: the promise is for short ones")
+    steps = np.arange(len(walks[eta]))
+    many.plot(
+        steps, np.clip(np.nan_to_num(walks[eta], nan=99), -99, 99), "o-", color=COLORS["train"], label="prediction"
+    )
+    many.set(xlabel="steps taken", ylabel="prediction", ylim=(-0.5, 9), xticks=steps[::2])
+    many.set_title(f"The same step again and again, rate {eta}")
+    for ax in (one, many):
+        ax.axhline(rating, color="black", linestyle=":", label=f"the rating, {rating}")
+        ax.legend(loc="upper left" if ax is one else "upper right", fontsize=9)
+    fig.tight_layout()
+    return fig
+
+
+def plot_one_pass(rates, gains, baseline):
+    """Held-out error after one pass minus that of the mean, by learning rate; gains are (mean, half width) pairs."""
+    fig, ax = plt.subplots(figsize=(7, 4))
+    middle, half = np.array(gains).T
+    good = np.isfinite(middle)
+    ax.errorbar(
+        np.array(rates)[good], middle[good], half[good], fmt="o-", color=COLORS["SGD"], capsize=4, label="one pass"
+    )
+    for rate in np.array(rates)[~good]:
+        ax.plot(
+            rate, 0.06, "X", color=COLORS["held out"], markersize=11, linestyle="none", label=f"rate {rate:g}: explodes"
+        )
+    ax.axhline(0, color=COLORS["global mean"], linewidth=2, label="global mean")
+    ax.axhline(baseline, color=COLORS["baseline"], linestyle="--", label="bias baseline")
+    ax.set(
+        xscale="log",
+        ylim=(-0.56, 0.12),
+        xlabel="learning rate (log scale)",
+        ylabel="RMSE minus that of the global mean",
+    )
+    ax.set_xticks(rates, [f"{rate:g}" for rate in rates])
+    ax.minorticks_off()
+    ax.set_title("One pass with steps of the right length comes near the baseline")
+    ax.legend(fontsize=9, loc="lower left", bbox_to_anchor=(0, 0.16))
+    show(
+        fig,
+        seen="The error falls until a rate of 0.1, nearly to the baseline, rises again, and at 1 it is gone.",
+    )
+
+
 # ---- Lesson 02c ------------------------------------------------------------------------------------------------------
+
+
+def convex_valley(sweep, ranks, norms):
+    """Rank and nuclear norm over the hole of the rows (2, 1), (1, x); and the envelope of the rank of one entry."""
+    fig, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.9))
+    ranks, lowest = np.asarray(ranks), int(np.argmin(ranks))
+    left.plot(np.delete(sweep, lowest), np.delete(ranks, lowest), "--", color=COLORS["dual"], lw=2.2, label="rank")
+    hollow = {"color": COLORS["dual"], "markerfacecolor": "white", "markersize": 8}
+    left.plot(sweep[lowest], 2, "o", **hollow)
+    left.plot(sweep[lowest], ranks[lowest], "o", color=COLORS["dual"], markersize=8, label="rank at x = 0.5")
+    left.plot(sweep, norms, color=COLORS["nuclear norm"], lw=2.2, label="nuclear norm")
+    left.plot(sweep[np.argmin(norms)], min(norms), "*", color=COLORS["baseline"], markersize=12, label="its bottom")
+    left.set(xlabel="hole x (points above 7)", ylabel="rank (patterns), norm (points)", ylim=(0, 5.2))
+    left.set_title("The rank is flat, the norm is a valley")
+    left.legend(fontsize=9, loc="lower left")
+    x = np.linspace(-1, 1, 201)
+    right.plot([-1, -0.02], [1, 1], "--", color=COLORS["dual"], lw=2.2, label="rank: 1, but 0 at zero")
+    right.plot([0.02, 1], [1, 1], "--", color=COLORS["dual"], lw=2.2)
+    right.plot(0, 1, "o", **hollow)
+    right.plot(0, 0, "o", color=COLORS["dual"], markersize=8)
+    right.plot(x, np.abs(x), color=COLORS["nuclear norm"], lw=2.2, label="|x|: the envelope")
+    right.plot(x, x**2, ":", color=COLORS["baseline"], lw=1.8, label="x²: convex, but lower")
+    right.set(xlabel="the only entry x of a table", ylabel="value", ylim=(-0.08, 1.5))
+    right.set_title("No convex function below the rank is above |x|")
+    right.legend(fontsize=9, loc="upper center", ncols=2)
+    seen = (
+        "Left, a level line at 2 with one dot below it at 0.5, and a V whose bottom lies above that dot; right, "
+        "the straight sides of |x| run from 0 to the ends of the rank, and a parabola hangs below them."
+    )
+    show(fig, seen=seen)
+
+
+def _rectangle(norm):
+    """Corners of the tables (a, 1), (1, x) of this nuclear norm, 2 or more: |a + x| and |a - x| are bounded."""
+    sums, differences = norm * np.array([1, 1, -1, -1, 1]), np.sqrt(norm**2 - 4) * np.array([1, -1, -1, 1, 1])
+    return (sums + differences) / 2, (sums - differences) / 2
+
+
+def convex_ball(x, sweep, norms):
+    """The ball of the nuclear norm through the table (2, 1), (1, x), and where that is in the valley: a Slide's."""
+    fig, (left, right) = plt.subplots(1, 2, figsize=(9.6, 4.4), gridspec_kw={"width_ratios": (1.1, 1)})
+    norm, least = np.sqrt(6 + x**2 + 2 * abs(2 * x - 1)), 2.5
+    left.fill(*_rectangle(norm), color=COLORS["spectral"], alpha=0.35, label=f"norm at most {norm:.2f}")
+    if norm > least + 0.01:
+        left.plot(*_rectangle(least), ":", color=COLORS["baseline"], lw=1.6, label="the first ball to touch")
+    for branch in (1, -1):
+        a = branch * np.geomspace(0.2, 5, 100)
+        left.plot(a, 1 / a, "--", color=COLORS["dual"], lw=2, label="rank one: ax = 1" if branch == 1 else None)
+    left.axvline(2, color=COLORS["baseline"], lw=1.8, label="completions: a = 2")
+    left.plot(2, x, "*", color=COLORS["baseline"], markersize=15, zorder=4)
+    left.set(xlim=(-4.2, 4.2), ylim=(-4.2, 4.2), aspect="equal")
+    left.set(xlabel="a, known in our table (points)", ylabel="x, the hole (points)")
+    left.set_title(f"x = {x:g}: the ball has grown to {norm:.2f}")
+    left.legend(fontsize=9, loc="lower left", framealpha=0.95)
+    right.plot(sweep, norms, color=COLORS["nuclear norm"], lw=2.2)
+    right.plot(x, norm, "*", color=COLORS["baseline"], markersize=15)
+    right.set(xlabel="x, the hole (points)", ylabel="nuclear norm (points)", title="The same walk in the valley")
+    right.set_ylim(2, 5.2)
+    fig.tight_layout()
+    seen = "The line touches the rectangle's corner on the curve of rank one, at the bottom of the valley."
+    more = "The line passes through the rectangle, which is larger than the dotted one; the star is off the bottom."
+    return fig, more if norm > least + 0.01 else seen
+
+
+def convex_holes(guesses, names):
+    """What paste and shrink puts into each hole, pass by pass, as points above 7: (passes, holes)."""
+    fig, ax = plt.subplots(figsize=(8.4, 4.2))
+    lines = {"Ada": ("-", "o"), "Ben": ("--", "s"), "Cleo": ("-.", "^"), "Dan": (":", "D")}
+    hues = {
+        "Ada": COLORS["primal"],
+        "Ben": COLORS["spectral"],
+        "Cleo": COLORS["dual"],
+        "Dan": COLORS["item neighbours"],
+    }
+    passes, last = np.arange(1, len(guesses) + 1), guesses[-1]
+    heights = np.sort(last)
+    for _ in range(200):  # labels that would overlap move apart
+        close = np.diff(heights) < 0.22
+        heights[1:][close] += 0.01
+        heights[:-1][close] -= 0.01
+    for hole, height in zip(np.argsort(last), heights, strict=True):
+        who = names[hole].split(":")[0]
+        line, marker = lines[who]
+        ax.plot(passes, guesses[:, hole], line, marker=marker, markevery=(hole, 7), color=hues[who], lw=1.8, ms=5)
+        ax.annotate(
+            names[hole],
+            (passes[-1], last[hole]),
+            (passes[-1] + 1, height),
+            textcoords="data",
+            va="center",
+            fontsize=9.5,
+        )
+    ax.axhline(0, color="#777777", lw=1)
+    ax.set(
+        xlim=(1, 1.37 * len(guesses)),
+        xticks=range(5, len(guesses) + 1, 5),
+        xlabel="pass",
+        ylabel="guess for the hole (points above 7)",
+        title="The holes learn from the ratings around them, then come to rest",
+    )
+    show(
+        fig,
+        seen=f"Lines fan out from 0 and end level, from the top: {', '.join(names[at] for at in np.argsort(-last))}.",
+    )
 
 
 # ---- Lesson 02d ------------------------------------------------------------------------------------------------------
 
 
 # ---- Lesson 02e ------------------------------------------------------------------------------------------------------
+
+
+def certify_bounds(alphas, betas, bounds):
+    """The lower bound that multipliers alpha on the corner and beta beside it prove for the rows (2, 1) and (1, x)."""
+    fig, ax = plt.subplots(figsize=(6.8, 4.4))
+    levels = [0, 0.5, 1, 1.5, 2, 2.25, 2.4, 2.5001]
+    filled = ax.contourf(alphas, betas, bounds, levels=levels, cmap="cividis", extend="min")
+    ax.contour(alphas, betas, bounds, levels=levels[1:-1], colors="white", linewidths=0.8)
+    ax.plot([0.75, 1.5], [0.5, 1], "--", color=COLORS["dual"], lw=1.8)
+    for place, name, marker in (((0.75, 0.5), "2.5", "*"), ((0, 1), "2", "o"), ((1, 1), "2.47", "s")):
+        ax.plot(*place, marker, color=COLORS["dual"], markeredgecolor="white", markersize=16 if marker == "*" else 9)
+        ax.annotate(
+            name, place, (0, 11), textcoords="offset points", ha="center", va="bottom", fontsize=10,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
+        )  # fmt: skip
+    fig.colorbar(filled, ax=ax, label="bound (points)")
+    ax.grid(False)
+    ax.set(xlabel="α, the multiplier of the corner", ylabel="β, the multiplier of the two others")
+    ax.set_title("No choice of multipliers proves more than 2.5")
+    show(
+        fig,
+        seen="A ridge of height 2.5 runs from 0.75, 0.5 to the upper right; 0, 1 proves 2, and 1, 1 proves 2.47.",
+    )
+
+
+def certify_bracket(walk, lowest, highest, optimum):
+    """Primal and dual pass by pass with the best bracket so far, and the proven gap beside the true distance."""
+    passes = np.arange(1, len(walk) + 1)
+    fig, (left, right) = plt.subplots(1, 2, figsize=(9.8, 4.1))
+    left.fill_between(passes, highest, lowest, step="post", color="0.86", label="the optimum is in here")
+    left.plot(passes, walk[:, 0], "o-", color=COLORS["primal"], ms=4, label="primal of this pass")
+    left.plot(passes, walk[:, 1], "s", color=COLORS["dual"], ms=4, label="dual of this pass")
+    left.step(passes, highest, "--", where="post", color=COLORS["dual"], label="best dual so far")
+    left.set(xlabel="pass", ylabel="objective (points²)", title="Two bounds close in on the optimum")
+    left.legend(fontsize=9.5, loc="upper right")
+    gap, distance = lowest - highest, walk[:, 0] - optimum
+    right.semilogy(passes, gap, "s--", color=COLORS["baseline"], ms=4, label="what we can prove: best gap so far")
+    right.semilogy(
+        passes, distance, "o-", color=COLORS["nuclear norm"], ms=4, label="the truth: distance to the optimum"
+    )
+    right.set(xlabel="pass", ylabel="difference of objectives (points²)", title="The proof trails behind the truth")
+    right.set_ylim(1e-9, 20)
+    right.legend(fontsize=9.5, loc="lower left")
+    seen = (
+        "Left the primal comes down and the best dual so far goes up, in steps, until they coincide. Right both "
+        "lines fall, and the proven gap stays above the true distance all the way."
+    )
+    show(fig, seen=seen)
+
+
+def certify_errors(lines, baseline):
+    """Held-out error over the certified gap: name -> rows of a gap and an error; and the baseline's error."""
+    fig, ax = plt.subplots(figsize=(7.6, 4.3))
+    looks = {
+        "proved": ("spectral, λ = 5, to smaller and smaller gaps", COLORS["spectral"], "X", "--"),
+        "careless": ("biases, then 1, 2, 3, 5, 10, 20 passes", COLORS["spectral with biases"], "o", "-"),
+    }
+    for name, points in lines.items():
+        label, hue, marker, line = looks[name]
+        ax.plot(*np.transpose(points), line, marker=marker, color=hue, lw=2, ms=8, label=label)
+    ax.axhline(baseline, color=COLORS["baseline"], ls=":", lw=1.8, label="bias baseline")
+    ax.set(xscale="log", xlabel="relative gap that is proved (log scale, better to the right)")
+    ax.invert_xaxis()
+    ax.set(ylabel="RMSE on hidden ratings (points)", title="The better proof does not make the better prediction")
+    ax.legend(fontsize=9.5, loc="center right")
+    show(fig, seen="Both lines soon run level, the one that ends in the smallest gap far above the other.")
 
 
 # ---- Lesson 03 -------------------------------------------------------------------------------------------------------

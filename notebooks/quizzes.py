@@ -245,7 +245,218 @@ def midpoint():
 # ---- Lesson 02b ------------------------------------------------------------------------------------------------------
 
 
+@quiz
+def slope_of_title():
+    """The slope of the sum of squared residuals along the first number of the first title, without a penalty."""
+    ratings, P, q = np.array([5.0, 4.0]), np.array([[0.5, 0.3], [0.4, 0.6]]), np.array([1.0, 0.3])
+    r = ratings - P @ q
+    empty = -(0.2 * 1.0 + 0.8 * 0.3)  # the residual of the third viewer, if the hole were a rating of 0
+    slope = -2 * r @ P[:, 0]
+    return Quiz(
+        answer=slope,
+        because="-2 (4.41*0.5 + 3.42*0.4): only the two viewers who rated the title. Negative, so it should grow.",
+        hint="Sum residual times the viewer's first number over the viewers who rated title 1; times -2.",
+        wrong=(
+            (-slope, "The sign: positive residuals ask for a larger factor. The sum falls as it grows, so: negative."),
+            (slope / 2, "That is the slope of half the sum. Without the half the factor 2 of the square stays."),
+            (slope - 2 * empty * 0.2, "That counts the hole of viewer 3 as a rating of 0. Holes have no residual."),
+            (slope / 6, "That divides by the number of ratings. This is a sum, not a mean."),
+        ),
+        tol=0.006,
+    )
+
+
+@quiz
+def title_after_step():
+    """The title's two numbers after a step on a rating of 2 that was predicted as 4.5."""
+    p, q, r, eta = np.array([0.8, 0.3]), np.array([0.6, 0.9]), 2 - 4.5, 0.1
+    p_new = p + eta * r * q
+    return Quiz(
+        answer=q + eta * r * p,
+        because="q + 0.1 (-2.5) p with the old p = (0.8, 0.3).",
+        hint="q + eta * residual * p: the residual is rating - prediction, and p is from before the step.",
+        wrong=(
+            (q + eta * r * p_new, "That uses the viewer after the step. Both lines take the numbers from before it."),
+            (q - eta * r * p, "The sign of the residual: 2 - 4.5 = -2.5, so the title's numbers must shrink."),
+            (q + 2 * eta * r * p, "That has a factor 2. The step descends half the square and has none."),
+            (p_new, "That is the viewer after the step. The question asks for the title."),
+        ),
+        tol=0.002,
+    )
+
+
+@quiz
+def similarity():
+    """Does p . q rise or fall in that step?"""
+    return Quiz(
+        answer="fall",
+        because="The prediction was too high, so viewer and title move apart: p.q goes from 0.75 down to 0.32.",
+        hint="Was too much promised, or too little?",
+        wrong=(("rise", "It would rise if the prediction were below the rating. Here 4.5 was promised and 2 given."),),
+        choices=("rise", "fall"),
+    )
+
+
+@quiz
+def rise_or_fall():
+    """The residual is +.05. Do the five entries of p rise or fall?"""
+    return Quiz(
+        answer="fall",
+        because="The residual pulls each entry up by .05 of its partner, the penalty pulls it down by .1 of itself. "
+        "Partner and entry are equal here, so the larger factor wins, and that is the penalty's.",
+        hint="Write out r q - lambda p for the first entry.",
+        wrong=(
+            ("rise", "The residual alone would lift them. The step is r q - lambda p, with r = .05 and lambda = .1."),
+            ("stay", "They would stay if the residual were as large as lambda, because here p and q are equal."),
+        ),
+        choices=("rise", "fall", "stay"),
+    )
+
+
+@quiz
+def old_or_new():
+    """p = (1, .5), q = (.5, 1), mean 2, rating 4, eta .1, lambda .1: the first entry of q after one step."""
+    p, q, eta, reg = np.array([1.0, 0.5]), np.array([0.5, 1.0]), 0.1, 0.1
+    r = 4 - 2 - p @ q
+    p_new = p + eta * (r * q - reg * p)
+    return Quiz(
+        answer=float(q[0] + eta * (r * p[0] - reg * q[0])),
+        because="The residual is 4 - 2 - 1 = 1, and q moves by .1 (1 times the old p, minus .1 times q).",
+        hint="First the residual: 4 - (2 + p.q). Then q + eta (r p - lambda q), first entries only.",
+        wrong=(
+            (q[0] + eta * (r * p_new[0] - reg * q[0]), "That is late: it uses the new p; both use the old numbers."),
+            (q[0] + eta * (r * q[0] - reg * q[0]), "That is swapped: q moves along p, its partner, not along q."),
+            (q[0] + eta * r * p[0], "That forgets the penalty, lambda times q."),
+            (q[0] + 2 * eta * (r * p[0] - reg * q[0]), "That has the factor 2 of the slope; the step is half of it."),
+            (q[0] - eta * (r * p[0] - reg * q[0]), "That goes the wrong way: the step is added to q."),
+        ),
+        tol=0.0005,
+    )
+
+
+@quiz
+def penalty_per_rating():
+    """What one more rating adds to the penalty in the sum over all ratings."""
+    reg, user, item = 0.1, 0.1**2 + 0.55, 0.2**2 + 0.55
+    extra = reg * (user + item)
+    return Quiz(
+        answer=extra,
+        because="The new rating charges for all that it touches: .1 (.01 + .55 + .04 + .55).",
+        hint="Which numbers does the rating touch? Square, add, and multiply by lambda.",
+        wrong=(
+            (reg * user, "That is the viewer only; the title is touched as well."),
+            (reg * item, "That is the title only; the viewer is touched as well."),
+            (user + item, "That forgets lambda."),
+            (reg * (0.55 + 0.55), "That forgets the biases, which are penalised as well."),
+            (2 * extra, "That counts the rating twice; it adds one term to the sum."),
+            (0.0, "That would be so if everybody paid once. Here each rating charges anew."),
+        ),
+        tol=0.0005,
+    )
+
+
+@quiz
+def common_word():
+    """A word that all three texts have, by the recipe ln(n / (1 + n_t))."""
+    n = df = 3
+    return Quiz(
+        answer=np.log(n / (1 + df)),
+        because="ln(3 / 4) is below 0: a title would be *against* a word that it has.",
+        hint="ln(n / (1 + n_t)) with n = 3 texts and n_t = 3 texts that have the word.",
+        wrong=(
+            (np.log(n / df), "That is the recipe ln(n / n_t), where such a word gets 0."),
+            (np.log((1 + n) / (1 + df)) + 1, "That is ours: 1 added to both counts, and 1 at the end."),
+            (np.log((1 + df) / n), "The fraction is upside down: n goes above."),
+            (n / (1 + df), "The logarithm is missing."),
+        ),
+        tol=0.005,
+    )
+
+
+@quiz
+def falls_most():
+    """Which numbers of the step with words fell most."""
+    return Quiz(
+        answer="biases",
+        because="The residual is multiplied by the partner, and that of a bias is 1, larger than .9 or .5.",
+        hint="Compare the partners: 1 for a bias, C for a weight, q for a factor.",
+        wrong=(
+            ("weights", "They fell by .0015 and .0020, their partners being .7 and .9. Whose partner is larger?"),
+            ("factors", "They fell by .0015 at most, as their partners are .5 at most. Whose partner is larger?"),
+        ),
+        choices=("factors", "weights", "biases"),
+    )
+
+
+@quiz
+def short_list():
+    """Four test titles, three of them relevant, in the best order: precision@10, rated-only."""
+    return Quiz(
+        answer=3 / 10,
+        because="Three hits, divided by the ten places asked for, although only four could be filled.",
+        hint="Hits divided by K, whatever the length of the list that could be made.",
+        wrong=(
+            (1.0, "That is the recall: all three relevant titles are in the list."),
+            (3 / 4, "That divides by the four titles listed; precision@10 divides by 10."),
+            (4 / 10, "That counts the fourth title as a hit; it was rated below the threshold."),
+        ),
+        tol=0.005,
+    )
+
+
 # ---- Lesson 02c ------------------------------------------------------------------------------------------------------
+
+
+@quiz
+def convex_plateau():
+    """Where a walk down the rank of the rows (2, 1) and (1, x) ends that starts at x = 2."""
+    return Quiz(
+        answer=2,
+        because="At x = 2 and on both sides of it the rank is 2, so the slope is 0 and no step leads anywhere.",
+        hint="What is the rank at 2, a little to the left of it and a little to the right?",
+        wrong=(
+            (0.5, "There the rank is 1, but only in that single point. What slope would tell the walk where to go?"),
+            (0, "At x = 0 the rank is 2 as well, and nothing pulls the walk there."),
+        ),
+        tol=0.01,
+    )
+
+
+@quiz
+def convex_completion():
+    """Which x gives the rows (9, 6) and (6, x) the smallest nuclear norm?"""
+    return Quiz(
+        answer=36 / 9,
+        because="Up to x = 4 the squared norm is (x - 9)^2 + 144, which falls; from there on it is (x + 9)^2, which "
+        "rises. They meet where the determinant 9 x - 36 is 0, and the table there has rank one.",
+        hint="The squares add up to 153 + x^2 and the determinant is 9 x - 36. Write the squared norm for each sign of "
+        "the determinant, and see which piece falls.",
+        wrong=(
+            (9, "9 is the bottom of the first piece, (x - 9)^2 + 144, but that piece ends at x = 4. Beyond it the "
+             "norm is x + 9, which rises."),
+            (0, "x = 0 makes the sum of squares smallest. The determinant counts as well, and it is far from 0 there."),
+            (3, "That continues the rows as differences, 9, 6, 3. The norm there is the root of 180, more than 13."),
+        ),
+        tol=0.02,
+    )  # fmt: skip
+
+
+@quiz
+def convex_shrink():
+    """The off-diagonal entry of the rows (3, 1) and (1, 3) after 3 is taken off the singular values."""
+    return Quiz(
+        answer=(4 - 3) / 2,
+        because="The singular values 4 and 2 become 1 and 0, and 1 times the pattern of ones, of size 2, puts 1/2 "
+        "into every cell.",
+        hint="Singular values 4 and 2, along (1, 1) and (1, -1). Take 3 off each, never below 0, and multiply out.",
+        wrong=(
+            (0, "You took 3 off the entries. The singular values are shrunk, not the cells."),
+            (1, "Did the second value become 2 - 3 = -1? A singular value is never negative, and (s - 3)_+ stops at 0. "
+             "Or did you leave the cell as it was? Both give 1."),
+            (2, "You kept 4 and dropped 2. What stays pays as well, and 4 becomes 1."),
+        ),
+        tol=0.005,
+    )  # fmt: skip
 
 
 # ---- Lesson 02d ------------------------------------------------------------------------------------------------------
@@ -350,6 +561,64 @@ def one_row_for_what():
 
 
 # ---- Lesson 02e ------------------------------------------------------------------------------------------------------
+
+
+@quiz
+def convex_bound():
+    """Which lower bound the multipliers 1, 1, 1 prove for the completions of the rows (2, 1) and (1, x)."""
+    largest = (1 + np.sqrt(5)) / 2
+    return Quiz(
+        answer=4 / largest,
+        because="The sum over the known cells is 4, the largest singular value 1.618, and 4/1.618 = 2.47. The optimum "
+        "is 2.5, so even careless multipliers came within two per cent of it.",
+        hint="Add multiplier times rating over the three known cells, then divide by the largest singular value.",
+        wrong=(
+            (4, "4 is the sum before the division. It lies above 2.5, the norm that we hold, so it bounds nothing: "
+             "the largest singular value is above 1, and the multipliers must be scaled down."),
+            (4 / np.sqrt(3), "You divided by the root of the sum of squares. That bound is true but weaker than need "
+             "be, since the largest singular value is smaller."),
+            (4 / 3, "You divided by the number of known cells; divide by the largest singular value, 1.618."),
+        ),
+        tol=0.01,
+    )  # fmt: skip
+
+
+@quiz
+def convex_kkt():
+    """The residual of the second viewer's only rating in the rows (5, 3) and (4, ?) at lambda = 2."""
+    return Quiz(
+        answer=2 * -5 / 56,
+        because="The residuals of a viewer sum to lambda b_u. This viewer has one rating, so its residual is the sum: "
+        "2 times -5/56. No other bias was needed.",
+        hint="Use the condition: the residuals of each viewer sum to lambda b_u. How many ratings has this viewer?",
+        wrong=(
+            (-5 / 56, "That is b_u itself, but lambda is 2 here, not 1."),
+            (0, "Residuals sum to zero in least squares without a penalty. With one they sum to lambda b_u."),
+            (10 / 56, "The sign: a residual is the rating minus the prediction, and it pulls the bias to its own "
+             "side."),
+        ),
+        tol=0.001,
+    )  # fmt: skip
+
+
+@quiz
+def convex_gap():
+    """What a relative gap of one in a million proves."""
+    return Quiz(
+        answer="objective",
+        because="Nobody, by whatever method, can lower the objective by more than a millionth of its value. That is "
+        "all, and it is a statement about the fit, not about the viewers.",
+        hint="Which of the four is about the number that the solver minimises?",
+        wrong=(
+            ("truth", "The certificate never sees a hidden rating, so it cannot speak about one. Whether predictions "
+             "are right is measured on held-out ratings."),
+            ("unique", "The rows (1, ?) and (?, 1) have infinitely many completions with gap 0. A gap compares values, "
+             "not tables."),
+            ("predictions", "Near the bottom of a valley the objective is flat, and a cell can be off by far more "
+             "than a millionth while the value hardly moves."),
+        ),
+        choices=("objective", "predictions", "unique", "truth"),
+    )  # fmt: skip
 
 
 # ---- Lesson 03 -------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The worked examples of lessons 02 to 02d, number by number: what the published texts say, and what is right.
+"""The worked examples of lessons 02 to 02e, number by number: what the published texts say, and what is right.
 
 Section by section: A, the lecture; B, the handout; C, the blog notebook; D, convex optimisation. Where a published
 figure is wrong, the test asserts the right one, and that the published one is not it.
