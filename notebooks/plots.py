@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from IPython.display import display
+from matplotlib.colors import LinearSegmentedColormap
 
 try:
     import ipywidgets as widgets
@@ -862,6 +863,73 @@ def plot_loop(paths, control):
 
 
 # ---- Lesson 13 -------------------------------------------------------------------------------------------------------
+
+
+def plot_parts_of_list(parts, rated, listed):
+    """What each rating adds to each title of a list: cells of a table, with their numbers and sums; rating points."""
+    fig, ax = plt.subplots(figsize=(9.8, 4.6))
+    hues = LinearSegmentedColormap.from_list("less or more", [COLORS["held out"], "white", COLORS["train"]])
+    reach = np.abs(parts).max()
+    ax.imshow(parts, cmap=hues, vmin=-1.5 * reach, vmax=1.5 * reach, aspect="auto")  # pale enough for black numbers
+    for (down, across), part in np.ndenumerate(parts.round(2) + 0.0):
+        ax.text(across, down, f"{part:+.2f}", ha="center", va="center", fontsize=9.5, color="black")
+    sums = [f"{name}\n{total:+.2f}" for name, total in zip(rated, parts.sum(axis=0), strict=True)]
+    ax.set_xticks(np.arange(len(rated)), sums, fontsize=9.5, rotation=35, ha="right", rotation_mode="anchor")
+    ax.set_yticks(np.arange(len(listed)), listed, fontsize=10)
+    ax.grid(visible=False)
+    strongest = rated[np.abs(parts).sum(axis=0).argmax()]
+    ax.set(
+        xlabel=f"rating, and what it adds to these {len(listed)} titles together (rating points)",
+        title=f"What each rating adds: no other moves this list as much as {strongest}",
+    )
+    show(fig, seen=f"The column with the largest numbers is {strongest}; blue adds, orange takes away.")
+
+
+def list_so_far(lists, told, at):
+    """The list after the first `at` ratings, each prediction with one standard deviation to both sides."""
+    top, fig, ax = lists[at], *plt.subplots(figsize=(8.2, 4.4))
+    ax.errorbar(
+        top["predicted_rating"], top["rank"], xerr=top["uncertainty"], fmt="o", color=COLORS["train"], capsize=4, ms=7
+    )
+    for rank, name in zip(top["rank"], top["name"], strict=True):
+        ax.annotate(
+            name, (0.02, rank), xycoords=("axes fraction", "data"), xytext=(0, -4), textcoords="offset points", fontsize=10,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 2},
+        )  # fmt: skip
+    last = f"the last: {told[at - 1]}" if at else "what a stranger gets"
+    ax.set(
+        xlabel="predicted rating, and one standard deviation to both sides (rating points)", ylabel="place",
+        yticks=top["rank"], xlim=(5.6, 10.1), ylim=(len(top) + 0.6, 0.4), title=f"After {at} ratings; {last}",
+    )  # fmt: skip
+    fig.tight_layout()
+    mean = top["uncertainty"].mean()
+    return fig, f"From the top: {', '.join(top['name'])}. The bars reach {mean:.1f} to both sides on average."
+
+
+def plot_promise(promised, kept):
+    """The share of true values inside against the share promised, for each kind of interval; the diagonal is honest."""
+    looks = {
+        "baseline": (COLORS["baseline"], "D", "-."),
+        "with taste": (COLORS["spectral with biases"], "o", "-"),
+        "with taste, stretched": (COLORS["held out"], "s", "--"),
+    }
+    fig, ax = plt.subplots(figsize=(6.4, 4.6))
+    ax.plot([0, 1], [0, 1], color="#777777", lw=1)
+    way = {"rotation": 45, "rotation_mode": "anchor", "transform_rotates_text": True}
+    ax.text(0.62, 0.57, "a promise kept", fontsize=10, **way)
+    for name, shares in kept.items():
+        hue, marker, line = looks[name]
+        ax.plot(promised, shares, color=hue, marker=marker, ls=line, ms=6, label=name)
+    ax.set(
+        xlabel="share promised", ylabel="share of true expected ratings inside", xlim=(0, 1), ylim=(0, 1),
+        title="The plain ± keeps half of its promise",
+    )  # fmt: skip
+    ax.legend(loc="upper left")
+    seen = "Two lines run far below the diagonal, nearly together; the stretched one stays close to it."
+    show(fig, seen=seen)
+
+
+# ---- Lesson 13b ------------------------------------------------------------------------------------------------------
 
 
 # ---- Lesson 99 -------------------------------------------------------------------------------------------------------
