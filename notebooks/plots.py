@@ -931,5 +931,83 @@ def plot_promise(promised, kept):
 
 # ---- Lesson 13b ------------------------------------------------------------------------------------------------------
 
+RUNG_LOOKS = {  # colour, marker, line
+    "mean": ("#999999", "P", ":"),
+    "title's level": ("#CC79A7", "^", ":"),
+    "generosity": (COLORS["baseline"], "D", "-."),
+    "taste": (COLORS["spectral with biases"], "o", "-"),
+    "taste without a mean": (COLORS["held out"], "X", "--"),
+}
+ORDER_LOOKS = {
+    "popular": ("#D55E00", "s", "--"),
+    "divisive": ("#009E73", "^", ":"),
+    "informative": ("#0072B2", "o", "-"),
+}
+
+
+def plot_cold_start(curves):
+    """Error against the number of ratings told, a line for each rung; what lies above the frame is told by an arrow."""
+    fig, ax = plt.subplots(figsize=(8.2, 4.8))
+    top = 1.3 * curves["mean"].iloc[0]
+    places = np.arange(len(curves))
+    for name, column in curves.items():
+        hue, marker, line = RUNG_LOOKS[name]
+        ax.plot(places, column, color=hue, marker=marker, ls=line, lw=2, ms=7, label=name)
+    above = [f"{error:.1f} after {count}" for count, error in curves["taste without a mean"].items() if error > top]
+    said = "above the frame: taste without a mean\nhas " + ", ".join(above)
+    ax.text(0, 0.97 * top, said, fontsize=10, va="top", color=COLORS["held out"])
+    ax.set_xticks(places, curves.index)
+    ax.set(
+        xlabel="ratings told by a newcomer", ylabel="RMSE against the truth (rating points)", ylim=(None, top),
+        title="Without a mean the first ratings do harm, and the late ones do not",
+    )  # fmt: skip
+    ax.legend(loc="lower left", fontsize=10)
+    seen = (
+        "Four lines start between 1.7 and 1.9 and sink or stay; the fifth comes from above the frame and crosses all."
+    )
+    show(fig, seen=seen)
+
+
+def plot_asking(means, halves):
+    """Error less that of random questions by the number of questions, for strangers of two kinds, with intervals."""
+    fig, axes = plt.subplots(1, 2, figsize=(9.8, 4.2), sharey=True)
+    panels = {True: "they answer everything", False: "they answer for what they saw"}
+    for ax, (every, title) in zip(axes, panels.items(), strict=True):
+        for nudge, (name, (hue, marker, line)) in zip((-0.12, 0, 0.12), ORDER_LOOKS.items(), strict=True):
+            mean, half = means.loc[every, name], halves.loc[every, name]
+            look = {"color": hue, "marker": marker, "ls": line, "lw": 2, "ms": 7, "capsize": 4}
+            ax.errorbar(np.arange(len(mean)) + nudge, mean, half, label=name, **look)
+        ax.axhline(0, color="black", lw=1)
+        ax.set_xticks(np.arange(len(mean)), mean.index)
+        ax.set(title=title, xlabel="questions asked")
+    axes[0].set_ylabel("RMSE less that of random\nquestions (rating points)")
+    axes[1].legend(loc="upper right", fontsize=10)
+    fig.suptitle("Clever questions lead only where they are answered", fontsize=12)
+    show(fig, seen="Left two lines run well below zero and popular lies at it; right all three overlap below zero.")
+
+
+def plot_fading(lives, differences):
+    """What a half-life of the ratings costs or saves, for viewers who changed and for those who did not."""
+    fig, ax = plt.subplots(figsize=(7.2, 4.0))
+    looks = {"steady": (COLORS["baseline"], "D", "-."), "changed": (COLORS["train"], "o", "-")}
+    for name, pairs in differences.items():
+        hue, marker, line = looks[name]
+        mean, half = np.transpose(pairs)
+        ax.errorbar(
+            np.arange(len(lives)), mean, half, color=hue, marker=marker, ls=line, lw=2, ms=7, capsize=4,
+            label=f"viewers who {dict(steady='did not change', changed='have changed')[name]}",
+        )  # fmt: skip
+    ax.axhline(0, color="black", lw=1)
+    ax.set_xticks(np.arange(len(lives)), lives)
+    ax.set(
+        xlabel="half-life (ratings)", ylabel="RMSE less that of ratings\nthat do not fade (rating points)",
+        title="Letting ratings fade is an insurance",
+    )  # fmt: skip
+    ax.legend()
+    show(
+        fig,
+        seen="One line falls from far above zero towards it, the other stays below zero and is lowest in the middle.",
+    )
+
 
 # ---- Lesson 99 -------------------------------------------------------------------------------------------------------

@@ -604,9 +604,9 @@ def reason_by_hand():
 
 # ---- Lesson 13 -------------------------------------------------------------------------------------------------------
 
-# A loved and a less loved title of action, Cowboy Bebop and Trigun, and two such of romance, Your Name and Toradora: the
-# title biases are +0.5 and -0.5, q is +1 and -1, the mean is 6, both penalties are 4. Somebody gave Cowboy Bebop a 10 and
-# Trigun an 8, so these lie 3.5 and 2.5 above what is usual; a 4 for Your Name lies 2.5 below.
+# A loved and a less loved title of action, Cowboy Bebop and Trigun, and two such of romance, Your Name and Toradora.
+# Title biases are +0.5 and -0.5, q is +1 and -1, the mean is 6, both penalties are 4. Somebody gave Cowboy Bebop a 10
+# and Trigun an 8, so these lie 3.5 and 2.5 above what is usual; a 4 for Your Name lies 2.5 below.
 
 
 @quiz
@@ -731,7 +731,7 @@ def unseen_titles():
         answer="no longer",
         because="Of ten informative questions about one and a half are answered, of ten popular ones about two, and "
         "what is gained by asking well is lost by getting no answer.",
-        hint="How many of ten questions get an answer in each order? The figure's title above does not count them.",
+        hint="How many of ten questions get an answer in each order?",
         wrong=(
             ("still ahead", "Each answer tells more, but there are fewer answers: an unseen title tells nothing."),
             ("far behind", "Fewer answers come, but each of them tells more, and the two effects nearly cancel."),
