@@ -892,10 +892,8 @@ def list_so_far(lists, told, at):
         top["predicted_rating"], top["rank"], xerr=top["uncertainty"], fmt="o", color=COLORS["train"], capsize=4, ms=7
     )
     for rank, name in zip(top["rank"], top["name"], strict=True):
-        ax.annotate(
-            name, (0.02, rank), xycoords=("axes fraction", "data"), xytext=(0, -4), textcoords="offset points", fontsize=10,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 2},
-        )  # fmt: skip
+        place = {"xycoords": ("axes fraction", "data"), "xytext": (0, -4), "textcoords": "offset points"}
+        ax.annotate(name, (0.02, rank), **place, fontsize=10, bbox={"fc": "white", "ec": "none", "pad": 2})
     last = f"the last: {told[at - 1]}" if at else "what a stranger gets"
     ax.set(
         xlabel="predicted rating, and one standard deviation to both sides (rating points)", ylabel="place",
@@ -954,7 +952,7 @@ def plot_cold_start(curves):
         hue, marker, line = RUNG_LOOKS[name]
         ax.plot(places, column, color=hue, marker=marker, ls=line, lw=2, ms=7, label=name)
     above = [f"{error:.1f} after {count}" for count, error in curves["taste without a mean"].items() if error > top]
-    said = "above the frame: taste without a mean\nhas " + ", ".join(above)
+    said = "above the frame, without a\nmean: " + ", ".join(above)
     ax.text(0, 0.97 * top, said, fontsize=10, va="top", color=COLORS["held out"])
     ax.set_xticks(places, curves.index)
     ax.set(
