@@ -979,6 +979,8 @@ def plot_asking(means, halves):
         ax.set_xticks(np.arange(len(mean)), mean.index)
         ax.set(title=title, xlabel="questions asked")
     axes[0].set_ylabel("RMSE less that of random\nquestions (rating points)")
+    low, high = axes[0].get_ylim()
+    axes[0].set_ylim(low, high + 0.25 * (high - low))  # room for the legend
     axes[1].legend(loc="upper right", fontsize=10)
     fig.suptitle("Clever questions lead only where they are answered", fontsize=12)
     show(fig, seen="Left two lines run well below zero and popular lies at it; right all three overlap below zero.")
