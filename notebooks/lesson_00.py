@@ -120,8 +120,11 @@ LESSONS = (
     Lesson(
         "13_your_own_list",
         "a list for you: new viewers, reasons, the list that you keep",
-        75,
+        50,
         ("03", "05", "06"),
+    ),
+    Lesson(
+        "13b_cold_start", "the first evening, measured: what to ask a stranger, what to say of a new title", 50, ("13",)
     ),
     Lesson(
         "99_what_we_believe",
@@ -210,6 +213,7 @@ PLACES = {  # number: (column, row, words in the box); columns run with the orde
     "10": (3, 2.5, "tuning"),
     "05b": (3, 1.55, "ALS settings"),
     "13": (3, 0.6, "your own list"),
+    "13b": (4, 0.4, "cold start"),
     "07": (3, -0.4, "nuclear norm"),
     "09": (4, 4.1, "true or false"),
     "11": (4, 1.4, "comparing"),
@@ -221,7 +225,7 @@ PARTS = {  # colour, lessons
     "data": ("#BBBBBB", ("01",)),
     "models": ("#56B4E9", (*MODELS, "05b")),
     "judging": ("#E69F00", ("09", "10", "11", "99")),
-    "lists": ("#009E73", ("12", "13")),
+    "lists": ("#009E73", ("12", "13", "13b")),
 }
 ARROWS = {"03": "#000000", "04": "#8856A7", "05": "#D55E00", "06": "#0072B2", "07": "#009E73", "08": "#B2182B"}
 STEP, WIDTH, HEIGHT = 1.75, 1.22, 0.72  # of the columns and of a box

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 import content_table as ct
 
@@ -28,3 +29,15 @@ def truth(ratings):
     chosen_rows = [rows[name] for name in ratings.user_names.tolist()]
     chosen_cols = [cols[item] for item in ratings.item_ids.tolist()]
     return expected[np.ix_(chosen_rows, chosen_cols)]
+
+
+def new_viewers(part, at, tables=("data 1", "MovieLens")):
+    """Held-out clipped RMSE of new viewers after so many ratings ("curves") or questions ("asking"), as filed by
+    `python benchmarks/cold_start.py`: models or orders by table and count."""
+    columns = {}
+    for name in tables:
+        found = filed("cold_start")["tables"][name][part]
+        for count in at:
+            place = found["at"].index(count)
+            columns[name, count] = {model: f"{row[place]:.2f}" for model, row in found["rmse"].items()}
+    return pd.DataFrame(columns).fillna("")
