@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from IPython.display import display
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
 try:
@@ -1308,6 +1309,151 @@ def plot_loop(paths, control):
 
 
 # ---- Lesson 13 -------------------------------------------------------------------------------------------------------
+
+
+def plot_parts_of_list(parts, rated, listed):
+    """What each rating adds to each title of a list: cells of a table, with their numbers and sums; rating points."""
+    fig, ax = plt.subplots(figsize=(9.8, 4.6))
+    hues = LinearSegmentedColormap.from_list("less or more", [COLORS["held out"], "white", COLORS["train"]])
+    reach = np.abs(parts).max()
+    ax.imshow(parts, cmap=hues, vmin=-1.5 * reach, vmax=1.5 * reach, aspect="auto")  # pale enough for black numbers
+    for (down, across), part in np.ndenumerate(parts.round(2) + 0.0):
+        ax.text(across, down, f"{part:+.2f}", ha="center", va="center", fontsize=9.5, color="black")
+    sums = [f"{name}\n{total:+.2f}" for name, total in zip(rated, parts.sum(axis=0), strict=True)]
+    ax.set_xticks(np.arange(len(rated)), sums, fontsize=9.5, rotation=35, ha="right", rotation_mode="anchor")
+    ax.set_yticks(np.arange(len(listed)), listed, fontsize=10)
+    ax.grid(visible=False)
+    strongest = rated[np.abs(parts).sum(axis=0).argmax()]
+    ax.set(
+        xlabel=f"rating, and what it adds to these {len(listed)} titles together (rating points)",
+        title=f"What each rating adds: no other moves this list as much as {strongest}",
+    )
+    show(fig, seen=f"The column with the largest numbers is {strongest}; blue adds, orange takes away.")
+
+
+def list_so_far(lists, told, at):
+    """The list after the first `at` ratings, each prediction with one standard deviation to both sides."""
+    top, fig, ax = lists[at], *plt.subplots(figsize=(8.2, 4.4))
+    ax.errorbar(
+        top["predicted_rating"], top["rank"], xerr=top["uncertainty"], fmt="o", color=COLORS["train"], capsize=4, ms=7
+    )
+    for rank, name in zip(top["rank"], top["name"], strict=True):
+        place = {"xycoords": ("axes fraction", "data"), "xytext": (0, -4), "textcoords": "offset points"}
+        ax.annotate(name, (0.02, rank), **place, fontsize=10, bbox={"fc": "white", "ec": "none", "pad": 2})
+    last = f"the last: {told[at - 1]}" if at else "what a stranger gets"
+    ax.set(
+        xlabel="predicted rating, and one standard deviation to both sides (rating points)", ylabel="place",
+        yticks=top["rank"], xlim=(5.6, 10.1), ylim=(len(top) + 0.6, 0.4), title=f"After {at} ratings; {last}",
+    )  # fmt: skip
+    fig.tight_layout()
+    mean = top["uncertainty"].mean()
+    return fig, f"From the top: {', '.join(top['name'])}. The bars reach {mean:.1f} to both sides on average."
+
+
+def plot_promise(promised, kept):
+    """The share of true values inside against the share promised, for each kind of interval; the diagonal is honest."""
+    looks = {
+        "baseline": (COLORS["baseline"], "D", "-."),
+        "with taste": (COLORS["spectral with biases"], "o", "-"),
+        "with taste, stretched": (COLORS["held out"], "s", "--"),
+    }
+    fig, ax = plt.subplots(figsize=(6.4, 4.6))
+    ax.plot([0, 1], [0, 1], color="#777777", lw=1)
+    way = {"rotation": 45, "rotation_mode": "anchor", "transform_rotates_text": True}
+    ax.text(0.62, 0.57, "a promise kept", fontsize=10, **way)
+    for name, shares in kept.items():
+        hue, marker, line = looks[name]
+        ax.plot(promised, shares, color=hue, marker=marker, ls=line, ms=6, label=name)
+    ax.set(
+        xlabel="share promised", ylabel="share of true expected ratings inside", xlim=(0, 1), ylim=(0, 1),
+        title="The plain ± keeps half of its promise",
+    )  # fmt: skip
+    ax.legend(loc="upper left")
+    seen = "Two lines run far below the diagonal, nearly together; the stretched one stays close to it."
+    show(fig, seen=seen)
+
+
+# ---- Lesson 13b ------------------------------------------------------------------------------------------------------
+
+RUNG_LOOKS = {  # colour, marker, line
+    "mean": ("#999999", "P", ":"),
+    "title's level": ("#CC79A7", "^", ":"),
+    "generosity": (COLORS["baseline"], "D", "-."),
+    "taste": (COLORS["spectral with biases"], "o", "-"),
+    "taste without a mean": (COLORS["held out"], "X", "--"),
+}
+ORDER_LOOKS = {
+    "popular": ("#D55E00", "s", "--"),
+    "divisive": ("#009E73", "^", ":"),
+    "informative": ("#0072B2", "o", "-"),
+}
+
+
+def plot_cold_start(curves):
+    """Error against the number of ratings told, a line for each rung; what lies above the frame is told by an arrow."""
+    fig, ax = plt.subplots(figsize=(8.2, 4.8))
+    top = 1.3 * curves["mean"].iloc[0]
+    places = np.arange(len(curves))
+    for name, column in curves.items():
+        hue, marker, line = RUNG_LOOKS[name]
+        ax.plot(places, column, color=hue, marker=marker, ls=line, lw=2, ms=7, label=name)
+    above = [f"{error:.1f} after {count}" for count, error in curves["taste without a mean"].items() if error > top]
+    said = "above the frame, without a\nmean: " + ", ".join(above)
+    ax.text(0, 0.97 * top, said, fontsize=10, va="top", color=COLORS["held out"])
+    ax.set_xticks(places, curves.index)
+    ax.set(
+        xlabel="ratings told by a newcomer", ylabel="RMSE against the truth (rating points)", ylim=(None, top),
+        title="Without a mean the first ratings do harm, and the late ones do not",
+    )  # fmt: skip
+    ax.legend(loc="lower left", fontsize=10)
+    seen = (
+        "Four lines start between 1.7 and 1.9 and sink or stay; the fifth comes from above the frame and crosses all."
+    )
+    show(fig, seen=seen)
+
+
+def plot_asking(means, halves):
+    """Error less that of random questions by the number of questions, for strangers of two kinds, with intervals."""
+    fig, axes = plt.subplots(1, 2, figsize=(9.8, 4.2), sharey=True)
+    panels = {True: "they answer everything", False: "they answer for what they saw"}
+    for ax, (every, title) in zip(axes, panels.items(), strict=True):
+        for nudge, (name, (hue, marker, line)) in zip((-0.12, 0, 0.12), ORDER_LOOKS.items(), strict=True):
+            mean, half = means.loc[every, name], halves.loc[every, name]
+            look = {"color": hue, "marker": marker, "ls": line, "lw": 2, "ms": 7, "capsize": 4}
+            ax.errorbar(np.arange(len(mean)) + nudge, mean, half, label=name, **look)
+        ax.axhline(0, color="black", lw=1)
+        ax.set_xticks(np.arange(len(mean)), mean.index)
+        ax.set(title=title, xlabel="questions asked")
+    axes[0].set_ylabel("RMSE less that of random\nquestions (rating points)")
+    low, high = axes[0].get_ylim()
+    axes[0].set_ylim(low, high + 0.25 * (high - low))  # room for the legend
+    axes[1].legend(loc="upper right", fontsize=10)
+    fig.suptitle("Clever questions lead only where they are answered", fontsize=12)
+    show(fig, seen="Left two lines run well below zero and popular lies at it; right all three overlap below zero.")
+
+
+def plot_fading(lives, differences):
+    """What a half-life of the ratings costs or saves, for viewers who changed and for those who did not."""
+    fig, ax = plt.subplots(figsize=(7.2, 4.0))
+    looks = {"steady": (COLORS["baseline"], "D", "-."), "changed": (COLORS["train"], "o", "-")}
+    for name, pairs in differences.items():
+        hue, marker, line = looks[name]
+        mean, half = np.transpose(pairs)
+        ax.errorbar(
+            np.arange(len(lives)), mean, half, color=hue, marker=marker, ls=line, lw=2, ms=7, capsize=4,
+            label=f"viewers who {dict(steady='did not change', changed='have changed')[name]}",
+        )  # fmt: skip
+    ax.axhline(0, color="black", lw=1)
+    ax.set_xticks(np.arange(len(lives)), lives)
+    ax.set(
+        xlabel="half-life (ratings)", ylabel="RMSE less that of ratings\nthat do not fade (rating points)",
+        title="Letting ratings fade is an insurance",
+    )  # fmt: skip
+    ax.legend()
+    show(
+        fig,
+        seen="One line falls from far above zero towards it, the other stays below zero and is lowest in the middle.",
+    )
 
 
 # ---- Lesson 99 -------------------------------------------------------------------------------------------------------

@@ -1059,5 +1059,140 @@ def reason_by_hand():
 
 # ---- Lesson 13 -------------------------------------------------------------------------------------------------------
 
+# A loved and a less loved title of action, Cowboy Bebop and Trigun, and two such of romance, Your Name and Toradora.
+# Title biases are +0.5 and -0.5, q is +1 and -1, the mean is 6, both penalties are 4. Somebody gave Cowboy Bebop a 10
+# and Trigun an 8, so these lie 3.5 and 2.5 above what is usual; a 4 for Your Name lies 2.5 below.
+
+
+@quiz
+def baseline_of_three():
+    """The bias that the baseline gives the new viewer of the pencil case after a third rating, Your Name = 4."""
+    above = np.array([3.5, 2.5, -2.5])
+    return Quiz(
+        answer=above.sum() / (3 + 4),
+        because="3.5, 2.5 and -2.5 sum to 3.5, over three ratings and the penalty: 3.5 / (3 + 4).",
+        hint="Sum how far the ratings lie above mean plus title bias, and divide by their number plus lambda.",
+        wrong=(
+            (above.sum() / 3, "This is the plain average; the penalty 4 belongs into the denominator as well."),
+            ((4 + 2 - 2) / 7, "These distances are from the mean alone; the bias of each title goes off too."),
+            (above.sum() / 6, "The denominator still counts two ratings."),
+        ),
+        tol=0.006,
+    )
+
+
+@quiz
+def factor_of_three():
+    """The prediction for Toradora by the model with one factor after a third rating, Your Name = 4."""
+    Z, t = np.array([[1, 1], [1, 1], [1, -1]]), np.array([3.5, 2.5, -2.5])
+    bias, taste = np.linalg.solve(Z.T @ Z + 4 * np.eye(2), Z.T @ t)
+    free_bias, free_taste = np.linalg.solve(Z.T @ Z, Z.T @ t)
+    return Quiz(
+        answer=5.5 + bias - taste,
+        because="x = (16, 56) / 48, and 6 - 0.5 + 16/48 - 56/48 = 4.67: the taste speaks against it.",
+        hint="Z'Z + 4I is ((7, 1), (1, 7)) and Z't is (3.5, 8.5); the row of Toradora is (1, -1).",
+        wrong=(
+            (5.5 + bias + taste, "Toradora has q = -1, so the taste is taken off, not added."),
+            (6.0 + bias - taste, "The bias of Toradora, -0.5, is missing."),
+            (5.5 + free_bias - free_taste, "This is least squares without the penalty of 4 on both unknowns."),
+            (5.5, "This is the prediction from two ratings; the third changes both unknowns."),
+        ),
+        tol=0.006,
+    )
+
+
+@quiz
+def one_rating_changed():
+    """By how much the baseline's prediction for Your Name changes if Trigun was rated 9, not 8."""
+    return Quiz(
+        answer=1 / (2 + 4),
+        because="The prediction is linear in the ratings, and each of two ratings has the weight 1 / (2 + 4).",
+        hint="Which share of a rating goes into the bias of the viewer?",
+        wrong=(
+            (1.0, "A point more for one title is not a point more for all: the bias averages and shrinks."),
+            (0.5, "That is the plain mean of two ratings; the penalty 4 counts as four more of distance 0."),
+            (0.0, "For the baseline every title of the viewer moves, whatever it is about."),
+        ),
+        tol=0.006,
+    )
+
+
+@quiz
+def doubt_after_one():
+    """The uncertainty of Trigun after a single rating, of Cowboy Bebop, in units of the noise of one rating."""
+    z = np.ones(2)
+    variance = z @ np.linalg.solve(np.outer(z, z) + 4 * np.eye(2), z)
+    return Quiz(
+        answer=np.sqrt(variance),
+        because="z'(Z'Z + 4I)^-1 z with z = (1, 1) is 8/24 = 1/3, and its root is 0.577.",
+        hint="Z'Z + 4I is ((5, 1), (1, 5)); multiply its inverse by z = (1, 1) from both sides and take the root.",
+        wrong=(
+            (variance, "This is the variance; the uncertainty is its square root."),
+            (np.sqrt(0.5), "This is the uncertainty before any rating: Cowboy Bebop is alike and does tell something."),
+            (0.5, "This is after two ratings of action (or the variance before any)."),
+            (np.sqrt(1 + variance), "The noise of a single rating was added: that is of_a_rating=True."),
+        ),
+        tol=0.006,
+    )
+
+
+# ---- Lesson 13b ------------------------------------------------------------------------------------------------------
+
+
+@quiz
+def one_rating_without_mean():
+    """No mean, no biases, one factor, lambda 4: a title with q = 1 was rated 8; which prediction for its twin?"""
+    return Quiz(
+        answer=8 / (1 + 4),
+        because="x = 8 / (1 + 4) = 1.6: the ridge regression shrinks towards 0, which is no rating at all.",
+        hint="One unknown, one rating: x = q a / (q^2 + lambda), and the twin's prediction is q x.",
+        wrong=(
+            (8.0, "Only without a penalty would the twin get the same 8."),
+            (2.0, "The denominator is q^2 + lambda, so 5, not lambda alone."),
+            (6.4, "This shrinks the distance from a mean of 6; the model of the question knows no mean."),
+        ),
+        tol=0.05,
+    )
+
+
+@quiz
+def second_question():
+    """Cowboy Bebop has been rated: which rating would narrow the predictions for the four pencil titles most?"""
+    titles = {"cowboy bebop": (1, 1), "trigun": (1, 1), "your name": (1, -1), "toradora": (1, -1)}
+    Z = np.array(list(titles.values()), dtype=float)
+
+    def left_open(title):
+        told = np.array([titles["cowboy bebop"], titles[title]])
+        return np.trace(Z @ np.linalg.solve(told.T @ told + 4 * np.eye(2), Z.T)) / 4
+
+    worse, better = sorted(("trigun", "your name"), key=left_open, reverse=True)
+    return Quiz(
+        answer=better,
+        because="The romances are as open as before, and a rating of one narrows both; action is known a little. The "
+        "mean variance falls to 1/3, and with Trigun only to 3/8.",
+        hint="Compare the mean of z'(Z'Z + 4I)^-1 z over the four titles after each of the two ratings.",
+        wrong=(
+            (worse, "It asks again about what is already known in part, and tells nothing about the romances."),
+            ("no difference", "The two ratings would leave different mean variances; work both out."),
+        ),
+        choices=("trigun", "your name", "no difference"),
+    )
+
+
+@quiz
+def unseen_titles():
+    """Ten questions to people who have seen few titles: are the informative ten still ahead of the popular ten?"""
+    return Quiz(
+        answer="no longer",
+        because="Of ten informative questions about one and a half are answered, of ten popular ones about two, and "
+        "what is gained by asking well is lost by getting no answer.",
+        hint="How many of ten questions get an answer in each order?",
+        wrong=(
+            ("still ahead", "Each answer tells more, but there are fewer answers: an unseen title tells nothing."),
+            ("far behind", "Fewer answers come, but each of them tells more, and the two effects nearly cancel."),
+        ),
+        choices=("still ahead", "no longer", "far behind"),
+    )
+
 
 # ---- Lesson 99 -------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 import content_table as ct
 
@@ -30,6 +31,18 @@ def truth(ratings):
     chosen_rows = [rows[name] for name in ratings.user_names.tolist()]
     chosen_cols = [cols[item] for item in ratings.item_ids.tolist()]
     return expected[np.ix_(chosen_rows, chosen_cols)]
+
+
+def new_viewers(part, at, tables=("data 1", "MovieLens")):
+    """Held-out clipped RMSE of new viewers after so many ratings ("curves") or questions ("asking"), as filed by
+    `python benchmarks/cold_start.py`: models or orders by table and count."""
+    columns = {}
+    for name in tables:
+        found = filed("cold_start")["tables"][name][part]
+        for count in at:
+            place = found["at"].index(count)
+            columns[name, count] = {model: f"{row[place]:.2f}" for model, row in found["rmse"].items()}
+    return pd.DataFrame(columns).fillna("")
 
 
 @dataclass(frozen=True)

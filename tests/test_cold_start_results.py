@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 
 import cold_start
-import lesson_13
 import pytest
 
 import content_table as ct
@@ -33,9 +32,9 @@ def test_the_filed_figures_of_the_baseline_come_out_again(filed):
     name = "embedded" if figures is FILED["tables"]["embedded"] else "data 1"
     (n_refit, share), (n_curve, share_curve) = cold_start.REFIT[name], cold_start.CURVES[name]
     own = {"baseline": ct.BiasBaseline(reg=5)}
-    refit = cold_start.refit_table(lesson_13.against_refit(own, ratings, n_splits=n_refit, share=share))
+    refit = cold_start.refit_table(cold_start.against_refit(own, ratings, n_splits=n_refit, share=share))
     assert refit[0] == pytest.approx(figures["refit"][0], abs=2e-4)
-    curve = lesson_13.cold_start(own, ratings, n_splits=n_curve, share=share_curve)
+    curve = cold_start.cold_start(own, ratings, n_splits=n_curve, share=share_curve)
     curve = cold_start.curve_table(curve, "model", "ratings")
     assert curve["rmse"]["baseline"] == pytest.approx(figures["curves"]["rmse"]["baseline"], abs=2e-4)
 
@@ -46,7 +45,7 @@ def test_a_fold_in_is_as_good_as_training_again(filed):
         if row["model"] in EXACT:
             assert abs(row["difference"]) <= BAR
     models = {"ALS with biases": ct.ALS(20, reg=8, biases=True, bias_reg=5)}
-    results = lesson_13.against_refit(models, ratings, n_splits=15, share=0.1)
+    results = cold_start.against_refit(models, ratings, n_splits=15, share=0.1)
     assert abs((results["fold_in"] - results["refit"]).mean()) <= BAR
 
 
