@@ -1,4 +1,4 @@
-"""What the lessons read: the truth behind the simulated sample, what the benchmarks have filed, and the course's map."""
+"""What the lessons read: the truth behind the sample, what the benchmarks have filed, and the map of the course."""
 
 import json
 import tomllib
