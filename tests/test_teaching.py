@@ -7,9 +7,10 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-import lesson
 import numpy as np
 import pytest
+import results
+import worked
 from test_notebooks import NOTEBOOKS, headings, prose, read
 from test_quizzes import NAMES
 
@@ -207,7 +208,7 @@ def test_n5_what_two_starts_share(sample):
 
 def test_n6_a_leak(sample):
     train, test = sample.split_random(0.2, random_state=0)
-    seen = lesson.known(train)[sample.rows, sample.cols]
+    seen = worked.known(train)[sample.rows, sample.cols]
     leaked = ~seen & (np.random.default_rng(0).random(len(sample)) < 0.2)
     gain = {}
     for name, model in {
@@ -224,11 +225,11 @@ def test_n6_a_leak(sample):
 
 
 def test_n7_how_lucky_can_one_split_be(sample):
-    results = ct.evaluate({reg: ct.BiasBaseline(reg) for reg in (2, 5, 20)}, sample, n_splits=50)
-    errors = results.pivot(index="split", columns="model", values="rmse_clipped")
+    errors_of = ct.evaluate({reg: ct.BiasBaseline(reg) for reg in (2, 5, 20)}, sample, n_splits=50)
+    errors = errors_of.pivot(index="split", columns="model", values="rmse_clipped")
     assert not (errors[20] < errors[5]).any()
     assert 25 < (errors[2] < errors[5]).sum() < 50
-    found = ct.paired_differences(results, 5).set_index("model").loc[2]
+    found = ct.paired_differences(errors_of, 5).set_index("model").loc[2]
     assert found["verdict"] == "better"
     assert found["difference"] + found["half_width"] > -0.01  # barely
     assert errors[5].max() - errors[5].min() > 10 * abs(found["difference"])
@@ -256,7 +257,7 @@ def test_n8_a_better_bound_from_the_same_residual(sample):
 
 
 def test_n9_promise_and_truth_by_length(sample):
-    truth, kept = lesson.truth(sample), {}
+    truth, kept = results.truth(sample), {}
     for name in ("nuclear norm", "item neighbours", "spectral with biases"):
         model = ct.load_model(ct.WEIGHTS / f"{name.replace(' ', '_')}.npz", sample)
         lists = [model.recommend_all(n, one_per_work=False) for n in (1, 5, 10, 20, 50)]
@@ -326,12 +327,12 @@ def test_question_2():
 
 def test_question_3():
     one = ct.Ratings.from_matrix([[5]])
-    start = lesson.parameters([[1.0, 0.0]], [[0.5, 1.0]])
-    after = lesson.step_on(one, 0, start, learning_rate=0.1, reg=0.2, mean=3)
+    start = worked.parameters([[1.0, 0.0]], [[0.5, 1.0]])
+    after = worked.step_on(one, 0, start, learning_rate=0.1, reg=0.2, mean=3)
     assert np.allclose([after[0][0], after[1][0]], 0.15)
     assert np.allclose([*after[2][0], *after[3][0]], [1.055, 0.15, 0.64, 0.98])
-    assert np.isclose(5 - lesson.predictions(one, start, mean=3)[0], 1.5)
-    predicted = lesson.predictions(one, after, mean=3)[0]
+    assert np.isclose(5 - worked.predictions(one, start, mean=3)[0], 1.5)
+    predicted = worked.predictions(one, after, mean=3)[0]
     states(question(3), "0.5", "1.5", "0.15", "1.055", "0.64", "0.98")
     states(question(3), f"{after[2][0] @ after[3][0]:.4f}", f"{predicted:.4f}")
     late = start[3][0] + 0.1 * (1.5 * after[2][0] - 0.2 * start[3][0])
@@ -393,7 +394,7 @@ def test_question_8():
 
 
 def test_question_9():
-    about = lesson.real_results()["data"]["data 1"]
+    about = results.filed("real_tables")["data"]["data 1"]
     m, n, known = about["n_users"], about["n_items"], about["n_ratings"]
     states(question(9), f"{known:,}", f"{m}", f"{n}", f"{20 * (m + n):,}")
     assert round(1.4950 / 0.0177) == 84

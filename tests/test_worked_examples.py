@@ -4,13 +4,13 @@ Section by section: A, the lecture; B, the handout; C, the blog notebook; D, con
 figure is wrong, the test asserts the right one, and that the published one is not it.
 """
 
-import json
 from itertools import pairwise
 
 import cvxpy as cp
-import lesson
 import numpy as np
 import pytest
+import results
+import worked
 from scipy.optimize import approx_fprime, check_grad
 
 import content_table as ct
@@ -41,10 +41,8 @@ def test_scale():
     assert 200e6 * 15e3 == 3e12
     assert digits([100 * rated / 15_000 for rated in (20, 100)], 2) == [0.13, 0.67]
     assert 20e9 / 200e6 == 100  # the design question's 20 billion ratings are its 0.67 %
-    results = {name: json.loads((lesson.RESULTS.parent / name).read_text(encoding="utf-8"))["data"]
-               for name in ("movielens_content.json", "real_tables.json")}  # fmt: skip
-    assert round(100 * results["movielens_content.json"]["density"], 1) == 1.7
-    assert round(100 * results["real_tables.json"]["data 1"]["density"], 1) == 13.5
+    assert round(100 * results.filed("movielens_content")["data"]["density"], 1) == 1.7
+    assert round(100 * results.filed("real_tables")["data"]["data 1"]["density"], 1) == 13.5
 
 
 def test_least_squares_for_each_viewer():
@@ -100,7 +98,7 @@ def test_the_first_regression_of_user_one():
 
 
 def test_als_without_a_penalty_is_done_after_half_a_pass_and_predicts_nonsense():
-    frames = lesson.half_steps(NINE, W0, H0.T, reg=0.0, n_passes=1)
+    frames = worked.half_steps(NINE, W0, H0.T, reg=0.0, n_passes=1)
     assert round(objective(*frames[0], 0.0), 4) == 59.0125
     assert objective(*frames[1], 0.0) < 1e-20
     P, Q = frames[1]
@@ -109,7 +107,7 @@ def test_als_without_a_penalty_is_done_after_half_a_pass_and_predicts_nonsense()
 
 
 def test_als_with_a_penalty_pass_by_pass():
-    frames = lesson.half_steps(NINE, W0, H0.T, reg=0.1, n_passes=40)
+    frames = worked.half_steps(NINE, W0, H0.T, reg=0.1, n_passes=40)
     values = [objective(P, Q, 0.1) for P, Q in frames]
     assert digits(values[:3], 2) == [59.51, 7.82, 5.19]  # start, users, titles
     assert digits(values[2:9:2], 2) == [5.19, 4.38, 3.95, 3.68]
@@ -121,13 +119,13 @@ def test_als_with_a_penalty_pass_by_pass():
 
 def test_the_class_walks_the_same_path():
     model = ct.ALS(n_factors=2, reg=0.1, init=(W0, H0.T), n_epochs=40, tol=0).fit(NINE)
-    frames = lesson.half_steps(NINE, W0, H0.T, reg=0.1, n_passes=40)
+    frames = worked.half_steps(NINE, W0, H0.T, reg=0.1, n_passes=40)
     walked = [row["objective"] for row in model.history_]
     np.testing.assert_allclose(walked, [objective(P, Q, 0.1) for P, Q in frames[2::2]], rtol=1e-12)
 
 
 def test_the_completed_table_settles():
-    tables = [P @ Q.T for P, Q in lesson.half_steps(NINE, W0, H0.T, reg=0.1, n_passes=200)[::2]]
+    tables = [P @ Q.T for P, Q in worked.half_steps(NINE, W0, H0.T, reg=0.1, n_passes=200)[::2]]
     changes = [np.linalg.norm(after - before) for before, after in pairwise(tables)]
     assert changes[-1] < 0.01 < changes[5] < changes[0]
 
@@ -157,10 +155,10 @@ def test_gradients_against_finite_differences():
 def step(w, h, rating, eta, mean=0.0, reg=0.0):
     """(prediction before, w, h, prediction after) of one step of SGD without biases."""
     one = typed([[rating]])
-    theta = lesson.parameters([w], [h])
-    after = lesson.step_on(one, 0, theta, eta, reg, mean)
-    unbiased = lesson.parameters(after[2], after[3])
-    return lesson.predictions(one, theta, mean)[0], after[2][0], after[3][0], lesson.predictions(one, unbiased, mean)[0]
+    theta = worked.parameters([w], [h])
+    after = worked.step_on(one, 0, theta, eta, reg, mean)
+    unbiased = worked.parameters(after[2], after[3])
+    return worked.predictions(one, theta, mean)[0], after[2][0], after[3][0], worked.predictions(one, unbiased, mean)[0]
 
 
 def test_one_step_of_the_lecture():
@@ -232,7 +230,7 @@ def test_the_lecture_forgets_lambda():
 def test_gradient_of_the_handout_element_by_element():
     """dE/dU_vk = -2 sum_i e_vi V_ik + 2 lambda U_vk: lambda multiplies both sums, and every step is a full batch."""
     model, reg = ct.GradientDescentMF(2, 0.1), 0.1
-    e = NINE.csr.toarray() - np.where(lesson.known(NINE), W0 @ H0, 0)
+    e = NINE.csr.toarray() - np.where(worked.known(NINE), W0 @ H0, 0)
     np.testing.assert_allclose(model.gradient(NINE, W0, H0.T)[0], -2 * e @ H0.T + 2 * reg * W0)
     np.testing.assert_allclose(model.gradient(NINE, W0, H0.T)[1], -2 * e.T @ W0 + 2 * reg * H0.T)
     with_penalty, without = objective(W0, H0.T, 0.1), objective(W0, H0.T, 0.0)
@@ -264,7 +262,7 @@ def test_steps_too_long_diverge_small_ones_crawl_and_lambda_shrinks():
 
 
 def test_the_tables_of_the_sample_are_nearly_of_low_rank():
-    truth = lesson.truth(ct.load_ratings(ct.DATA / "100x100.csv"))
+    truth = results.truth(ct.load_ratings(ct.DATA / "100x100.csv"))
     s = np.linalg.svd(truth - truth.mean(), compute_uv=False)
     share = np.cumsum(s**2) / np.sum(s**2)
     assert share[9] > 0.9  # ten directions of 131 hold nine tenths
@@ -280,15 +278,15 @@ Q = np.array([[0.4, 0.3, 0.5, 0.2, 0.1], [0.1, 0.2, 0.3, 0.4, 0.5], [0.5, 0.4, 0
 W = np.array([[0.1, 0.2], [0.3, 0.1], [0.4, 0.3]])
 C = np.array([[0.6, 0.8], [0.7, 0.9], [0.5, 0.4]])
 THREE = typed([[HOLE, 4.0, HOLE], [HOLE, HOLE, 3.5], [5.0, HOLE, HOLE]])
-PLAIN, BLEND = lesson.parameters(P, Q, B_USER, B_ITEM), lesson.parameters(P, Q, B_USER, B_ITEM, W)
+PLAIN, BLEND = worked.parameters(P, Q, B_USER, B_ITEM), worked.parameters(P, Q, B_USER, B_ITEM, W)
 
 
 def test_one_update_with_biases():
     assert P[0] @ Q[1] == pytest.approx(0.55)
-    prediction = lesson.predictions(THREE, PLAIN, MEAN)[0]
+    prediction = worked.predictions(THREE, PLAIN, MEAN)[0]
     assert round(prediction, 10) == 3.95
     assert round(4.0 - prediction, 10) == 0.05
-    b_user, b_item, P_new, Q_new = lesson.step_on(THREE, 0, PLAIN, 0.01, 0.1, MEAN)[:4]
+    b_user, b_item, P_new, Q_new = worked.step_on(THREE, 0, PLAIN, 0.01, 0.1, MEAN)[:4]
     assert digits([b_user[0], b_item[1]], 6) == [0.1004, 0.3002]
     assert digits(P_new[0], 6) == [0.09995, 0.1999, 0.29985, 0.3998, 0.49975]
     assert P[0].tolist() == Q[1].tolist()  # so this example cannot show a swap of the factors,
@@ -300,10 +298,10 @@ def test_one_update_with_content():
     terms = [0.01, 0.04, 0.09, 0.16, 0.25, 0.07, 0.18]
     np.testing.assert_allclose(np.append(P[0], W[0]) * np.append(Q[1], C[1]), terms)
     assert round(sum(terms), 10) == 0.80
-    prediction = lesson.predictions(THREE, BLEND, MEAN, C)[0]
+    prediction = worked.predictions(THREE, BLEND, MEAN, C)[0]
     assert round(prediction, 10) == 4.20 != 4.21
     assert round(4.0 - prediction, 10) == -0.20
-    b_user, b_item, P_new, Q_new, W_new, _ = lesson.step_on(THREE, 0, BLEND, 0.01, 0.1, MEAN, C)
+    b_user, b_item, P_new, Q_new, W_new, _ = worked.step_on(THREE, 0, BLEND, 0.01, 0.1, MEAN, C)
     assert digits([b_user[0], b_item[1]], 6) == [0.0979, 0.2977]
     assert digits(np.append(P_new[0], W_new[0]), 6) == [0.0997, 0.1994, 0.2991, 0.3988, 0.4985, 0.0985, 0.1980]
     assert digits(Q_new[1], 6) == [0.0997, 0.1994, 0.2991, 0.3988, 0.4985]
@@ -311,7 +309,7 @@ def test_one_update_with_content():
 
 def test_the_published_update_follows_from_the_wrong_sum():
     """A mean of 3.01 gives the published error of -.21, and with it every published digit."""
-    b_user, b_item, P_new, Q_new, W_new, _ = lesson.step_on(THREE, 0, BLEND, 0.01, 0.1, MEAN + 0.01, C)
+    b_user, b_item, P_new, Q_new, W_new, _ = worked.step_on(THREE, 0, BLEND, 0.01, 0.1, MEAN + 0.01, C)
     assert digits([b_user[0], b_item[1]], 4) == [0.0978, 0.2976]
     assert digits(Q_new[1], 5) == [0.09969, 0.19938, 0.29907, 0.39876, 0.49845]
     assert digits(W_new[0], 5) == [0.09843, 0.19791]
@@ -331,7 +329,7 @@ def test_the_published_loss_is_a_sum_of_assumed_numbers():
 
 
 def test_the_loss_of_the_examples_own_matrices():
-    plain, blend = lesson.predictions(THREE, PLAIN, MEAN), lesson.predictions(THREE, BLEND, MEAN, C)
+    plain, blend = worked.predictions(THREE, PLAIN, MEAN), worked.predictions(THREE, BLEND, MEAN, C)
     assert digits(plain, 2) == [3.95, 3.99, 3.86]
     assert digits(blend, 2) == [4.20, 4.18, 4.34]
     assert round(ct.squared_loss(THREE.values - plain), 4) == 1.5422
@@ -353,7 +351,7 @@ def test_lengths_must_match_so_the_two_parts_are_concatenated():
 
 
 def test_parameters_of_the_blend_at_full_size():
-    data = lesson.movielens()["data"]
+    data = results.filed("movielens_content")["data"]
     assert (data["n_users"], data["published_terms"], data["n_ratings"]) == (610, 1675, 100_836)
     assert 610 * 1675 == 1_021_750 > 100_836
 
@@ -401,7 +399,7 @@ def test_the_recipe_of_scikit_learn_is_ours():
 
 
 def test_films_without_genres_need_a_policy():
-    data = lesson.movielens()
+    data = results.filed("movielens_content")
     terms = ct.tfidf_features([1, 2], ["comedy", "(no genres listed)"]).names.tolist()
     assert terms == ["comedy", "genres", "listed"]
     assert data["data"]["published_terms"] - 2 == data["texts"]["genres, tags"]["terms"]
@@ -409,7 +407,7 @@ def test_films_without_genres_need_a_policy():
 
 @pytest.mark.real
 def test_films_of_movielens_without_genres():
-    path = lesson.real_file("ml-latest-small", "movies.csv")
+    path = worked.real_file("ml-latest-small", "movies.csv")
     if path is None:
         pytest.skip("CONTENT_TABLE_DATA does not name the real ratings")
     import pandas as pd
@@ -525,7 +523,7 @@ SMALL = typed([[5, 4, HOLE, 1, 2], [4, HOLE, 3, 1, HOLE], [HOLE, 2, 1, 5, 4], [1
 def dual_by_cvxpy(ratings, reg):
     """The largest value of the dual of spectral regularization, as on paper."""
     theta = cp.Variable(ratings.shape)
-    A, known = ratings.csr.toarray(), lesson.known(ratings)
+    A, known = ratings.csr.toarray(), worked.known(ratings)
     off = cp.multiply(theta, ~known) == 0
     value = cp.sum(cp.multiply(theta, A)) - cp.sum_squares(theta) / 2
     problem = cp.Problem(cp.Maximize(value), [off, cp.sigma_max(theta) <= reg])
@@ -539,7 +537,7 @@ def test_the_dual_of_each_problem_reaches_its_primal():
         ct.SpectralRegularization(reg=1.5).fit(SMALL).certificate().primal, rel=1e-5
     )
     L = cp.Variable(SMALL.shape)
-    off = cp.multiply(L, ~lesson.known(SMALL)) == 0
+    off = cp.multiply(L, ~worked.known(SMALL)) == 0
     problem = cp.Problem(cp.Maximize(cp.sum(cp.multiply(L, SMALL.csr.toarray()))), [off, cp.sigma_max(L) <= 1])
     problem.solve(solver=cp.SCS, eps=1e-8)
     assert problem.value == pytest.approx(ct.NuclearNorm().fit(SMALL).certificate().primal, rel=1e-5)
