@@ -451,7 +451,7 @@ def _rectangle(norm):
 
 def convex_ball(x, sweep, norms):
     """The ball of the nuclear norm through the table (2, 1), (1, x), and where that is in the valley: a Slide's."""
-    fig, (left, right) = plt.subplots(1, 2, figsize=(9.6, 4.4), gridspec_kw={"width_ratios": (1.1, 1)})
+    fig, (left, right) = plt.subplots(1, 2, figsize=(9.6, 4.9), gridspec_kw={"width_ratios": (1.1, 1)})
     norm, least = np.sqrt(6 + x**2 + 2 * abs(2 * x - 1)), 2.5
     left.fill(*_rectangle(norm), color=COLORS["spectral"], alpha=0.35, label=f"norm at most {norm:.2f}")
     if norm > least + 0.01:
@@ -464,7 +464,7 @@ def convex_ball(x, sweep, norms):
     left.set(xlim=(-4.2, 4.2), ylim=(-4.2, 4.2), aspect="equal")
     left.set(xlabel="a, known in our table (points)", ylabel="x, the hole (points)")
     left.set_title(f"x = {x:g}: the ball has grown to {norm:.2f}")
-    left.legend(fontsize=9, loc="lower left", framealpha=0.95)
+    left.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
     right.plot(sweep, norms, color=COLORS["nuclear norm"], lw=2.2)
     right.plot(x, norm, "*", color=COLORS["baseline"], markersize=15)
     right.set(xlabel="x, the hole (points)", ylabel="nuclear norm (points)", title="The same walk in the valley")
