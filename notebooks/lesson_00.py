@@ -110,7 +110,7 @@ LESSONS = (
     Lesson("08_content_blending", "what titles are about, in the right rows", 45, ("03", "04", "05")),
     Lesson(
         "09_true_or_false",
-        "settle five claims by experiment; ALS or SGD; a system for 200 million users",
+        "settle seven claims by experiment, some of them true; SGD or ALS; a system for 200 million viewers",
         50,
         MODELS[:5],
     ),

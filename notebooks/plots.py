@@ -1116,6 +1116,125 @@ def plot_portrait(portrait):
 # ---- Lesson 09 -------------------------------------------------------------------------------------------------------
 
 
+def plot_starts(heights, floor):
+    """One panel a model: its objective from every start, and the proven floor; {name: (starts, passes)}."""
+    fig, axes = plt.subplots(1, len(heights), figsize=(9.8, 3.7), sharey=True)
+    for ax, (name, paths) in zip(axes, heights.items(), strict=True):
+        passes = np.arange(1, paths.shape[1] + 1)
+        ax.plot(passes, paths.T, color=COLORS["primal"], linewidth=0.8, alpha=0.35)
+        ax.axhline(floor, color=COLORS["dual"], linestyle="--", linewidth=2)
+        ax.set(title=name, xlabel="pass", xscale="log", ylim=(0, 220))
+        ax.set_xlim(1, paths.shape[1])
+        ax.set_xticks(ticks := [at for at in (1, 3, 10, 40, 200) if at <= paths.shape[1]], [str(at) for at in ticks])
+        ax.minorticks_off()
+    axes[0].set_ylabel("objective (rating points²)")
+    axes[0].text(1.05, floor - 6, "proven floor", color=COLORS["dual"], va="top", fontsize=10)
+    fig.suptitle("A hundred starts each: one factor has two valleys, the others have one", fontsize=12)
+    show(fig, seen="In the first panel the lines part and settle at two heights; in the others all reach the floor.")
+
+
+RACE_LOOKS = {  # colour, marker, line style, in the order of the runs
+    "ALS": (COLORS["ALS with biases"], "s", "-"),
+    "SGD, rate 0.05": ("#999999", "^", ":"),
+    "SGD, rate 0.15": (COLORS["baseline"], "v", ":"),
+    "SGD, rate 0.2, decay 0.1": (COLORS["spectral"], "o", "--"),
+    "SGD, rate 0.2, decay 0.2": (COLORS["spectral with biases"], "D", "-."),
+}
+
+
+def plot_race(above, work):
+    """How far above the floor each run is (shares, a value a pass), against the flops spent; `work`: flops of a
+    pass of ALS and of SGD."""
+    fig, ax = plt.subplots(figsize=(9.4, 4.4))
+    for name, path in above.items():
+        hue, marker, line = RACE_LOOKS[name]
+        spent = work[name[:3]] * np.arange(1, len(path) + 1) / 1e6
+        ax.plot(spent, 100 * path, line, marker=marker, markersize=5, color=hue, label=name)
+    ax.set(
+        xlim=(0, 6.2),
+        ylim=(0.05, 400),
+        yscale="log",
+        xlabel="additions and multiplications (millions)",
+        ylabel="above the proven floor (%, log scale)",
+        title="SGD leads at first, ALS in the end",
+    )
+    ax.set_yticks([0.1, 1, 10, 100], ["0.1", "1", "10", "100"])
+    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=10, frameon=False)
+    show(fig, seen="The lines of SGD begin below that of ALS and flatten out; ALS crosses them at one to ten per cent.")
+
+
+TITLE_LOOKS = (("#0072B2", "o", "-"), ("#D55E00", "s", "--"), ("#009E73", "^", "-."), ("#CC79A7", "D", ":"))
+
+
+def plot_one_factor(titles, q, level, viewers):
+    """The prediction for each title as a line over the viewer's one factor p, without and with title biases."""
+    fig, axes = plt.subplots(1, 2, figsize=(10, 4.3))
+    p = np.linspace(-1.2, 1.2, 7)
+    panels = (
+        (np.zeros(len(q)), "Without biases the lines cross once, at 0", "taste p·q (rating points)"),
+        (3 + np.asarray(level), "With title biases they cross in many places", "prediction (rating points)"),
+    )
+    for ax, (start, title, label) in zip(axes, panels, strict=True):
+        for name, slope, base, (hue, marker, line) in zip(titles, q, start, TITLE_LOOKS, strict=True):
+            ax.plot(p, base + slope * p, line, marker=marker, markersize=5, color=hue, label=name)
+        for name, at in viewers.items():
+            ax.axvline(at, color="#666666", linewidth=1, zorder=1)
+            ax.text(at, 1.0, f" {name}", color="#333333", fontsize=10, va="bottom", transform=ax.get_xaxis_transform())
+        ax.set(xlabel="the viewer's factor $p$", ylabel=label)
+        ax.set_title(title, pad=20)
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="lower center", ncols=4, fontsize=10, frameon=False)
+    fig.tight_layout(rect=(0, 0.07, 1, 1))
+    show(fig, tight=False, seen="Right of 0 the left panel has one order of lines; the right panel has several.")
+
+
+LADDER_LOOKS = {
+    "baseline": (COLORS["baseline"], "D", "-."),
+    "λ = 8": (COLORS["ALS with biases"], "s", "-"),
+    "λ = 0.1": ("#56B4E9", "X", "--"),
+}
+
+
+def plot_more_ratings(shares, errors):
+    """Held-out error of each model against the share of the training ratings that it learnt from."""
+    fig, ax = plt.subplots(figsize=(7.4, 4))
+    for name, path in errors.items():
+        hue, marker, line = LADDER_LOOKS[name]
+        face, size = ("none", 12) if name == "λ = 8" else (hue, 7)
+        label = name if name == "baseline" else f"ALS with biases, {name}"
+        look = {"color": hue, "marker": marker, "markersize": size, "markerfacecolor": face, "markeredgewidth": 2}
+        ax.plot(shares, path, line, label=label, **look)
+    ax.legend(loc="upper left", fontsize=10)
+    ax.set(
+        xlabel="share of the training ratings",
+        ylabel="held-out RMSE (rating points)",
+        title="More ratings help, unless nothing holds the factors",
+        ylim=(1.5, None),
+    )
+    ax.set_xticks(shares, ["a quarter", "half", "three quarters", "all"])
+    show(fig, seen="The lines of the baseline and of the firm penalty fall; that of the weak penalty rises.")
+
+
+def plot_penalty(regs, curves):
+    """Held-out error and expected rating of the lists against the penalty; {name: (penalties, 2)}."""
+    fig, axes = plt.subplots(1, 2, figsize=(9.8, 4))
+    looks = {
+        "with biases": (COLORS["ALS with biases"], "s", "-"),
+        "without biases": (COLORS["spectral with biases"], "o", "--"),
+    }
+    labels = ("held-out RMSE (rating points)", "expected rating of ten titles")
+    for at, (ax, label) in enumerate(zip(axes, labels, strict=True)):
+        for name, path in curves.items():
+            hue, marker, line = looks[name]
+            ax.plot(regs, path[:, at], line, marker=marker, markersize=7, color=hue, label=name)
+        ax.set(xscale="log", xlabel=r"penalty $\lambda$ (log scale)", ylabel=label)
+        ax.set_xticks(regs, [f"{value:g}" for value in regs])
+        ax.minorticks_off()
+    axes[0].set_title("Lower is better: the error turns")
+    axes[1].set_title("Higher is better: so do the lists")
+    axes[0].legend(loc="upper left", fontsize=10)
+    show(fig, seen="Both measures are best near a penalty of eight; without biases the error then climbs steeply.")
+
+
 # ---- Lesson 10 -------------------------------------------------------------------------------------------------------
 
 
