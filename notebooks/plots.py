@@ -801,7 +801,9 @@ def plot_search(studies, step=5):
         axes[0].set_ylabel("penalty of the biases\n(imaginary ratings, log scale)")
         axes[1].legend(loc="lower right")
         fig.colorbar(dots, ax=axes, label="validation RMSE (dark is good)", extend="max")
-        fig.suptitle(f"After {counts[at]} trials: random search is everywhere, TPE crowds where it was good", fontsize=11)
+        fig.suptitle(
+            f"After {counts[at]} trials: random search is everywhere, TPE crowds where it was good", fontsize=11
+        )
         return fig, f"{'; '.join(said)}."
 
     return Slide(draw, counts, len(counts) - 1, "trials")
