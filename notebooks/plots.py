@@ -791,7 +791,7 @@ def plot_search(studies, step=5):
                 cmap="cividis", marker=marker, s=70, edgecolor="black", linewidth=0.6,
             )  # fmt: skip
             best = part.loc[part["score"].idxmin()]
-            ax.plot(best["reg"], best["bias_reg"], "*", color=COLORS["held out"], ms=19, mec="white", label="best")
+            ax.plot(best["reg"], best["bias_reg"], "*", color=COLORS["held out"], ms=19, mec="white")
             ax.set(xscale="log", yscale="log", xlim=(0.4, 63), ylim=(0.4, 63), title=name)
             ax.set_xticks(ticks := [0.5, 1, 2, 5, 10, 20, 50], ticks)
             ax.set_yticks(ticks, ticks)
@@ -799,10 +799,10 @@ def plot_search(studies, step=5):
             ax.set_xlabel("penalty (rating points, log scale)")
             said.append(f"{name}: best penalty {best['reg']:.0f}, score {best['score']:.2f}")
         axes[0].set_ylabel("penalty of the biases\n(imaginary ratings, log scale)")
-        axes[1].legend(loc="lower right")
         fig.colorbar(dots, ax=axes, label="validation RMSE (dark is good)", extend="max")
         fig.suptitle(
-            f"After {counts[at]} trials: random search is everywhere, TPE crowds where it was good", fontsize=11
+            f"After {counts[at]} trials: random search is everywhere, TPE crowds where it was good (star: the best)",
+            fontsize=11,
         )
         return fig, f"{'; '.join(said)}."
 
@@ -820,7 +820,7 @@ def plot_ways(rungs):
     ax.set_yticks(range(len(rungs)), rungs.index)
     ax.set(ylim=(len(rungs) - 0.5, -0.5), ylabel="chosen by")
     ax.set_xlabel("RMSE on fresh ratings less that of the model as it came (rating points)")
-    ax.set_title("Choosing by validation is safe; choosing by training error fails")
+    ax.set_title("The training error chooses badly, a validation part chooses well")
     show(fig, seen=f"From the top: {'; '.join(f'{way} {row.iloc[0]:+.2f}' for way, row in rungs.iterrows())}.")
 
 
