@@ -1238,6 +1238,82 @@ def plot_penalty(regs, curves):
 # ---- Lesson 10 -------------------------------------------------------------------------------------------------------
 
 
+def plot_search(studies, step=5):
+    """Two settings of each trial on log axes, darker where the score is better; a slider adds the trials.
+
+    `studies` : {name: table of reg, bias_reg, score}, in the order of the trials
+    """
+    scores = np.concatenate([table["score"] for table in studies.values()])
+    low, high = scores.min(), np.quantile(scores, 0.9)
+    counts = range(step, max(map(len, studies.values())) + 1, step)
+
+    def draw(at):
+        fig, axes = plt.subplots(1, 2, figsize=(9.6, 4.2), sharex=True, sharey=True, layout="constrained")
+        said = []
+        for ax, (name, table), marker in zip(axes, studies.items(), "os", strict=True):
+            part = table[: counts[at]]
+            dots = ax.scatter(
+                part["reg"], part["bias_reg"], c=part["score"].clip(upper=high), vmin=low, vmax=high,
+                cmap="cividis", marker=marker, s=70, edgecolor="black", linewidth=0.6,
+            )  # fmt: skip
+            best = part.loc[part["score"].idxmin()]
+            ax.plot(best["reg"], best["bias_reg"], "*", color=COLORS["held out"], ms=19, mec="white")
+            ax.set(xscale="log", yscale="log", xlim=(0.4, 63), ylim=(0.4, 63), title=name)
+            ax.set_xticks(ticks := [0.5, 1, 2, 5, 10, 20, 50], ticks)
+            ax.set_yticks(ticks, ticks)
+            ax.minorticks_off()
+            ax.set_xlabel("penalty (rating points, log scale)")
+            said.append(f"{name}: best penalty {best['reg']:.0f}, score {best['score']:.2f}")
+        axes[0].set_ylabel("penalty of the biases\n(imaginary ratings, log scale)")
+        fig.colorbar(dots, ax=axes, label="validation RMSE (dark is good)", extend="max")
+        fig.suptitle(
+            f"After {counts[at]} trials: random search is everywhere, TPE crowds where it was good (star: the best)",
+            fontsize=11,
+        )
+        return fig, f"{'; '.join(said)}."
+
+    return Slide(draw, counts, len(counts) - 1, "trials")
+
+
+def plot_ways(rungs):
+    """What fresh ratings say of each way to choose, less the model as it came; a row a way: mean, half width."""
+    fig, ax = plt.subplots(figsize=(7.6, 3.2))
+    ax.axvline(0, color="black", linewidth=1.2)
+    for place, (mean, half) in enumerate(rungs.to_numpy()):
+        verdict = "better" if mean + half < 0 else "worse" if mean - half > 0 else "tie"
+        hue, marker = VERDICT_LOOKS[verdict]
+        ax.errorbar(mean, place, xerr=half, color=hue, marker=marker, markersize=8, capsize=4, linewidth=1.8)
+    ax.set_yticks(range(len(rungs)), rungs.index)
+    ax.set(ylim=(len(rungs) - 0.5, -0.5), ylabel="chosen by")
+    ax.set_xlabel("RMSE on fresh ratings less that of the model as it came (rating points)")
+    ax.set_title("The training error chooses badly, a validation part chooses well")
+    show(fig, seen=f"From the top: {'; '.join(f'{way} {row.iloc[0]:+.2f}' for way, row in rungs.iterrows())}.")
+
+
+def plot_promises(curves, flattery):
+    """Left what a choice among the first t settings promises and keeps; right the difference by the size of the part.
+
+    `curves` : (2, settings) promised and kept, less the first setting; `flattery` : {ratings: (mean, half width)}
+    """
+    fig, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.9), width_ratios=[1.25, 1])
+    tried = np.arange(1, curves.shape[1] + 1)
+    left.plot(tried, curves[0], "s--", color=COLORS["held out"], label="promised by the 100 ratings that chose")
+    left.plot(tried, curves[1], "o-", color=COLORS["train"], label="kept on fresh ratings")
+    left.fill_between(tried, *curves, color="#999999", alpha=0.3)
+    left.set(xlabel="settings tried", ylabel="RMSE less that of the first setting\n(rating points)")
+    left.set_xticks([1, *range(4, curves.shape[1] + 1, 4)])
+    left.set_title("The promise falls further than the truth")
+    left.legend(loc="upper right", fontsize=9.5)
+    sizes, (means, halves) = list(flattery), np.transpose(list(flattery.values()))
+    right.errorbar(sizes, means, yerr=halves, color="black", marker="D", capsize=4, linewidth=1.5)
+    right.axhline(0, color="#777777", linewidth=1)
+    right.set(xscale="log", xlabel="ratings that chose (log scale)", ylabel="promised and not kept\n(rating points)")
+    right.set_xticks(sizes, sizes)
+    right.minorticks_off()
+    right.set_title("More ratings, less flattery")
+    show(fig, seen="Left both lines fall and the dashed one falls further; right the diamonds sink towards zero.")
+
+
 # ---- Lesson 11 -------------------------------------------------------------------------------------------------------
 
 

@@ -1165,6 +1165,86 @@ def factor_memory():
 # ---- Lesson 10 -------------------------------------------------------------------------------------------------------
 
 
+@quiz
+def validation_error_by_hand():
+    """The validation RMSE of the pencil case for a penalty of 14."""
+    residual = np.array([8 - 6.25, 6 - 5.75])
+    trained = np.array([9 - 6.25, 7 - 6.25]) - np.array([1, -1]) * 2 / (2 + 14)  # viewer B's are the same, mirrored
+    return Quiz(
+        answer=np.sqrt(np.mean(residual**2)),
+        tol=0.005,
+        because="b_A = 4/16 = 0.25, so the predictions are 6.25 and 5.75, and the residuals are 1.75 and 0.25.",
+        hint="Begin with b_A = 4/(2 + 14); the predictions are 6 + b_A and 6 - b_A; Monster has the ratings 8 and 6.",
+        wrong=(
+            (np.mean(residual**2), "That is the mean squared error. Take the root, to be back in rating points."),
+            (np.sqrt(np.mean(trained**2)), "That is the training error: it looks at titles which the fit has seen."),
+            (np.mean(residual), "That is the mean absolute error: square first, then average, then take the root."),
+        ),
+    )
+
+
+@quiz
+def share_of_a_decade():
+    """A learning rate is drawn from 0.0001 to 0.1 on a log scale: with what probability is it below 0.001?"""
+    low, high, bound = 1e-4, 1e-1, 1e-3
+    return Quiz(
+        answer=np.log10(bound / low) / np.log10(high / low),
+        tol=0.005,
+        because="The range has three factors of ten, and on a log scale each is as likely as the others.",
+        hint="Count the factors of ten in the whole range, and those below 0.001.",
+        wrong=(
+            ((bound - low) / (high - low), "That is the share on a linear scale, where small rates are hardly drawn."),
+            (0.5, "Half of the draws fall below the geometric middle, which lies above 0.001."),
+        ),
+    )
+
+
+@quiz
+def best_of_two():
+    """Two settings, both truly 1.60; each is measured as 1.55 or 1.65 by a fair coin: the mean of the reported best?"""
+    return Quiz(
+        answer=np.mean([min(first, second) for first in (1.55, 1.65) for second in (1.55, 1.65)]),
+        tol=0.003,
+        because="The smaller of the two is 1.55 in three cases of four, and 1.65 only where both coins fall badly. You "
+        "promise 0.025 points that do not exist.",
+        hint="Write down the four equally likely pairs, and the smaller number of each.",
+        wrong=(
+            (1.6, "That is the truth, and the mean of one measurement. The smaller of two is lower on average."),
+            (1.55, "That would need at least one good coin every time; both fall badly once in four."),
+            (1.65, "That is the worst case, not the mean."),
+        ),
+    )
+
+
+@quiz
+def fits_of_a_nested_search():
+    """15 trials of 5 folds inside each of 20 outer splits: how many fits in all?"""
+    splits, trials, folds = 20, 15, 5
+    return Quiz(
+        answer=splits * (trials * folds + 1),
+        tol=0.5,
+        because="In each split 15 times 5 fits to choose, and one more: the choice fitted to all of the inner ratings.",
+        hint="Count one split first: the fits of all trials, and the model that is judged in the end.",
+        wrong=(
+            (splits * trials * folds, "The last fit is missing: in each split the choice is fitted once more."),
+            (splits * (trials + 1), "Each trial is a fit for every fold, five and not one."),
+            (trials * folds + 1, "That is one split. The search starts afresh in each of the twenty."),
+        ),
+    )
+
+
+@quiz
+def which_run():
+    """Run A: 1.62, 1.55, 1.58, 1.66 by pass; run B: 1.64, 1.60, 1.59, 1.58. Which one has the better model to keep?"""
+    return Quiz(
+        answer="a",
+        choices=("a", "b"),
+        because="Its second pass has 1.55, and that pass can be kept. Only by its last pass is it the worse run.",
+        hint="Look at the smallest number of each run.",
+        wrong=(("b", "B wins by the last pass. But nobody must keep the last pass: A had a lower one on the way."),),
+    )
+
+
 # ---- Lesson 11 -------------------------------------------------------------------------------------------------------
 
 
