@@ -1,14 +1,20 @@
 """Figures and tables of lesson 99: the evidence behind each claim, read from the results files or computed live."""
 
 import json
+import warnings
 
 import lesson
 import lesson_11
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from sklearn.base import clone
 
 import content_table as ct
+
+with warnings.catch_warnings():  # in Jupyter a part of Optuna asks for widgets that nothing here needs
+    warnings.simplefilter("ignore")
+    import optuna
 
 TABLE_COLORS, TABLE_MARKERS = ("#0072B2", "#D55E00"), ("o", "s")  # of the two real tables
 
@@ -149,6 +155,39 @@ def print_content_gains():
     for name in filed("tuned")["tables"]:
         said = [column(name, key, "paired")["content"] for key in ("difference", "half_width", "verdict")]
         print(f"real {name}, content minus the tuned baseline: {pm(*said[:2])}, {said[2]}")
+
+
+def draws(space, n, seed=0):
+    """n settings at random from a search space, as the random sampler of Optuna proposes them."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    found = []
+    for _ in range(n):
+        trial = study.ask()
+        found.append(
+            {name: r.suggest(trial, name, whole=name in ("n_factors", "n_neighbors")) for name, r in space.items()}
+        )
+    return found
+
+
+def flattery(model, ratings, n_settings=20, n_splits=4, n_draws=100, n_test=100, seed=0):
+    """Choose among the first t settings by a small test part, for each t: what it reports, and what fresh ratings say.
+
+    The settings are drawn once for each split and fitted to 60 % of the ratings; the others are shuffled `n_draws`
+    times into a test part of `n_test` ratings and the fresh rest. Both errors as differences from the first setting.
+    """
+    rng, rows = np.random.default_rng(seed), []
+    for split in range(n_splits):
+        train, held_out = ratings.split_random(0.4, random_state=split)
+        settings = [{}, *draws(model.search_space(), n_settings - 1, seed=split)]
+        squares = np.array([ct.errors(clone(model).set_params(**s).fit(train), held_out) for s in settings]) ** 2
+        for _ in range(n_draws):
+            order = rng.permutation(len(held_out))
+            test, fresh = (np.sqrt(squares[:, part].mean(axis=1)) for part in (order[:n_test], order[n_test:]))
+            chosen = [int(np.argmin(test[:t])) for t in range(1, n_settings + 1)]
+            for t, c in enumerate(chosen, 1):
+                rows.append((split, t, test[c] - test[0], fresh[c] - fresh[0]))
+    return pd.DataFrame(rows, columns=["split", "settings tried", "reported", "fresh"])
 
 
 def level_or_difference(model="spectral with biases"):

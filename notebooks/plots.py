@@ -551,7 +551,7 @@ def _rectangle(norm):
 
 def convex_ball(x, sweep, norms):
     """The ball of the nuclear norm through the table (2, 1), (1, x), and where that is in the valley: a Slide's."""
-    fig, (left, right) = plt.subplots(1, 2, figsize=(9.6, 4.4), gridspec_kw={"width_ratios": (1.1, 1)})
+    fig, (left, right) = plt.subplots(1, 2, figsize=(9.6, 4.9), gridspec_kw={"width_ratios": (1.1, 1)})
     norm, least = np.sqrt(6 + x**2 + 2 * abs(2 * x - 1)), 2.5
     left.fill(*_rectangle(norm), color=COLORS["spectral"], alpha=0.35, label=f"norm at most {norm:.2f}")
     if norm > least + 0.01:
@@ -564,7 +564,7 @@ def convex_ball(x, sweep, norms):
     left.set(xlim=(-4.2, 4.2), ylim=(-4.2, 4.2), aspect="equal")
     left.set(xlabel="a, known in our table (points)", ylabel="x, the hole (points)")
     left.set_title(f"x = {x:g}: the ball has grown to {norm:.2f}")
-    left.legend(fontsize=9, loc="lower left", framealpha=0.95)
+    left.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
     right.plot(sweep, norms, color=COLORS["nuclear norm"], lw=2.2)
     right.plot(x, norm, "*", color=COLORS["baseline"], markersize=15)
     right.set(xlabel="x, the hole (points)", ylabel="nuclear norm (points)", title="The same walk in the valley")
@@ -1216,7 +1216,202 @@ def plot_portrait(portrait):
 # ---- Lesson 09 -------------------------------------------------------------------------------------------------------
 
 
+def plot_starts(heights, floor):
+    """One panel a model: its objective from every start, and the proven floor; {name: (starts, passes)}."""
+    fig, axes = plt.subplots(1, len(heights), figsize=(9.8, 3.7), sharey=True)
+    for ax, (name, paths) in zip(axes, heights.items(), strict=True):
+        passes = np.arange(1, paths.shape[1] + 1)
+        ax.plot(passes, paths.T, color=COLORS["primal"], linewidth=0.8, alpha=0.35)
+        ax.axhline(floor, color=COLORS["dual"], linestyle="--", linewidth=2)
+        ax.set(title=name, xlabel="pass", xscale="log", ylim=(0, 220))
+        ax.set_xlim(1, paths.shape[1])
+        ax.set_xticks(ticks := [at for at in (1, 3, 10, 40, 200) if at <= paths.shape[1]], [str(at) for at in ticks])
+        ax.minorticks_off()
+    axes[0].set_ylabel("objective (rating points²)")
+    axes[0].text(1.05, floor - 6, "proven floor", color=COLORS["dual"], va="top", fontsize=10)
+    fig.suptitle("A hundred starts each: one factor has two valleys, the others have one", fontsize=12)
+    show(fig, seen="In the first panel the lines part and settle at two heights; in the others all reach the floor.")
+
+
+RACE_LOOKS = {  # colour, marker, line style, in the order of the runs
+    "ALS": (COLORS["ALS with biases"], "s", "-"),
+    "SGD, rate 0.05": ("#999999", "^", ":"),
+    "SGD, rate 0.15": (COLORS["baseline"], "v", ":"),
+    "SGD, rate 0.2, decay 0.1": (COLORS["spectral"], "o", "--"),
+    "SGD, rate 0.2, decay 0.2": (COLORS["spectral with biases"], "D", "-."),
+}
+
+
+def plot_race(above, work):
+    """How far above the floor each run is (shares, a value a pass), against the flops spent; `work`: flops of a
+    pass of ALS and of SGD."""
+    fig, ax = plt.subplots(figsize=(9.4, 4.4))
+    for name, path in above.items():
+        hue, marker, line = RACE_LOOKS[name]
+        spent = work[name[:3]] * np.arange(1, len(path) + 1) / 1e6
+        ax.plot(spent, 100 * path, line, marker=marker, markersize=5, color=hue, label=name)
+    ax.set(
+        xlim=(0, 6.2),
+        ylim=(0.05, 400),
+        yscale="log",
+        xlabel="additions and multiplications (millions)",
+        ylabel="above the proven floor (%, log scale)",
+        title="SGD leads at first, ALS in the end",
+    )
+    ax.set_yticks([0.1, 1, 10, 100], ["0.1", "1", "10", "100"])
+    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=10, frameon=False)
+    show(fig, seen="The lines of SGD begin below that of ALS and flatten out; ALS crosses them at one to ten per cent.")
+
+
+TITLE_LOOKS = (("#0072B2", "o", "-"), ("#D55E00", "s", "--"), ("#009E73", "^", "-."), ("#CC79A7", "D", ":"))
+
+
+def plot_one_factor(titles, q, level, viewers):
+    """The prediction for each title as a line over the viewer's one factor p, without and with title biases."""
+    fig, axes = plt.subplots(1, 2, figsize=(10, 4.3))
+    p = np.linspace(-1.2, 1.2, 7)
+    panels = (
+        (np.zeros(len(q)), "Without biases the lines cross once, at 0", "taste p·q (rating points)"),
+        (3 + np.asarray(level), "With title biases they cross in many places", "prediction (rating points)"),
+    )
+    for ax, (start, title, label) in zip(axes, panels, strict=True):
+        for name, slope, base, (hue, marker, line) in zip(titles, q, start, TITLE_LOOKS, strict=True):
+            ax.plot(p, base + slope * p, line, marker=marker, markersize=5, color=hue, label=name)
+        for name, at in viewers.items():
+            ax.axvline(at, color="#666666", linewidth=1, zorder=1)
+            ax.text(at, 1.0, f" {name}", color="#333333", fontsize=10, va="bottom", transform=ax.get_xaxis_transform())
+        ax.set(xlabel="the viewer's factor $p$", ylabel=label)
+        ax.set_title(title, pad=20)
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="lower center", ncols=4, fontsize=10, frameon=False)
+    fig.tight_layout(rect=(0, 0.07, 1, 1))
+    show(fig, tight=False, seen="Right of 0 the left panel has one order of lines; the right panel has several.")
+
+
+LADDER_LOOKS = {
+    "baseline": (COLORS["baseline"], "D", "-."),
+    "λ = 8": (COLORS["ALS with biases"], "s", "-"),
+    "λ = 0.1": ("#56B4E9", "X", "--"),
+}
+
+
+def plot_more_ratings(shares, errors):
+    """Held-out error of each model against the share of the training ratings that it learnt from."""
+    fig, ax = plt.subplots(figsize=(7.4, 4))
+    for name, path in errors.items():
+        hue, marker, line = LADDER_LOOKS[name]
+        face, size = ("none", 12) if name == "λ = 8" else (hue, 7)
+        label = name if name == "baseline" else f"ALS with biases, {name}"
+        look = {"color": hue, "marker": marker, "markersize": size, "markerfacecolor": face, "markeredgewidth": 2}
+        ax.plot(shares, path, line, label=label, **look)
+    ax.legend(loc="upper left", fontsize=10)
+    ax.set(
+        xlabel="share of the training ratings",
+        ylabel="held-out RMSE (rating points)",
+        title="More ratings help, unless nothing holds the factors",
+        ylim=(1.5, None),
+    )
+    ax.set_xticks(shares, ["a quarter", "half", "three quarters", "all"])
+    show(fig, seen="The lines of the baseline and of the firm penalty fall; that of the weak penalty rises.")
+
+
+def plot_penalty(regs, curves):
+    """Held-out error and expected rating of the lists against the penalty; {name: (penalties, 2)}."""
+    fig, axes = plt.subplots(1, 2, figsize=(9.8, 4))
+    looks = {
+        "with biases": (COLORS["ALS with biases"], "s", "-"),
+        "without biases": (COLORS["spectral with biases"], "o", "--"),
+    }
+    labels = ("held-out RMSE (rating points)", "expected rating of ten titles")
+    for at, (ax, label) in enumerate(zip(axes, labels, strict=True)):
+        for name, path in curves.items():
+            hue, marker, line = looks[name]
+            ax.plot(regs, path[:, at], line, marker=marker, markersize=7, color=hue, label=name)
+        ax.set(xscale="log", xlabel=r"penalty $\lambda$ (log scale)", ylabel=label)
+        ax.set_xticks(regs, [f"{value:g}" for value in regs])
+        ax.minorticks_off()
+    axes[0].set_title("Lower is better: the error turns")
+    axes[1].set_title("Higher is better: so do the lists")
+    axes[0].legend(loc="upper left", fontsize=10)
+    show(fig, seen="Both measures are best near a penalty of eight; without biases the error then climbs steeply.")
+
+
 # ---- Lesson 10 -------------------------------------------------------------------------------------------------------
+
+
+def plot_search(studies, step=5):
+    """Two settings of each trial on log axes, darker where the score is better; a slider adds the trials.
+
+    `studies` : {name: table of reg, bias_reg, score}, in the order of the trials
+    """
+    scores = np.concatenate([table["score"] for table in studies.values()])
+    low, high = scores.min(), np.quantile(scores, 0.9)
+    counts = range(step, max(map(len, studies.values())) + 1, step)
+
+    def draw(at):
+        fig, axes = plt.subplots(1, 2, figsize=(9.6, 4.2), sharex=True, sharey=True, layout="constrained")
+        said = []
+        for ax, (name, table), marker in zip(axes, studies.items(), "os", strict=True):
+            part = table[: counts[at]]
+            dots = ax.scatter(
+                part["reg"], part["bias_reg"], c=part["score"].clip(upper=high), vmin=low, vmax=high,
+                cmap="cividis", marker=marker, s=70, edgecolor="black", linewidth=0.6,
+            )  # fmt: skip
+            best = part.loc[part["score"].idxmin()]
+            ax.plot(best["reg"], best["bias_reg"], "*", color=COLORS["held out"], ms=19, mec="white")
+            ax.set(xscale="log", yscale="log", xlim=(0.4, 63), ylim=(0.4, 63), title=name)
+            ax.set_xticks(ticks := [0.5, 1, 2, 5, 10, 20, 50], ticks)
+            ax.set_yticks(ticks, ticks)
+            ax.minorticks_off()
+            ax.set_xlabel("penalty (rating points, log scale)")
+            said.append(f"{name}: best penalty {best['reg']:.0f}, score {best['score']:.2f}")
+        axes[0].set_ylabel("penalty of the biases\n(imaginary ratings, log scale)")
+        fig.colorbar(dots, ax=axes, label="validation RMSE (dark is good)", extend="max")
+        fig.suptitle(
+            f"After {counts[at]} trials: random search is everywhere, TPE crowds where it was good (star: the best)",
+            fontsize=11,
+        )
+        return fig, f"{'; '.join(said)}."
+
+    return Slide(draw, counts, len(counts) - 1, "trials")
+
+
+def plot_ways(rungs):
+    """What fresh ratings say of each way to choose, less the model as it came; a row a way: mean, half width."""
+    fig, ax = plt.subplots(figsize=(7.6, 3.2))
+    ax.axvline(0, color="black", linewidth=1.2)
+    for place, (mean, half) in enumerate(rungs.to_numpy()):
+        verdict = "better" if mean + half < 0 else "worse" if mean - half > 0 else "tie"
+        hue, marker = VERDICT_LOOKS[verdict]
+        ax.errorbar(mean, place, xerr=half, color=hue, marker=marker, markersize=8, capsize=4, linewidth=1.8)
+    ax.set_yticks(range(len(rungs)), rungs.index)
+    ax.set(ylim=(len(rungs) - 0.5, -0.5), ylabel="chosen by")
+    ax.set_xlabel("RMSE on fresh ratings less that of the model as it came (rating points)")
+    ax.set_title("The training error chooses badly, a validation part chooses well")
+    show(fig, seen=f"From the top: {'; '.join(f'{way} {row.iloc[0]:+.2f}' for way, row in rungs.iterrows())}.")
+
+
+def plot_promises(curves, flattery):
+    """Left what a choice among the first t settings promises and keeps; right the difference by the size of the part.
+
+    `curves` : (2, settings) promised and kept, less the first setting; `flattery` : {ratings: (mean, half width)}
+    """
+    fig, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.9), width_ratios=[1.25, 1])
+    tried = np.arange(1, curves.shape[1] + 1)
+    left.plot(tried, curves[0], "s--", color=COLORS["held out"], label="promised by the 100 ratings that chose")
+    left.plot(tried, curves[1], "o-", color=COLORS["train"], label="kept on fresh ratings")
+    left.fill_between(tried, *curves, color="#999999", alpha=0.3)
+    left.set(xlabel="settings tried", ylabel="RMSE less that of the first setting\n(rating points)")
+    left.set_xticks([1, *range(4, curves.shape[1] + 1, 4)])
+    left.set_title("The promise falls further than the truth")
+    left.legend(loc="upper right", fontsize=9.5)
+    sizes, (means, halves) = list(flattery), np.transpose(list(flattery.values()))
+    right.errorbar(sizes, means, yerr=halves, color="black", marker="D", capsize=4, linewidth=1.5)
+    right.axhline(0, color="#777777", linewidth=1)
+    right.set(xscale="log", xlabel="ratings that chose (log scale)", ylabel="promised and not kept\n(rating points)")
+    right.set_xticks(sizes, sizes)
+    right.minorticks_off()
+    right.set_title("More ratings, less flattery")
+    show(fig, seen="Left both lines fall and the dashed one falls further; right the diamonds sink towards zero.")
 
 
 # ---- Lesson 11 -------------------------------------------------------------------------------------------------------

@@ -994,7 +994,273 @@ def same_words():
 # ---- Lesson 09 -------------------------------------------------------------------------------------------------------
 
 
+@quiz
+def which_saw_ratings():
+    """Which of two lists comes from a model that has seen ratings."""
+    return Quiz(
+        answer="right",
+        because="The left list holds what everybody watches. On the right stand titles that are liked by those who "
+        "watched them, and popular ones that are liked less are gone; only ratings can tell the two apart.",
+        hint="Watching and liking differ. Which list looks like a list of what everybody watches?",
+        wrong=(
+            (
+                "left",
+                "It would be a good guess for what this viewer watches next. But all of its titles are among the most "
+                "watched; a model that knows who watched what needs no opinion to find them.",
+            ),
+        ),
+        choices=("left", "right"),
+    )
+
+
+@quiz
+def implicit_by_hand():
+    """One factor, weights 6 and 1, a penalty of 2: what is predicted for an unseen title."""
+    return Quiz(
+        answer=(6 + 6) / (6 + 6 + 1 + 2),
+        because="p = (6 + 6) / (6 + 6 + 1 + 2) = 0.8, times q = 1. High, although this viewer never saw it.",
+        hint="Above the line only watched titles count, 6 each; below it every title with its weight, and the penalty.",
+        wrong=(
+            (12 / 14, "You left the unseen Steins;Gate out below the line: its cell is empty, but it counts with 1."),
+            (12 / 13, "The penalty of 2 is missing below the line."),
+            (0, "Its number is 0, but the model is asked to meet three cells with one p, and two of them say 1."),
+            (1, "The penalty and the empty cell both pull below 1."),
+        ),
+        tol=0.006,
+    )
+
+
+@quiz
+def needs_ratings():
+    """True or False: factorization needs ratings."""
+    return Quiz(
+        answer=False,
+        because="It needs numbers and weights. Where somebody looked is itself data: 1 where watched, 0 elsewhere.",
+        hint="Think of a shop that knows only who bought what.",
+        wrong=(
+            (
+                True,
+                "That mixes up two things, the numbers in a table and the pattern of its cells. You have just "
+                "computed a prediction from the pattern alone.",
+            ),
+        ),
+    )
+
+
+@quiz
+def als_global():
+    """True or False: ALS always finds the global optimum."""
+    return Quiz(
+        answer=False,
+        because="Starts of one factor end at two different heights, and no further pass moves either.",
+        hint="Each half-step is solved exactly. Does that make the whole exact?",
+        wrong=(
+            (
+                True,
+                "Each half is convex and solved exactly, so the objective never rises. That is not the same: "
+                "a walk that never goes up can end in the wrong valley.",
+            ),
+        ),
+    )
+
+
+@quiz
+def gap_at_rank_one():
+    """What does a gap far above 0 say about the better end of one factor?"""
+    return Quiz(
+        answer="cannot tell",
+        because="The floor holds for factors of every rank. A gap may come from a bad start, from a rank that cannot "
+        "reach the floor, or from both; the number is the same.",
+        hint="Which factors does the floor bound: those of one column only, or all?",
+        wrong=(
+            (
+                "bad start",
+                "It may be so, but the gap does not say it: the best single factor there is can have the same gap.",
+            ),
+            (
+                "rank too small",
+                "Tempting, since four factors close the gap. But the worse end of one factor has a gap too, and there "
+                "the start is to blame as well. A gap above 0 names no culprit.",
+            ),
+        ),
+        choices=("bad start", "rank too small", "cannot tell"),
+    )
+
+
+@quiz
+def convex_height():
+    """True or False: a convex model ends equally low from every start."""
+    return Quiz(
+        answer=True,
+        because="A convex function falls along the line from any higher point to a lower one, so nothing but the "
+        "lowest height can be an end.",
+        hint="Draw a bowl, and try to draw a second, higher bottom in it.",
+        wrong=((False, "A second, higher bottom would need a ridge between the two, and a convex function has none."),),
+    )
+
+
+@quiz
+def sgd_everywhere():
+    """True or False: SGD beats ALS everywhere."""
+    return Quiz(
+        answer=False,
+        because="In the race below ALS is the first to come very close to the floor. SGD is the first on the way.",
+        hint="A single exception is enough. Does a walk of single steps settle at the bottom by itself?",
+        wrong=(
+            (
+                True,
+                "Its passes are cheap and its first ones are the best bargain. But each step follows one rating and "
+                "undoes a little of the others, so the last per cent is hard for it.",
+            ),
+        ),
+    )
+
+
+@quiz
+def positive_rank_one():
+    """True or False: one factor without biases gives the same order to all whose number is positive."""
+    return Quiz(
+        answer=True,
+        because="If one title's q is larger than another's, a positive p keeps it larger. The strength differs, and "
+        "the order cannot.",
+        hint="Multiply an inequality by a positive number.",
+        wrong=((False, "That needs a negative p, which turns the order round, or biases, which shift titles."),),
+    )
+
+
+@quiz
+def more_ratings():
+    """True or False: more ratings lower the baseline's error."""
+    return Quiz(
+        answer=True,
+        because="Each bias is then an average over more ratings, and the luck in it gets smaller. Whether it holds "
+        "for every model is what the ladder shows.",
+        hint="A title's bias is a kind of mean. What happens to a mean when it is taken over more?",
+        wrong=(
+            (False, "A mean over more ratings has less luck in it; some other model of the ladder may surprise you."),
+        ),
+    )
+
+
+@quiz
+def penalty_always():
+    """True or False: more regularization always improves recommendations."""
+    return Quiz(
+        answer=False,
+        because="Some penalty helps and more of it hurts: in the end all factors are 0 and no taste is left.",
+        hint="What does a model predict when the penalty is enormous?",
+        wrong=(
+            (
+                True,
+                "A penalty trades a larger training error for factors that carry over. The trade pays only up to a "
+                "point: with an enormous penalty all factors are 0, and the model knows no taste.",
+            ),
+        ),
+    )
+
+
+@quiz
+def factor_memory():
+    """Gigabytes (10^9 bytes) of the factors of 200 million viewers and 15,000 films, k = 50, four bytes a number."""
+    viewers, films = 200e6, 15e3
+    return Quiz(
+        answer=4 * (viewers + films) * 50 / 1e9,
+        because="(200,000,000 + 15,000) rows of 50 numbers of 4 bytes. The films are a rounding error beside the "
+        "viewers, and the whole is a small part of the full table.",
+        hint="Rows of both sides together, times k, times 4 bytes; then divide by a billion.",
+        wrong=(
+            (
+                4 * viewers * films / 1e9,
+                "That is the full table, viewers times films. Factors need viewers PLUS films.",
+            ),
+            ((viewers + films) * 50 / 1e9, "That counts numbers, not bytes: each takes four."),
+            (8 * (viewers + films) * 50 / 1e9, "That is eight bytes a number, and the question says four."),
+        ),
+        tol=0.1,
+    )
+
+
 # ---- Lesson 10 -------------------------------------------------------------------------------------------------------
+
+
+@quiz
+def validation_error_by_hand():
+    """The validation RMSE of the pencil case for a penalty of 14."""
+    residual = np.array([8 - 6.25, 6 - 5.75])
+    trained = np.array([9 - 6.25, 7 - 6.25]) - np.array([1, -1]) * 2 / (2 + 14)  # viewer B's are the same, mirrored
+    return Quiz(
+        answer=np.sqrt(np.mean(residual**2)),
+        tol=0.005,
+        because="b_A = 4/16 = 0.25, so the predictions are 6.25 and 5.75, and the residuals are 1.75 and 0.25.",
+        hint="Begin with b_A = 4/(2 + 14); the predictions are 6 + b_A and 6 - b_A; Monster has the ratings 8 and 6.",
+        wrong=(
+            (np.mean(residual**2), "That is the mean squared error. Take the root, to be back in rating points."),
+            (np.sqrt(np.mean(trained**2)), "That is the training error: it looks at titles which the fit has seen."),
+            (np.mean(residual), "That is the mean absolute error: square first, then average, then take the root."),
+        ),
+    )
+
+
+@quiz
+def share_of_a_decade():
+    """A learning rate is drawn from 0.0001 to 0.1 on a log scale: with what probability is it below 0.001?"""
+    low, high, bound = 1e-4, 1e-1, 1e-3
+    return Quiz(
+        answer=np.log10(bound / low) / np.log10(high / low),
+        tol=0.005,
+        because="The range has three factors of ten, and on a log scale each is as likely as the others.",
+        hint="Count the factors of ten in the whole range, and those below 0.001.",
+        wrong=(
+            ((bound - low) / (high - low), "That is the share on a linear scale, where small rates are hardly drawn."),
+            (0.5, "Half of the draws fall below the geometric middle, which lies above 0.001."),
+        ),
+    )
+
+
+@quiz
+def best_of_two():
+    """Two settings, both truly 1.60; each is measured as 1.55 or 1.65 by a fair coin: the mean of the reported best?"""
+    return Quiz(
+        answer=np.mean([min(first, second) for first in (1.55, 1.65) for second in (1.55, 1.65)]),
+        tol=0.003,
+        because="The smaller of the two is 1.55 in three cases of four, and 1.65 only where both coins fall badly. You "
+        "promise 0.025 points that do not exist.",
+        hint="Write down the four equally likely pairs, and the smaller number of each.",
+        wrong=(
+            (1.6, "That is the truth, and the mean of one measurement. The smaller of two is lower on average."),
+            (1.55, "That would need at least one good coin every time; both fall badly once in four."),
+            (1.65, "That is the worst case, not the mean."),
+        ),
+    )
+
+
+@quiz
+def fits_of_a_nested_search():
+    """15 trials of 5 folds inside each of 20 outer splits: how many fits in all?"""
+    splits, trials, folds = 20, 15, 5
+    return Quiz(
+        answer=splits * (trials * folds + 1),
+        tol=0.5,
+        because="In each split 15 times 5 fits to choose, and one more: the choice fitted to all of the inner ratings.",
+        hint="Count one split first: the fits of all trials, and the model that is judged in the end.",
+        wrong=(
+            (splits * trials * folds, "The last fit is missing: in each split the choice is fitted once more."),
+            (splits * (trials + 1), "Each trial is a fit for every fold, five and not one."),
+            (trials * folds + 1, "That is one split. The search starts afresh in each of the twenty."),
+        ),
+    )
+
+
+@quiz
+def which_run():
+    """Run A: 1.62, 1.55, 1.58, 1.66 by pass; run B: 1.64, 1.60, 1.59, 1.58. Which one has the better model to keep?"""
+    return Quiz(
+        answer="a",
+        choices=("a", "b"),
+        because="Its second pass has 1.55, and that pass can be kept. Only by its last pass is it the worse run.",
+        hint="Look at the smallest number of each run.",
+        wrong=(("b", "B wins by the last pass. But nobody must keep the last pass: A had a lower one on the way."),),
+    )
 
 
 # ---- Lesson 11 -------------------------------------------------------------------------------------------------------

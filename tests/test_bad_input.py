@@ -162,6 +162,11 @@ def test_a_rating_outside_the_scale_is_an_error():
         ct.Ratings([7], [1, 2], [0, 0], [0, 1], [5, 6], scale=(1, 5))
 
 
+def test_the_first_of_several_ratings_outside_the_scale_is_named():
+    with pytest.raises(ValueError, match=r"2 ratings lie outside the scale 1 to 5, the first is 6 by user 7, item 1;"):
+        ct.Ratings([7], [1, 2], [0, 0], [0, 1], [6, 8], scale=(1, 5))
+
+
 def test_text_ratings_are_an_error():
     with pytest.raises(ValueError, match="1 values of column 'r' are no numbers, the first is 'good'"):
         ct.Ratings.from_frame(pd.DataFrame({"u": [1], "i": [1], "r": ["good"]}), "u", "i", "r")
@@ -486,6 +491,14 @@ def test_a_tiny_penalty_gives_finite_predictions_or_an_error_that_says_raise_it(
 def test_a_comparison_needs_two_splits(n_splits, four):
     with pytest.raises(ValueError, match="n_splits must be"):
         ct.evaluate({"mean": ct.GlobalMean()}, four, n_splits=n_splits)
+
+
+def test_splits_of_ones_own_need_a_test_part_of_the_same_universe(sample, four):
+    train, test = sample.split_random()
+    for split in ((train, test.part([])), (four, test), (train, four), [train, test], (train, test, test)):
+        with pytest.raises(ValueError, match=r"splits are pairs \(train, test\) of Ratings with the same"):
+            ct.evaluate({"mean": ct.GlobalMean()}, splits=[split])
+    assert len(ct.evaluate({"mean": ct.GlobalMean()}, splits=[(train, test)])) == 1
 
 
 def test_scoring_an_empty_part_is_an_error(fitted, table):

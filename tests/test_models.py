@@ -776,3 +776,19 @@ def test_biases_without_a_penalty_are_those_of_least_norm_whatever_the_order_and
         X[np.arange(len(cells)), rows] = X[np.arange(len(cells)), m + cols] = 1
         expected = np.linalg.lstsq(X, values - values.mean(), rcond=None)[0]
         assert np.concatenate([model.user_bias_, model.item_bias_]) == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_models_of_the_course_and_their_settings():
+    said = {name: " ".join(str(model).split()) for name, model in ct.course_models(ABOUT_ITEMS).items()}
+    assert said.pop("content").endswith("learning_rate=0.02, n_factors=10, patience=20, reg=0.1)")
+    assert said == {
+        "global mean": "GlobalMean()",
+        "baseline": "BiasBaseline(reg=5)",
+        "item neighbours": "ItemKNN()",
+        "ALS as published": "ALS(init='ones', n_epochs=1000, reg=0.1, tol=0)",
+        "ALS with biases": "ALS(bias_reg=5, biases=True, reg=8)",
+        "spectral": "SpectralRegularization(reg=5)",
+        "spectral with biases": "SpectralRegularization(bias_reg=5, biases=True, reg=8)",
+        "nuclear norm": "NuclearNorm()",
+        "SGD": "SGDMF(learning_rate=0.02, n_factors=10, patience=20, reg=0.1)",
+    }

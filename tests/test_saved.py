@@ -78,6 +78,15 @@ def test_cold_viewers_still_fall_back_after_loading(with_cold, tmp_path):
         assert fallback.tolist() == [True, True]
 
 
+def test_a_file_without_viewers_may_have_titles_that_nobody_rated(with_cold, tmp_path):
+    model = ct.ALS(2).fit(with_cold)
+    assert with_cold.item_counts.min() == 0
+    model.save(tmp_path / "model.npz", with_ratings=False)
+    told = {with_cold.item_ids[0]: with_cold.values[0]}
+    again = ct.load_model(tmp_path / "model.npz").fold_in(told)
+    assert again.predict([with_cold.item_ids[1]]) == model.fold_in(told).predict([with_cold.item_ids[1]])
+
+
 def test_no_pickle_is_needed_to_read_a_file(fitted, tmp_path):
     fitted.save(tmp_path / "model.npz")
     with np.load(tmp_path / "model.npz", allow_pickle=False) as file:

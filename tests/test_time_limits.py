@@ -99,6 +99,8 @@ def test_the_comparison_keeps_a_row_that_says_why(clock, sample):
     table = ct.comparison(results).set_index("model")
     assert table.loc["endless", "error"] == "left out for want of time (minutes=0.5), a fit takes more than 5 s"
     assert np.isnan(table.loc["endless", "rmse"])
+    sizes = results.groupby("model")[["n_train", "n_test"]].first()
+    assert sizes.loc["endless"].tolist() == sizes.loc["quick"].tolist()
     assert table.loc["quick", ["failed", "error"]].tolist() == [0, ""]
     pd.testing.assert_frame_equal(
         results[results["model"] == "quick"].reset_index(drop=True)[["rmse", "ndcg"]],

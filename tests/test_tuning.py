@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from conftest import press_ctrl_c, random_table
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sqlalchemy.pool import NullPool
 
 import content_table as ct
@@ -285,6 +286,12 @@ def test_the_published_space_can_be_replayed(parts):
 
 
 # ---- A model that chooses itself, and leaks ----
+
+
+def test_a_tuned_model_that_was_not_fitted_says_so_instead_of_saving(tmp_path):
+    with pytest.raises(NotFittedError, match="fit"):
+        ct.Tuned(ct.BiasBaseline()).save(tmp_path / "model.npz")
+    assert not any(tmp_path.iterdir())
 
 
 def test_the_tuned_model_is_one_of_its_candidates(parts):
