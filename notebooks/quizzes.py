@@ -1088,15 +1088,15 @@ def tie_with_each_other():
 
 @quiz
 def left_out_by_luck():
-    """How many of some forty 95 % intervals leave 0 out if there is nothing to find."""
+    """How many of nearly fifty 95 % intervals leave 0 out if there is nothing to find."""
     return Quiz(
-        answer=2.2,
-        because="One in twenty does, about two of forty-some. Far more of ours do, so luck alone does not explain the "
+        answer=2.4,
+        because="One in twenty does, two or three of nearly fifty. Far more of ours do, so luck alone does not explain the "
         "wall; but any two or three of the close ones may be luck, and nobody knows which.",
         hint="A 95 % interval leaves out the truth in 5 % of cases. Of how many intervals?",
         wrong=(
             (0, "Then they would be 100 % intervals. How often does one of 95 % miss?"),
-            (40, "That is nearly all of them. How often does a single interval of 95 % miss?"),
+            (45, "That is nearly all of them. How often does a single interval of 95 % miss?"),
             (1, "One in twenty misses, and there are more than twenty."),
         ),
         tol=0.5,
