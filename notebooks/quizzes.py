@@ -1077,7 +1077,7 @@ def tie_with_each_other():
         because="Spectral with biases is behind content by 0.025 ± 0.022 points. Each lies on its own side of the "
         "baseline, near enough to tie with it, and far enough from the other. A tie says that these splits cannot "
         "tell two models apart, which is not the same as equal.",
-        hint="Look for the row of spectral with biases under data 2, at its difference from the best, which is content.",
+        hint="Look under data 2 at how far spectral with biases is from the best row, which is content.",
         wrong=(
             ("tie", "A tie is no equality, so two of them need not add up to a third. Read the last column."),
             ("spectral", "It is the best row of data 1. Here its difference from content is an error above 0."),
@@ -1088,11 +1088,11 @@ def tie_with_each_other():
 
 @quiz
 def left_out_by_luck():
-    """How many of nearly fifty 95 % intervals leave 0 out if there is nothing to find."""
+    """How many of fifty 95 % intervals leave 0 out if there is nothing to find."""
     return Quiz(
-        answer=2.4,
-        because="One in twenty does, two or three of nearly fifty. Far more of ours do, so luck alone does not explain the "
-        "wall; but any two or three of the close ones may be luck, and nobody knows which.",
+        answer=2.5,
+        because="One in twenty does, two or three of fifty. Far more of ours do, so luck alone does not explain "
+        "the wall; but two or three of the close ones may be luck, and nobody knows which.",
         hint="A 95 % interval leaves out the truth in 5 % of cases. Of how many intervals?",
         wrong=(
             (0, "Then they would be 100 % intervals. How often does one of 95 % miss?"),
