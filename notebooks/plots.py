@@ -1652,3 +1652,66 @@ def plot_fading(lives, differences):
 
 
 # ---- Lesson 99 -------------------------------------------------------------------------------------------------------
+
+
+TABLE_LOOKS = {  # colour, marker
+    "data 1": ("#0072B2", "o"),
+    "data 2": ("#D55E00", "s"),
+    "MovieLens": ("#009E73", "^"),
+    "sample": ("#666666", "D"),
+}
+
+
+def plot_wall(wall, edge=0.135):
+    """Every gain with its interval on one axis; `wall`: rows of claim, what, table, gain, low, high.
+
+    Gains beyond the edge are arrows with their number; a hollow mark's interval holds 0.
+    """
+    rows = wall[["claim", "what"]].drop_duplicates().sort_values("claim", kind="stable").reset_index(drop=True)
+    place = {tuple(row): -at for at, row in enumerate(rows.to_numpy())}
+    fig, ax = plt.subplots(figsize=(9.6, 0.46 * len(rows) + 1.6))
+    for claim, part in rows.groupby("claim"):
+        top, bottom = -part.index[0] + 0.5, -part.index[-1] - 0.5
+        if claim % 2:
+            ax.axhspan(bottom, top, color="#f1f1f1", zorder=0)
+        ax.text(
+            1.02, (top + bottom) / 2, f"{claim}", transform=ax.get_yaxis_transform(), fontsize=12, va="center",
+            ha="center",
+        )  # fmt: skip
+    for (claim, what), part in wall.groupby(["claim", "what"], sort=False):
+        shifts = 0.29 * (np.arange(len(part))[::-1] - (len(part) - 1) / 2)
+        for shift, one in zip(shifts, part.itertuples(), strict=True):
+            hue, marker = TABLE_LOOKS[one.table]
+            y = place[claim, what] + shift
+            if abs(one.gain) > edge:
+                side = np.sign(one.gain)
+                arrow = {"arrowstyle": "-|>", "color": hue, "lw": 2}
+                ax.annotate("", (side * edge, y), (side * (edge - 0.012), y), arrowprops=arrow)
+                ax.plot(side * (edge - 0.014), y, marker=marker, color=hue, markersize=6)
+                ax.annotate(
+                    f"{one.gain:+.2f}", (side * (edge - 0.019), y), fontsize=9, color=hue, va="center",
+                    ha="right" if side > 0 else "left",
+                )  # fmt: skip
+                continue
+            ax.plot([max(one.low, -edge), min(one.high, edge)], [y, y], color=hue, lw=2, solid_capstyle="butt")
+            for side, end in ((-1, one.low), (1, one.high)):
+                if side * end > edge:  # the interval goes on
+                    ax.plot(side * (edge - 0.002), y, marker="<" if side < 0 else ">", color=hue, markersize=7)
+            face = hue if one.low * one.high > 0 else "white"
+            ax.plot(one.gain, y, marker=marker, color=hue, markerfacecolor=face, markersize=7, markeredgewidth=1.6)
+    ax.axvline(0, color="black", lw=1.2)
+    handles = [
+        plt.Line2D([], [], color=hue, marker=marker, lw=2, markersize=7, label=name)
+        for name, (hue, marker) in TABLE_LOOKS.items()
+        if name in set(wall["table"])
+    ]
+    ax.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=4, frameon=False, fontsize=10)
+    ax.text(1.02, 0.62, "claim", transform=ax.get_yaxis_transform(), fontsize=10, ha="center", va="bottom")
+    ax.set_yticks(list(place.values()), [what for _, what in place], fontsize=10)
+    ax.set(xlim=(-edge, edge), ylim=(-len(rows) + 0.5, 0.5))
+    ax.set_xlabel("gain in points, stars or NDCG; right of 0 the first of the two named is better", fontsize=10)
+    ax.grid(axis="y", visible=False)
+    fig.suptitle("Biases and the right kind of list make the large gains; taste and words add hundredths", fontsize=12)
+    beyond = wall[wall["gain"].abs() > edge]
+    said = "; ".join(f"claim {one.claim}, {one.what}, {one.table} {one.gain:+.2f}" for one in beyond.itertuples())
+    show(fig, seen=f"Most intervals lie within a tenth of 0. Beyond the axis: {said}.")

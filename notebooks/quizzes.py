@@ -1462,3 +1462,61 @@ def unseen_titles():
 
 
 # ---- Lesson 99 -------------------------------------------------------------------------------------------------------
+
+
+@quiz
+def could_refute():
+    """Which of three experiments could refute that the words of titles lower the error."""
+    return Quiz(
+        answer="b",
+        because="Other titles, other words and other readers may well give a tie or a loss, and the same splits let a "
+        "small one be seen. That is what a test has to risk.",
+        hint="For each of the three, imagine the result that would embarrass us. How likely is it, if we are wrong?",
+        wrong=(
+            (
+                "a",
+                "The films and their ratings are those that the belief came from, so another start would hardly "
+                "disagree, even if words did nothing on any other table.",
+            ),
+            (
+                "c",
+                "With words the model has more to fit with, so the training error falls nearly always. It would fall "
+                "with nonsense words, too.",
+            ),
+        ),
+        choices=("a", "b", "c"),
+    )
+
+
+@quiz
+def tie_with_each_other():
+    """Whether two models that tie with the baseline on data 2 tie with each other."""
+    return Quiz(
+        answer="content",
+        because="Spectral with biases is behind content by 0.025 ± 0.022 points. Each lies on its own side of the "
+        "baseline, near enough to tie with it, and far enough from the other. A tie says that these splits cannot "
+        "tell two models apart, which is not the same as equal.",
+        hint="Look under data 2 at how far spectral with biases is from the best row, which is content.",
+        wrong=(
+            ("tie", "A tie is no equality, so two of them need not add up to a third. Read the last column."),
+            ("spectral", "It is the best row of data 1. Here its difference from content is an error above 0."),
+        ),
+        choices=("tie", "content", "spectral"),
+    )
+
+
+@quiz
+def left_out_by_luck():
+    """How many of fifty 95 % intervals leave 0 out if there is nothing to find."""
+    return Quiz(
+        answer=2.5,
+        because="One in twenty does, two or three of fifty. Far more of ours do, so luck alone does not explain "
+        "the wall; but two or three of the close ones may be luck, and nobody knows which.",
+        hint="A 95 % interval leaves out the truth in 5 % of cases. Of how many intervals?",
+        wrong=(
+            (0, "Then they would be 100 % intervals. How often does one of 95 % miss?"),
+            (45, "That is nearly all of them. How often does a single interval of 95 % miss?"),
+            (1, "One in twenty misses, and there are more than twenty."),
+        ),
+        tol=0.5,
+    )
