@@ -8,7 +8,7 @@
 # make list LIST=animelist.xml   set up, print a list for the list that you keep
 # make lab    set up and open JupyterLab at the first page of a copy of the lessons, my_lessons/: yours to change
 PYTHON ?= python3
-VIEWER ?= viewer1149
+VIEWER ?= viewer1362
 N ?= 10
 JOBS ?= 2
 SECONDS ?= 60

@@ -41,7 +41,7 @@ def test_readme_lists_every_notebook():
 def test_the_list_of_the_results_is_the_one_that_the_command_prints(capsys, monkeypatch):
     models = {name: ct.course_models()[name] for name in ("baseline", "spectral with biases")}  # the list needs no more
     monkeypatch.setattr(ct, "course_models", lambda features: models)
-    ct.main(["--viewer", "viewer1149", "--splits", "2"])
+    ct.main(["--viewer", "viewer1362", "--splits", "2"])
     printed = capsys.readouterr().out
     shown = (ROOT / "benchmarks" / "results" / "run.txt").read_text(encoding="utf-8")
     assert shown.split("For viewer")[1] == printed.split("For viewer")[1]

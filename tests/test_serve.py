@@ -69,8 +69,8 @@ def test_somebody_new_gets_a_list_with_reasons(client, sample):
 
 
 def test_a_known_customer_gets_theirs_by_id_and_by_name(client, sample):
-    expected = ct.BiasBaseline().fit(sample).recommend("viewer1149")["item_id"].tolist()
-    for asked in ("viewer1149", sample.user_id("viewer1149")):
+    expected = ct.BiasBaseline().fit(sample).recommend("viewer1362")["item_id"].tolist()
+    for asked in ("viewer1362", sample.user_id("viewer1362")):
         answer = client.get(f"/lists/{asked}")
         assert answer.status_code == 200
         assert [row["item_id"] for row in answer.json()] == expected
@@ -91,8 +91,8 @@ def test_nobody_and_nothing(client):
     answer = client.get("/lists/nobody")
     assert answer.status_code == 404
     assert "no user has the id or name 'nobody'" in answer.json()["detail"]
-    assert client.get("/lists/viewer1149?n=0").status_code == 422
-    assert client.get("/lists/viewer1149?n=1000").status_code == 422
+    assert client.get("/lists/viewer1362?n=0").status_code == 422
+    assert client.get("/lists/viewer1362?n=1000").status_code == 422
     assert client.get("/health").json()["model"] == "BiasBaseline()"
 
 
@@ -106,7 +106,7 @@ def test_a_newer_file_is_served_and_a_damaged_one_is_not(client, path, sample, c
             assert client.get("/health").json()["model"] == "BiasBaseline(reg=9)"
     assert caplog.text.count("is damaged") == 1  # it is tried once
     path.unlink()
-    assert client.get("/lists/viewer1149").status_code == 200
+    assert client.get("/lists/viewer1362").status_code == 200
     ct.BiasBaseline(reg=7).fit(sample).save(path)
     assert client.get("/health").json()["model"] == "BiasBaseline(reg=7)"
 
