@@ -108,7 +108,7 @@ LESSONS = (
         MODELS[:5],
     ),
     Lesson("10_tune_with_optuna", "choose the settings without fooling yourself", 45, ("03", "04", "06")),
-    Lesson("11_compare_models", "compare recommenders without fooling yourself", 45, MODELS, "means and variances"),
+    Lesson("11_compare_models", "compare errors: same splits, an interval, a reference", 45, MODELS, "means and variances"),
     Lesson("12_recommend", "from scores to a list for tonight, with reasons", 45, (*MODELS[:5], "11")),
     Lesson(
         "13_your_own_list",

@@ -545,6 +545,66 @@ def same_words():
 # ---- Lesson 11 -------------------------------------------------------------------------------------------------------
 
 
+@quiz
+def copy_held_out():
+    """A copy repeats what it saw and says the mean elsewhere: its held-out error on the one hidden cell, a 6."""
+    error = abs(6 - 16 / 3)
+    return Quiz(
+        answer=error,
+        because="T holds the hidden cell alone, so the three perfect cells do not count: the error is 6 - 5.33 = 0.67, "
+        "that of the global mean.",
+        hint="Which cells are in T, and what does the copy say there?",
+        wrong=(
+            (0.0, "That is its training error. The copy is perfect where it has seen the answer, and only there."),
+            (error / 2, "You divided by all four cells. T holds the hidden one alone."),
+            (error**2, "That is the mean squared residual: the root is missing."),
+            (4.0, "That is the nuclear norm's, which says 2; the copy says 16/3."),
+        ),
+        tol=0.005,
+    )
+
+
+@quiz
+def verdict_of_three():
+    """Three paired differences on 80/20 splits: better, tie or worse?"""
+    d = np.array([-0.27, -0.20, -0.13])
+    s, t = d.std(ddof=1), 4.303
+    half, plain = t * s * np.sqrt(1 / 3 + 1 / 4), t * s / np.sqrt(3)
+    return Quiz(
+        answer="tie" if abs(d.mean()) <= half else "better",
+        choices=("better", "tie", "worse"),
+        because=f"The mean is {d.mean():.2f} and s is {s:.2f}, so h = 4.303 · {s:.2f} · √(1/3 + 1/4) = {half:.2f}: the "
+        f"interval holds 0. Without the correction h would be {plain:.2f}, and the verdict another one.",
+        hint="Compute the mean, s, and the half width h with 1/J + n_test/n_train = 1/3 + 1/4.",
+        wrong=(
+            (
+                "better",
+                f"All three differences are negative, and with 1/J alone h is {plain:.2f}, less than the mean. But the "
+                "splits share their training ratings: the term n_test/n_train = 1/4 is missing.",
+            ),
+            ("worse", "The differences are errors of B less errors of A; a negative one is in favour of B."),
+        ),
+    )
+
+
+@quiz
+def clipped_error():
+    """Predictions 10.6 and 8 for ratings 9 and 10, on a scale that ends at 10: the clipped RMSE."""
+    return Quiz(
+        answer=np.sqrt((1**2 + 2**2) / 2),
+        because="10.6 is cut to 10, so the residuals are 9 - 10 = -1 and 10 - 8 = 2, and √(5/2) = 1.58. Raw it is "
+        "√((1.6² + 2²)/2) = 1.81.",
+        hint="Cut each prediction to the scale first, then residuals, squares, mean, root.",
+        wrong=(
+            (np.sqrt((1.6**2 + 2**2) / 2), "That is the raw error: 10.6 was not cut to 10."),
+            (2.0, "Clipping moves a prediction; it does not leave the cell out."),
+            (np.sqrt(2), "You moved 10.6 to the rating itself. It is cut at the end of the scale, 10, and not at 9."),
+            (2.5, "That is the mean squared residual: the root is missing."),
+        ),
+        tol=0.005,
+    )
+
+
 # ---- Lesson 11b ------------------------------------------------------------------------------------------------------
 
 
