@@ -108,7 +108,10 @@ LESSONS = (
         MODELS[:5],
     ),
     Lesson("10_tune_with_optuna", "choose the settings without fooling yourself", 45, ("03", "04", "06")),
-    Lesson("11_compare_models", "compare errors: same splits, an interval, a reference", 45, MODELS, "means and variances"),
+    Lesson(
+        "11_compare_models", "compare errors: same splits, an interval, a reference", 45, MODELS, "means and variances"
+    ),
+    Lesson("11b_compare_lists", "compare lists: yardsticks, rules of the game, what a list is like", 45, ("11",)),
     Lesson("12_recommend", "from scores to a list for tonight, with reasons", 45, (*MODELS[:5], "11")),
     Lesson(
         "13_your_own_list",
@@ -144,7 +147,7 @@ PATHS = (
     Path("I want a list tonight", ("13",), ("03", "05", "06")),
     Path("I want to understand one model properly: ALS", ("02", "03", "05", "05b")),
     Path("I want the proofs", ("02c", "03", "05", "06", "07")),
-    Path("I compare libraries", ("10", "11"), MODELS),
+    Path("I compare libraries", ("10", "11", "11b"), MODELS),
 )
 
 
@@ -204,7 +207,8 @@ PLACES = {  # number: (column, row, words in the box); columns run with the orde
     "13": (3, 0.6, "your own list"),
     "07": (3, -0.4, "nuclear norm"),
     "09": (4, 4.1, "true or false"),
-    "11": (4, 1.4, "comparing"),
+    "11": (4, 1.4, "compare errors"),
+    "11b": (5, 0.2, "compare lists"),
     "12": (5, 1.4, "a list"),
     "99": (5, 3.0, "what we\nbelieve"),
 }
@@ -212,7 +216,7 @@ PARTS = {  # colour, lessons
     "with a pencil": ("#F0E442", ("02", "02b", "02c", "02d")),
     "data": ("#BBBBBB", ("01",)),
     "models": ("#56B4E9", (*MODELS, "05b")),
-    "judging": ("#E69F00", ("09", "10", "11", "99")),
+    "judging": ("#E69F00", ("09", "10", "11", "11b", "99")),
     "lists": ("#009E73", ("12", "13")),
 }
 ARROWS = {"03": "#000000", "04": "#8856A7", "05": "#D55E00", "06": "#0072B2", "07": "#009E73", "08": "#B2182B"}

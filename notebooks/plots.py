@@ -9,6 +9,7 @@ import re
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from IPython.display import display
 
@@ -885,6 +886,74 @@ def real_differences(panels, near=0.065):
 
 
 # ---- Lesson 11b ------------------------------------------------------------------------------------------------------
+
+
+def list_yardsticks(tables, start):
+    """A slider over the yardstick; `tables`: {(yardstick, data): table of difference, half_width, verdict}."""
+    yardsticks, data = (list(dict.fromkeys(key[at] for key in tables)) for at in (0, 1))
+    order = tables["random", data[0]]["difference"].sort_values(ascending=False).index
+    ends = [(t["difference"] + sign * t["half_width"]) for t in tables.values() for sign in (-1, 1)]
+    low, high = min(e.min() for e in ends) - 0.01, max(e.max() for e in ends) + 0.01
+
+    def draw(at):
+        name = yardsticks[at]
+        fig, axes = plt.subplots(1, len(data), figsize=(9.8, 4.8), sharey=True, layout="constrained")
+        said = []
+        for ax, which in zip(axes, data, strict=True):
+            table = tables[name, which].loc[order]
+            _verdict_bars(ax, table)
+            ax.set(xlim=(low, high), title=f"real {which}", xlabel=f"NDCG less that of {name}")
+            said.append(f"real {which}, {by_verdict(table.reset_index())}")
+        fig.legend(handles=VERDICT_KEY, loc="outside lower center", ncols=3, fontsize=9.5)
+        fig.suptitle(f"Lists against the yardstick “{name}”: right of the line is better", fontsize=12)
+        return fig, f"On {'. On '.join(said)}."
+
+    return Slide(draw, yardsticks, yardsticks.index(start), "yardstick")
+
+
+def list_rules(tables, order):
+    """Differences from the baseline under each rule of the game; `tables`: {rule: table, index model}."""
+    order = [name for name in order if name != "baseline"]
+    fig, axes = plt.subplots(1, len(tables), figsize=(9.6, 4.2), sharey=True, layout="constrained")
+    for ax, (rule, table) in zip(axes, tables.items(), strict=True):
+        _verdict_bars(ax, table.loc[order])
+        ax.set(title=rule, xlabel="NDCG less the baseline's")
+        ax.locator_params(axis="x", nbins=5)
+    fig.legend(handles=VERDICT_KEY, loc="outside lower center", ncols=3, fontsize=9.5)
+    fig.suptitle("Who follows the crowd keeps up among all titles, and not among rated ones", fontsize=12)
+    words = [f"{rule}, {by_verdict(table.loc[order].reset_index())}" for rule, table in tables.items()]
+    show(fig, tight=False, seen=". ".join(words))
+
+
+def coverage_and_stability(like, filed):
+    """Coverage against stability, a named point a model: the sample's table, and the same models filed for a real one.
+
+    `like`: index model, columns stability and coverage; `filed`: rows with model, stability, coverage
+    """
+    names = {"global mean": "table order", "ALS as published": "ALS from ones"}
+    crowded = ("chosen", "half spectral, half content", "SGD")  # on one spot with those that they are made of
+    real = pd.DataFrame(filed).replace({"model": names}).set_index("model")[["stability", "coverage"]].dropna()
+    fig, axes = plt.subplots(1, 2, figsize=(11, 5.6))
+    looks = {
+        "sample": (like, (0, 1.14), (0, 1.1)),
+        "real data 1": (real.drop(list(crowded)), (0.22, 1.14), (0.08, 0.84)),
+    }
+    for ax, (title, (table, xlim, ylim)) in zip(axes, looks.items(), strict=True):
+        for name, place in table[["stability", "coverage"]].iterrows():
+            look = {"color": OTHERS.get(name, "#555555"), "marker": "o", "ms": 9}
+            if name in LIST_LOOKS or name in LOOKS:
+                hue, marker = LIST_LOOKS[name][:2] if name in LIST_LOOKS else (COLORS[name], LOOKS[name][0])
+                look |= {"color": hue, "marker": marker}
+            ax.plot(*place, ls="none", **look)
+        ax.set(title=title, xlabel="stability: share of a list that another split keeps", xlim=xlim, ylim=ylim)
+    axes[0].set_ylabel("coverage: share of titles in some list")
+    fig.suptitle("Lists that are wide are seldom stable", fontsize=12)
+    fig.tight_layout()
+    first = ["spectral", "spectral with biases", "item neighbours", "nuclear norm", "content"]
+    for ax, (table, _, _) in zip(axes, looks.values(), strict=True):
+        order = sorted(table.index, key=lambda name: first.index(name) if name in first else 9)
+        name_points(fig, ax, table.loc[order, ["stability", "coverage"]].to_numpy(float), order)
+    show(fig, tight=False, seen="In both panels the points fall from wide lists at the upper left to table order.")
 
 
 # ---- Lesson 12 -------------------------------------------------------------------------------------------------------

@@ -608,6 +608,58 @@ def clipped_error():
 # ---- Lesson 11b ------------------------------------------------------------------------------------------------------
 
 
+@quiz
+def ndcg_of_a_miss():
+    """The list (B, A): A was rated 9 in the hidden part, B was rated by nobody and would have been a 10. NDCG?"""
+    second = 1 / np.log2(3)
+    return Quiz(
+        answer=second,
+        because="Only A counts, on rank 2: 1/log2(3) = 0.63, over the 1 that A on rank 1 would have given. The better "
+        "title B costs the list points because nobody asked the viewer.",
+        hint="Which titles are relevant, that is hidden and rated 8 or more? Where do they stand?",
+        wrong=(
+            (1.0, "You know that B is a 10; the score knows only ratings, and B has none."),
+            (0.5, "That is the precision, one hit among two. NDCG also looks at the rank."),
+            (second / (1 + second), "Your best order has two relevant titles. There is only one, A."),
+        ),
+        tol=0.005,
+    )
+
+
+@quiz
+def lowered_predictions():
+    """Every prediction of a model is lowered by two points: does its NDCG rise, fall or stay?"""
+    return Quiz(
+        answer="stay",
+        choices=("rise", "fall", "stay"),
+        because="The order of the titles is the same, so every list is. The error of this model is another matter.",
+        hint="What does a list keep of the predictions?",
+        wrong=(
+            ("fall", "You thought of the error, which such a shift ruins. A list keeps the order alone."),
+            ("rise", "A lower prediction is not a more careful list: the order has not changed at all."),
+        ),
+    )
+
+
+@quiz
+def crowd_among_rated():
+    """Which model stands nearest to random order when only the rated titles of a viewer compete."""
+    return Quiz(
+        answer="popularity",
+        choices=("popularity", "baseline", "content"),
+        because="Popularity knows what is watched, and here everything has been watched. What is left to know is what "
+        "is liked, of which it knows little.",
+        hint="What does each model know, and which part of it is still of use among titles that were all watched?",
+        wrong=(
+            ("baseline", "It knows which titles are rated highly, and that is still of use among watched titles."),
+            (
+                "content",
+                "It predicts best how a watched title is liked, so it stands farthest from random of the three.",
+            ),
+        ),
+    )
+
+
 # ---- Lesson 12 -------------------------------------------------------------------------------------------------------
 
 
