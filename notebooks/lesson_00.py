@@ -50,35 +50,28 @@ LESSONS = (
     Lesson("01_prepare_data", "turn raw reviews into a rating table that you can trust", 40, also="pandas"),
     Lesson(
         "02_worked_examples",
-        "fill a table with a pencil: features, least squares, half a problem at a time",
-        60,
-        also="matrix products, least squares",
+        "fill a table with a pencil: least squares, ALS, gradients, one step",
+        120,
+        also="matrix products, derivatives",
     ),
     Lesson(
         "02b_worked_sgd_and_content",
-        "one step by hand: slopes, its length, biases and penalty, words; which mistakes an error hides",
-        50,
+        "one stochastic step by hand, with and without content; TF-IDF; precision",
+        45,
         also="dot products, derivatives",
     ),
     Lesson(
         "02c_convex_by_hand",
-        "complete a table with a pencil: nuclear norm, shrinking, paste and shrink",
-        50,
-        also="matrix products, derivatives",
+        "prove with a pencil that a completion is optimal",
+        90,
+        also="singular values, derivatives",
     ),
     Lesson(
         "02d_read_any_text",
-        "a card of notations, a glossary, and a drill in finding errors",
+        "notations side by side, a glossary, and the slips in published texts",
         25,
         ("02", "02b"),
         helps=("02c",),
-    ),
-    Lesson(
-        "02e_certify_by_hand",
-        "prove with a pencil that nobody can do better, and what that is worth",
-        50,
-        ("02c",),
-        "derivatives",
     ),
     Lesson(
         "03_baseline",
@@ -110,21 +103,21 @@ LESSONS = (
     Lesson("08_content_blending", "what titles are about, in the right rows", 45, ("03", "04", "05")),
     Lesson(
         "09_true_or_false",
-        "settle seven claims by experiment, some of them true; SGD or ALS; a system for 200 million viewers",
+        "settle five claims by experiment; ALS or SGD; a system for 200 million users",
         50,
         MODELS[:5],
     ),
     Lesson("10_tune_with_optuna", "choose the settings without fooling yourself", 45, ("03", "04", "06")),
-    Lesson("11_compare_models", "compare recommenders without fooling yourself", 45, MODELS, "means and variances"),
+    Lesson(
+        "11_compare_models", "compare errors: same splits, an interval, a reference", 45, MODELS, "means and variances"
+    ),
+    Lesson("11b_compare_lists", "compare lists: yardsticks, rules of the game, what a list is like", 45, ("11",)),
     Lesson("12_recommend", "from scores to a list for tonight, with reasons", 45, (*MODELS[:5], "11")),
     Lesson(
         "13_your_own_list",
         "a list for you: new viewers, reasons, the list that you keep",
-        50,
+        75,
         ("03", "05", "06"),
-    ),
-    Lesson(
-        "13b_cold_start", "the first evening, measured: what to ask a stranger, what to say of a new title", 50, ("13",)
     ),
     Lesson(
         "99_what_we_believe",
@@ -153,8 +146,8 @@ PATHS = (
     Path("I am new and want the course", ("02", "03", "05", "06", "13")),
     Path("I want a list tonight", ("13",), ("03", "05", "06")),
     Path("I want to understand one model properly: ALS", ("02", "03", "05", "05b")),
-    Path("I want the proofs", ("02c", "02e", "03", "05", "06", "07")),
-    Path("I compare libraries", ("10", "11"), MODELS),
+    Path("I want the proofs", ("02c", "03", "05", "06", "07")),
+    Path("I compare libraries", ("10", "11", "11b"), MODELS),
 )
 
 
@@ -201,9 +194,8 @@ def paths_table():
 PLACES = {  # number: (column, row, words in the box); columns run with the order of reading, rows keep arrows apart
     "02": (0, 4.6, "a pencil: ALS"),
     "02b": (0, 3.6, "a pencil: SGD"),
-    "02c": (0, 2.6, "a pencil:\nconvexity"),
+    "02c": (0, 2.6, "a pencil: proofs"),
     "02d": (1, 3.6, "read any text"),
-    "02e": (1, 2.6, "pencil proofs"),
     "01": (0, 1.1, "data"),
     "03": (1, 1.1, "baseline"),
     "04": (2, 2.4, "gradient\ndescent"),
@@ -213,19 +205,19 @@ PLACES = {  # number: (column, row, words in the box); columns run with the orde
     "10": (3, 2.5, "tuning"),
     "05b": (3, 1.55, "ALS settings"),
     "13": (3, 0.6, "your own list"),
-    "13b": (4, 0.4, "cold start"),
     "07": (3, -0.4, "nuclear norm"),
     "09": (4, 4.1, "true or false"),
-    "11": (4, 1.4, "comparing"),
+    "11": (4, 1.4, "compare errors"),
+    "11b": (5, 0.2, "compare lists"),
     "12": (5, 1.4, "a list"),
     "99": (5, 3.0, "what we\nbelieve"),
 }
 PARTS = {  # colour, lessons
-    "with a pencil": ("#F0E442", ("02", "02b", "02c", "02d", "02e")),
+    "with a pencil": ("#F0E442", ("02", "02b", "02c", "02d")),
     "data": ("#BBBBBB", ("01",)),
     "models": ("#56B4E9", (*MODELS, "05b")),
-    "judging": ("#E69F00", ("09", "10", "11", "99")),
-    "lists": ("#009E73", ("12", "13", "13b")),
+    "judging": ("#E69F00", ("09", "10", "11", "11b", "99")),
+    "lists": ("#009E73", ("12", "13")),
 }
 ARROWS = {"03": "#000000", "04": "#8856A7", "05": "#D55E00", "06": "#0072B2", "07": "#009E73", "08": "#B2182B"}
 STEP, WIDTH, HEIGHT = 1.75, 1.22, 0.72  # of the columns and of a box
