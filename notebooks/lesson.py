@@ -224,12 +224,6 @@ def real_file(*parts):
 # ---- Lessons 11 and 12: the comparison and the lists ----------------------------------------------------------------
 
 RESULTS = ct.DATA.parent / "benchmarks" / "results" / "real_tables.json"
-PUBLISHED = {  # training RMSE of the course on its two real tables, as it printed or plotted them
-    "baseline": ("1.4950", "1.5656"),
-    "spectral": ("0.7436", "0.9386"),
-    "ALS as published": ("0.0177", "0.0216"),
-    "nuclear norm": ("about 1e-9", "about 1e-9"),
-}
 # ---- The results file of the real tables ----------------------------------------------------------------------------
 
 
@@ -238,79 +232,7 @@ def real_results():
     return json.loads(RESULTS.read_text(encoding="utf-8"))
 
 
-def published_table(results):
-    """The published training RMSE beside the ones that our fits reach on the same real tables."""
-    rows = []
-    for model, published in PUBLISHED.items():
-        row = {"model": model}
-        for name, figure in zip(results["training"], published, strict=True):
-            ours = results["training"][name][model]
-            row |= {
-                f"{name}, published": figure,
-                f"{name}, ours": f"{ours:.4f}" if ours > 1e-3 else "below 1e-3",
-            }
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def baseline_row_agrees(results):
-    """Whether the baseline's row of real table 1, computed afresh, is the one in the file; True without the data."""
-    path = real_file("mal", "100x100.csv")
-    if path is None:
-        return True
-    name = next(iter(results["held_out"]))
-    n_splits = int(results["settings"]["splits"].split()[0])
-    live = ct.evaluate({"baseline": ct.BiasBaseline(reg=5)}, ct.load_ratings(path), n_splits=n_splits)
-    mine = ct.summarize(live).iloc[0]
-    filed = next(row for row in results["held_out"][name] if row["model"] == "baseline")
-    return all(abs(mine[key] - filed[key]) < 2e-6 for key in ("train_rmse", "rmse_clipped", "half_width"))
-
-
-# ---- Figures of lesson 11 -------------------------------------------------------------------------------------------
-
-
-def plot_turn(panels):
-    """Training error against held-out error, one marker a model, one panel a table: {title: frame}."""
-    fig, axes = plt.subplots(1, len(panels), figsize=(3.4 * len(panels), 4.3), sharey=True)
-    for ax, (title, table) in zip(axes, panels.items(), strict=True):
-        for _, row in table.iterrows():
-            options = mark(row["model"]) | {"label": row["model"], "elinewidth": 1, "capsize": 2}
-            ax.errorbar(row["train_rmse"], row["rmse_clipped"], row["half_width"], **options)
-        floor = table.loc[table["model"] == "baseline", "rmse_clipped"].iloc[0]
-        ax.axhline(floor, color=color("baseline"), linewidth=0.8, linestyle=":")
-        ax.set(title=title, xlabel="training RMSE (rating points)")
-    axes[0].set_ylabel("held-out RMSE, clipped\n(rating points)")
-    entries = {}
-    for ax in axes:
-        entries |= {label: handle for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-    fig.legend(entries.values(), entries.keys(), loc="lower center", ncols=4, fontsize=9, frameon=False)
-    fig.suptitle("A smaller training error (left) is not a smaller held-out error (down)", fontsize=12)
-    fig.tight_layout(rect=(0, 0.14, 1, 1))
-    found = {title: table.set_index("model") for title, table in panels.items()}
-    ends = {title: (table["train_rmse"].idxmin(), table["rmse_clipped"].idxmin()) for title, table in found.items()}
-    words = "; ".join(f"in {title} {left} and {low}" for title, (left, low) in ends.items())
-    show(fig, tight=False, seen=f"Furthest left and lowest are {words}.")
-
-
-def plot_als_passes(results):
-    """Held-out error of the published ALS settings by number of passes, both real tables, both starts."""
-    fig, axes = plt.subplots(1, 2, figsize=(10, 3.4), sharey=True)
-    for ax, (name, run) in zip(axes, results["als_passes"].items(), strict=True):
-        if "ones" in run:
-            ax.plot(run["passes"], run["ones"], "o-", color=COLORS["ALS"], label="start: all ones (published)")
-        ax.plot(run["passes"], run["random"], "s--", color=BROWN, label="start: random")
-        rows = pd.DataFrame(results["held_out"][name]).set_index("model")
-        for model, style in (("nuclear norm", "-."), ("baseline", ":")):
-            ax.axhline(rows.loc[model, "rmse_clipped"], color=color(model), linestyle=style, label=model)
-        ax.set(xscale="log", xlabel="passes of ALS (log scale)", title=f"real {name}, mean of {run['splits']} splits")
-    axes[0].set_ylabel("held-out RMSE, clipped\n(rating points)")
-    axes[1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=9, frameon=False)
-    fig.suptitle("With so small a penalty, a random start needs hundreds of passes", fontsize=12)
-    seen = (
-        "The random start falls slowly from far above; all ones begin at the baseline and leave it after few "
-        "passes; in the end both are near the nuclear norm."
-    )
-    show(fig, seen=seen)
+# ---- The truth behind the sample ------------------------------------------------------------------------------------
 
 
 def oracle_parts(ratings, test):
@@ -325,19 +247,3 @@ def oracle_parts(ratings, test):
         "rated, held out: the true mean": replace(test, values=expected[test.rows, test.cols], times=None),
         "never rated: the true mean": replace(ratings, rows=rows, cols=cols, values=expected[rows, cols], times=None),
     }
-
-
-def plot_oracle(table):
-    """One column a part, one line a model: error against the truth on cells that were rated and cells that were not."""
-    fig, ax = plt.subplots(figsize=(8.6, 4.2))
-    for model, row in table.iterrows():
-        ax.plot(range(len(row)), row.to_numpy(), **(mark(model) | {"linestyle": "-"}), linewidth=1, label=model)
-    ax.set_xticks(range(len(table.columns)), [name.replace(": ", ":\n") for name in table.columns])
-    ax.set(
-        xlim=(-0.3, len(table.columns) - 0.7),
-        ylabel="RMSE, clipped (rating points)",
-        xlabel="cells that are scored: what the prediction is compared with",
-    )
-    ax.set_title("Against the true mean, unrated cells are harder than rated ones (simulated)")
-    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=9, frameon=False)
-    show(fig, seen="Every line is lowest in the middle, and higher on the right, for the cells that nobody rated.")

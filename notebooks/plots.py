@@ -9,6 +9,7 @@ import re
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from IPython.display import display
 from matplotlib.colors import LinearSegmentedColormap
@@ -1417,7 +1418,184 @@ def plot_promises(curves, flattery):
 # ---- Lesson 11 -------------------------------------------------------------------------------------------------------
 
 
+OTHERS = {
+    "baseline + copy": "#777777",
+    "baseline + nuclear norm": "#44AA99",
+    "ALS from ones": COLORS["ALS as published"],
+    "chosen": "#117733",
+}
+
+
+def training_and_held_out(means):
+    """Training against held-out error, a named point a model; `means`: index model, columns training, held out."""
+    fig, ax = plt.subplots(figsize=(8.6, 5))
+    for name, (training, held_out) in means.iterrows():
+        marker = LOOKS[name][0] if name in LOOKS else "s"
+        ax.plot(training, held_out, marker, color=COLORS.get(name) or OTHERS[name], ms=9)
+    low, high = means["held out"].min(), means["held out"].max()
+    ax.set(
+        xlim=(-0.5, means["training"].max() + 0.3), ylim=(low - 0.06, high + 0.08),
+        xlabel="training error (rating points)", ylabel="held-out error (rating points)",
+        title="The smallest training errors are not the smallest held-out errors",
+    )  # fmt: skip
+    fig.tight_layout()
+    first = means.sort_values("training", ascending=False)
+    name_points(fig, ax, first.to_numpy(), first.index)
+    seen = "From the right the points fall to the content model in the middle, and rise again towards the left edge."
+    show(fig, seen=seen)
+
+
+def _verdict_bars(ax, table):
+    """Differences with their intervals, a line a model, in the colours and markers of the verdicts."""
+    for place, (_, row) in enumerate(table.iterrows()):
+        hue, marker = VERDICT_LOOKS[row["verdict"]]
+        ax.errorbar(row["difference"], place, xerr=row["half_width"], color=hue, marker=marker, ms=7, capsize=4, lw=1.8)
+    ax.axvline(0, color="black", lw=1)
+    ax.set_yticks(range(len(table)), table.index, fontsize=10)
+    ax.set_ylim(len(table) - 0.4, -0.6)
+    ax.grid(axis="y", visible=False)
+
+
+VERDICT_KEY = [  # for a legend
+    plt.Line2D([], [], color=hue, marker=marker, ls="-", label=name)
+    for name, (hue, marker) in VERDICT_LOOKS.items()
+    if name != "reference"
+]
+
+
+def alone_and_paired(alone, paired):
+    """Errors with intervals of their own beside differences from the baseline; index model, best last."""
+    order = [name for name in alone.sort_values(0).index if name != "baseline"]
+    fig, axes = plt.subplots(1, 2, figsize=(9.6, 4.2), sharey=True, layout="constrained")
+    for place, name in enumerate(order):
+        mean, half = alone.loc[name]
+        axes[0].errorbar(mean, place, xerr=half, color="#555555", marker="o", capsize=4, lw=1.8)
+    mean, half = alone.loc["baseline"]
+    band = axes[0].axvspan(mean - half, mean + half, color="#999999", alpha=0.25, label="the baseline's own interval")
+    axes[0].set(xlabel="held-out error (rating points)", title="each with its own interval")
+    _verdict_bars(axes[1], paired.loc[order])
+    axes[1].set(xlabel="held-out error less the baseline's", title="the difference on the same splits")
+    fig.legend(handles=[band, *VERDICT_KEY], loc="outside lower center", ncols=4, fontsize=9.5)
+    fig.suptitle("Differences are known far better than errors", fontsize=12)
+    words = "; ".join(f"{name} {row['verdict']}" for name, row in paired.loc[order].iterrows())
+    show(
+        fig, seen=f"Left the intervals are long and overlap the grey band; right they are short: {words}.", tight=False
+    )
+
+
+def references(tables, start):
+    """A slider over the reference; `tables`: {reference: table of difference, half_width, verdict, index model}."""
+    names = sorted(tables, key=lambda name: tables["global mean"].loc[name, "difference"])
+    reach = [max((t["difference"] + t["half_width"]).max() for t in tables.values()) + 0.05]
+
+    def draw(at):
+        fig, ax = plt.subplots(figsize=(7.6, 3.8))
+        table = tables[names[at]].loc[[name for name in names if name != names[at]]]
+        _verdict_bars(ax, table)
+        ax.set(xlim=(-reach[0], reach[0]), xlabel=f"held-out error less that of {names[at]} (rating points)")
+        counts = table["verdict"].value_counts()
+        said = ", ".join(f"{counts.get(word, 0)} {word}" for word in ("better", "tie", "worse"))
+        ax.set_title(f"Against {names[at]}: {said}")
+        ax.legend(handles=VERDICT_KEY, loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=9.5)
+        fig.tight_layout()
+        words = "; ".join(f"{name} {row['verdict']}" for name, row in table.iterrows())
+        return fig, f"From the top: {words}."
+
+    return Slide(draw, names, names.index(start), "reference")
+
+
+def real_differences(panels, near=0.065):
+    """Differences from the baseline on an axis that shows them; what lies beyond it is written at the edge."""
+    order = next(iter(panels.values())).drop("baseline").sort_values("difference").index
+    fig, axes = plt.subplots(1, len(panels), figsize=(9.8, 4.6), sharey=True, layout="constrained")
+    for ax, (name, table) in zip(axes, panels.items(), strict=True):
+        table = table.loc[order]
+        _verdict_bars(ax, table)
+        ax.set(
+            xlim=(-near, near),
+            title=f"real {name}",
+            xticks=(-0.04, 0, 0.04),
+            xlabel="less the baseline's (rating points)",
+        )
+        for place, far in enumerate(table["difference"]):
+            if far > near:
+                look = {"ha": "right", "va": "center", "fontsize": 10, "color": VERDICT_LOOKS["worse"][0]}
+                ax.annotate(f"{far:+.2f} ▶", (near, place), (-4, 0), textcoords="offset points", **look)
+    fig.legend(handles=VERDICT_KEY, loc="outside lower center", ncols=3, fontsize=9.5)
+    fig.suptitle("Among real viewers a gain is a few hundredths of a point; four models lose far more", fontsize=12)
+    words = [f"on {n}, {t.loc[order, 'verdict'].value_counts().to_dict()}" for n, t in panels.items()]
+    show(fig, tight=False, seen=re.sub(r"[{}']", "", "; ".join(words)))
+
+
 # ---- Lesson 11b ------------------------------------------------------------------------------------------------------
+
+
+def list_yardsticks(tables, start):
+    """A slider over the yardstick; `tables`: {(yardstick, data): table of difference, half_width, verdict}."""
+    yardsticks, data = (list(dict.fromkeys(key[at] for key in tables)) for at in (0, 1))
+    order = tables["random", data[0]]["difference"].sort_values(ascending=False).index
+    ends = [(t["difference"] + sign * t["half_width"]) for t in tables.values() for sign in (-1, 1)]
+    low, high = min(e.min() for e in ends) - 0.01, max(e.max() for e in ends) + 0.01
+
+    def draw(at):
+        name = yardsticks[at]
+        fig, axes = plt.subplots(1, len(data), figsize=(9.8, 4.8), sharey=True, layout="constrained")
+        said = []
+        for ax, which in zip(axes, data, strict=True):
+            table = tables[name, which].loc[order]
+            _verdict_bars(ax, table)
+            ax.set(xlim=(low, high), title=f"real {which}", xlabel=f"NDCG less that of {name}")
+            said.append(f"real {which}, {by_verdict(table.reset_index())}")
+        fig.legend(handles=VERDICT_KEY, loc="outside lower center", ncols=3, fontsize=9.5)
+        fig.suptitle(f"Lists against the yardstick “{name}”: right of the line is better", fontsize=12)
+        return fig, f"On {'. On '.join(said)}."
+
+    return Slide(draw, yardsticks, yardsticks.index(start), "yardstick")
+
+
+def list_rules(tables, order):
+    """Differences from the baseline under each rule of the game; `tables`: {rule: table, index model}."""
+    order = [name for name in order if name != "baseline"]
+    fig, axes = plt.subplots(1, len(tables), figsize=(9.6, 4.2), sharey=True, layout="constrained")
+    for ax, (rule, table) in zip(axes, tables.items(), strict=True):
+        _verdict_bars(ax, table.loc[order])
+        ax.set(title=rule, xlabel="NDCG less the baseline's")
+        ax.locator_params(axis="x", nbins=5)
+    fig.legend(handles=VERDICT_KEY, loc="outside lower center", ncols=3, fontsize=9.5)
+    fig.suptitle("Who follows the crowd keeps up among all titles, and not among rated ones", fontsize=12)
+    words = [f"{rule}, {by_verdict(table.loc[order].reset_index())}" for rule, table in tables.items()]
+    show(fig, tight=False, seen=". ".join(words))
+
+
+def coverage_and_stability(like, filed):
+    """Coverage against stability, a named point a model: the sample's table, and the same models filed for a real one.
+
+    `like`: index model, columns stability and coverage; `filed`: rows with model, stability, coverage
+    """
+    names = {"global mean": "table order", "ALS as published": "ALS from ones"}
+    crowded = ("chosen", "half spectral, half content", "SGD")  # on one spot with those that they are made of
+    real = pd.DataFrame(filed).replace({"model": names}).set_index("model")[["stability", "coverage"]].dropna()
+    fig, axes = plt.subplots(1, 2, figsize=(11, 5.6))
+    looks = {
+        "sample": (like, (0, 1.14), (0, 1.1)),
+        "real data 1": (real.drop(list(crowded)), (0.22, 1.14), (0.08, 0.84)),
+    }
+    for ax, (title, (table, xlim, ylim)) in zip(axes, looks.items(), strict=True):
+        for name, place in table[["stability", "coverage"]].iterrows():
+            look = {"color": OTHERS.get(name, "#555555"), "marker": "o", "ms": 9}
+            if name in LIST_LOOKS or name in LOOKS:
+                hue, marker = LIST_LOOKS[name][:2] if name in LIST_LOOKS else (COLORS[name], LOOKS[name][0])
+                look |= {"color": hue, "marker": marker}
+            ax.plot(*place, ls="none", **look)
+        ax.set(title=title, xlabel="stability: share of a list that another split keeps", xlim=xlim, ylim=ylim)
+    axes[0].set_ylabel("coverage: share of titles in some list")
+    fig.suptitle("Lists that are wide are seldom stable", fontsize=12)
+    fig.tight_layout()
+    first = ["spectral", "spectral with biases", "item neighbours", "nuclear norm", "content"]
+    for ax, (table, _, _) in zip(axes, looks.values(), strict=True):
+        order = sorted(table.index, key=lambda name: first.index(name) if name in first else 9)
+        name_points(fig, ax, table.loc[order, ["stability", "coverage"]].to_numpy(float), order)
+    show(fig, tight=False, seen="In both panels the points fall from wide lists at the upper left to table order.")
 
 
 # ---- Lesson 12 -------------------------------------------------------------------------------------------------------

@@ -1266,7 +1266,119 @@ def which_run():
 # ---- Lesson 11 -------------------------------------------------------------------------------------------------------
 
 
+@quiz
+def copy_held_out():
+    """A copy repeats what it saw and says the mean elsewhere: its held-out error on the one hidden cell, a 6."""
+    error = abs(6 - 16 / 3)
+    return Quiz(
+        answer=error,
+        because="T holds the hidden cell alone, so the three perfect cells do not count: the error is 6 - 5.33 = 0.67, "
+        "that of the global mean.",
+        hint="Which cells are in T, and what does the copy say there?",
+        wrong=(
+            (0.0, "That is its training error. The copy is perfect where it has seen the answer, and only there."),
+            (error / 2, "You divided by all four cells. T holds the hidden one alone."),
+            (error**2, "That is the mean squared residual: the root is missing."),
+            (4.0, "That is the nuclear norm's, which says 2; the copy says 16/3."),
+        ),
+        tol=0.005,
+    )
+
+
+@quiz
+def verdict_of_three():
+    """Three paired differences on 80/20 splits: better, tie or worse?"""
+    d = np.array([-0.27, -0.20, -0.13])
+    s, t = d.std(ddof=1), 4.303
+    half, plain = t * s * np.sqrt(1 / 3 + 1 / 4), t * s / np.sqrt(3)
+    return Quiz(
+        answer="tie" if abs(d.mean()) <= half else "better",
+        choices=("better", "tie", "worse"),
+        because=f"The mean is {d.mean():.2f} and s is {s:.2f}, so h = 4.303 · {s:.2f} · √(1/3 + 1/4) = {half:.2f}: the "
+        f"interval holds 0. Without the correction h would be {plain:.2f}, and the verdict another one.",
+        hint="Compute the mean, s, and the half width h with 1/J + n_test/n_train = 1/3 + 1/4.",
+        wrong=(
+            (
+                "better",
+                f"All three differences are negative, and with 1/J alone h is {plain:.2f}, less than the mean. But the "
+                "splits share their training ratings: the term n_test/n_train = 1/4 is missing.",
+            ),
+            ("worse", "The differences are errors of B less errors of A; a negative one is in favour of B."),
+        ),
+    )
+
+
+@quiz
+def clipped_error():
+    """Predictions 10.6 and 8 for ratings 9 and 10, on a scale that ends at 10: the clipped RMSE."""
+    return Quiz(
+        answer=np.sqrt((1**2 + 2**2) / 2),
+        because="10.6 is cut to 10, so the residuals are 9 - 10 = -1 and 10 - 8 = 2, and √(5/2) = 1.58. Raw it is "
+        "√((1.6² + 2²)/2) = 1.81.",
+        hint="Cut each prediction to the scale first, then residuals, squares, mean, root.",
+        wrong=(
+            (np.sqrt((1.6**2 + 2**2) / 2), "That is the raw error: 10.6 was not cut to 10."),
+            (2.0, "Clipping moves a prediction; it does not leave the cell out."),
+            (np.sqrt(2), "You moved 10.6 to the rating itself. It is cut at the end of the scale, 10, and not at 9."),
+            (2.5, "That is the mean squared residual: the root is missing."),
+        ),
+        tol=0.005,
+    )
+
+
 # ---- Lesson 11b ------------------------------------------------------------------------------------------------------
+
+
+@quiz
+def ndcg_of_a_miss():
+    """The list (B, A): A was rated 9 in the hidden part, B was rated by nobody and would have been a 10. NDCG?"""
+    second = 1 / np.log2(3)
+    return Quiz(
+        answer=second,
+        because="Only A counts, on rank 2: 1/log2(3) = 0.63, over the 1 that A on rank 1 would have given. The better "
+        "title B costs the list points because nobody asked the viewer.",
+        hint="Which titles are relevant, that is hidden and rated 8 or more? Where do they stand?",
+        wrong=(
+            (1.0, "You know that B is a 10; the score knows only ratings, and B has none."),
+            (0.5, "That is the precision, one hit among two. NDCG also looks at the rank."),
+            (second / (1 + second), "Your best order has two relevant titles. There is only one, A."),
+        ),
+        tol=0.005,
+    )
+
+
+@quiz
+def lowered_predictions():
+    """Every prediction of a model is lowered by two points: does its NDCG rise, fall or stay?"""
+    return Quiz(
+        answer="stay",
+        choices=("rise", "fall", "stay"),
+        because="The order of the titles is the same, so every list is. The error of this model is another matter.",
+        hint="What does a list keep of the predictions?",
+        wrong=(
+            ("fall", "You thought of the error, which such a shift ruins. A list keeps the order alone."),
+            ("rise", "A lower prediction is not a more careful list: the order has not changed at all."),
+        ),
+    )
+
+
+@quiz
+def crowd_among_rated():
+    """Which model stands nearest to random order when only the rated titles of a viewer compete."""
+    return Quiz(
+        answer="popularity",
+        choices=("popularity", "baseline", "content"),
+        because="Popularity knows what is watched, and here everything has been watched. What is left to know is what "
+        "is liked, of which it knows little.",
+        hint="What does each model know, and which part of it is still of use among titles that were all watched?",
+        wrong=(
+            ("baseline", "It knows which titles are rated highly, and that is still of use among watched titles."),
+            (
+                "content",
+                "It predicts best how a watched title is liked, so it stands farthest from random of the three.",
+            ),
+        ),
+    )
 
 
 # ---- Lesson 12 -------------------------------------------------------------------------------------------------------
