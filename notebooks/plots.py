@@ -746,9 +746,9 @@ def als_product(A, P, Q, people, names):
         for u, i in np.ndindex(m, n):
             fill = PARTS[at < 2 and u == 0, at != 1 and i == n - 1]
             ax.add_patch(plt.Rectangle((i, u), 1, 1, facecolor=fill, edgecolor="#444444"))
-            said = "?" if np.isnan(values[u, i]) else f"{values[u, i]:.3g}"
+            said = "?" if np.isnan(values[u, i]) else f"{round(values[u, i], 2) + 0:g}"
             ax.text(i + 0.5, u + 0.5, said, ha="center", va="center", fontsize=13)
-        ax.set(xlim=(0, n), ylim=(m if at < 2 else 2.5, 0 if at < 2 else -0.5), aspect="equal", title=title)
+        ax.set(xlim=(-0.03, n + 0.03), ylim=(m + 0.03, -0.03) if at < 2 else (2.53, -0.53), aspect="equal", title=title)
         ax.set_xticks(np.arange(n) + 0.5, [name.replace(" ", "\n", 1) for name in cols], fontsize=9)
         ax.set_yticks(np.arange(m) + 0.5, rows, fontsize=9)
         ax.tick_params(length=0)
@@ -808,7 +808,7 @@ def _als_frame(objective, walks, step):
         title="The whole: two valleys,\na ridge between them",
     )
     valley.grid(False)
-    slice_.legend(title="held", loc="upper center", fontsize=9)
+    slice_.legend(title="held", loc="upper right", fontsize=9, title_fontsize=9)
     moves = "the start" if step == 0 else f"half-step {step}: the {'title' if of_title else 'viewer'} moves"
     slice_.set(xlabel="q, with p held" if of_title else "p, with q held", ylabel="objective", ylim=(0, 30))
     slice_.set_title(f"Each half is a parabola\n{moves}")
