@@ -820,7 +820,7 @@ def als_trap(marks, curves, baseline):
     """Training and held-out RMSE against passes, means over the splits; `curves`: {run: (splits, passes, 2 errors)}."""
     looks = (("o-", "#E69F00"), ("s--", "#0072B2"), ("^-.", "#009E73"), ("D:", "#CC79A7"))
     fig, axes = plt.subplots(1, 2, figsize=(9.6, 4.2))
-    titles = "On the ratings it learnt from", "On ratings held out, the single factor ends best"
+    titles = "On the ratings it learnt from", "On ratings held out, k = 1 ends best of the four"
     for at, (ax, title) in enumerate(zip(axes, titles, strict=True)):
         for (name, values), (style, color) in zip(curves.items(), looks, strict=True):
             errors = values[:, :, at]
