@@ -831,6 +831,43 @@ def plot_taste_map(places, names, action, romance, viewer):
 
 # ---- Lesson 05 -------------------------------------------------------------------------------------------------------
 
+PARTS = {(True, True): "#D9D9D9", (True, False): "#F7D9A0", (False, True): "#BFDFF2", (False, False): "white"}
+
+
+def als_product(A, P, Q, people, names):
+    """The table and the two thin matrices whose product stands for it: where the first row and the last column meet."""
+    fig, axes = plt.subplots(1, 3, figsize=(10.4, 3.1), width_ratios=(3, 2.1, 3))
+    parts = (
+        (A, people, names, "ratings $A$"),
+        (P, people, ["action", "romance"], "viewers $P$:  row $u$"),
+        (Q.T, ["action", "romance"], names, "titles $Q^T$:  column $i$"),
+    )
+    for at, (ax, (values, rows, cols, title)) in enumerate(zip(axes, parts, strict=True)):
+        m, n = values.shape
+        for u, i in np.ndindex(m, n):
+            fill = PARTS[at < 2 and u == 0, at != 1 and i == n - 1]
+            ax.add_patch(plt.Rectangle((i, u), 1, 1, facecolor=fill, edgecolor="#444444"))
+            said = "?" if np.isnan(values[u, i]) else f"{round(values[u, i], 2) + 0:g}"
+            ax.text(i + 0.5, u + 0.5, said, ha="center", va="center", fontsize=13)
+        ax.set(xlim=(-0.03, n + 0.03), ylim=(m + 0.03, -0.03) if at < 2 else (2.53, -0.53), aspect="equal", title=title)
+        ax.set_xticks(np.arange(n) + 0.5, [name.replace(" ", "\n", 1) for name in cols], fontsize=9)
+        ax.set_yticks(np.arange(m) + 0.5, rows, fontsize=9)
+        ax.tick_params(length=0)
+        ax.grid(False)
+        for spine in ax.spines.values():
+            spine.set_visible(False)
+    fig.tight_layout(w_pad=4)
+    for left, right, sign in ((0, 1, "≈"), (1, 2, "×")):
+        x = (axes[left].get_position().x1 + axes[right].get_tightbbox().x0 / fig.bbox.width) / 2
+        fig.text(x, 0.5, sign, ha="center", va="center", fontsize=20)
+    numbers = " + ".join(f"{p:.3g}·{q:.3g}" for p, q in zip(P[0], Q[-1], strict=True))
+    seen = (
+        f"The open cell of {people[0]} and {names[-1]} is filled by her row of P and the column of that title: "
+        f"{numbers} = {P[0] @ Q[-1]:.3g}."
+    )
+    show(fig, seen=seen, tight=False)
+
+
 WALKS = (("o-", "#E69F00"), ("s--", "#56B4E9"))  # one for each start, on the dark ground of the valley
 
 
@@ -860,7 +897,8 @@ def _als_frame(objective, walks, step):
         before, now = walk[max(step - 1, 0)], walk[step]
         line = objective(now[0], axis) if of_title else objective(axis, now[1])
         at = int(of_title)
-        slice_.plot(axis, line, style[1:], color=color, linewidth=2)
+        held = f"{'p' if of_title else 'q'} = {now[1 - at]:.2f}"
+        slice_.plot(axis, line, style[1:], color=color, linewidth=2, label=held)
         slice_.plot(before[at], objective(*before), style[0], color="white", markeredgecolor="black", markersize=7)
         slice_.plot(now[at], objective(*now), style[0], color=color, markeredgecolor="black", markersize=9)
     legend = {"facecolor": "#444444", "labelcolor": "white", "fontsize": 9}
@@ -871,6 +909,7 @@ def _als_frame(objective, walks, step):
         title="The whole: two valleys,\na ridge between them",
     )
     valley.grid(False)
+    slice_.legend(title="held", loc="upper right", fontsize=9, title_fontsize=9)
     moves = "the start" if step == 0 else f"half-step {step}: the {'title' if of_title else 'viewer'} moves"
     slice_.set(xlabel="q, with p held" if of_title else "p, with q held", ylabel="objective", ylim=(0, 30))
     slice_.set_title(f"Each half is a parabola\n{moves}")
@@ -880,9 +919,9 @@ def _als_frame(objective, walks, step):
 
 def als_trap(marks, curves, baseline):
     """Training and held-out RMSE against passes, means over the splits; `curves`: {run: (splits, passes, 2 errors)}."""
-    looks = (("o-", "#E69F00"), ("s--", "#0072B2"), ("^-.", "#009E73"))
+    looks = (("o-", "#E69F00"), ("s--", "#0072B2"), ("^-.", "#009E73"), ("D:", "#CC79A7"))
     fig, axes = plt.subplots(1, 2, figsize=(9.6, 4.2))
-    titles = "On the ratings it learnt from", "On ratings held out, the order is another"
+    titles = "On the ratings it learnt from", "On ratings held out, k = 1 ends best of the four"
     for at, (ax, title) in enumerate(zip(axes, titles, strict=True)):
         for (name, values), (style, color) in zip(curves.items(), looks, strict=True):
             errors = values[:, :, at]
@@ -892,12 +931,13 @@ def als_trap(marks, curves, baseline):
         ax.set_xticks(marks, [str(mark) for mark in marks])
         ax.minorticks_off()
     axes[1].axhline(baseline.mean(), color=COLORS["baseline"], linewidth=1.4, label="bias baseline")
+    axes[1].fill_between([], [], color="#999999", alpha=0.35, label="shaded: lowest to highest split")
     handles, labels = axes[1].get_legend_handles_labels()
-    fig.legend(handles, labels, loc="lower center", ncols=4, frameon=False, bbox_to_anchor=(0.5, -0.07))
+    fig.legend(handles, labels, loc="lower center", ncols=3, frameon=False, bbox_to_anchor=(0.5, -0.12))
     seen = (
-        "Left, both runs of the weak penalty fall towards 0, one of them at once. Right, that one jumps up when its "
-        "training error drops, the other comes down from several points; all end above the baseline's line. "
-        "Shaded: from the smallest to the largest of the splits."
+        "Left, both runs of twenty factors with the weak penalty fall towards 0, one of them at once. Right, that one "
+        "jumps up when its training error drops, the other comes down from several points; the single factor ends "
+        "nearest to the baseline's line."
     )
     show(fig, seen=seen)
 
