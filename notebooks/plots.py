@@ -1234,7 +1234,7 @@ def plot_parts_of_list(usual, parts, rated, listed):
         xlabel="the usual rating of a title, and what each of yours adds to it (rating points)",
         title=f"The usual is nearly all; of your ratings {strongest} moves this list most",
     )
-    seen = f"The first column holds {usual.min():.1f} to {usual.max():.1f} points; no coloured cell more than {reach:.1f}."
+    seen = f"The first column holds {usual.min():.1f} to {usual.max():.1f}; no coloured cell more than {reach:.1f}."
     show(fig, seen=f"{seen} Blue adds, orange takes away; the strongest column is {strongest}.")
 
 
@@ -1277,8 +1277,10 @@ def plot_promise(promised, kept):
         title="Of true ratings the plain ± holds far fewer than it promises",
     )  # fmt: skip
     ax.legend(loc="upper left")
-    seen = "The plain line runs far below the diagonal, that of hidden ratings a little below, the stretched one along it."
-    show(fig, seen=f"{seen} The bands of single draws are narrow, widest for the stretched one.")
+    seen = (
+        "The plain line runs far below the diagonal, that of hidden ratings nearer, the stretched one a little above."
+    )
+    show(fig, seen=f"{seen} The bands of single draws are narrow.")
 
 
 # ---- Lesson 13b ------------------------------------------------------------------------------------------------------
