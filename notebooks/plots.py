@@ -1724,24 +1724,31 @@ def plot_loop(paths, control):
 # ---- Lesson 13 -------------------------------------------------------------------------------------------------------
 
 
-def plot_parts_of_list(parts, rated, listed):
-    """What each rating adds to each title of a list: cells of a table, with their numbers and sums; rating points."""
-    fig, ax = plt.subplots(figsize=(9.8, 4.6))
+def plot_parts_of_list(usual, parts, rated, listed):
+    """Each row a title: what is usual for it, what each rating adds, and their sum, the prediction; rating points."""
+    fig, ax = plt.subplots(figsize=(10.4, 4.7))
     hues = LinearSegmentedColormap.from_list("less or more", [COLORS["held out"], "white", COLORS["train"]])
-    reach = np.abs(parts).max()
-    ax.imshow(parts, cmap=hues, vmin=-1.5 * reach, vmax=1.5 * reach, aspect="auto")  # pale enough for black numbers
+    reach, last = np.abs(parts).max(), len(rated) + 1
+    shades = np.pad(parts, ((0, 0), (1, 1)))  # the first and the last column are no parts of ratings: white
+    ax.imshow(shades, cmap=hues, vmin=-1.5 * reach, vmax=1.5 * reach, aspect="auto")  # pale enough for black numbers
     for (down, across), part in np.ndenumerate(parts.round(2) + 0.0):
-        ax.text(across, down, f"{part:+.2f}", ha="center", va="center", fontsize=9.5, color="black")
-    sums = [f"{name}\n{total:+.2f}" for name, total in zip(rated, parts.sum(axis=0), strict=True)]
-    ax.set_xticks(np.arange(len(rated)), sums, fontsize=9.5, rotation=35, ha="right", rotation_mode="anchor")
+        ax.text(across + 1, down, f"{part:+.2f}", ha="center", va="center", fontsize=9.5, color="black")
+    for across, column in ((0, usual), (last, usual + parts.sum(axis=1))):
+        for down, value in enumerate(column):
+            ax.text(across, down, f"{value:.2f}", ha="center", va="center", fontsize=10, weight="bold")
+    for border in (0.5, last - 0.5):
+        ax.axvline(border, color="#777777", lw=1.5)
+    names = ["usual for the title", *rated, "prediction"]
+    ax.set_xticks(np.arange(len(names)), names, fontsize=9.5, rotation=35, ha="right", rotation_mode="anchor")
     ax.set_yticks(np.arange(len(listed)), listed, fontsize=10)
     ax.grid(visible=False)
     strongest = rated[np.abs(parts).sum(axis=0).argmax()]
     ax.set(
-        xlabel=f"rating, and what it adds to these {len(listed)} titles together (rating points)",
-        title=f"What each rating adds: no other moves this list as much as {strongest}",
+        xlabel="the usual rating of a title, and what each of yours adds to it (rating points)",
+        title=f"The usual is nearly all; of your ratings {strongest} moves this list most",
     )
-    show(fig, seen=f"The column with the largest numbers is {strongest}; blue adds, orange takes away.")
+    seen = f"The first column holds {usual.min():.1f} to {usual.max():.1f}; no coloured cell more than {reach:.1f}."
+    show(fig, seen=f"{seen} Blue adds, orange takes away; the strongest column is {strongest}.")
 
 
 def list_so_far(lists, told, at):
@@ -1764,26 +1771,29 @@ def list_so_far(lists, told, at):
 
 
 def plot_promise(promised, kept):
-    """The share of true values inside against the share promised, for each kind of interval; the diagonal is honest."""
+    """The share inside against the share promised, for each kind of interval: mean of the draws, and their range."""
     looks = {
-        "baseline": (COLORS["baseline"], "D", "-."),
-        "with taste": (COLORS["spectral with biases"], "o", "-"),
-        "with taste, stretched": (COLORS["held out"], "s", "--"),
+        "plain": ("plain, true ratings", COLORS["spectral with biases"], "o", "-"),
+        "hidden ratings": ("plain with noise, hidden ratings", "#666666", "D", "-."),
+        "stretched": ("stretched, true ratings", COLORS["held out"], "s", "--"),
     }
-    fig, ax = plt.subplots(figsize=(6.4, 4.6))
-    ax.plot([0, 1], [0, 1], color="#777777", lw=1)
+    fig, ax = plt.subplots(figsize=(6.6, 4.8))
+    ax.plot([0, 1], [0, 1], color="#999999", lw=1)
     way = {"rotation": 45, "rotation_mode": "anchor", "transform_rotates_text": True}
-    ax.text(0.62, 0.57, "a promise kept", fontsize=10, **way)
+    ax.text(0.69, 0.64, "a promise kept", fontsize=10, **way)
     for name, shares in kept.items():
-        hue, marker, line = looks[name]
-        ax.plot(promised, shares, color=hue, marker=marker, ls=line, ms=6, label=name)
+        label, hue, marker, line = looks[name]
+        ax.fill_between(promised, np.min(shares, axis=0), np.max(shares, axis=0), color=hue, alpha=0.2, lw=0)
+        ax.plot(promised, np.mean(shares, axis=0), color=hue, marker=marker, ls=line, ms=6, label=label)
     ax.set(
-        xlabel="share promised", ylabel="share of true expected ratings inside", xlim=(0, 1), ylim=(0, 1),
-        title="The plain ± keeps half of its promise",
+        xlabel="share promised", ylabel="share inside (band: single draws)", xlim=(0, 1), ylim=(0, 1),
+        title="Of true ratings the plain ± holds far fewer than it promises",
     )  # fmt: skip
     ax.legend(loc="upper left")
-    seen = "Two lines run far below the diagonal, nearly together; the stretched one stays close to it."
-    show(fig, seen=seen)
+    seen = (
+        "The plain line runs far below the diagonal, that of hidden ratings nearer, the stretched one a little above."
+    )
+    show(fig, seen=f"{seen} The bands of single draws are narrow.")
 
 
 # ---- Lesson 13b ------------------------------------------------------------------------------------------------------

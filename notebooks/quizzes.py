@@ -1481,15 +1481,18 @@ def factor_of_three():
 
 @quiz
 def one_rating_changed():
-    """By how much the baseline's prediction for Your Name changes if Trigun was rated 9, not 8."""
+    """By how much the factor model's prediction for Cowboy Bebop changes if Trigun was rated 9, not 8."""
+    z, Z = np.ones(2), np.array([[1, 1], [1, 1]])
     return Quiz(
-        answer=1 / (2 + 4),
-        because="The prediction is linear in the ratings, and each of two ratings has the weight 1 / (2 + 4).",
-        hint="Which share of a rating goes into the bias of the viewer?",
+        answer=z @ np.linalg.solve(Z.T @ Z + 4 * np.eye(2), z),
+        because="w = z'(Z'Z + 4I)^-1 z with both z = (1, 1) is 8/32, and t of Trigun grows by 1.",
+        hint="Only t of Trigun changes, by 1, so the answer is its weight w, with both rows (1, 1).",
         wrong=(
-            (1.0, "A point more for one title is not a point more for all: the bias averages and shrinks."),
-            (0.5, "That is the plain mean of two ratings; the penalty 4 counts as four more of distance 0."),
-            (0.0, "For the baseline every title of the viewer moves, whatever it is about."),
+            (1 / 6, "This is the baseline's weight, 1 / (2 + 4); here taste moves as well as the bias."),
+            (1 / 8, "The bias moves by 1/8 and the taste by 1/8; Cowboy Bebop gets both."),
+            (0.0, "This is the change for Your Name: there bias and taste cancel."),
+            (1.0, "A point more for one title is not a point more for another: the regression averages and shrinks."),
+            (0.5, "That is the plain mean of two ratings; the penalties take from it."),
         ),
         tol=0.006,
     )
