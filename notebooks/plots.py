@@ -795,10 +795,11 @@ def plot_stopping(train, held_out, baseline):
     show(fig, seen=seen)
 
 
-def plot_taste_map(places, names, action, romance, viewer):
+def plot_taste_map(places, names, action, romance, viewer, rated):
     """Titles in the plane of the two strongest axes of taste, marked by genre, with the direction of one viewer.
 
-    `places` : (n, 2); `action`, `romance` : (n,) bool, both False for the others; `viewer` : (2,), where taste points
+    `places` : (n, 2); `action`, `romance` : (n,) bool, both False for the others; `viewer` : (2,), where taste points;
+    `rated` : (n,) bool, what this viewer has rated: ringed, and named first
     """
     fig, ax = plt.subplots(figsize=(9.6, 7.6))
     looks = (
@@ -808,6 +809,8 @@ def plot_taste_map(places, names, action, romance, viewer):
     )
     for chosen, face, marker, label in looks:
         ax.scatter(*places[chosen].T, c=face, marker=marker, s=38, edgecolors="white", linewidths=0.5, label=label)
+    ring = {"facecolors": "none", "edgecolors": "black", "linewidths": 1.2, "s": 110, "marker": "o"}
+    ax.scatter(*places[rated].T, label="rated by our viewer", **ring)
     ax.axhline(0, color="#bbbbbb", lw=0.8, zorder=0)
     ax.axvline(0, color="#bbbbbb", lw=0.8, zorder=0)
     ax.margins(0.09)
@@ -820,9 +823,9 @@ def plot_taste_map(places, names, action, romance, viewer):
     ax.grid(False)
     ax.set(xlabel="first axis of taste (rating points for a typical viewer)", ylabel="second axis of taste")
     ax.set_title("A map of titles, learnt from ratings alone: neighbours please the same people")
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncol=3)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncol=4)
     fig.tight_layout()
-    order = np.argsort(-np.linalg.norm(places, axis=1), kind="stable")
+    order = np.lexsort((-np.linalg.norm(places, axis=1), ~rated))
     arrow_points = np.linspace(0, 1, 60)[:, None] * tip
     name_points(fig, ax, places[order], [names[at] for at in order], arrow_points, [said])
     seen = "Romance lies on one side of the first axis and action on the other, with some of each in between."

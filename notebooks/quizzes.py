@@ -679,14 +679,14 @@ def ten_times():
 
 
 @quiz
-def fairy_tail_moves():
+def part_timer_moves():
     """The title's half of one step, from the old numbers of the viewer."""
-    p, q, r, eta = np.array([1.0, 2.0]), np.array([-1.0, -0.5]), 1 - 5, 0.1
+    p, q, r, eta = np.array([1.0, 2.0]), np.array([-1.0, -0.5]), 3 - 5, 0.1
     p_new = p + eta * r * q
     return Quiz(
         answer=tuple(q + eta * r * p),
-        because="(-1, -0.5) + 0.1 · (-4) · (1, 2): the title takes the viewer's numbers from before the step.",
-        hint="Take the second formula: old numbers of the title, plus 0.1 · (-4) times the viewer's (1, 2).",
+        because="(-1, -0.5) + 0.1 · (-2) · (1, 2): the title takes the viewer's numbers from before the step.",
+        hint="Take the second formula: old numbers of the title, plus 0.1 · (-2) times the viewer's (1, 2).",
         wrong=(
             (tuple(q + eta * r * p_new), "You used the viewer after the step; both lines use the numbers before it."),
             (tuple(q - eta * r * p), "The sign is turned round: this step raises a prediction that is too high."),
@@ -706,6 +706,24 @@ def start_at_zero():
         hint="Put zeros into both lines of the step.",
         wrong=(("move", "The residual is not zero, but it is multiplied by the other side's factors, and those are."),),
         choices=("move", "stay"),
+    )
+
+
+@quiz
+def bias_step():
+    """The line of a viewer's bias in a step with a penalty: its slope with respect to the prediction is 1."""
+    b, r, eta, reg = 1.0, -2.0, 0.1, 0.2
+    return Quiz(
+        answer=b + eta * (r - reg * b),
+        because="b_u ← b_u + η (r - λ b_u) = 1 + 0.1 · (-2 - 0.2): what multiplies r is 1, where p_u had q_i.",
+        hint="Nudge b_u by a little: how much does the prediction change? That stands where the factors have q_i.",
+        wrong=(
+            (b + eta * r, "The pull of the residual is right; the pull back to zero, λ b_u, is missing."),
+            (b + eta * (r + reg * b), "The penalty pulls towards zero, so it is taken away from r."),
+            (b - eta * (r - reg * b), "The sign is turned round: the rating was lower, so the bias must fall."),
+            (b + r - reg * b, "The direction is right, but the learning rate of 0.1 is missing."),
+        ),
+        tol=0.005,
     )
 
 
