@@ -479,8 +479,11 @@ class Ratings:
                     "unrated ones out."
                 )
         if len(set(ids)) < len(ids):
+            first = {found: key for found, key in zip(reversed(ids), reversed(list(given)), strict=True)}
+            again = next(key for found, key in zip(ids, given, strict=True) if first[found] != key)
             raise ValueError(
-                f"{len(ids) - len(set(ids))} of {len(ids)} ratings repeat another: an id and a name of one thing?"
+                f"{len(ids) - len(set(ids))} of {len(ids)} ratings repeat another: {shown(again)} is "
+                f"{shown(first[ids[list(given).index(again)]])}; two names, or an id and a name, of one thing?"
             )
         return self._look_up(ids, 1 - axis), np.array(list(given.values()), dtype=float)
 

@@ -834,7 +834,7 @@ def plot_taste_map(places, names, action, romance, viewer, rated):
 
 # ---- Lesson 05 -------------------------------------------------------------------------------------------------------
 
-PARTS = {(True, True): "#D9D9D9", (True, False): "#F7D9A0", (False, True): "#BFDFF2", (False, False): "white"}
+MEETING = {(True, True): "#D9D9D9", (True, False): "#F7D9A0", (False, True): "#BFDFF2", (False, False): "white"}
 
 
 def als_product(A, P, Q, people, names):
@@ -848,7 +848,7 @@ def als_product(A, P, Q, people, names):
     for at, (ax, (values, rows, cols, title)) in enumerate(zip(axes, parts, strict=True)):
         m, n = values.shape
         for u, i in np.ndindex(m, n):
-            fill = PARTS[at < 2 and u == 0, at != 1 and i == n - 1]
+            fill = MEETING[at < 2 and u == 0, at != 1 and i == n - 1]
             ax.add_patch(plt.Rectangle((i, u), 1, 1, facecolor=fill, edgecolor="#444444"))
             said = "?" if np.isnan(values[u, i]) else f"{round(values[u, i], 2) + 0:g}"
             ax.text(i + 0.5, u + 0.5, said, ha="center", va="center", fontsize=13)

@@ -1,5 +1,6 @@
 """What can be measured of how a lesson teaches: titles first, length, who computes, what is asked of the reader."""
 
+import ast
 import importlib
 import re
 from collections import Counter
@@ -111,6 +112,16 @@ def test_a_lesson_imports_no_helper_that_computes(path):
 def test_helpers_draw_and_grade_and_compute_nothing(name):
     text = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
     assert COMPUTES.findall(text) == []
+
+
+@pytest.mark.parametrize("name", sorted(HELPERS))
+def test_no_name_of_a_helper_is_given_twice(name):
+    body = ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8")).body
+    given = [node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    given += [
+        target.id for node in body if isinstance(node, ast.Assign) for target in node.targets if hasattr(target, "id")
+    ]
+    assert [one for one, count in Counter(given).items() if count > 1] == []
 
 
 # ---- The rules themselves ----

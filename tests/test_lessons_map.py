@@ -5,6 +5,7 @@ import re
 from itertools import accumulate
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import plots
 import pytest
 import results
@@ -116,6 +117,16 @@ def test_there_are_ways_of_ninety_minutes_and_of_four_hours():
 
 
 # ---- The figure ----
+
+
+def test_the_figure_has_a_box_for_every_lesson(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(plots, "show", lambda fig, **said: drawn.append(fig))
+    plots.plot_course(LESSONS)
+    texts = [text.get_text() for text in drawn[0].axes[0].texts]
+    plt.close(drawn[0])
+    assert set(PARTS) <= set(texts)
+    assert [f"{e.number} · {e.minutes} min" in texts and e.short in texts for e in LESSONS] == [True] * len(LESSONS)
 
 
 def test_every_part_has_a_colour_a_picture_and_lessons():
