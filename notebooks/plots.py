@@ -1477,7 +1477,7 @@ def training_and_held_out(means):
         ax.plot(training, held_out, marker, color=COLORS.get(name) or OTHERS[name], ms=9)
     low, high = means["held out"].min(), means["held out"].max()
     ax.set(
-        xlim=(-0.1, means["training"].max() + 0.25), ylim=(low - 0.06, high + 0.08),
+        xlim=(-0.2, means["training"].max() + 0.25), xticks=np.arange(0, 2.1, 0.5), ylim=(low - 0.06, high + 0.08),
         xlabel="training error (rating points)", ylabel="held-out error (rating points)",
         title="The smallest training errors are not the smallest held-out errors",
     )  # fmt: skip
