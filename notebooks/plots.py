@@ -1477,7 +1477,7 @@ def training_and_held_out(means):
         ax.plot(training, held_out, marker, color=COLORS.get(name) or OTHERS[name], ms=9)
     low, high = means["held out"].min(), means["held out"].max()
     ax.set(
-        xlim=(-0.5, means["training"].max() + 0.3), ylim=(low - 0.06, high + 0.08),
+        xlim=(-0.2, means["training"].max() + 0.25), xticks=np.arange(0, 2.1, 0.5), ylim=(low - 0.06, high + 0.08),
         xlabel="training error (rating points)", ylabel="held-out error (rating points)",
         title="The smallest training errors are not the smallest held-out errors",
     )  # fmt: skip
@@ -1519,10 +1519,12 @@ def alone_and_paired(alone, paired):
     _verdict_bars(axes[1], paired.loc[order])
     axes[1].set(xlabel="held-out error less the baseline's", title="the difference on the same splits")
     fig.legend(handles=[band, *VERDICT_KEY], loc="outside lower center", ncols=4, fontsize=9.5)
-    fig.suptitle("Differences are known far better than errors", fontsize=12)
+    fig.suptitle("The more alike two models are, the better their difference is known", fontsize=12)
     words = "; ".join(f"{name} {row['verdict']}" for name, row in paired.loc[order].iterrows())
     show(
-        fig, seen=f"Left the intervals are long and overlap the grey band; right they are short: {words}.", tight=False
+        fig,
+        seen=f"Left all are long; right they are short for models like the baseline: {words}.",
+        tight=False,
     )
 
 
@@ -1564,7 +1566,9 @@ def real_differences(panels, near=0.065):
             if far > near:
                 look = {"ha": "right", "va": "center", "fontsize": 10, "color": VERDICT_LOOKS["worse"][0]}
                 ax.annotate(f"{far:+.2f} ▶", (near, place), (-4, 0), textcoords="offset points", **look)
-    fig.legend(handles=VERDICT_KEY, loc="outside lower center", ncols=3, fontsize=9.5)
+    beyond = plt.Line2D([], [], color=VERDICT_LOOKS["worse"][0], marker=">", ls="", label="worse, beyond the axis")
+    handles = [line for line in VERDICT_KEY if line.get_label() != "worse"] + [beyond]
+    fig.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=9.5)
     fig.suptitle("Among real viewers a gain is a few hundredths of a point; four models lose far more", fontsize=12)
     words = [f"on {n}, {t.loc[order, 'verdict'].value_counts().to_dict()}" for n, t in panels.items()]
     show(fig, tight=False, seen=re.sub(r"[{}']", "", "; ".join(words)))

@@ -1286,18 +1286,18 @@ def which_run():
 
 @quiz
 def copy_held_out():
-    """A copy repeats what it saw and says the mean elsewhere: its held-out error on the one hidden cell, a 6."""
-    error = abs(6 - 16 / 3)
+    """A copy repeats what it saw and says its viewer's mean elsewhere: its error on the one hidden cell, a 6."""
+    error = abs(6 - 4)
     return Quiz(
         answer=error,
-        because="T holds the hidden cell alone, so the three perfect cells do not count: the error is 6 - 5.33 = 0.67, "
-        "that of the global mean.",
+        because="T holds the hidden cell alone, so the three perfect cells do not count. Viewer 2 has given a single "
+        "rating, a 4, which is the guess: the error is 6 - 4 = 2, three times that of the global mean.",
         hint="Which cells are in T, and what does the copy say there?",
         wrong=(
             (0.0, "That is its training error. The copy is perfect where it has seen the answer, and only there."),
             (error / 2, "You divided by all four cells. T holds the hidden one alone."),
-            (error**2, "That is the mean squared residual: the root is missing."),
-            (4.0, "That is the nuclear norm's, which says 2; the copy says 16/3."),
+            (error**2, "Either the root is missing, or it is the nuclear norm's error, which guesses 2 and not 4."),
+            (2 / 3, "That is the global mean's, which says 16/3. The copy takes the mean of viewer 2 alone."),
         ),
         tol=0.005,
     )
@@ -1322,6 +1322,22 @@ def verdict_of_three():
                 "splits share their training ratings: the term n_test/n_train = 1/4 is missing.",
             ),
             ("worse", "The differences are errors of B less errors of A; a negative one is in favour of B."),
+        ),
+    )
+
+
+@quiz
+def what_moved():
+    """Item neighbours lead by 0.037 with settings by hand and by 0.017 with chosen ones: whose error moved?"""
+    return Quiz(
+        answer="the baseline",
+        choices=("item neighbours", "the baseline", "both alike"),
+        because="Item neighbours go from 1.611 to 1.610, the baseline from 1.648 to 1.627. On the second table it is "
+        "1.787 and 1.792 against 1.809 and 1.793: there, too, most of the change is the baseline's.",
+        hint="Of the first table, compare the columns 'by hand' and 'held out' in these two rows.",
+        wrong=(
+            ("item neighbours", "Their error is 1.611 by hand and 1.610 when chosen, the same to a thousandth."),
+            ("both alike", "One of them moves by 0.001 and the other by 0.021."),
         ),
     )
 
