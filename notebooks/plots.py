@@ -1157,7 +1157,8 @@ def nuclear_transition(counts, ranks, shares, trials):
         ax.set_xticks(np.arange(len(shares)), [f"{share:.1f}" for share in shares])
         ax.set_yticks(np.arange(len(ranks)), ranks)
         ax.grid(False)
-    fig.supxlabel("share of cells known", fontsize=11)
+    for ax in axes[1]:
+        ax.set_xlabel("share of cells known")
     fig.supylabel("rank of the true table", fontsize=11)
     grey = plt.Rectangle((0, 0), 1, 1, color="#cccccc", label="fewer known cells than unknowns")
     fig.legend(handles=[grey], loc="outside lower center", fontsize=10)

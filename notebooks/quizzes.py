@@ -917,7 +917,7 @@ def nuclear_one_pass():
     """What Z holds in place of the 3 after one pass over the rows (3, 2) and (2, x) with a toll of 1."""
     return Quiz(
         answer=3.6,
-        because="Shrinking leaves 3 of the 4 and nothing of the 1, so X is 3/4 of the pattern, with the rows (2.4, 1.2) "
+        because="Shrinking leaves 3 of the 4 and nothing of the 1, so X is 3/4 of the pattern, with rows (2.4, 1.2) "
         "and (1.2, 0.6). The residual 3 - 2.4 = 0.6 goes on top: 3 + 0.6 = 3.6. At the end the hole holds 4/3, and the "
         "table has rank one.",
         hint="A toll of 1 makes 3 of the 4 and 0 of the 1, so X is 3/4 of the pattern. Then add the residual A - X.",
