@@ -931,19 +931,22 @@ def nuclear_corner():
 
 
 @quiz
-def nuclear_no_toll():
-    """What paste-and-shrink with a toll of 0 makes of a hole that starts at 0, after 1,000 passes."""
+def nuclear_one_pass():
+    """What Z holds in place of the 3 after one pass over the rows (3, 2) and (2, x) with a toll of 1."""
     return Quiz(
-        answer=0,
-        because="A toll of 0 changes no singular value, so shrinking returns what was pasted, and the hole keeps its 0 "
-        "for ever. With a toll that is tiny the hole moves, but by tiny steps.",
-        hint="Follow one pass: the known ratings are pasted over the guess, and then each singular value loses 0.",
+        answer=3.6,
+        because="Shrinking leaves 3 of the 4 and nothing of the 1, so X is 3/4 of the pattern, with rows (2.4, 1.2) "
+        "and (1.2, 0.6). The residual 3 - 2.4 = 0.6 goes on top: 3 + 0.6 = 3.6. At the end the hole holds 4/3, and the "
+        "table has rank one.",
+        hint="A toll of 1 makes 3 of the 4 and 0 of the 1, so X is 3/4 of the pattern. Then add the residual A - X.",
         wrong=(
-            (-1, "That is the right completion, but this loop never gets there: which of its two steps would move it?"),
-            (6, "6 is the rating; in points above 7 the completion is -1, and this loop never moves towards it."),
+            (3, "That puts the rating itself back, as lesson 06 does. Here the residual is added to what Z held."),
+            (2.4, "That is X. It misses the rating by 0.6: what does Z do with this miss?"),
+            (0.6, "That is what the hole of Z gets. In place of the 3, Z keeps its 3 and adds the residual."),
+            (3.8, "You added 3 - 2.2: the toll is taken from the singular value 4, not from the entry 3.2."),
         ),
         tol=0.01,
-    )
+    )  # fmt: skip
 
 
 @quiz
