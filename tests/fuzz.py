@@ -269,7 +269,7 @@ def examples_for(target):
     """Whole files to begin with: drawn as the tests draw them, always the same."""
     import properties
     import strategies as s
-    from hypothesis import Phase, given, settings
+    from hypothesis import HealthCheck, Phase, given, settings
 
     if target.startswith("model"):
         stored = [data for data, _ in properties.saved_models().values()]
@@ -279,7 +279,10 @@ def examples_for(target):
     whole = s.joined_by_zero([s.csv_files(one) for one in csv[target]])
     found = []
 
-    @settings(max_examples=40, derandomize=True, database=None, phases=[Phase.generate])
+    @settings(
+        max_examples=40, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate],
+    )  # fmt: skip
     @given(whole | s.exports() if target == "export" else whole)
     def keep(data):
         found.append(data)
