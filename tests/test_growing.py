@@ -149,6 +149,17 @@ def test_an_id_that_is_known_or_of_another_kind_is_refused(table, user, error, w
         model.add(model.fold_in(TOLD), user)
 
 
+def test_a_name_may_be_an_items_and_not_a_viewers_id():
+    table = ct.Ratings(
+        ["ann", "bob"], ["x", "y"], [0, 0, 1], [0, 1, 1], [5.0, 2, 4], scale=(1, 5), user_names=["A", "B"]
+    )
+    model = ct.BiasBaseline().fit(table)
+    viewer = model.fold_in({"x": 5})
+    with pytest.raises(ValueError, match="name must be nobody else's, got 'bob'"):
+        model.add(viewer, user="cid", name="bob")
+    assert model.add(viewer, user="cid", name="x").ratings_.user_names.tolist() == ["A", "B", "x"]
+
+
 def test_a_name_that_is_somebodys_is_refused(table):
     model = ct.BiasBaseline().fit(table)
     with pytest.raises(ValueError, match="name must be nobody else's, got 'bob'"):
