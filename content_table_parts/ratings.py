@@ -479,11 +479,10 @@ class Ratings:
                     "unrated ones out."
                 )
         if len(set(ids)) < len(ids):
-            first = {found: key for found, key in zip(reversed(ids), reversed(list(given)), strict=True)}
-            again = next(key for found, key in zip(ids, given, strict=True) if first[found] != key)
+            twice = next(found for found in ids if ids.count(found) > 1)
+            names = " and ".join(shown(key) for key, found in zip(given, ids, strict=True) if found == twice)
             raise ValueError(
-                f"{len(ids) - len(set(ids))} of {len(ids)} ratings repeat another: {shown(again)} is "
-                f"{shown(first[ids[list(given).index(again)]])}; two names, or an id and a name, of one thing?"
+                f"{len(ids) - len(set(ids))} of {len(ids)} ratings repeat another: {names} are one thing; rate it once."
             )
         return self._look_up(ids, 1 - axis), np.array(list(given.values()), dtype=float)
 
