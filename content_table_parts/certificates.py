@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 from content_table_parts.doors import check_cells
 from content_table_parts.settings import check_array, check_number, check_shape, checked, shown
-from content_table_parts.solvers import spectral_norm_bound
+from content_table_parts.solvers import check_time_for_svd, spectral_norm_bound
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,7 @@ def nuclear_certificate(
     Any multipliers L on the known cells bound the optimum from below by <L, target> / max(1, |L|_2), because the dual
     norm of the nuclear norm is the spectral norm.
     """
+    check_time_for_svd(X.shape)
     pasted = X.copy()
     pasted[rows, cols] = target
     sigma, proven = spectral_norm_bound(sp.csr_array((multipliers, (rows, cols)), shape=X.shape))

@@ -53,9 +53,10 @@ def in_time(seconds: float) -> Iterator[None]:
         _END.reset(outside)
 
 
-def check_time() -> None:
-    """Called in each pass of a fit: raise OutOfTime where `in_time` says so."""
-    if time.perf_counter() > _END.get():
+def check_time(ahead: float = 0.0) -> None:
+    """Called in each pass of a fit: raise OutOfTime where `in_time` says so, or before `ahead` seconds that cannot be
+    stopped would take it past that."""
+    if time.perf_counter() + ahead > _END.get():
         raise OutOfTime
 
 

@@ -21,6 +21,7 @@ from content_table_parts.settings import TIE, check_kind, check_shape
 MAX_DENSE_BYTES = 2**30  # a dense users x items table above this is refused, not attempted
 DENSE_CELLS = 10**6  # up to this many cells the splitting solver works on a dense table: faster, and 8 MB at most
 NO_PENALTY = 1e-9  # a penalty below this on biases is lost in rounding beside counts of ratings
+DENSE_SPEED = 1e10  # operations a second, in an SVD or the like on one core: to tell beforehand what takes minutes
 GRAM_SIDE = 5_000  # up to this side a spectral norm is bounded by a dense Gram matrix; above it is only estimated
 BLAS = ThreadpoolController()
 _OURS = (str(Path(__file__).parent), str(Path(__file__).parent.with_name("content_table.py")))
@@ -61,6 +62,12 @@ def check_memory(shape: Sequence[int], what: str) -> None:
             f"the limit is {MAX_DENSE_BYTES / 2**30:g} GiB (content_table_parts.solvers.MAX_DENSE_BYTES). "
             "predict and recommend need no such table."
         )
+
+
+def check_time_for_svd(shape: tuple[int, int]) -> None:
+    """Raise OutOfTime where there is none for an SVD of a dense table, which cannot be stopped half-way."""
+    short, long = sorted(shape)
+    check_time(ahead=4.0 * long * short**2 / DENSE_SPEED)
 
 
 def shrink_singular_values(A: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -715,6 +722,7 @@ class SoftImpute:
         self.reflect(None, target)
 
     def shrink(self):
+        check_time_for_svd(self.filled.shape)
         self.U, self.s, Vt = shrink_singular_values(self.filled, self.reg)
         self.right, self.before, self.X = Vt.T, self.X, (self.U * self.s) @ Vt
         if np.vdot(self.Y - self.X, self.X - self.before) > 0:

@@ -53,6 +53,7 @@ PUBLISHED_SPACE = {  # of the blog notebook; 30 trials
 
 
 MIN_SPLITS = 5  # a model for which there is no time on so many splits is left out
+FIRST_SHARE = 1 / 3  # of the time, for the first split: somebody waits for it
 
 
 # ---- Many fits, in the time there is ---------------------------------------------------------------------------------
@@ -84,56 +85,64 @@ def measured(
 ) -> Measured:
     """`measure(model, train, test)` of all models on all splits, or of what can be done in so many minutes.
 
-    The first split is the estimate and takes at most half of the time: a model that needs more than its share of that
-    is stopped there, and then the slowest are left out until the others can do `MIN_SPLITS` splits. As many splits are
-    made as there is time for; the results of each are what they would be without a limit. `first(results)` is called
-    with those of the first split.
+    The first split is the estimate and takes a third of the time: a model has its equal share of that, and what those
+    before it left over, is stopped there, and then the slowest are left out until the others can do `MIN_SPLITS`
+    splits. As many splits are made as there is time for; the results of each are what they would be without a limit.
+    `first(results)` is called with those of the first split.
     """
+    plain = dict.fromkeys(models, measure)
     if minutes is None:
-        return Measured(_on_splits(measure, models, parts, range(len(parts)), n_jobs, progress), {}, len(parts))
+        return Measured(_on_splits(plain, models, parts, range(len(parts)), n_jobs, progress), {}, len(parts))
     check_number("minutes", minutes, strict=True)
     wanted, n_workers = min(MIN_SPLITS, len(parts)), workers(n_jobs)
     _warm_up(measure, models, parts[0][0])
     begin, budget = time.perf_counter(), 60 * minutes
-    limit = n_workers * budget / (2 * len(models))
-    timed = _on_splits(_Timed(measure, limit), models, parts, [0], n_jobs, progress)
+    share = n_workers * budget * FIRST_SHARE / len(models)
+    turns = [begin + share * (1 + at // n_workers) for at in range(len(models))]
+    in_turn = {name: _Timed(measure, share, end) for name, end in zip(models, turns, strict=True)}
+    timed = _on_splits(in_turn, models, parts, [0], n_jobs, progress)
     took = {name: seconds for (name, _), (seconds, found) in timed.items() if found is not None}
     if not took:
-        raise ValueError(f"minutes={minutes:g} are too few: no model could be fitted in its share, {limit:.2g} s.")
+        raise ValueError(f"minutes={minutes:g} are too few: no model could be fitted in its share, {share:.2g} s.")
     first({key: found for key, (_, found) in timed.items() if found is not None})
-    left = max(budget - (time.perf_counter() - begin), budget / 2)  # a long pass of one must not cost the others
+    # a long pass of one must not cost the others
+    left = max(budget - (time.perf_counter() - begin), budget * (1 - FIRST_SHARE))
     kept, n_splits = _affordable(took, len(parts), n_workers * left, wanted)
     results = {key: found for key, (_, found) in timed.items() if key[0] in kept}
     rest = {name: model for name, model in models.items() if name in kept}
-    results |= _on_splits(measure, rest, parts, range(1, n_splits), n_jobs, progress)
+    results |= _on_splits(plain, rest, parts, range(1, n_splits), n_jobs, progress)
     why = f"for want of time (minutes={minutes:g})"
-    slow = {name: f"left out {why}, a fit takes more than {limit:.0f} s" for name in models if name not in took}
+    stopped = {name: seconds for (name, _), (seconds, found) in timed.items() if found is None}
+    slow = {name: f"left out {why}, a fit takes more than {seconds:.0f} s" for name, seconds in stopped.items()}
     slow |= {name: f"left out {why}, a split takes {took[name]:.0f} s" for name in took if name not in kept}
     fewer = f"{n_splits} of {len(parts)} splits {why}" if n_splits < len(parts) else ""
     return Measured(results, slow, n_splits, fewer)
 
 
-def _on_splits(measure, models, parts, splits, n_jobs, progress):
-    """{(name, split): measure(model, train, test)}"""
+def _on_splits(measures, models, parts, splits, n_jobs, progress):
+    """{(name, split): measures[name](model, train, test)}"""
     jobs = [(name, split) for split in splits for name in models]
-    calls = [joblib.delayed(measure)(models[name], *parts[split]) for name, split in jobs]
+    calls = [joblib.delayed(measures[name])(models[name], *parts[split]) for name, split in jobs]
     return dict(zip(jobs, side_by_side(calls, n_jobs, progress, [name for name, _ in jobs]), strict=True))
 
 
 @dataclass(frozen=True)
 class _Timed:
-    """`measure` with its seconds; (seconds, None) where a fit had not ended after `limit` seconds."""
+    """`measure` with its seconds; (at least so many, None) where a fit had not ended when its turn was over: `share`
+    seconds after it began, or at `end` where that is later."""
 
     measure: Callable
-    limit: float
+    share: float
+    end: float
 
     def __call__(self, model, train, test):
         begin = time.perf_counter()
+        limit = max(self.share, self.end - begin)
         try:
-            with in_time(self.limit):
+            with in_time(limit):
                 found = self.measure(model, train, test)
         except OutOfTime:
-            found = None
+            return max(limit, time.perf_counter() - begin), None
         return time.perf_counter() - begin, found
 
 
