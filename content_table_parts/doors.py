@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from content_table_parts import solvers
+from content_table_parts import regressions, solvers
 from content_table_parts.settings import check_array, check_number, check_shape, checked, shown
 from content_table_parts.solvers import compiled, writable
 
@@ -196,7 +196,7 @@ def _check_solve_rows(indptr, indices, weights, targets, other, base, out):
 
 best_positions = door(solvers.best_positions, _check_best_positions)
 bias_solver = door(solvers.bias_solver, _check_bias_solver)
-ridge_rows = door(solvers.ridge_rows, _check_ridge_rows)
+ridge_rows = door(regressions.ridge_rows, _check_ridge_rows)
 shrink_singular_values = door(solvers.shrink_singular_values, _check_shrink_singular_values)
 spectral_norm_bound = door(solvers.spectral_norm_bound, _check_spectral_norm_bound)
 squared_loss = door(solvers.squared_loss, _check_squared_loss)
@@ -204,4 +204,4 @@ pair_dots = door(solvers.pair_dots, _check_pair_dots)
 predict_pairs = door(solvers.predict_pairs, _check_predict_pairs)
 sgd_epoch = door(solvers.sgd_epoch, _check_epoch)
 batch_epoch = door(solvers.batch_epoch, _check_batch_epoch)
-solve_rows = door(solvers.solve_rows, _check_solve_rows)
+solve_rows = door(regressions.solve_rows, _check_solve_rows)

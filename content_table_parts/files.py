@@ -29,6 +29,8 @@ from content_table_parts.settings import as_path, check_fitted, check_switch
 from content_table_parts.writing import write_whole
 
 FORMAT_VERSION = 5
+_HOW = {"dtype": "float64", "n_jobs": 1}
+_LATER = {"Features": {"notes": ()}, "ALS": _HOW, "ImplicitALS": _HOW}  # what files from before had not, as it was then
 MAX_MODEL_BYTES = 4 * 2**30  # what a file may unpack to, all arrays together
 MAX_DESCRIPTION_BYTES = 2**26  # of them the description, 4 bytes a character: some 100,000 passes of history
 MAX_ARRAYS = 10_000
@@ -404,8 +406,7 @@ def _csr(data, indices, indptr, shape, where):
 def _made(kind, state, where):
     """The model, or the part of one, whose state this is."""
     settings = kind._get_param_names() if issubclass(kind, BaseEstimator) else list(_LEARNT[kind.__name__])
-    if kind is Features:
-        state.setdefault("notes", ())  # of a file from before there were any
+    state = _LATER.get(kind.__name__, {}) | state
     if missing := sorted(set(settings) - set(state)):
         raise ValueError(f"{where} must have {settings}, got none of {missing}")
     if not issubclass(kind, BaseEstimator):

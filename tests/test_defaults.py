@@ -15,9 +15,9 @@ AS_THEY_COME = {  # the figures of benchmarks/defaults.py are theirs: who change
     ct.ItemKNN: {"n_neighbors": 40, "shrinkage": 100, "reg": 3, "damping": 0.3},
     ct.EASE: {"reg": 100},
     ct.ALS: {"n_factors": 20, "reg": None, "biases": False, "bias_reg": 5, "n_epochs": 500, "tol": 1e-6,
-             "init": "random", "random_state": 0},
+             "init": "random", "random_state": 0, "dtype": "float64", "n_jobs": 1},
     ct.ImplicitALS: {"n_factors": 20, "reg": 10, "confidence": 1, "n_epochs": 50, "tol": 1e-4, "init": "random",
-                     "random_state": 0},
+                     "random_state": 0, "dtype": "float64", "n_jobs": 1},
     ct.GradientDescentMF: {"n_factors": 5, "reg": 5, "learning_rate": 1e-3, "n_epochs": 5000, "tol": 1e-6,
                            "init": "random", "random_state": 0},
     ct.SGDMF: DESCENT,
@@ -85,7 +85,7 @@ def test_every_number_down_to_its_bound_may_be_set_and_none_beyond(kind):
             continue
         strict = name in ABOVE_0 or (name == "reg" and kind in REG_ABOVE_0)
         strict |= name == "bias_reg" and kind is ct.SpectralRegularization
-        lowest, step = (0 if name == "random_state" else 1, 1) if declared.whole else (0.0, 1e-9)
+        lowest, step = ({"random_state": 0, "n_jobs": -1}.get(name, 1), 1) if declared.whole else (0.0, 1e-9)
         declared.check(name, lowest + step)
         refused = [lowest - step] + [lowest] * strict
         if not strict:

@@ -517,8 +517,8 @@ def survive(call, *arguments):
 
 
 LONG = {
-    "ALS": (ct.ALS(n_factors=3, tol=0), solvers, "solve_rows", 12),
-    "ALS with biases": (ct.ALS(n_factors=3, biases=True, tol=0), solvers, "solve_rows", 13),
+    "ALS": (ct.ALS(n_factors=3, tol=0), ct, "regress_rows", 12),
+    "ALS with biases": (ct.ALS(n_factors=3, biases=True, tol=0), ct, "regress_rows", 13),
     "spectral": (ct.SpectralRegularization(reg=1, tol=1e-12), solvers, "_power_step", 20),
     "spectral with biases": (ct.SpectralRegularization(reg=1, biases=True, tol=1e-12), ct, "spectral_certificate", 2),
     "nuclear norm": (ct.NuclearNorm(tol=1e-12), solvers, "_power_step", 30),
@@ -542,13 +542,13 @@ def test_ctrl_c_keeps_a_usable_model(noisy, monkeypatch, name):
 
 
 @pytest.mark.parametrize(
-    ("model", "owner"),
-    [(ct.ALS(n_factors=3), solvers), (ct.ImplicitALS(n_factors=3), ct)],
+    ("model", "function"),
+    [(ct.ALS(n_factors=3), "regress_rows"), (ct.ImplicitALS(n_factors=3), "solve_all_rows")],
     ids=["ALS", "implicit ALS"],
 )
-def test_ctrl_c_in_the_first_pass_leaves_nothing_to_keep(noisy, monkeypatch, model, owner):
+def test_ctrl_c_in_the_first_pass_leaves_nothing_to_keep(noisy, monkeypatch, model, function):
     ratings = ct.Ratings.from_matrix(np.abs(dense(noisy)), scale=(0, 40))
-    press_ctrl_c(monkeypatch, owner, "solve_rows", 1)
+    press_ctrl_c(monkeypatch, ct, function, 1)
     model = clone(model)
     with pytest.raises(KeyboardInterrupt):
         model.fit(ratings)

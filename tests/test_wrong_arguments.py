@@ -129,13 +129,14 @@ POINTS = kind(called=["rating", "no title", "no user"])
 SIZES = ["entries", "positions"]  # of two arrays that do not fit each other either may be named
 ARRAY = kind("array of halves", "array beyond", "array below")
 JOBS = kind("True", never=["-1", "10**30"])  # that many processes
+THREADS = kind("-1", "10**30")  # no more than there are blocks of rows
 RESULTS = kind(called=["results"])
 SCALE = kind()
 SPACE = kind("None", called=["search space"])
 
 BY_NAME = [
     (NOTHING, "n n_splits n_trials n_folds n_boot n_components n_factors n_epochs n_neighbors max_features batch_size"),
-    (NOTHING, "patience about by conflicts protocol sampler refit schedule solver init metric reference use"),
+    (NOTHING, "patience about by conflicts protocol sampler refit schedule solver init metric reference use dtype"),
     (NOTHING, "repeats unknown sep decimal encoding"),
     (WHOLE, "min_per_user min_per_item row"),
     (SEED, "random_state"),
@@ -205,10 +206,10 @@ def model_calls():
     optional = {name: KINDS[name].also("None") for name in ("reg", "weight", "patience", "batch_size")}
     optional["clip"] = ABOVE_0.also("None")
     own = {
-        ct.ALS: {"reg": optional["reg"]},
+        ct.ALS: {"reg": optional["reg"], "n_jobs": THREADS},
         ct.SpectralRegularization: {"reg": ABOVE_0.also("None"), "bias_reg": ABOVE_0},
         ct.EASE: {"reg": ABOVE_0},
-        ct.ImplicitALS: {"reg": ABOVE_0},
+        ct.ImplicitALS: {"reg": ABOVE_0, "n_jobs": THREADS},
         ct.ContentOnly: {"reg": ABOVE_0},
         ct.Blend: {"first": kind("fitted model", "unfitted model"), "second": kind("fitted model", "unfitted model")}
         | {"weight": optional["weight"].also("0", "True")},

@@ -1,0 +1,237 @@
+"""A ridge regression for each row of a sparse table: the readable loop, and the same sums for many rows at a time."""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from content_table_parts.interrupts import workers
+from content_table_parts.solvers import compiled, writable
+
+LANES = 32  # so many rows are factored side by side: a processor does several in one step, and they fit in its cache
+
+
+@compiled(error_model="numpy")
+def solve_rows(indptr, indices, weights, targets, other, base, out):
+    """out[u] = (base + O_u' diag(w_u) O_u)^-1 O_u' t_u: a ridge regression for each row on the factors `other`.
+
+    `indptr`, `indices` are the rows of a CSR table, `weights` and `targets` its values, `other` (n, k) the factors of
+    the other side held fixed, `base` (k, k) what every row shares: the penalty, positive definite. Cholesky in plain
+    loops: G = L L', then two substitutions.
+    """
+    k = other.shape[1]
+    G, x = np.zeros((k, k)), np.zeros(k)
+    for u in range(len(indptr) - 1):
+        for a in range(k):
+            x[a] = 0.0
+            for b in range(a + 1):
+                G[a, b] = base[a, b]
+        for e in range(indptr[u], indptr[u + 1]):  # G = base + O_u' diag(w_u) O_u, x = O_u' t_u
+            i = indices[e]
+            for a in range(k):
+                o = other[i, a]
+                x[a] += o * targets[e]
+                for b in range(a + 1):
+                    G[a, b] += weights[e] * o * other[i, b]
+        for a in range(k):  # G = L L' in place, and L y = x on the way
+            for b in range(a):
+                total = G[a, b]
+                for c in range(b):
+                    total -= G[a, c] * G[b, c]
+                G[a, b] = total / G[b, b]
+            pivot = G[a, a]
+            for c in range(a):
+                pivot -= G[a, c] * G[a, c]
+                x[a] -= G[a, c] * x[c]
+            G[a, a] = np.sqrt(pivot)
+            x[a] /= G[a, a]
+        for a in range(k - 1, -1, -1):  # L' out = y
+            for c in range(a + 1, k):
+                x[a] -= G[c, a] * x[c]
+            x[a] /= G[a, a]
+            out[u, a] = x[a]
+
+
+@compiled(error_model="numpy", nogil=True)
+def _gather(G, x, first, last, indices, weights, values, offset, other):
+    """G += O' diag(w) O (lower triangle) and x += O' t over the ratings first..last-1, in the order of `solve_rows`.
+
+    Four ratings a step, for which G is read and written once. Without `weights` they are 1; with an `offset` the
+    targets t are values - offset[i].
+    """
+    k = len(x)
+    four = first + (last - first) // 4 * 4
+    for e in range(first, four, 4):
+        i0, i1, i2, i3 = indices[e], indices[e + 1], indices[e + 2], indices[e + 3]
+        p0, p1, p2, p3 = other[i0], other[i1], other[i2], other[i3]
+        t0, t1, t2, t3 = values[e], values[e + 1], values[e + 2], values[e + 3]
+        if offset is not None:
+            t0, t1, t2, t3 = t0 - offset[i0], t1 - offset[i1], t2 - offset[i2], t3 - offset[i3]
+        for a in range(k):
+            o0, o1, o2, o3 = p0[a], p1[a], p2[a], p3[a]
+            x[a] = (((x[a] + o0 * t0) + o1 * t1) + o2 * t2) + o3 * t3
+            if weights is not None:
+                o0, o1, o2, o3 = weights[e] * o0, weights[e + 1] * o1, weights[e + 2] * o2, weights[e + 3] * o3
+            g = G[a]
+            for b in range(a + 1):
+                g[b] = (((g[b] + o0 * p0[b]) + o1 * p1[b]) + o2 * p2[b]) + o3 * p3[b]
+    for e in range(four, last):
+        p, t = other[indices[e]], values[e]
+        if offset is not None:
+            t -= offset[indices[e]]
+        for a in range(k):
+            o = p[a]
+            x[a] += o * t
+            if weights is not None:
+                o = weights[e] * o
+            g = G[a]
+            for b in range(a + 1):
+                g[b] += o * p[b]
+
+
+@compiled(error_model="numpy", nogil=True)
+def _factor_and_solve(G, x):
+    """Cholesky and both substitutions of `solve_rows` for as many rows as there are lanes: G is (k, k, lanes), x (k,
+    lanes). The innermost loops go over the lanes, which do not depend on each other."""
+    k, lanes = x.shape
+    for a in range(k):
+        for b in range(a + 1):
+            g, four = G[a, b], b // 4 * 4
+            for c in range(0, four, 4):
+                a0, a1, a2, a3 = G[a, c], G[a, c + 1], G[a, c + 2], G[a, c + 3]
+                b0, b1, b2, b3 = G[b, c], G[b, c + 1], G[b, c + 2], G[b, c + 3]
+                for lane in range(lanes):
+                    left = ((g[lane] - a0[lane] * b0[lane]) - a1[lane] * b1[lane]) - a2[lane] * b2[lane]
+                    g[lane] = left - a3[lane] * b3[lane]
+            for c in range(four, b):
+                _subtract(g, G[a, c], G[b, c])
+            if a == b:
+                for lane in range(lanes):
+                    g[lane] = np.sqrt(g[lane])
+            else:
+                _divide(g, G[b, b])
+        for c in range(a):
+            _subtract(x[a], G[a, c], x[c])
+        _divide(x[a], G[a, a])
+    for a in range(k - 1, -1, -1):
+        for c in range(a + 1, k):
+            _subtract(x[a], G[c, a], x[c])
+        _divide(x[a], G[a, a])
+
+
+@compiled(error_model="numpy", nogil=True, inline="always")
+def _subtract(a, b, c):
+    for lane in range(len(a)):
+        a[lane] -= b[lane] * c[lane]
+
+
+@compiled(error_model="numpy", nogil=True, inline="always")
+def _divide(a, b):
+    for lane in range(len(a)):
+        a[lane] /= b[lane]
+
+
+@compiled(error_model="numpy", nogil=True)
+def _solve_block(indptr, indices, weights, values, offset, other, base, out, first, last):
+    """The rows first..last-1 of `out`, `LANES` at a time."""
+    k = other.shape[1]
+    G, x = np.empty((k, k), other.dtype), np.empty(k, other.dtype)
+    Gs, xs = np.empty((k, k, LANES), other.dtype), np.empty((k, LANES), other.dtype)
+    for start in range(first, last, LANES):
+        count = min(LANES, last - start)
+        for lane in range(LANES):
+            G[:], x[:] = base, 0.0
+            if lane < count:  # the lanes that the last rows leave over solve for the penalty alone
+                u = start + lane
+                _gather(G, x, indptr[u], indptr[u + 1], indices, weights, values, offset, other)
+            for a in range(k):
+                xs[a, lane] = x[a]
+                for b in range(a + 1):
+                    Gs[a, b, lane] = G[a, b]
+        _factor_and_solve(Gs, xs)
+        for lane in range(count):
+            for a in range(k):
+                out[start + lane, a] = xs[a, lane]
+
+
+def solve_all_rows(indptr, indices, weights, values, offset, other, base, dtype="float64", n_jobs=1):
+    """What `solve_rows` puts into `out`, faster and to the same bits; in `n_jobs` threads, which do not change them.
+
+    The targets are `values`, less offset[i] in column i; without `weights` all are 1. In float32, if `dtype` says so,
+    the arithmetic is done in half the time and with half the digits; what is returned is float64.
+    """
+    arrays = [indptr, indices] + [a if a is None else a.astype(dtype, copy=False) for a in (weights, values, offset)]
+    arrays = [a if a is None else writable(a) for a in arrays]
+    other, base = np.ascontiguousarray(other, dtype), np.ascontiguousarray(base, dtype)
+    out = np.empty((len(indptr) - 1, other.shape[1]), dtype)
+    solve, n_threads = partial(_solve_block, *arrays, other, base, out), min(workers(n_jobs), len(out) // LANES + 1)
+    if n_threads == 1:
+        solve(0, len(out))
+    else:
+        ends = np.searchsorted(indptr, np.linspace(0, len(indices), n_threads + 1))  # as many ratings for each thread
+        ends[0], ends[-1] = 0, len(out)
+        with ThreadPoolExecutor(n_threads) as pool:
+            list(pool.map(solve, ends[:-1], ends[1:]))
+    return out.astype(float, copy=False)
+
+
+def regress_rows(table, other, penalty, offset=None, dtype="float64", n_jobs=1):
+    """`ridge_rows` of a CSR table, with a penalty for each factor, on its values less offset[i] in column i."""
+    if not penalty.any():
+        return _least_norm_rows(table, other)
+    arrays = table.indptr, table.indices, None, table.data, offset, other, np.diag(penalty)
+    rows = solve_all_rows(*arrays, dtype, n_jobs)
+    check_solution(rows, penalty)
+    return rows
+
+
+def _least_norm_rows(table, other):
+    """Without a penalty a row may leave its factors undetermined: the least-norm solution."""
+    rows = np.empty((table.shape[0], other.shape[1]))
+    for u in range(len(rows)):
+        known = slice(table.indptr[u], table.indptr[u + 1])
+        rows[u] = np.linalg.lstsq(other[table.indices[known]], table.data[known], rcond=None)[0]
+    return rows
+
+
+def check_solution(rows, reg):
+    if not np.isfinite(rows).all():
+        raise ValueError(f"the ridge regressions of reg={np.min(reg):g} are singular in floating point; raise reg.")
+
+
+def ridge_rows(table: Any, other: np.ndarray, reg: float | np.ndarray = 0.0) -> np.ndarray:
+    """The best factors for each row of a sparse table, those of the other side held fixed: half a pass of `ALS`.
+
+    Objective, for each row u on its own: sum over its known cells of (A_ui - x_u . o_i)^2 + reg |x_u|^2.
+
+    Parameters
+    ----------
+    table : (m, n) sparse
+        `ratings.csr` to solve for the users, `ratings.csc.T` for the items.
+    other : (n, k)
+    reg : float, or (k,) with one penalty for each factor
+        All above 0, or 0: plain least squares, and of least norm where the ratings leave factors undetermined.
+
+    Returns
+    -------
+    (m, k) array; zeros in a row without a rating.
+    """
+    table, other = sp.csr_array(table, dtype=float), np.asarray(other, dtype=float)
+    if other.ndim != 2 or len(other) != table.shape[1]:
+        raise ValueError(
+            f"`other` must have one row of factors for each of the table's {table.shape[1]} columns, got shape "
+            f"{other.shape}; to solve for the items, pass ratings.csc.T and the user factors."
+        )
+    penalty = np.full(other.shape[1], reg, dtype=float)
+    if not (penalty > 0).all() and penalty.any():
+        raise ValueError(f"reg must be above 0, or 0 for all factors, got {reg}.")
+    return regress_rows(table, other, penalty)
+
+
+def ridge(X, target, reg):
+    """argmin |target - X w|^2 + reg |w|^2, by the smaller of the two Gram matrices of a sparse X."""
+    if X.shape[0] < X.shape[1]:
+        return X.T @ np.linalg.solve((X @ X.T).toarray() + reg * np.eye(X.shape[0]), target)
+    return np.linalg.solve((X.T @ X).toarray() + reg * np.eye(X.shape[1]), X.T @ target)
