@@ -822,7 +822,7 @@ def plot_taste_map(places, names, action, romance, viewer, rated):
     said = ax.annotate("taste of our viewer", tip, xytext=(0, 6), **look)
     ax.grid(False)
     ax.set(xlabel="first axis of taste (rating points for a typical viewer)", ylabel="second axis of taste")
-    ax.set_title("A map of titles, learnt from ratings alone: neighbours please the same people")
+    ax.set_title("A map of titles, learnt from ratings alone: the same direction pleases the same people")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncol=4)
     fig.tight_layout()
     order = np.lexsort((-np.linalg.norm(places, axis=1), ~rated))
