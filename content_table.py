@@ -1839,7 +1839,7 @@ class SpectralRegularization(_LowRank):
             self._fit_cvxpy(ratings, target)
             return
         solve_biases = self._bias_solver(ratings)
-        nothing = self._certify(ratings, target, np.zeros(len(target)), 0.0, solve_biases)
+        nothing = self._certify(ratings, target, np.zeros(len(target)), 0.0, solve_biases, 1e-12)
         if nothing.relative_gap <= 1e-12:  # reg is at least the residual's spectral norm: X = 0 is proven optimal
             rows = []  # not watched: there is nothing to ask yet
             log_certificate(rows, 0, nothing, 0, nothing.relative_gap)
@@ -1851,10 +1851,12 @@ class SpectralRegularization(_LowRank):
         state, prox_data = method(ratings, target, solve_biases)
 
         def certify(x):
-            certificate = self._certify(ratings, target, x, state.s.sum(), solve_biases)
+            certificate = self._certify(ratings, target, x, state.s.sum(), solve_biases, self.tol)
             return certificate, certificate.relative_gap
 
         self._run_splitting(state, prox_data, certify)
+        if not self.certified_.proven:  # it ended far from its goal, where a check takes no proof
+            self.certified_ = self._certify_again()
 
     def _bias_solver(self, ratings):
         """A function values -> (b_u, b_i), the best biases for them; without `biases` they stay at 0."""
@@ -1862,13 +1864,16 @@ class SpectralRegularization(_LowRank):
             return lambda values: (self.user_bias_, self.item_bias_)
         return bias_solver(ratings.rows, ratings.cols, ratings.shape, self.bias_reg)
 
-    def _certify(self, ratings, target, x, nuclear_norm, solve_biases):
-        """Certificate at X (on the known cells); with biases they are first solved exactly for this X."""
+    def _certify(self, ratings, target, x, nuclear_norm, solve_biases, tol=None):
+        """Certificate at X (on the known cells), proven where it is within `tol`; with biases they are first solved
+        exactly for this X."""
         self.user_bias_, self.item_bias_ = solve_biases(target - x)
         residual = target - x - self.user_bias_[ratings.rows] - self.item_bias_[ratings.cols]
         biases = (self.user_bias_, self.item_bias_) if self.biases else None
         where = (ratings.rows, ratings.cols, ratings.shape)
-        return spectral_certificate(target, residual, *where, self.in_use("reg"), nuclear_norm, biases, self.bias_reg)
+        return spectral_certificate(
+            target, residual, *where, self.in_use("reg"), nuclear_norm, biases, self.bias_reg, tol
+        )
 
     def _certify_from(self, mean):
         """The certificate of this X in the problem with another mean, to which the biases are solved."""

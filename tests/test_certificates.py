@@ -9,7 +9,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 import content_table as ct
-from content_table_parts import solvers
+from content_table_parts import certificates, solvers
 
 NO = np.nan
 CONVEX = {
@@ -179,20 +179,92 @@ def test_a_norm_with_many_equal_singular_values_is_bounded_too():
     assert 1 <= bound <= 1 + 1e-9
 
 
-def test_above_the_largest_gram_matrix_a_norm_is_only_estimated_and_says_so(noisy, monkeypatch):
+@pytest.mark.parametrize("shape", [(7, 30), (20, 30), (60, 25), (40, 40)])
+def test_a_larger_norm_is_estimated_and_then_proven_by_cholesky(shape, monkeypatch):
+    monkeypatch.setattr(solvers, "EIGEN_SIDE", 5)
+    for seed in range(20):
+        S = random_table(shape, seed)
+        bound, proven = ct.spectral_norm_bound(S)
+        norm = np.linalg.norm(S.toarray(), 2)
+        assert proven
+        assert norm * (1 + 5e-8) <= bound <= norm * (1 + 2e-7)
+
+
+def random_table(shape, seed, density=0.3):
+    rng = np.random.default_rng(seed)
+    return sp.csr_array(rng.normal(size=shape) * 10.0 ** rng.integers(-6, 6) * (rng.random(shape) < density))
+
+
+def test_what_is_no_bound_is_not_proven():
+    for seed in range(20):
+        S = random_table((20, 30), seed)
+        norm = np.linalg.norm(S.toarray(), 2)
+        assert solvers._is_bound(S, norm * (1 + 1e-9))
+        assert not solvers._is_bound(S, norm * (1 - 1e-9))
+
+
+def test_an_estimate_that_was_too_low_is_not_taken(monkeypatch):
+    S = random_table((20, 30), 0)
+    norm = np.linalg.norm(S.toarray(), 2)
+    monkeypatch.setattr(solvers, "EIGEN_SIDE", 5)
+    monkeypatch.setattr(solvers, "estimated_spectral_norm", lambda S: 0.9 * norm)
+    bound, proven = ct.spectral_norm_bound(S)
+    assert proven
+    assert norm <= bound <= norm * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(("shape", "above"), [((5, 9), 1e-9), ((60, 90), 1e-9), ((400, 500), 2e-3)])
+def test_the_largest_norms_are_bounded_with_a_stated_probability(shape, above, monkeypatch):
+    monkeypatch.setattr(solvers, "PROVEN_SIDE", 1)
+    for seed in range(10):
+        S = random_table(shape, seed)
+        bound, proven = ct.spectral_norm_bound(S)
+        norm = np.linalg.norm(S.toarray(), 2)
+        assert not proven
+        assert norm <= bound <= norm * (1 + above)
+
+
+def test_equal_singular_values_end_the_iteration_early(monkeypatch):
+    monkeypatch.setattr(solvers, "PROVEN_SIDE", 1)
+    bound, _ = ct.spectral_norm_bound(sp.csr_array(np.linalg.qr(np.random.default_rng(0).normal(size=(50, 50)))[0]))
+    assert 1 <= bound <= 1 + 1e-9
+
+
+def test_a_certificate_that_is_not_proven_says_so(noisy, monkeypatch):
     proven = ct.SpectralRegularization(2).fit(noisy).certificate()
-    monkeypatch.setattr(solvers, "GRAM_SIDE", 5)
-    estimated = ct.SpectralRegularization(2).fit(noisy).certificate()
-    assert (proven.proven, estimated.proven) == (True, False)
-    assert "estimated" in repr(estimated)
-    assert "estimated" not in repr(proven)
-    assert estimated.dual == pytest.approx(proven.dual, rel=1e-6)
+    for side in ("EIGEN_SIDE", "PROVEN_SIDE"):
+        monkeypatch.setattr(solvers, side, 5)
+    likely = ct.SpectralRegularization(2).fit(noisy).certificate()
+    assert (proven.proven, likely.proven) == (True, False)
+    assert "not proven" in repr(likely)
+    assert "proven" not in repr(proven)
+    assert likely.dual == pytest.approx(proven.dual, rel=1e-6)
     assert not ct.ALS(2, 2).fit(noisy).certificate().proven
 
 
-@pytest.mark.parametrize("gram_side", [1, 5_000])
-def test_the_norm_of_nothing_is_zero(monkeypatch, gram_side):
-    monkeypatch.setattr(solvers, "GRAM_SIDE", gram_side)
+@pytest.mark.parametrize("biases", [False, True])
+def test_only_what_could_be_the_last_check_is_proven_on_a_large_table(noisy, monkeypatch, biases):
+    model = ct.SpectralRegularization(2, biases=biases, tol=1e-5)
+    plain = clone(model).fit(noisy)
+    proofs, ask = [], certificates.spectral_norm_bound
+    monkeypatch.setattr(certificates, "EIGEN_SIDE", 5)
+    monkeypatch.setattr(certificates, "spectral_norm_bound", lambda S: proofs.append(S) or ask(S))
+    fitted = clone(model).fit(noisy)
+    assert len(proofs) == 1 < len(fitted.history_)
+    assert fitted.certificate().proven
+    assert fitted.certificate().relative_gap <= 1e-5
+    assert [row["epoch"] for row in fitted.history_] == [row["epoch"] for row in plain.history_]
+    for mine, theirs in zip(fitted.history_, plain.history_, strict=True):
+        assert mine["dual"] == pytest.approx(theirs["dual"], rel=1e-9)
+    with pytest.warns(ConvergenceWarning):
+        unfinished = clone(model).set_params(n_epochs=12).fit(noisy)
+    assert unfinished.certificate().proven
+    assert unfinished.certificate().gap >= 0
+
+
+@pytest.mark.parametrize("side", ["EIGEN_SIDE", "PROVEN_SIDE"])
+def test_the_norm_of_nothing_is_zero(monkeypatch, side):
+    monkeypatch.setattr(solvers, side, 1)
     assert ct.spectral_norm_bound(sp.csr_array((4, 6)))[0] == 0
     explicit_zeros = sp.csr_array((np.zeros(3), ([0, 1, 2], [0, 1, 2])), shape=(3, 3))
     assert ct.spectral_norm_bound(explicit_zeros)[0] == pytest.approx(0, abs=1e-12)

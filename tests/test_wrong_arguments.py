@@ -559,7 +559,7 @@ def algebra_calls():
     bound = where | {"target": values, "residual": residual, "shape": shape, "reg": 1.0, "nuclear_norm": 0.0}
     bound |= {"biases": (np.zeros(6), np.zeros(5)), "bias_reg": 1.0}
     own |= {"biases": kind("None"), "reg": ABOVE_0, "bias_reg": ABOVE_0}
-    yield "spectral_certificate", ct.spectral_certificate, bound, own
+    yield "spectral_certificate", ct.spectral_certificate, bound, own | {"tol": KINDS["tol"].also("None")}
     yield (
         "nuclear_certificate",
         ct.nuclear_certificate,
