@@ -95,6 +95,7 @@ from content_table_parts.fetching import fetch
 from content_table_parts.files import FORMAT_VERSION
 from content_table_parts.growing import add_viewer, update_model
 from content_table_parts.interrupts import check_time, may_keep_half, whole_fits
+from content_table_parts.lists import Screen, best_lists, rows_as_they_are
 from content_table_parts.newcomers import (
     EVERYBODY,
     Fold,
@@ -230,6 +231,9 @@ class _History(list):
             self.watch(self.model, row)
 
 
+_PREDICTION = ("_factors", "_scores", "_row_scores", "_known", "_fallback", "predict_cells", "predict_rows")
+
+
 @dataclass_transform(eq_default=False)  # `reg: float = setting(5.0)` is to a type checker a default like any other
 class Recommender(BaseEstimator):
     """Base of all models: a subclass declares its settings in the class body and supplies `_fit` and `_scores`.
@@ -242,6 +246,7 @@ class Recommender(BaseEstimator):
     - `_fit(ratings, validation)`: learn; what is learnt ends in `_`.
     - `_scores(rows, cols)`: predictions of pairs of positions.
     - `_row_scores(rows)`: the same of whole rows, where a matrix product is faster than its pairs.
+    - `_factors()`: the factors of scores that are made of them, for faster lists.
     - `_known(rows, cols)`: which cells it knows enough about; by default those with a training rating in row and
       column.
     - `_newcomer(axis, at, values, features)`: the regression of somebody new.
@@ -320,6 +325,11 @@ class Recommender(BaseEstimator):
         """Predictions (len(rows), n_items) of whole rows: here pair by pair."""
         every = np.arange(self.ratings_.n_items)
         return self._scores(np.repeat(rows, len(every)), np.tile(every, len(rows))).reshape(len(rows), -1)
+
+    def _factors(self):
+        """(intercept, P, Q) where `_scores` adds up intercept + b_u + b_i + p_u . q_i, the last by `pair_dots`, for the
+        cells with a training rating in row and column; else None. Lists of all users are then many times faster."""
+        return None
 
     def _known(self, rows, cols):
         """Mask of the cells that the model knows enough about to predict; `rows` and `cols` broadcast."""
@@ -532,21 +542,35 @@ class Recommender(BaseEstimator):
         ratings = self.fitted()
         rows = check_positions("rows", rows, ratings.n_users)
         works = None if works is None else check_array("works", works, length=ratings.n_items, whole=True)
-        seen = ratings.known
+        seen = ratings.known[rows]
         if also_seen is not None:
             ratings.check_universe(also_seen, "also_seen")
-            seen = seen + also_seen.known
+            seen = seen + also_seen.known[rows]
         seasons = None if works is None else ratings.seasons(works)
-        best = np.full((len(rows), n), -1)
-        block = max(1, 2_000_000 // ratings.n_items)  # a few MB of scores at a time, however many users there are
-        for at in range(0, len(rows), block):
-            some = rows[at : at + block]
-            for top, row, score in zip(best[at : at + block], some, self.predict_rows(some), strict=True):
-                own = seen.indices[seen.indptr[row] : seen.indptr[row + 1]]
-                score[own if seasons is None else ~seasons.next(own)] = -np.inf
-                order = best_positions.unchecked(score, n)
-                top[: len(order)] = order
-        return best
+        return best_lists(self._block_of_scores(), rows, seen, seasons, n)
+
+    def _by_factors(self):
+        """What `_factors` gives, where it says what the model predicts: not where a class below it predicts otherwise."""
+        owner = {name: next(kind for kind in type(self).__mro__ if name in vars(kind)) for name in _PREDICTION}
+        return self._factors() if all(issubclass(owner["_factors"], kind) for kind in owner.values()) else None
+
+    def _block_of_scores(self):
+        """How `best_lists` gets the scores of a block of users."""
+        by_factors = self._by_factors()
+        if by_factors is None:
+            return rows_as_they_are(self.predict_rows)
+        intercept, *factors = by_factors
+        rated = self.score_name == "predicted_rating"  # else unknown cells get 0: see `_fallback`
+        bases = intercept + self.user_bias_, self.item_bias_
+        levels = (self.global_mean_ + self.user_bias_, self.item_bias_) if rated else map(np.zeros, self.ratings_.shape)
+        return Screen(bases, levels, factors, (self.ratings_.user_counts == 0, self._item_counts == 0)).block
+
+    def _row(self, row):
+        """Predictions of the whole row of one user, as the lists of all see them."""
+        if self._by_factors() is None:
+            return self.predict_rows(np.array([row]))[0]
+        every = np.arange(self.ratings_.n_items)
+        return self.predict_cells(np.full(len(every), row), every)
 
     def fold_in(self, ratings: Any, unknown: Literal["error", "skip"] = "error") -> Viewer:
         """A viewer whom the model was not trained on, from a few ratings: {item id or title: rating points}.
@@ -795,6 +819,9 @@ class BiasBaseline(Recommender):
     def _row_scores(self, rows):
         return self.global_mean_ + self.user_bias_[rows, None] + self.item_bias_
 
+    def _factors(self):
+        return self.global_mean_, *(np.zeros((side, 0)) for side in self.ratings_.shape)
+
     def _newcomer(self, axis, at, values, features=None):
         bias = self.user_bias_ if axis else self.item_bias_
         return ridge_fold(self.global_mean_ + bias, (np.ones((len(bias), 1)),), [self.reg], at, values)
@@ -1013,6 +1040,9 @@ class FactorModel(Recommender):
     def _row_scores(self, rows):
         base = self._intercept + self.user_bias_[rows, None] + self.item_bias_
         return base + self.user_factors_[rows] @ self.item_factors_.T
+
+    def _factors(self):
+        return self._intercept, self.user_factors_, self.item_factors_
 
     def _newcomer(self, axis, at, values, features=None):
         penalties = self.in_use("reg"), getattr(self, "bias_reg", 0.0)
