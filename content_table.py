@@ -550,7 +550,7 @@ class Recommender(BaseEstimator):
         return best_lists(self._block_of_scores(), rows, seen, seasons, n)
 
     def _by_factors(self):
-        """What `_factors` gives, where it says what the model predicts: not where a class below it predicts otherwise."""
+        """What `_factors` gives, where that is what the model predicts: not where a class below predicts otherwise."""
         owner = {name: next(kind for kind in type(self).__mro__ if name in vars(kind)) for name in _PREDICTION}
         return self._factors() if all(issubclass(owner["_factors"], kind) for kind in owner.values()) else None
 
@@ -1020,6 +1020,8 @@ class EASE(Recommender):
 
 class FactorModel(Recommender):
     """Models of the form intercept + b_u + b_i + p_u . q_i; without `biases` it is p_u . q_i alone."""
+
+    # Longer than a model should be: it is what all models of factors share.
 
     biases = True  # a setting of some, a fact about others
 
@@ -1511,6 +1513,9 @@ class SGDMF(FactorModel):
     def _scores(self, rows, cols):
         cells = check_cells(rows, cols, self.ratings_.shape)
         return predict_pairs.unchecked(*cells, self.global_mean_, self._theta(), *self._tables())
+
+    def _factors(self):
+        return super()._factors()  # without features `predict_pairs` adds up what `FactorModel._scores` does
 
     def _newcomer(self, axis, at, values, features=None):
         """The regression of the objective, left as early as the training was: early stopping held the trained factors

@@ -13,6 +13,7 @@ CELLS = 2_000_000  # scores at a time: 8 or 16 MB, however many users there are
 LIMIT = 1e30  # of factors that are multiplied in single precision; beyond, all is scored in double
 UNIT = 10.0**TIE
 FAINT = 2.0**-48  # above all rounding of a sum of few terms, as a share of them
+LONG = 200  # lists from here on are long enough to look first where they end
 GROUP = 32  # scores that are held against the last of a list at once
 LATER, OFFERED, SEEN = 0, 1, 2  # what a title is to a viewer: not next of its work, may be listed, rated or seen
 
@@ -23,7 +24,7 @@ LATER, OFFERED, SEEN = 0, 1, 2  # what a title is to a viewer: not next of its w
 @compiled()
 def _mark(seen, seasons, state, reach):
     """Of the works of which something was seen another season is next; `state` and `reach` come as for nobody."""
-    works, reached, start, order = seasons
+    works, reached, start, order, _ = seasons
     for i in seen:
         state[i] = SEEN
         reach[works[i]] = max(reach[works[i]], reached[i])
@@ -94,24 +95,23 @@ def _any_above(screen, gate):
 
 
 @compiled()
-def best_of_block(screen, exact, shift, slack, seen, seasons, best):
+def best_of_block(screen, exact, shift, slack, gates, seen, seasons, best):
     """best[j] = positions of the titles with the highest scores that viewer j may be offered, best first.
 
     `screen` (m, n) has the scores less `shift` (m,), to within `slack` (m,): what lies further than that below the last
-    of a full list is passed by, GROUP at a time; of all else the score itself decides, rounded as `np.round` does to TIE
-    decimals. It is that of `exact` (see `Screen`), or where that is None the screen. What is not finite is left out,
-    ties go by position.
+    of a full list is passed by, GROUP at a time, and so is what the screen has below `gates` (m,). Else the score
+    itself decides, rounded to TIE decimals as by `np.round`: that of `exact` (see `Screen`), or where that is None of
+    the screen. What is not finite is left out, ties go by position.
     """
     if exact is not None:
         (base, level, P, lost), (item_base, item_level, Q, cold) = exact
-    (indptr, indices), (start, order), n = seen, seasons[2:], screen.shape[1]
-    fresh, reach = np.full(n, LATER, dtype=np.int8), np.full(len(start) - 1, -1)
-    fresh[order[start[:-1]]] = OFFERED  # the first of each work
-    state, value, at = np.empty_like(fresh), np.empty(best.shape[1]), np.empty(best.shape[1], dtype=np.int64)
+    (indptr, indices), fresh, n, length = seen, seasons[4], screen.shape[1], best.shape[1]
+    state, reach = np.empty(n, dtype=np.int8), np.full(n, -1)
+    value, at = np.empty(length), np.empty(length, dtype=np.int64)
     for j in range(len(screen)):
         state[:] = fresh
         _mark(indices[indptr[j] : indptr[j + 1]], seasons, state, reach)
-        row, size, gate = screen[j], 0, screen.dtype.type(-np.inf)
+        row, size, gate = screen[j], 0, gates[j]
         for g in range(0, n, GROUP):
             if not _any_above(row[g : g + GROUP], gate):
                 continue
@@ -147,17 +147,28 @@ def best_lists(
     """
     n_items, best = seen.shape[1], np.full((len(rows), n), -1)
     indptr, indices, _ = csr_arrays(seen)
-    if seasons is None:  # each title is a work of its own
-        every = np.arange(n_items + 1)
-        order = every[:-1], np.zeros(n_items, dtype=np.int64), every, every[:-1]
-    else:
-        order = seasons.arrays
+    every = np.arange(n_items + 1)  # without seasons each title is a work of its own
+    alone = every[:-1], np.zeros(n_items, dtype=np.int64), every, every[:-1]
+    order = alone if seasons is None else seasons.arrays
+    start, titles, fresh = *order[2:], np.full(n_items, LATER, dtype=np.int8)
+    fresh[titles[start[:-1]]] = OFFERED  # the first of each work
+    order = *order, fresh
     size = max(1, CELLS // n_items)
     for at in range(0, len(rows), size):
-        here = slice(at, at + size)
-        own = indptr[at : at + size + 1], indices
-        best_of_block(*block(rows[here]), own, order, best[here, :n_items])
+        here, own = slice(at, at + size), indptr[at : at + size + 1]
+        screen, exact, shift, slack = block(rows[here])
+        gates = _gates(screen, slack, n, np.diff(own).max() + n_items - len(start) + 1)
+        best_of_block(screen, exact, shift, slack, gates, (own, indices), order, best[here, :n_items])
     return best
+
+
+def _gates(screen, slack, n, n_hidden):
+    """What nothing in a list of n can be screened below, where at most so many titles may not be listed: for long lists
+    it saves most of the titles that enter them only to be put out again; for short ones it would take longer."""
+    nth = screen.shape[1] - n - n_hidden
+    if n < LONG or nth < 0 or not np.abs(screen).max() < LIMIT:
+        return np.full(len(screen), -np.inf, dtype=screen.dtype)
+    return (np.partition(screen, nth, axis=1)[:, nth] - 2 * slack).astype(screen.dtype)
 
 
 def rows_as_they_are(row_scores: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], tuple]:
