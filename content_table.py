@@ -535,6 +535,11 @@ class Recommender(BaseEstimator):
     ) -> np.ndarray:
         """(len(rows), n) positions of the best unseen items, best first; -1 where a list is shorter than n.
 
+        Scores that agree to `TIE` decimals are ties, and go by position. Of models of factors (`_factors`) a list
+        depends on its own user alone, to the last digit, and the order is that of `predict`. Other models are asked for
+        blocks of rows: where their `_row_scores` have a matrix product, its last digits may depend on the size of the
+        block, and with them the order of two scores that lie 1e-15 beside the edge of a rounding.
+
         `works`, a whole number for each item, leaves of each work the next season (`season_order`) after those seen;
         without it every item counts, as ranking metrics want it.
         """
@@ -559,11 +564,16 @@ class Recommender(BaseEstimator):
         by_factors = self._by_factors()
         if by_factors is None:
             return rows_as_they_are(self.predict_rows)
-        intercept, *factors = by_factors
-        rated = self.score_name == "predicted_rating"  # else unknown cells get 0: see `_fallback`
-        bases = intercept + self.user_bias_, self.item_bias_
-        levels = (self.global_mean_ + self.user_bias_, self.item_bias_) if rated else map(np.zeros, self.ratings_.shape)
-        return Screen(bases, levels, factors, (self.ratings_.user_counts == 0, self._item_counts == 0)).block
+        intercept, P, Q = by_factors
+        rated = self.score_name == "predicted_rating"  # else a cell that is not known gets 0: see `_fallback`
+
+        def users(rows):
+            bias = self.user_bias_[rows]
+            level = self.global_mean_ + bias if rated else np.zeros(len(rows))
+            return intercept + bias, level, P[rows], self.ratings_.user_counts[rows] == 0
+
+        level = self.item_bias_ if rated else np.zeros(len(Q))
+        return Screen(users, (self.item_bias_, level, Q, self._item_counts == 0)).block
 
     def _row(self, row):
         """Predictions of the whole row of one user, as the lists of all see them."""
@@ -2409,12 +2419,13 @@ def write_lists(
     also_seen: Ratings | None = None,
     one_per_work: bool | None = None,
     clip: bool = True,
+    progress: bool = False,
 ) -> None:
     """Write the lists of all users, the rows of `recommend_all`, to a Parquet or CSV file by the end of its name.
 
-    In blocks of users, so that memory does not grow with their number; the file is whole or not there. Columns are
-    user_id, rank, item_id, title, english (where any is known), predicted_rating, within the scale unless `clip` is
-    False, and the score that the list is by.
+    In blocks of users, so that memory does not grow with their number; the file is whole or not there, after Ctrl-C
+    too. Columns are user_id, rank, item_id, title, english (where any is known), predicted_rating, within the scale
+    unless `clip` is False, and the score that the list is by. `progress` shows a bar.
 
     Raises
     ------
@@ -2423,11 +2434,12 @@ def write_lists(
     FileNotFoundError, IsADirectoryError, OSError : as `write_whole`.
     """
     check_fitted("model", model)
+    check_switch("progress", progress)
 
     def lists(rows):
         return model._lists(rows, n, also_seen, one_per_work, clip)
 
-    write_frames(path, lists, model.ratings_.n_users)
+    write_frames(path, lists, model.ratings_.n_users, progress)
 
 
 def frequent_titles(models: dict[str, Recommender], n: int = 10) -> pd.DataFrame:

@@ -191,18 +191,15 @@ class Screen:
 
     Parameters
     ----------
-    bases : (m,), (n,)
-        intercept + b_u, and b_i: what is added to p_u . q_i.
-    levels : (m,), (n,)
-        What is added up for a cell that is not known.
-    factors : (m, k), (n, k)
-    unknown : masks (m,), (n,)
+    users(rows) : (base, level, P, lost)
+        Of these users: intercept + b_u, what a cell that is not known gets instead, the factors, who is not known.
+    items : (base, level, Q, cold)
+        The same of all items: b_i; what is added to the level of the user, factors, what is not known.
     """
 
-    def __init__(self, bases, levels, factors, unknown):
-        self.users, self.items = zip(bases, levels, factors, unknown, strict=True)
-        base, level, Q, cold = self.items
-        self.items = base, level, np.ascontiguousarray(Q, dtype=np.float64), cold
+    def __init__(self, users: Callable[[np.ndarray], tuple], items: tuple):
+        base, level, Q, cold = items
+        self.users, self.items = users, (base, level, np.ascontiguousarray(Q, dtype=np.float64), cold)
         terms = np.where(cold[:, None], 0.0, Q), np.where(cold, level, base)[:, None], cold[:, None]
         terms, lengths = _single(np.hstack(terms))
         self.terms, self.longest = np.ascontiguousarray(terms.T), lengths.max()
@@ -210,8 +207,8 @@ class Screen:
 
     def block(self, rows):
         """(screen, exact, shift, slack) of these users, for `best_of_block`."""
-        base, level, P, lost = users = [side[rows] for side in self.users]
-        users[2] = np.ascontiguousarray(P, dtype=np.float64)
+        base, level, P, lost = self.users(rows)
+        P = np.ascontiguousarray(P, dtype=np.float64)
         terms, lengths = _single(np.hstack([P, np.ones((len(rows), 1)), (level - base)[:, None]]))
         reach = lengths * self.longest
         slack = 1 / UNIT + FAINT * (np.abs(base) + np.abs(level)) + (terms.shape[1] + 2) * 2.0**-23 * reach
@@ -220,7 +217,7 @@ class Screen:
         if len(self.room) < len(rows):
             self.room = np.empty((len(rows), self.terms.shape[1]), dtype=np.float32)
         screen = np.matmul(terms, self.terms, out=self.room[: len(rows)])
-        return screen, (tuple(users), self.items), base, slack
+        return screen, ((base, level, P, lost), self.items), base, slack
 
 
 def _single(terms):
