@@ -147,19 +147,26 @@ def best_lists(
     """
     n_items, best = seen.shape[1], np.full((len(rows), n), -1)
     indptr, indices, _ = csr_arrays(seen)
-    every = np.arange(n_items + 1)  # without seasons each title is a work of its own
-    alone = every[:-1], np.zeros(n_items, dtype=np.int64), every, every[:-1]
-    order = alone if seasons is None else seasons.arrays
-    start, titles, fresh = *order[2:], np.full(n_items, LATER, dtype=np.int8)
-    fresh[titles[start[:-1]]] = OFFERED  # the first of each work
-    order = *order, fresh
+    order = _in_order(seasons, n_items)
+    n_hidden = n_items - len(order[2]) + 1  # the later seasons of each work
     size = max(1, CELLS // n_items)
     for at in range(0, len(rows), size):
         here, own = slice(at, at + size), indptr[at : at + size + 1]
         screen, exact, shift, slack = block(rows[here])
-        gates = _gates(screen, slack, n, np.diff(own).max() + n_items - len(start) + 1)
+        gates = _gates(screen, slack, n, np.diff(own).max() + n_hidden)
         best_of_block(screen, exact, shift, slack, gates, (own, indices), order, best[here, :n_items])
     return best
+
+
+def _in_order(seasons, n_items):
+    """Seasons as the compiled loops take them: the work of each title and the season reached by who has seen it, where
+    each work starts in the titles ordered by season, these, and what each title is to somebody who has seen none."""
+    every = np.arange(n_items + 1)  # without seasons each title is a work of its own
+    alone = every[:-1], np.zeros(n_items, dtype=np.int64), every, every[:-1]
+    works, reached, start, titles = alone if seasons is None else seasons.arrays
+    fresh = np.full(n_items, LATER, dtype=np.int8)
+    fresh[titles[start[:-1]]] = OFFERED
+    return works, reached, start, titles, fresh
 
 
 def _gates(screen, slack, n, n_hidden):
