@@ -95,6 +95,7 @@ from content_table_parts.fetching import fetch
 from content_table_parts.files import FORMAT_VERSION
 from content_table_parts.growing import add_viewer, update_model
 from content_table_parts.interrupts import check_time, may_keep_half, whole_fits
+from content_table_parts.lists import Screen, best_lists, rows_as_they_are
 from content_table_parts.newcomers import (
     EVERYBODY,
     Fold,
@@ -229,6 +230,9 @@ class _History(list):
             self.watch(self.model, row)
 
 
+_PREDICTION = ("_factors", "_scores", "_row_scores", "_known", "_fallback", "predict_cells", "predict_rows")
+
+
 @dataclass_transform(eq_default=False)  # `reg: float = setting(5.0)` is to a type checker a default like any other
 class Recommender(BaseEstimator):
     """Base of all models: a subclass declares its settings in the class body and supplies `_fit` and `_scores`.
@@ -241,6 +245,7 @@ class Recommender(BaseEstimator):
     - `_fit(ratings, validation)`: learn; what is learnt ends in `_`.
     - `_scores(rows, cols)`: predictions of pairs of positions.
     - `_row_scores(rows)`: the same of whole rows, where a matrix product is faster than its pairs.
+    - `_factors()`: the factors of scores that are made of them, for faster lists.
     - `_known(rows, cols)`: which cells it knows enough about; by default those with a training rating in row and
       column.
     - `_newcomer(axis, at, values, features)`: the regression of somebody new.
@@ -319,6 +324,11 @@ class Recommender(BaseEstimator):
         """Predictions (len(rows), n_items) of whole rows: here pair by pair."""
         every = np.arange(self.ratings_.n_items)
         return self._scores(np.repeat(rows, len(every)), np.tile(every, len(rows))).reshape(len(rows), -1)
+
+    def _factors(self):
+        """(intercept, P, Q) where `_scores` adds up intercept + b_u + b_i + p_u . q_i, the last by `pair_dots`, for the
+        cells with a training rating in row and column; else None. Lists of all users are then many times faster."""
+        return None
 
     def _known(self, rows, cols):
         """Mask of the cells that the model knows enough about to predict; `rows` and `cols` broadcast."""
@@ -524,6 +534,11 @@ class Recommender(BaseEstimator):
     ) -> np.ndarray:
         """(len(rows), n) positions of the best unseen items, best first; -1 where a list is shorter than n.
 
+        Scores that agree to `TIE` decimals are ties, and go by position. Of models of factors (`_factors`) a list
+        depends on its own user alone, to the last digit, and the order is that of `predict`. Other models are asked for
+        blocks of rows: where their `_row_scores` have a matrix product, its last digits may depend on the size of the
+        block, and with them the order of two scores that lie 1e-15 beside the edge of a rounding.
+
         `works`, a whole number for each item, leaves of each work the next season (`season_order`) after those seen;
         without it every item counts, as ranking metrics want it.
         """
@@ -531,21 +546,40 @@ class Recommender(BaseEstimator):
         ratings = self.fitted()
         rows = check_positions("rows", rows, ratings.n_users)
         works = None if works is None else check_array("works", works, length=ratings.n_items, whole=True)
-        seen = ratings.known
+        seen = ratings.known[rows]
         if also_seen is not None:
             ratings.check_universe(also_seen, "also_seen")
-            seen = seen + also_seen.known
+            seen = seen + also_seen.known[rows]
         seasons = None if works is None else ratings.seasons(works)
-        best = np.full((len(rows), n), -1)
-        block = max(1, 2_000_000 // ratings.n_items)  # a few MB of scores at a time, however many users there are
-        for at in range(0, len(rows), block):
-            some = rows[at : at + block]
-            for top, row, score in zip(best[at : at + block], some, self.predict_rows(some), strict=True):
-                own = seen.indices[seen.indptr[row] : seen.indptr[row + 1]]
-                score[own if seasons is None else ~seasons.next(own)] = -np.inf
-                order = best_positions.unchecked(score, n)
-                top[: len(order)] = order
-        return best
+        return best_lists(self._block_of_scores(), rows, seen, seasons, n)
+
+    def _by_factors(self):
+        """What `_factors` gives, where that is what the model predicts: not where a class below predicts otherwise."""
+        owner = {name: next(kind for kind in type(self).__mro__ if name in vars(kind)) for name in _PREDICTION}
+        return self._factors() if all(issubclass(owner["_factors"], kind) for kind in owner.values()) else None
+
+    def _block_of_scores(self):
+        """How `best_lists` gets the scores of a block of users."""
+        by_factors = self._by_factors()
+        if by_factors is None:
+            return rows_as_they_are(self.predict_rows)
+        intercept, P, Q = by_factors
+        rated = self.score_name == "predicted_rating"  # else a cell that is not known gets 0: see `_fallback`
+
+        def users(rows):
+            bias = self.user_bias_[rows]
+            level = self.global_mean_ + bias if rated else np.zeros(len(rows))
+            return intercept + bias, level, P[rows], self.ratings_.user_counts[rows] == 0
+
+        level = self.item_bias_ if rated else np.zeros(len(Q))
+        return Screen(users, (self.item_bias_, level, Q, self._item_counts == 0)).block
+
+    def _row(self, row):
+        """Predictions of the whole row of one user, as the lists of all see them."""
+        if self._by_factors() is None:
+            return self.predict_rows(np.array([row]))[0]
+        every = np.arange(self.ratings_.n_items)
+        return self.predict_cells(np.full(len(every), row), every)
 
     def fold_in(self, ratings: Any, unknown: Literal["error", "skip"] = "error") -> Viewer:
         """A viewer whom the model was not trained on, from a few ratings: {item id or title: rating points}.
@@ -794,6 +828,9 @@ class BiasBaseline(Recommender):
     def _row_scores(self, rows):
         return self.global_mean_ + self.user_bias_[rows, None] + self.item_bias_
 
+    def _factors(self):
+        return self.global_mean_, *(np.zeros((side, 0)) for side in self.ratings_.shape)
+
     def _newcomer(self, axis, at, values, features=None):
         bias = self.user_bias_ if axis else self.item_bias_
         return ridge_fold(self.global_mean_ + bias, (np.ones((len(bias), 1)),), [self.reg], at, values)
@@ -993,6 +1030,8 @@ class EASE(Recommender):
 class FactorModel(Recommender):
     """Models of the form intercept + b_u + b_i + p_u . q_i; without `biases` it is p_u . q_i alone."""
 
+    # Longer than a model should be: it is what all models of factors share.
+
     biases = True  # a setting of some, a fact about others
 
     def in_use(self, name: str) -> Any:
@@ -1012,6 +1051,9 @@ class FactorModel(Recommender):
     def _row_scores(self, rows):
         base = self._intercept + self.user_bias_[rows, None] + self.item_bias_
         return base + self.user_factors_[rows] @ self.item_factors_.T
+
+    def _factors(self):
+        return self._intercept, self.user_factors_, self.item_factors_
 
     def _newcomer(self, axis, at, values, features=None):
         penalties = self.in_use("reg"), getattr(self, "bias_reg", 0.0)
@@ -1489,6 +1531,9 @@ class SGDMF(FactorModel):
     def _scores(self, rows, cols):
         cells = check_cells(rows, cols, self.ratings_.shape)
         return predict_pairs.unchecked(*cells, self.global_mean_, self._theta(), *self._tables())
+
+    def _factors(self):
+        return super()._factors()  # without features `predict_pairs` adds up what `FactorModel._scores` does
 
     def _newcomer(self, axis, at, values, features=None):
         """The regression of the objective, left as early as the training was: early stopping held the trained factors
@@ -2387,12 +2432,13 @@ def write_lists(
     also_seen: Ratings | None = None,
     one_per_work: bool | None = None,
     clip: bool = True,
+    progress: bool = False,
 ) -> None:
     """Write the lists of all users, the rows of `recommend_all`, to a Parquet or CSV file by the end of its name.
 
-    In blocks of users, so that memory does not grow with their number; the file is whole or not there. Columns are
-    user_id, rank, item_id, title, english (where any is known), predicted_rating, within the scale unless `clip` is
-    False, and the score that the list is by.
+    In blocks of users, so that memory does not grow with their number; the file is whole or not there, after Ctrl-C
+    too. Columns are user_id, rank, item_id, title, english (where any is known), predicted_rating, within the scale
+    unless `clip` is False, and the score that the list is by. `progress` shows a bar.
 
     Raises
     ------
@@ -2401,11 +2447,12 @@ def write_lists(
     FileNotFoundError, IsADirectoryError, OSError : as `write_whole`.
     """
     check_fitted("model", model)
+    check_switch("progress", progress)
 
     def lists(rows):
         return model._lists(rows, n, also_seen, one_per_work, clip)
 
-    write_frames(path, lists, model.ratings_.n_users)
+    write_frames(path, lists, model.ratings_.n_users, progress)
 
 
 def frequent_titles(models: dict[str, Recommender], n: int = 10) -> pd.DataFrame:

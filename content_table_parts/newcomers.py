@@ -152,7 +152,7 @@ class _Newcomer:
         if row is not None:
             check_positions("row", [row], sides[self._axis])
         self.model, self.at, self.values, self.row, self._features = model, at, values, row, features
-        self.scores: np.ndarray = self.fold.scores() if row is None else model.predict_rows(np.array([row]))[0]
+        self.scores: np.ndarray = self.fold.scores() if row is None else model._row(row)
 
     @cached_property
     def fold(self) -> Fold:

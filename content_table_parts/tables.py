@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from content_table_parts.ratings import Ratings, need_ratings, scale_ends
 from content_table_parts.readers import MAX_COLUMNS, opened, read_text
@@ -479,9 +480,11 @@ def _observed_scale(points, rating, notes, name):
 # ---- Tables out ------------------------------------------------------------------------------------------------------
 
 
-def write_frames(path: str | Path, frame_of: Callable[[np.ndarray], pd.DataFrame], n_rows: int) -> None:
+def write_frames(
+    path: str | Path, frame_of: Callable[[np.ndarray], pd.DataFrame], n_rows: int, progress: bool = False
+) -> None:
     """Write the frames of the positions 0 to n_rows - 1, `frame_of(positions)`, one under the other to a Parquet or CSV
-    file by the end of its name: `BLOCK` positions at a time, whole or not at all."""
+    file by the end of its name: `BLOCK` positions at a time, whole or not at all; `progress` shows a bar."""
     path = as_path(path)
     writers = {".parquet": _write_parquet, ".csv": _write_csv}
     write = writers.get(path.suffix.lower())
@@ -489,8 +492,15 @@ def write_frames(path: str | Path, frame_of: Callable[[np.ndarray], pd.DataFrame
         raise ValueError(f"path must end in {' or '.join(writers)}, got {shown(path.name)}.")
     if write is _write_parquet:
         _pyarrow(f"{path.name} is a Parquet file, which", "written")
-    blocks = (np.arange(at, min(at + BLOCK, n_rows)) for at in range(0, n_rows, BLOCK))
-    write_whole(path, lambda temporary: write(temporary, map(frame_of, blocks)))
+
+    def frames():
+        for at in range(0, n_rows, BLOCK):
+            positions = np.arange(at, min(at + BLOCK, n_rows))
+            yield frame_of(positions)
+            bar.update(len(positions))
+
+    with tqdm(total=n_rows, desc=path.name, disable=not progress) as bar:
+        write_whole(path, lambda temporary: write(temporary, frames()))
 
 
 def _write_csv(path: Path, frames: Iterator[pd.DataFrame]) -> None:

@@ -121,6 +121,9 @@ class Seasons:
         self.works = np.unique(works, return_inverse=True)[1]
         self.place = season_order(titles, ids, works)
         self.reached = np.where([is_extra(title) for title in titles], 0, self.place)  # by who has seen this one
+        order = np.lexsort((self.place, self.works))
+        start = np.append(0, np.cumsum(np.bincount(self.works)))
+        self.arrays = self.works, self.reached, start, order  # work w has the titles order[start[w]:start[w + 1]]
 
     def next(self, seen: np.ndarray) -> np.ndarray:
         """Mask of one title of each work at most: the first after all seasons `seen` (positions).

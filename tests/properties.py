@@ -202,8 +202,11 @@ def a_saved_model_gives_the_same_digits(model, table, filled):
 def lists_hold_the_best_unseen(model, table, filled):
     seen = table.known.toarray() > 0
     n = min(3, table.n_items)
-    tops = model.top_items(np.arange(table.n_users), n)
-    scores = np.round(model.predict_rows(np.arange(table.n_users)), ct.TIE)
+    everybody = np.arange(table.n_users)
+    tops = model.top_items(everybody, n)
+    by_factors = model._by_factors() is not None  # then to the digits of `predict_cells`, which those of a product miss
+    scores = np.stack([model._row(row) for row in everybody]) if by_factors else model.predict_rows(everybody)
+    scores = np.round(scores, ct.TIE)
     for row, top in enumerate(tops):
         left = np.flatnonzero(~seen[row])
         best = left[np.lexsort((left, -scores[row, left]))][:n]

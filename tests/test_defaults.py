@@ -50,7 +50,7 @@ FUNCTIONS = {
     ct.tfidf_features: {"max_features": 5000},
     ct.Recommender.recommend: {"n": 10},
     ct.Recommender.recommend_all: {"n": 10},
-    ct.write_lists: {"n": 10, "clip": True},
+    ct.write_lists: {"n": 10, "clip": True, "progress": False},
     ct.table_features: {"max_features": 5000, "decimal": "."},
     ct.Viewer.recommend: {"n": 10, "diversity": 0, "uncertainty": False},
     ct.NewTitle.audience: {"n": 10},

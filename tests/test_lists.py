@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ABOUT_ITEMS
+from conftest import ABOUT_ITEMS, press_ctrl_c
 
 import content_table as ct
 from content_table_parts import tables
@@ -81,6 +81,52 @@ def test_memory_does_not_grow_with_the_lists_of_all(shop, tmp_path):
     ct.write_lists(model, tmp_path / "lists.csv", 5)
     for name in ("lists.csv", "lists.parquet"):
         assert peak(lambda name=name: ct.write_lists(model, tmp_path / name, 50)) < together / 2
+
+
+def customers(number):
+    """So many customers, one rating each, of 60 products; a model of them, asked once: what is kept is kept."""
+    at = np.arange(number)
+    model = ct.BiasBaseline().fit(ct.Ratings(at, np.arange(60), at, at % 60, 1.0 + at % 10, titles=np.full(60, "a")))
+    model.recommend(0)
+    model.top_items(at[:1], 1)
+    return model
+
+
+@pytest.mark.parametrize("name", ["lists.csv", "lists.parquet"])
+def test_memory_is_flat_in_the_number_of_customers(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(tables, "BLOCK", 200)
+    few, many = customers(1000), customers(8000)
+    ct.write_lists(few, tmp_path / name)
+    peaks = [peak(lambda model=model: ct.write_lists(model, tmp_path / name)) for model in (few, many)]
+    assert peaks[1] < 1.2 * peaks[0]
+
+
+@pytest.mark.parametrize("name", ["lists.csv", "lists.parquet"])
+def test_ctrl_c_leaves_the_old_file_and_nothing_beside_it(shop, tmp_path, monkeypatch, name):
+    model, path = ct.BiasBaseline().fit(shop), tmp_path / name
+    press_ctrl_c(monkeypatch, ct.Recommender, "top_items", at=3)
+    with pytest.raises(KeyboardInterrupt):
+        ct.write_lists(model, path)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.undo()
+    ct.write_lists(model, path)
+    before = path.read_bytes()
+    press_ctrl_c(monkeypatch, ct.Recommender, "top_items", at=5)
+    with pytest.raises(KeyboardInterrupt):
+        ct.write_lists(model, path, n=3)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_bar_counts_the_customers(shop, tmp_path, capsys):
+    model = ct.BiasBaseline().fit(shop)
+    ct.write_lists(model, tmp_path / "lists.csv", n=1)
+    assert capsys.readouterr() == ("", "")
+    ct.write_lists(model, tmp_path / "lists.csv", n=1, progress=True)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "lists.csv" in said.err
+    assert "5000/5000" in said.err
 
 
 def test_blocks_are_small(shop, tmp_path, monkeypatch):

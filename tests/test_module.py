@@ -32,6 +32,7 @@ LAYERS = (  # each imports only from those before it
     "products",
     "solvers",
     "regressions",
+    "lists",
     "doors",
     "certificates",
     "newcomers",
@@ -41,8 +42,8 @@ LAYERS = (  # each imports only from those before it
     "command",
     "content_table",
 )
-LONGER = {"Recommender", "SGDMF", "SpectralRegularization", "Tuned"}  # each says why in its body
-HOOKS = {"_fit", "_scores", "_row_scores", "_known", "_newcomer", "_feature_reasons"}
+LONGER = {"Recommender", "FactorModel", "SGDMF", "SpectralRegularization", "Tuned"}  # each says why in its body
+HOOKS = {"_fit", "_scores", "_row_scores", "_known", "_factors", "_newcomer", "_feature_reasons"}
 HOOKS |= {"_solved", "_blank", "_unexplained", "_settle"}  # of a model that grows
 
 
