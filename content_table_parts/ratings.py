@@ -28,7 +28,6 @@ from content_table_parts.settings import (
 from content_table_parts.titles import Seasons, TitleIndex, english_name, plain_title, series_of, squashed
 from content_table_parts.writing import write_whole
 
-
 # Older versions of pandas hash a text up to its first zero character only, and would take two such ids for one.
 TEXT_IS_HASHED_WHOLE = len(pd.factorize(np.array(["a", "a\0"], dtype=object))[1]) == 2
 
@@ -522,11 +521,19 @@ class Ratings:
         chosen = {name: getattr(self, name)[at] for name in names} | {"dropped": {}, "notes": ()}
         if at is entries and len(at) > np.count_nonzero(_mark(at, len(self))):
             return replace(self, **chosen)  # an error: a cell is given twice
-        part = object.__new__(type(self))  # of a table that was checked, each entry once: nothing to check again
+        return self._with(chosen)  # each entry once, of a table that was checked
+
+    def _with(self, chosen):
+        """This table with other fields {name: value} that nobody else holds, and that need no check."""
+        other = object.__new__(type(self))
         for each in fields(self):
             value = chosen.get(each.name, getattr(self, each.name))
-            object.__setattr__(part, each.name, _read_only(value) if each.name in names else value)
-        return part
+            object.__setattr__(other, each.name, _read_only(value) if isinstance(value, np.ndarray) else value)
+        return other
+
+    def _titled(self, labels):
+        """This table with a title for each item, the id as text where it is missing."""
+        return self._with({"titles": np.array(_texts(labels, "titles", self.item_ids))})
 
     def joined(self, other: "Ratings") -> Self:
         """The ratings of two parts of one table together, these first."""
@@ -1083,21 +1090,31 @@ def _one_label_each(frame, keys, label, others):
 
     `keys` are the column, its positions and its ids; `others` the column and the positions of the other side.
     """
-    (key, at, ids), (other, other_at) = keys, others
-    known = frame[label].notna().to_numpy()
-    pairs = pd.DataFrame({"at": at, "other": other_at, "label": frame[label].to_numpy()})[known]
+    _, at, ids = keys
     try:
-        labels = pairs.drop_duplicates(["at", "label"])
+        codes, _ = pd.factorize(frame[label])
     except TypeError as error:
         raise TypeError(f"column {label!r} must hold text ({error}).") from error
-    twice = labels[labels.duplicated("at", keep=False)].sort_values("at")
-    if len(twice):
-        swapped = not pairs.drop_duplicates(["other", "label"]).duplicated("other").any()
-        hint = f"columns {key!r} and {other!r} look swapped" if swapped else "the ids or titles are mixed up"
-        raise ValueError(
-            f"{key} {ids[twice['at'].iloc[0]].item()!r} has several values of {label}: "
-            f"{shown(twice['label'].tolist()[:3])}; {hint}."
-        )
+    known = np.flatnonzero(codes >= 0)
+    first = np.full(len(ids), -1)
+    first[at[known[::-1]]] = known[::-1]  # of several rows of a key the last one set stays
+    if (codes[known] != codes[first[at[known]]]).any():
+        _refuse_labels(frame, keys, label, others)
     texts = ids.astype(str).astype(object)
-    texts[labels["at"]] = labels["label"]
+    texts[first >= 0] = frame[label].iloc[first[first >= 0]]
     return texts
+
+
+def _refuse_labels(frame, keys, label, others):
+    """The error for a key with several labels."""
+    (key, at, ids), (other, other_at) = keys, others
+    pairs = pd.DataFrame({"at": at, "other": other_at, "label": frame[label].to_numpy()})
+    pairs = pairs[frame[label].notna().to_numpy()]
+    labels = pairs.drop_duplicates(["at", "label"])
+    twice = labels[labels.duplicated("at", keep=False)].sort_values("at")
+    swapped = not pairs.drop_duplicates(["other", "label"]).duplicated("other").any()
+    hint = f"columns {key!r} and {other!r} look swapped" if swapped else "the ids or titles are mixed up"
+    raise ValueError(
+        f"{key} {ids[twice['at'].iloc[0]].item()!r} has several values of {label}: "
+        f"{shown(twice['label'].tolist()[:3])}; {hint}."
+    )
