@@ -297,9 +297,9 @@ class Ratings:
         digest = hashlib.sha256(np.array(self.scale, dtype="<f8").tobytes())
         for ids in (self.user_ids, self.item_ids):
             digest.update(json.dumps(ids.tolist()).encode())
-        digest.update(np.repeat(np.arange(self.n_users, dtype="<i8"), np.diff(table.indptr)))
-        digest.update(table.indices.astype("<i8"))
-        digest.update(table.data.astype("<f8", copy=False))
+        digest.update(np.repeat(np.arange(self.n_users, dtype="<i8"), np.diff(table.indptr)).data)
+        digest.update(table.indices.astype("<i8").data)
+        digest.update(table.data.astype("<f8", copy=False).data)
         return digest.hexdigest()
 
     @cached_property
@@ -1059,14 +1059,19 @@ def _nanoseconds(dates):
 
 def _hashes_as_it_sorts(column):
     """Whether the values of a column are numbers or text: one type, equal where their hashes meet, with an order."""
-    if column.dtype.kind in "iuf":
-        return isinstance(column.dtype, np.dtype)
-    return TEXT_IS_HASHED_WHOLE and pd.api.types.infer_dtype(column, skipna=False) == "string"
+    is_text = pd.api.types.infer_dtype(column, skipna=False) == "string"
+    return column.dtype.kind in "iuf" or (is_text and TEXT_IS_HASHED_WHOLE)
 
 
 def _distinct(column):
     """(sorted ids, position of each entry) of a column."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.cat.remove_unused_categories()
+        ids, places = _distinct(pd.Series(column.cat.categories, name=column.name))
+        return ids, places[column.cat.codes]
     column = column.infer_objects()
+    if not isinstance(column.dtype, np.dtype) and column.dtype.kind in "iuf":  # one of pandas' own
+        column = pd.Series(column.to_numpy(), name=column.name).infer_objects()
     try:
         if _hashes_as_it_sorts(column):
             positions, ids = pd.factorize(column)
@@ -1085,6 +1090,18 @@ def _distinct(column):
     return _ids(ids, f"column {column.name!r}"), positions
 
 
+def first_labels(at: np.ndarray, n: int, labels: pd.Series) -> tuple[np.ndarray, bool]:
+    """(the first row of each of n keys that has a label, -1 where none has; whether each key has one label only)
+
+    `at` is the position of the key of each row.
+    """
+    codes, _ = pd.factorize(labels)
+    known = np.flatnonzero(codes >= 0)
+    first = np.full(n, -1)
+    first[at[known[::-1]]] = known[::-1]  # of several rows of a key the last one set stays
+    return first, bool((codes[known] == codes[first[at[known]]]).all())
+
+
 def _one_label_each(frame, keys, label, others):
     """The label of each distinct key, in key order, the id where none is known; two for one key are an error.
 
@@ -1092,13 +1109,10 @@ def _one_label_each(frame, keys, label, others):
     """
     _, at, ids = keys
     try:
-        codes, _ = pd.factorize(frame[label])
+        first, agree = first_labels(at, len(ids), frame[label])
     except TypeError as error:
         raise TypeError(f"column {label!r} must hold text ({error}).") from error
-    known = np.flatnonzero(codes >= 0)
-    first = np.full(len(ids), -1)
-    first[at[known[::-1]]] = known[::-1]  # of several rows of a key the last one set stays
-    if (codes[known] != codes[first[at[known]]]).any():
+    if not agree:
         _refuse_labels(frame, keys, label, others)
     texts = ids.astype(str).astype(object)
     texts[first >= 0] = frame[label].iloc[first[first >= 0]]

@@ -86,15 +86,24 @@ def _check_size(file, name, limit):
     file.seek(0)
 
 
-def read_text(path: AnyPath, limit: int = MAX_TABLE_BYTES, encoding: str = "utf-8", **options: Any) -> pd.DataFrame:
+def read_text(
+    path: AnyPath,
+    limit: int = MAX_TABLE_BYTES,
+    encoding: str = "utf-8",
+    kinds: Callable[[pd.DataFrame], Mapping] | None = None,
+    **options: Any,
+) -> pd.DataFrame:
     """A CSV as text, blanks kept as blanks, so that we decide what is a number and what is missing.
 
     UTF-8 or the `encoding` told, or UTF-16 with its byte order mark; packed as `opened` says; `options` are those of
-    pandas.
+    pandas. `kinds` may tell other types, {column: type}, from the header and the first row.
     """
     options = {"dtype": str, "keep_default_na": False} | options
     with opened(path, limit) as file, io.TextIOWrapper(file, _encoding(file, path, encoding), newline="") as text:
         try:
+            if kinds is not None:
+                options["dtype"] = kinds(pd.read_csv(text, nrows=1, **options))
+                text.seek(0)
             table = pd.read_csv(text, **options)
             if not isinstance(table.index, pd.RangeIndex):  # pandas takes a surplus first field for row names
                 raise pd.errors.ParserError("the rows have more fields than the header")
