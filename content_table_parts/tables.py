@@ -206,7 +206,8 @@ def _from_csv(path, sep, encoding, told):
     notes = (f"separated by {found!r}",) if sep is None and found != "," else ()
     read = partial(read_text, path, encoding=encoding, sep=found)
     try:
-        frame = read(kinds=partial(_kinds, told, np.int64)) if told else read()
+        with np.errstate(invalid="ignore"):  # a time such as 1e300
+            frame = read(kinds=partial(_kinds, told, np.int64)) if told else read()
     except (OverflowError, TypeError, ValueError):  # times that are none, or what is an error as text too
         frame = read(kinds=partial(_kinds, told, str)) if told else read()
     if len(frame.columns) == 1:
