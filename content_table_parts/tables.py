@@ -205,17 +205,22 @@ def _from_csv(path, sep, encoding, told):
     found = sep or _separator(path, encoding)
     notes = (f"separated by {found!r}",) if sep is None and found != "," else ()
     read = partial(read_text, path, encoding=encoding, sep=found)
-    try:
-        with np.errstate(invalid="ignore"):  # a time such as 1e300
-            frame = read(kinds=partial(_kinds, told, np.int64)) if told else read()
-    except (OverflowError, TypeError, ValueError):  # times that are none, or what is an error as text too
-        frame = read(kinds=partial(_kinds, told, str)) if told else read()
+    frame = read() if told is None else _read_ratings(read, told)
     if len(frame.columns) == 1:
         raise ValueError(
             f"{path.name} has one column, {shown(frame.columns[0])}, where fields are separated by {found!r}; pass "
             "sep= as what separates them."
         )
     return _Source(frame, path.name, notes, is_csv=True)
+
+
+def _read_ratings(read, told):
+    """The text of a rating table, whole times as numbers: they seldom repeat, so that pandas reads them quickest."""
+    try:
+        with np.errstate(invalid="ignore"):  # a time such as 1e300
+            return read(kinds=partial(_kinds, told, np.int64))
+    except (OverflowError, TypeError, ValueError):  # times of another kind, or what is an error as text too
+        return read(kinds=partial(_kinds, told, str))
 
 
 def _kinds(told, whole, first):
