@@ -97,18 +97,18 @@ def measure(folder, name):
     del kept
 
 
-def apart(folder, name):
-    """The same in a fresh process."""
-    command = [sys.executable, __file__, "--measure", str(folder), name]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+def apart(*command):
+    """A step in a fresh process; this one stays small, because a process inherits the peak of what starts it."""
+    command = [sys.executable, __file__, *map(str, command)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def main(n_ratings):
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        make(folder, n_ratings)
-        turns = [{name: apart(folder, name) for name in tasks(folder)} for _ in range(TURNS)]
-    for name in turns[0]:
+    with tempfile.TemporaryDirectory() as folder:
+        apart("--make", folder, n_ratings)
+        names = list(tasks(Path(folder)))
+        turns = [{name: json.loads(apart("--measure", folder, name)) for name in names} for _ in range(TURNS)]
+    for name in names:
         seconds, mb = (min(turn[name][unit] for turn in turns) for unit in ("seconds", "MB"))
         if name.startswith("pandas"):
             peer = seconds
@@ -117,7 +117,9 @@ def main(n_ratings):
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--measure"]:
+    if sys.argv[1:2] == ["--make"]:
+        make(Path(sys.argv[2]), int(sys.argv[3]))
+    elif sys.argv[1:2] == ["--measure"]:
         measure(Path(sys.argv[2]), sys.argv[3])
     else:
         main(int(sys.argv[1]) if len(sys.argv) > 1 else N_RATINGS)
