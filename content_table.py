@@ -891,12 +891,13 @@ class ItemKNN(Recommender):
 
     def _fit(self, ratings, validation):
         self.user_bias_, self.item_bias_ = _baseline_directly(ratings, ratings.values - self.global_mean_, self.reg)
-        pairs = float((ratings.user_counts.astype(float) ** 2).sum())  # at least as many as there are pairs of titles
-        check_memory((2, min(int(pairs), ratings.n_items**2)), "ItemKNN's table of item pairs")
         R = self._residuals()
         C = R.tocsc()
         start, near, weights = similar_rows(*csr_arrays(C), *csr_arrays(R), float(self.shrinkage))
-        self.similarity_ = sp.csr_array((np.round(weights, TIE), near, start), shape=(ratings.n_items,) * 2)
+        np.round(weights, TIE, out=weights)
+        if start[-1] <= np.iinfo(np.int32).max:
+            start = start.astype(np.int32)  # else SciPy makes both of 64 bits
+        self.similarity_ = sp.csr_array((weights, near, start), shape=(ratings.n_items,) * 2)
         self.similarity_.sort_indices()
         self.similarity_.eliminate_zeros()
 

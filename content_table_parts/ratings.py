@@ -3,10 +3,10 @@
 import hashlib
 import json
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,9 @@ from content_table_parts.settings import (
 )
 from content_table_parts.titles import Seasons, TitleIndex, english_name, plain_title, series_of, squashed
 from content_table_parts.writing import write_whole
+
+# Older versions of pandas hash a text up to its first zero character only, and would take two such ids for one.
+TEXT_IS_HASHED_WHOLE = len(pd.factorize(np.array(["a", "a\0"], dtype=object))[1]) == 2
 
 
 def scale_ends(scale: Any) -> tuple[float, float]:
@@ -54,6 +57,12 @@ def _check_least(ratings, min_per_user, min_per_item):
     check_number("min_per_user", min_per_user, whole=True)
     check_number("min_per_item", min_per_item, whole=True)
     return ratings, min_per_user, min_per_item
+
+
+class _Made(NamedTuple):
+    """An array that nobody else holds: a table takes it as it is, where others are copied."""
+
+    array: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +112,9 @@ class Ratings:
     def __post_init__(self):
         checks = {"user_ids": _ids, "item_ids": _ids, "rows": _indices, "cols": _indices, "values": _points}
         for name, check in (checks | ({} if self.times is None else {"times": _moments})).items():
-            object.__setattr__(self, name, _read_only(np.array(check(getattr(self, name), name))))
+            given = getattr(self, name)
+            array = check(given.array, name) if isinstance(given, _Made) else np.array(check(given, name))
+            object.__setattr__(self, name, _read_only(array))
         for name, ids in (("titles", self.item_ids), ("user_names", self.user_ids)):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, _read_only(np.array(_texts(getattr(self, name), name, ids))))
@@ -112,15 +123,18 @@ class Ratings:
         check_switch("has_seasons", self.has_seasons)
         self._check_lengths()
         self._check_values()
+        if _any_twice(self.rows, self.cols, self.n_items):
+            self._refuse_repeats()
+
+    def _refuse_repeats(self):
         order = np.lexsort((self.cols, self.rows))
         same = (np.diff(self.rows[order]) == 0) & (np.diff(self.cols[order]) == 0)
-        if same.any():
-            first = order[np.flatnonzero(same)[0]]
-            user, item = self.user_ids[self.rows[first]].item(), self.item_ids[self.cols[first]].item()
-            raise ValueError(
-                f"{same.sum()} cells are given more than once, the first by user {user!r}, item {item!r}; "
-                "a sparse matrix would silently add them up. Drop the repeats first."
-            )
+        first = order[np.flatnonzero(same)[0]]
+        user, item = self.user_ids[self.rows[first]].item(), self.item_ids[self.cols[first]].item()
+        raise ValueError(
+            f"{same.sum()} cells are given more than once, the first by user {user!r}, item {item!r}; "
+            "a sparse matrix would silently add them up. Drop the repeats first."
+        )
 
     def _check_lengths(self):
         expected = dict.fromkeys(("rows", "cols", "times"), len(self.values))
@@ -130,10 +144,9 @@ class Ratings:
             if array is not None and len(array) != length:
                 raise ValueError(f"{name} needs {length} entries, got {len(array)}.")
         for name, positions, ids in (("rows", self.rows, self.user_ids), ("cols", self.cols, self.item_ids)):
-            if len(np.unique(ids)) != len(ids):
-                raise ValueError(
-                    f"the ids behind {name} are not unique: {len(ids)} ids, {len(np.unique(ids))} distinct."
-                )
+            distinct = len(np.unique(ids))
+            if distinct != len(ids):
+                raise ValueError(f"the ids behind {name} are not unique: {len(ids)} ids, {distinct} distinct.")
             if len(positions) and (positions.min() < 0 or positions.max() >= len(ids)):
                 raise ValueError(
                     f"{name} must lie in 0..{len(ids) - 1}, got {positions.min()}..{positions.max()}; "
@@ -143,6 +156,8 @@ class Ratings:
     def _check_values(self):
         low, high = scale_ends(self.scale)
         object.__setattr__(self, "scale", tuple(self.scale))
+        if not len(self.values) or (low <= self.values.min() and self.values.max() <= high):  # False beside NaN
+            return
         bad = ~np.isfinite(self.values)
         if bad.any():
             raise ValueError(f"{bad.sum()} ratings are NaN or infinite, the first at entry {np.flatnonzero(bad)[0]}.")
@@ -187,8 +202,8 @@ class Ratings:
         return cls(
             user_ids,
             item_ids,
-            rows,
-            cols,
+            _Made(rows),  # type: ignore[arg-type]
+            _Made(cols),  # type: ignore[arg-type]
             _rating_points(frame[rating]),
             times=None if time is None else frame[time].to_numpy(),
             titles=None if title is None else _one_label_each(frame, (item, cols, item_ids), title, (user, rows)),
@@ -278,12 +293,13 @@ class Ratings:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of scale, ids, cells and values: what a model learns from. Titles, names and times are not in it."""
-        order = np.lexsort((self.cols, self.rows))
+        table = self.csr  # by rows, then columns: as sorted as two keys would be, and cells are there once
         digest = hashlib.sha256(np.array(self.scale, dtype="<f8").tobytes())
         for ids in (self.user_ids, self.item_ids):
             digest.update(json.dumps(ids.tolist()).encode())
-        for array in (self.rows[order].astype("<i8"), self.cols[order].astype("<i8"), self.values[order].astype("<f8")):
-            digest.update(array.tobytes())
+        digest.update(np.repeat(np.arange(self.n_users, dtype="<i8"), np.diff(table.indptr)).data)
+        digest.update(table.indices.astype("<i8").data)
+        digest.update(table.data.astype("<f8", copy=False).data)
         return digest.hexdigest()
 
     @cached_property
@@ -500,14 +516,24 @@ class Ratings:
     def part(self, entries: Any) -> Self:
         """The given entries (a mask, indices from 0, or a slice) as Ratings over the *same* users and items."""
         entries = _entries(entries, len(self))
-        times = None if self.times is None else self.times[entries]
-        chosen = {
-            "rows": self.rows[entries],
-            "cols": self.cols[entries],
-            "values": self.values[entries],
-            "times": times,
-        }
-        return replace(self, **chosen, dropped={}, notes=())
+        at = _places(entries, len(self))
+        names = ("rows", "cols", "values", *(() if self.times is None else ("times",)))
+        chosen = {name: getattr(self, name)[at] for name in names} | {"dropped": {}, "notes": ()}
+        if at is entries and len(at) > np.count_nonzero(_mark(at, len(self))):
+            return replace(self, **chosen)  # an error: a cell is given twice
+        return self._with(chosen)  # each entry once, of a table that was checked
+
+    def _with(self, chosen):
+        """This table with other fields {name: value} that nobody else holds, and that need no check."""
+        other = object.__new__(type(self))
+        for each in fields(self):
+            value = chosen.get(each.name, getattr(self, each.name))
+            object.__setattr__(other, each.name, _read_only(value) if isinstance(value, np.ndarray) else value)
+        return other
+
+    def _titled(self, labels):
+        """This table with a title for each item, the id as text where it is missing."""
+        return self._with({"titles": np.array(_texts(labels, "titles", self.item_ids))})
 
     def joined(self, other: "Ratings") -> Self:
         """The ratings of two parts of one table together, these first."""
@@ -675,7 +701,12 @@ class Ratings:
         if n_test == 0 or n_test == len(self):
             raise ValueError(f"{len(self)} ratings cannot give a test share of {test_size} and leave some to train on.")
         order = _generator(random_state).permutation(len(self))
-        return self.part(np.sort(order[n_test:])), self.part(np.sort(order[:n_test]))
+        return self._parted(order[:n_test])
+
+    def _parted(self, held_out):
+        """(the other entries, those at these positions), both in the order of the table."""
+        held = _mark(held_out, len(self))
+        return self.part(~held), self.part(held)
 
     def split_folds(self, n_folds: int = 5, random_state: Any = 0) -> list[tuple[Self, Self]]:
         """Cross-validation: `n_folds` pairs (train, held out); each rating is held out once."""
@@ -692,7 +723,7 @@ class Ratings:
         The sort is stable by user, then time: the order of the file breaks ties, and published figures depend on it.
         """
         _check_shares(train, validation)
-        order = np.lexsort((self.need_times(), self.rows))
+        order = _grouped(np.argsort(self.need_times(), kind="stable"), self.rows)
         counts = self.user_counts
         rank = np.arange(len(self)) - np.repeat(np.cumsum(counts) - counts, counts)
         n = counts[self.rows[order]]
@@ -711,13 +742,12 @@ class Ratings:
 
     def split_leave_one_out(self, random_state: Any = 0) -> tuple[Self, Self]:
         """(train, test): one rating of each user who has two or more; the latest where times are known, else any."""
-        rng = _generator(random_state)
-        late = rng.permutation(len(self)) if self.times is None else np.argsort(np.argsort(self.times, kind="stable"))
-        order = np.lexsort((late, self.rows))
-        last = np.append(np.diff(self.rows[order]) != 0, True)
-        several = self.user_counts[self.rows[order]] > 1
-        test = np.sort(order[last & several])
-        return self.part(np.setdiff1d(np.arange(len(self)), test)), self.part(test)
+        rng, n = _generator(random_state), len(self)
+        # Entries from the first to the last: the inverse of a permutation, which says how late each is, or by time.
+        order = _inverse(rng.permutation(n)) if self.times is None else np.argsort(self.times, kind="stable")
+        last = np.zeros(self.n_users, dtype=np.intp)
+        last[self.rows[order]] = order  # of several entries of a user the last one stays
+        return self._parted(last[self.user_counts > 1])
 
     def need_times(self) -> np.ndarray:
         """The times; an error where there are none."""
@@ -886,6 +916,51 @@ def _entries(entries, n, name="entries"):
     return chosen
 
 
+def _mark(at, n):
+    """A mask of n entries, True at these positions."""
+    mask = np.zeros(n, dtype=bool)
+    mask[at] = True
+    return mask
+
+
+def _places(entries, n):
+    """The positions of the entries that a mask, indices or a slice chooses."""
+    if isinstance(entries, slice):
+        return np.arange(n)[entries]
+    return np.flatnonzero(entries) if entries.dtype.kind == "b" else entries
+
+
+def _inverse(order):
+    """The position of 0, 1, 2, ... in a permutation."""
+    places = np.empty_like(order)
+    places[order] = np.arange(len(order))
+    return places
+
+
+def _grouped(order, rows):
+    """The entries in this order by their rows, those of one row still in it: a counting sort, which SciPy's is."""
+    n = len(order)
+    return sp.csr_array((order, (rows[order], np.arange(n))), shape=(int(rows.max(initial=-1)) + 1, n)).data
+
+
+def _any_twice(rows, cols, n_cols):
+    """Whether a pair of positions is given more than once."""
+    later = rows[1:] > rows[:-1]
+    later |= (rows[1:] == rows[:-1]) & (cols[1:] > cols[:-1])
+    if later.all():  # a file sorted by user and item
+        return False
+    cells = rows * n_cols
+    cells += cols
+    cells.sort()
+    return bool((cells[1:] == cells[:-1]).any())
+
+
+def pairs_repeat(users: pd.Series, items: pd.Series) -> bool:
+    """Whether two rows have the same user and item."""
+    (rows, _), (cols, items_met) = pd.factorize(users), pd.factorize(items)
+    return _any_twice(rows, cols, len(items_met))
+
+
 def _mask(keep, n, name):
     keep = _vector(keep, name)
     if keep.dtype != bool or keep.shape != (n,):
@@ -917,7 +992,7 @@ def _check_frame(frame, user, item, columns):
             raise ValueError(f"the table has no column {shown(name)}; it has {shown(list(frame.columns))}.")
         if frame[name].ndim > 1:
             raise ValueError(f"the table has several columns {shown(name)}; rename or drop all but one.")
-    blank = frame[[user, item]].isna().any(axis=1)
+    blank = frame[user].isna() | frame[item].isna()
     if blank.any():
         first = blank.idxmax()
         raise ValueError(f"{blank.sum()} rows have no user or no item, the first is row {first}; drop them first.")
@@ -982,10 +1057,30 @@ def _nanoseconds(dates):
         raise ValueError(f"dates must lie between the years 1678 and 2261 ({error}).") from error
 
 
+def _hashes_as_it_sorts(column):
+    """Whether the values of a column are numbers or text: one type, equal where their hashes meet, with an order."""
+    is_text = pd.api.types.infer_dtype(column, skipna=False) == "string"
+    return column.dtype.kind in "iuf" or (is_text and TEXT_IS_HASHED_WHOLE)
+
+
 def _distinct(column):
     """(sorted ids, position of each entry) of a column."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.cat.remove_unused_categories()
+        ids, places = _distinct(pd.Series(column.cat.categories, name=column.name))
+        return ids, places[column.cat.codes]
+    column = column.infer_objects()
+    if not isinstance(column.dtype, np.dtype) and column.dtype.kind in "iuf":  # one of pandas' own
+        column = pd.Series(column.to_numpy(), name=column.name).infer_objects()
     try:
-        ids, positions = np.unique(column.infer_objects().to_numpy(), return_inverse=True)
+        if _hashes_as_it_sorts(column):
+            positions, ids = pd.factorize(column)
+            ids = np.asarray(ids)
+            order = np.argsort(ids)
+            if (order[1:] < order[:-1]).any():
+                ids, positions = ids[order], _inverse(order)[positions]
+        else:
+            ids, positions = np.unique(column.to_numpy(), return_inverse=True)
     except (TypeError, ValueError) as error:
         kinds = sorted({type(value).__name__ for value in column})
         raise TypeError(
@@ -995,26 +1090,45 @@ def _distinct(column):
     return _ids(ids, f"column {column.name!r}"), positions
 
 
+def first_labels(at: np.ndarray, n: int, labels: pd.Series) -> tuple[np.ndarray, bool]:
+    """(the first row of each of n keys that has a label, -1 where none has; whether each key has one label only)
+
+    `at` is the position of the key of each row.
+    """
+    codes, _ = pd.factorize(labels)
+    known = np.flatnonzero(codes >= 0)
+    first = np.full(n, -1)
+    first[at[known[::-1]]] = known[::-1]  # of several rows of a key the last one set stays
+    return first, bool((codes[known] == codes[first[at[known]]]).all())
+
+
 def _one_label_each(frame, keys, label, others):
     """The label of each distinct key, in key order, the id where none is known; two for one key are an error.
 
     `keys` are the column, its positions and its ids; `others` the column and the positions of the other side.
     """
-    (key, at, ids), (other, other_at) = keys, others
-    known = frame[label].notna().to_numpy()
-    pairs = pd.DataFrame({"at": at, "other": other_at, "label": frame[label].to_numpy()})[known]
+    _, at, ids = keys
     try:
-        labels = pairs.drop_duplicates(["at", "label"])
+        first, agree = first_labels(at, len(ids), frame[label])
     except TypeError as error:
         raise TypeError(f"column {label!r} must hold text ({error}).") from error
-    twice = labels[labels.duplicated("at", keep=False)].sort_values("at")
-    if len(twice):
-        swapped = not pairs.drop_duplicates(["other", "label"]).duplicated("other").any()
-        hint = f"columns {key!r} and {other!r} look swapped" if swapped else "the ids or titles are mixed up"
-        raise ValueError(
-            f"{key} {ids[twice['at'].iloc[0]].item()!r} has several values of {label}: "
-            f"{shown(twice['label'].tolist()[:3])}; {hint}."
-        )
+    if not agree:
+        _refuse_labels(frame, keys, label, others)
     texts = ids.astype(str).astype(object)
-    texts[labels["at"]] = labels["label"]
+    texts[first >= 0] = frame[label].iloc[first[first >= 0]]
     return texts
+
+
+def _refuse_labels(frame, keys, label, others):
+    """The error for a key with several labels."""
+    (key, at, ids), (other, other_at) = keys, others
+    pairs = pd.DataFrame({"at": at, "other": other_at, "label": frame[label].to_numpy()})
+    pairs = pairs[frame[label].notna().to_numpy()]
+    labels = pairs.drop_duplicates(["at", "label"])
+    twice = labels[labels.duplicated("at", keep=False)].sort_values("at")
+    swapped = not pairs.drop_duplicates(["other", "label"]).duplicated("other").any()
+    hint = f"columns {key!r} and {other!r} look swapped" if swapped else "the ids or titles are mixed up"
+    raise ValueError(
+        f"{key} {ids[twice['at'].iloc[0]].item()!r} has several values of {label}: "
+        f"{shown(twice['label'].tolist()[:3])}; {hint}."
+    )

@@ -21,7 +21,7 @@ import pandas as pd
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import ParseError, XMLParser
 
-from content_table_parts.ratings import Ratings, as_path, need_ratings, scale_ends
+from content_table_parts.ratings import Ratings, as_path, need_ratings, pairs_repeat, scale_ends
 from content_table_parts.settings import shown
 from content_table_parts.titles import plain_title, squashed
 
@@ -86,15 +86,24 @@ def _check_size(file, name, limit):
     file.seek(0)
 
 
-def read_text(path: AnyPath, limit: int = MAX_TABLE_BYTES, encoding: str = "utf-8", **options: Any) -> pd.DataFrame:
+def read_text(
+    path: AnyPath,
+    limit: int = MAX_TABLE_BYTES,
+    encoding: str = "utf-8",
+    kinds: Callable[[pd.DataFrame], Mapping] | None = None,
+    **options: Any,
+) -> pd.DataFrame:
     """A CSV as text, blanks kept as blanks, so that we decide what is a number and what is missing.
 
     UTF-8 or the `encoding` told, or UTF-16 with its byte order mark; packed as `opened` says; `options` are those of
-    pandas.
+    pandas. `kinds` may tell other types, {column: type}, from the header and the first row.
     """
     options = {"dtype": str, "keep_default_na": False} | options
     with opened(path, limit) as file, io.TextIOWrapper(file, _encoding(file, path, encoding), newline="") as text:
         try:
+            if kinds is not None:
+                options["dtype"] = kinds(pd.read_csv(text, nrows=1, **options))
+                text.seek(0)
             table = pd.read_csv(text, **options)
             if not isinstance(table.index, pd.RangeIndex):  # pandas takes a surplus first field for row names
                 raise pd.errors.ParserError("the rows have more fields than the header")
@@ -274,10 +283,13 @@ def _check_conflicts(conflicts):
 
 def numbers_of(column: pd.Series, path: AnyPath) -> pd.Series:
     """A text column as floats, NaN where blank; anything else that is not a finite number is an error with its line."""
-    text = column.str.strip()
-    values = pd.to_numeric(text, errors="coerce").astype(float)
-    bad = (text != "") & ~np.isfinite(values)
+    codes, texts = pd.factorize(column)  # ratings repeat few texts many times
+    text = pd.Series(texts).str.strip()
+    numbers = pd.to_numeric(text, errors="coerce").astype(float)
+    bad = (text != "") & ~np.isfinite(numbers)
+    values = numbers.reindex(codes).set_axis(column.index).rename(column.name)
     if bad.any():
+        bad = bad.reindex(codes, fill_value=True).set_axis(column.index)
         at = bad[bad].index[0]
         raise ValueError(
             f"{Path(str(path)).name}: {bad.sum()} values of {column.name!r} are not finite numbers, the first is "
@@ -310,11 +322,13 @@ def ids_of(column: pd.Series, path: AnyPath, what: str = _IDS) -> pd.Series:
 def _tidy(frame, user, item, score, conflicts, path, scale=(1.0, 10.0)):
     """Drop what is missing or said twice, with counts; refuse what contradicts itself."""
     missing = frame[score].isna() | ((frame[score] == 0) & (min(scale) > 0))
-    known = frame[~missing]
+    known = frame[~missing] if missing.any() else frame
     if known.empty:
         raise ValueError(
             f"{Path(str(path)).name} holds no rating ({len(frame)} rows, {missing.sum()} of them without a score)."
         )
+    if not pairs_repeat(known[user], known[item]):
+        return known, {"no score": int(missing.sum())} if missing.any() else {}
     distinct = known.drop_duplicates([user, item, score], keep="last")
     twice = distinct.duplicated([user, item], keep=False)
     dropped = {"no score": int(missing.sum()), "repeats": len(known) - len(distinct)}
@@ -390,9 +404,8 @@ def _film_lines(path, sep):
 def _films_rated(frame, titles, conflicts, path, scale):
     tidy, dropped = _tidy(frame, "userId", "movieId", "rating", conflicts, path, scale)
     options = {"time": "timestamp", "scale": scale, "dropped": dropped}
-    if titles is not None:
-        tidy, options["title"] = tidy.assign(title=_named(tidy["movieId"], titles)), "title"
-    return Ratings.from_frame(tidy, "userId", "movieId", "rating", **options)
+    ratings = Ratings.from_frame(tidy, "userId", "movieId", "rating", **options)
+    return ratings if titles is None else ratings._titled(_named(ratings.item_ids, titles))
 
 
 def _catalogue(path, key):
@@ -405,11 +418,8 @@ def _catalogue(path, key):
 
 
 def _named(items, titles):
-    """The title of each item id; the id as text where it has none."""
-    found = items.map(titles.astype(object)) if len(titles) else pd.Series(None, items.index, dtype=object)
-    nameless = found.isna()
-    found[nameless] = items[nameless].astype(str)
-    return found
+    """The title of each item id, missing where it has none."""
+    return titles.astype(object).reindex(items)
 
 
 def _load_dump(path, conflicts, scale=(1.0, 10.0)):
@@ -421,9 +431,10 @@ def _load_dump(path, conflicts, scale=(1.0, 10.0)):
     tidy, dropped = _tidy(frame, "u_id", "a_id", "score", conflicts, path, scale)
     if nameless.any():
         dropped["no profile or no title id"] = int(nameless.sum())
-    tidy = tidy.assign(title=_named(tidy["a_id"], _catalogue(path.parent / "animes.csv", "uid")))
-    options = {"title": "title", "name": "profile", "scale": scale, "dropped": dropped, "has_seasons": True}
-    return Ratings.from_frame(tidy, "u_id", "a_id", "score", **options)
+    titles = _catalogue(path.parent / "animes.csv", "uid")
+    options = {"name": "profile", "scale": scale, "dropped": dropped, "has_seasons": True}
+    ratings = Ratings.from_frame(tidy, "u_id", "a_id", "score", **options)
+    return ratings._titled(_named(ratings.item_ids, titles))
 
 
 # ---- The list that somebody already keeps ----------------------------------------------------------------------------

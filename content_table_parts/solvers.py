@@ -26,6 +26,9 @@ EIGEN_SIDE = 1_000  # up to this side a spectral norm is bounded by the eigenval
 PROVEN_SIDE = 10_000  # up to this side by a Cholesky factorisation of it (800 MB); above, with a stated probability
 GRAM_SIDE = 5_000  # up to this side the equations of the biases are solved by a dense factorisation
 DOUBT, LANCZOS_STEPS = 1e-9, 300
+PAIRS = "ItemKNN's table of item pairs"
+PAIR_STEPS = 10**8  # pairs of ratings looked at in one go: less than a second
+SAMPLED_TITLES = 200  # whose pairs tell how many all have
 BLAS = ThreadpoolController()
 _OURS = (str(Path(__file__).parent), str(Path(__file__).parent.with_name("content_table.py")))
 
@@ -328,39 +331,73 @@ def _similar_row(i, item_start, item_users, item_left, user_start, user_items, l
 
 
 @compiled()
-def _count_similar(item_start, item_users, item_left, user_start, user_items, left, shrinkage):
-    """Where the row of each title begins, if its positive cosines are stored."""
-    n = len(item_start) - 1
-    sums, near, start = np.zeros((4, n)), np.zeros(n, np.int32), np.zeros(n + 1, np.int64)
-    for i in range(n):
-        kept = _similar_row(i, item_start, item_users, item_left, user_start, user_items, left, shrinkage, sums, near)
-        start[i + 1] = start[i] + kept
+def _count_similar(
+    titles, item_start, item_users, item_left, user_start, user_items, left, shrinkage, sums, near, counts
+):
+    """How many positive cosines each of these titles has, into `counts`."""
+    for a in range(len(titles)):
+        counts[a] = _similar_row(
+            titles[a], item_start, item_users, item_left, user_start, user_items, left, shrinkage, sums, near
+        )
         sums[0] = 0.0
-    return start
 
 
 @compiled()
-def _store_similar(item_start, item_users, item_left, user_start, user_items, left, shrinkage, start, indices, weights):
-    n = len(item_start) - 1
-    sums, near = np.zeros((4, n)), np.zeros(n, np.int32)
-    for i in range(n):
+def _store_similar(
+    titles, item_start, item_users, item_left, user_start, user_items, left, shrinkage, sums, near, at, indices, weights
+):
+    """The positive cosines of these titles, row after row from the position `at`."""
+    for i in titles:
         kept = _similar_row(i, item_start, item_users, item_left, user_start, user_items, left, shrinkage, sums, near)
         for a in range(kept):
-            indices[start[i] + a] = near[a]
-            weights[start[i] + a] = sums[0, near[a]]
+            indices[at + a] = near[a]
+            weights[at + a] = sums[0, near[a]]
+        at += kept
         sums[0] = 0.0
+
+
+def _blocks_of_titles(item_start, item_users, user_start):
+    """The titles, as many at a time as take `PAIR_STEPS` steps: in between a fit can be stopped."""
+    steps = np.append(0, np.cumsum(np.diff(user_start)[item_users]))[item_start]  # up to each title
+    cuts = np.searchsorted(steps, np.arange(PAIR_STEPS, steps[-1], PAIR_STEPS))
+    return [block for block in np.split(np.arange(len(item_start) - 1), cuts) if len(block)]
+
+
+def _check_pairs(count, n):
+    """Refuse a table of item pairs that surely would not fit, from the pairs of a few titles in a hundred steps."""
+    some = np.random.default_rng(0).choice(n, min(n, SAMPLED_TITLES), replace=False)
+    counts = count(np.sort(some))
+    error = counts.std() / np.sqrt(len(some)) * np.sqrt(1 - len(some) / n)  # of the mean of a part of all titles
+    check_memory((2, max(0, int(n * (counts.mean() - 4 * error)))), PAIRS)
 
 
 def similar_rows(item_start, item_users, item_left, user_start, user_items, left, shrinkage):
     """The positive shrunk cosines of all pairs of titles, as the rows of a CSR table, unsorted: computed twice, stored
     once. The residuals are given twice, as CSC (by titles) and as CSR (by viewers) of one table.
 
+    Memory is that of the pairs kept; where it surely does not do, a few titles tell so first (`MemoryError`).
+
     No compiled loop returns a tuple: Ctrl-C would end it in a SystemError.
     """
+    n = len(item_start) - 1
     tables = item_start, item_users, item_left, user_start, user_items, left, shrinkage
-    start = _count_similar(*tables)
+    room = np.zeros((4, n)), np.zeros(n, np.int32)
+
+    def count(titles):
+        check_time()
+        counts = np.zeros(len(titles), np.int64)
+        _count_similar(titles, *tables, *room, counts)
+        return counts
+
+    if n > SAMPLED_TITLES:
+        _check_pairs(count, n)
+    blocks = _blocks_of_titles(item_start, item_users, user_start)
+    start = np.append(0, np.cumsum(np.concatenate([count(block) for block in blocks])))
+    check_memory((2, int(start[-1])), PAIRS)
     indices, weights = np.empty(start[-1], np.int32), np.empty(start[-1])
-    _store_similar(*tables, start, indices, weights)
+    for block in blocks:
+        check_time()
+        _store_similar(block, *tables, *room, start[block[0]], indices, weights)
     return start, indices, weights
 
 

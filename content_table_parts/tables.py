@@ -5,7 +5,9 @@ import csv
 import difflib
 import os
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +15,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from content_table_parts.ratings import Ratings, need_ratings, scale_ends
+from content_table_parts.ratings import Ratings, first_labels, need_ratings, pairs_repeat, scale_ends
 from content_table_parts.readers import MAX_COLUMNS, opened, read_text
 from content_table_parts.settings import as_path, check_choice, check_kind, shown
 from content_table_parts.titles import plain_title
@@ -94,9 +96,9 @@ def load_table(
         need_ratings(like, "like")
     scale = None if scale is None else scale_ends(scale)
     check_dialect(sep, decimal, encoding)
-    source = read_table(table, sep, encoding)
-    name, notes = source.name, list(source.notes)
     told = {"user": user, "item": item, "rating": rating, "time": time, "title": title}
+    source = read_table(table, sep, encoding, told)
+    name, notes = source.name, list(source.notes)
     columns = find_columns(told, source.frame, name, notes)
     frame = source.frame[list(columns.values())].set_axis(list(columns), axis=1).reset_index(drop=True)
     if rating is False:
@@ -118,7 +120,8 @@ def load_table(
 
 
 class _Source(NamedTuple):
-    """A table, what errors call it, what was decided for the reader, and whether all of it is text."""
+    """A table, what errors call it, what was decided for the reader, and whether all of it is text, but for times that
+    are whole numbers."""
 
     frame: pd.DataFrame
     name: str
@@ -126,13 +129,13 @@ class _Source(NamedTuple):
     is_csv: bool = False
 
 
-def read_table(table: Any, sep: str | None, encoding: str) -> _Source:
-    """A file or a table in memory as a `_Source`."""
+def read_table(table: Any, sep: str | None, encoding: str, told: dict[str, Any] | None = None) -> _Source:
+    """A file or a table in memory as a `_Source`; `told` are the columns of a rating table, as in `find_columns`."""
     if not isinstance(table, (str, os.PathLike)):
         return _Source(_from_memory(table), "the table")
     path = Path(table)
     kind = _arrow_kind(path)
-    return _Source(_from_file(path, kind), path.name) if kind else _from_csv(path, sep, encoding)
+    return _Source(_from_file(path, kind), path.name) if kind else _from_csv(path, sep, encoding, told)
 
 
 def check_dialect(sep: Any, decimal: Any, encoding: Any) -> None:
@@ -199,16 +202,40 @@ def _from_memory(table):
     )
 
 
-def _from_csv(path, sep, encoding):
+def _from_csv(path, sep, encoding, told):
     found = sep or _separator(path, encoding)
     notes = (f"separated by {found!r}",) if sep is None and found != "," else ()
-    frame = read_text(path, encoding=encoding, sep=found)
+    read = partial(read_text, path, encoding=encoding, sep=found)
+    frame = read() if told is None else _read_ratings(read, told)
     if len(frame.columns) == 1:
         raise ValueError(
             f"{path.name} has one column, {shown(frame.columns[0])}, where fields are separated by {found!r}; pass "
             "sep= as what separates them."
         )
     return _Source(frame, path.name, notes, is_csv=True)
+
+
+def _read_ratings(read, told):
+    """The text of a rating table, whole times as numbers: they seldom repeat, so that pandas reads them quickest."""
+    try:
+        with np.errstate(invalid="ignore"):  # a time such as 1e300
+            return read(kinds=partial(_kinds, told, np.int64))
+    except (OverflowError, TypeError, ValueError):  # times of another kind, or what is an error as text too
+        return read(kinds=partial(_kinds, told, str))
+
+
+def _kinds(told, whole, first):
+    """What the columns of a rating table are read as, `whole` where they seem to be whole numbers of seconds."""
+    kinds: dict[str, Any] = defaultdict(lambda: str)
+    try:
+        columns = find_columns(told, first, "", []) if len(first) else {}
+    except ValueError:  # which comes again once the table is read
+        return kinds
+    for role, column in columns.items():
+        kinds[column] = object  # text of which pandas keeps each once
+        if role == "time" and _WHOLE.fullmatch(first[column].iloc[0]):
+            kinds[column] = whole
+    return kinds
 
 
 def _separator(path, encoding):
@@ -409,9 +436,11 @@ def _without_gaps(frame, scale, name):
     if scale is not None and min(scale) > 0:
         nothing |= frame["rating"] == 0
     gaps = {"no user or no item": nobody, "no rating": nothing & ~nobody}
-    kept = frame[~(nobody | nothing)]
+    kept = frame[~(nobody | nothing)] if (nobody | nothing).any() else frame
     if kept.empty:
         raise ValueError(f"{name} holds no rating with a user and an item ({len(frame)} rows).")
+    whole = [role for role in ("user", "item") if kept[role].dtype == pd.Int64Dtype()]
+    kept = kept.astype(dict.fromkeys(whole, np.int64))  # none is missing any more, and NumPy's are quicker
     return kept, {reason: int(hit.sum()) for reason, hit in gaps.items() if hit.any()}
 
 
@@ -422,6 +451,9 @@ def _in_order(frame):
 
 def _newest_titles(frame, columns, dropped, name):
     """One title an item, the newest; older ones are counted."""
+    at, ids = pd.factorize(frame["item"])
+    if first_labels(at, len(ids), frame["title"])[1]:
+        return frame
     names = _in_order(frame)[["user", "item", "title"]].dropna(subset="title")
     names = names.drop_duplicates(["user", "item", "title"], keep="last")
     distinct = names.drop_duplicates(["item", "title"], keep="last")
@@ -441,9 +473,9 @@ def _newest_titles(frame, columns, dropped, name):
 
 def _once(frame, repeats, dropped, columns, name):
     """One row for every user and item."""
-    twice = frame.duplicated(["user", "item"], keep=False)
-    if not twice.any():
+    if not pairs_repeat(frame["user"], frame["item"]):
         return frame
+    twice = frame.duplicated(["user", "item"], keep=False)
     if repeats == "error":
         pair = [frame.loc[twice, role].iloc[0] for role in ("user", "item")]
         same = frame[(frame["user"] == pair[0]) & (frame["item"] == pair[1])]
