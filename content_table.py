@@ -1885,6 +1885,8 @@ class SpectralRegularization(_LowRank):
             self._fit_cvxpy(ratings, target)
             return
         solve_biases = self._bias_solver(ratings)
+        method = self._splitting if self.solver == "splitting" else self._soft_impute
+        state, prox_data = method(ratings, target, solve_biases)
         nothing = self._certify(ratings, target, np.zeros(len(target)), 0.0, solve_biases, 1e-12)
         if nothing.relative_gap <= 1e-12:  # reg is at least the residual's spectral norm: X = 0 is proven optimal
             rows = []  # not watched: there is nothing to ask yet
@@ -1893,8 +1895,6 @@ class SpectralRegularization(_LowRank):
             self.certified_ = nothing
             self._split(np.zeros((ratings.n_users, 0)), np.zeros(0), np.zeros((0, ratings.n_items)))
             return
-        method = self._splitting if self.solver == "splitting" else self._soft_impute
-        state, prox_data = method(ratings, target, solve_biases)
 
         def certify(x):
             certificate = self._certify(ratings, target, x, state.s.sum(), solve_biases, self.tol)

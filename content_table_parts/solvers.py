@@ -23,9 +23,8 @@ DENSE_CELLS = 10**6  # up to this many cells the splitting solver works on a den
 NO_PENALTY = 1e-9  # a penalty below this on biases is lost in rounding beside counts of ratings
 DENSE_SPEED = 1e10  # operations a second, in an SVD or the like on one core: to tell beforehand what takes minutes
 EIGEN_SIDE = 1_000  # up to this side a spectral norm is bounded by the eigenvalues of a dense Gram matrix
-PROVEN_SIDE = 10_000  # up to this side by a Cholesky factorisation of it (800 MB); above, with a stated probability
-GRAM_SIDE = 5_000  # up to this side the equations of the biases are solved by a dense factorisation
-DOUBT, LANCZOS_STEPS = 1e-9, 300
+GRAM_SIDE = 5_000  # up to this side by its Cholesky factorisation (200 MB), and bias equations are solved by one
+DOUBT, LANCZOS_STEPS, LANCZOS_BYTES = 1e-9, 300, 2**27  # above, with a probability: of what it is wrong, by what basis
 PAIRS = "ItemKNN's table of item pairs"
 PAIR_STEPS = 10**8  # pairs of ratings looked at in one go: less than a second
 SAMPLED_TITLES = 200  # whose pairs tell how many all have
@@ -133,7 +132,8 @@ def _lanczos(S, settled=0.0):
     of it. Reference: Estimating the Largest Eigenvalue by the Power and Lanczos Algorithms with a Random Start, SIAM J.
     Matrix Anal. Appl. 13(4), 1992.
     """
-    m, k = S.shape[0], min(LANCZOS_STEPS, S.shape[0])
+    m = S.shape[0]
+    k = min(LANCZOS_STEPS, m, LANCZOS_BYTES // (8 * m))
     basis, diagonal, beside, tops = np.zeros((k, m)), [], [], []
     q = np.random.default_rng(0).standard_normal(m)
     transposed = S.T.tocsr()
@@ -167,14 +167,14 @@ def spectral_norm_bound(S: Any) -> tuple[float, bool]:
     """(bound, proven): an upper bound on the largest singular value of the sparse matrix S, tight to 1e-5 of it.
 
     Up to a short side of `EIGEN_SIDE` it is the root of the largest eigenvalue of the smaller Gram matrix, plus a term
-    above all rounding. Up to `PROVEN_SIDE` Lanczos' method estimates it, and a Cholesky factorisation proves that
+    above all rounding. Up to `GRAM_SIDE` Lanczos' method estimates it, and a Cholesky factorisation proves that
     slightly more is a bound: a fifth of the time. Above that such a matrix is too large; then the bound holds with a
     probability of at least 1 - 1e-9 over the random start of Lanczos' method, is 0.1 % above, and `proven` is False.
     """
     S = _wide(S)
     if not S.data.any():
         return 0.0, True
-    if S.shape[0] > PROVEN_SIDE:
+    if S.shape[0] > GRAM_SIDE:
         top, doubt = _lanczos(S)
         return float(np.sqrt(top / (1 - doubt)) * (1 + 1e-12)), False
     if S.shape[0] > EIGEN_SIDE:

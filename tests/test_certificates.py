@@ -215,7 +215,7 @@ def test_an_estimate_that_was_too_low_is_not_taken(monkeypatch):
 
 @pytest.mark.parametrize(("shape", "above"), [((5, 9), 1e-9), ((60, 90), 1e-9), ((400, 500), 2e-3)])
 def test_the_largest_norms_are_bounded_with_a_stated_probability(shape, above, monkeypatch):
-    monkeypatch.setattr(solvers, "PROVEN_SIDE", 1)
+    monkeypatch.setattr(solvers, "GRAM_SIDE", 1)
     for seed in range(10):
         S = random_table(shape, seed)
         bound, proven = ct.spectral_norm_bound(S)
@@ -225,14 +225,14 @@ def test_the_largest_norms_are_bounded_with_a_stated_probability(shape, above, m
 
 
 def test_equal_singular_values_end_the_iteration_early(monkeypatch):
-    monkeypatch.setattr(solvers, "PROVEN_SIDE", 1)
+    monkeypatch.setattr(solvers, "GRAM_SIDE", 1)
     bound, _ = ct.spectral_norm_bound(sp.csr_array(np.linalg.qr(np.random.default_rng(0).normal(size=(50, 50)))[0]))
     assert 1 <= bound <= 1 + 1e-9
 
 
 def test_a_certificate_that_is_not_proven_says_so(noisy, monkeypatch):
     proven = ct.SpectralRegularization(2).fit(noisy).certificate()
-    for side in ("EIGEN_SIDE", "PROVEN_SIDE"):
+    for side in ("EIGEN_SIDE", "GRAM_SIDE"):
         monkeypatch.setattr(solvers, side, 5)
     likely = ct.SpectralRegularization(2).fit(noisy).certificate()
     assert (proven.proven, likely.proven) == (True, False)
@@ -262,7 +262,7 @@ def test_only_what_could_be_the_last_check_is_proven_on_a_large_table(noisy, mon
     assert unfinished.certificate().gap >= 0
 
 
-@pytest.mark.parametrize("side", ["EIGEN_SIDE", "PROVEN_SIDE"])
+@pytest.mark.parametrize("side", ["EIGEN_SIDE", "GRAM_SIDE"])
 def test_the_norm_of_nothing_is_zero(monkeypatch, side):
     monkeypatch.setattr(solvers, side, 1)
     assert ct.spectral_norm_bound(sp.csr_array((4, 6)))[0] == 0

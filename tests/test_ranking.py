@@ -502,7 +502,7 @@ def test_the_seed_decides_the_start_of_implicit_als(table):
 
 
 def test_ctrl_c_keeps_what_implicit_als_has_reached(scored, monkeypatch):
-    original, calls = ct.solve_rows, []
+    original, calls = ct.solve_all_rows, []
 
     def press(*arguments):
         calls.append(1)
@@ -510,7 +510,7 @@ def test_ctrl_c_keeps_what_implicit_als_has_reached(scored, monkeypatch):
             raise KeyboardInterrupt
         return original(*arguments)
 
-    monkeypatch.setattr(ct, "solve_rows", press)
+    monkeypatch.setattr(ct, "solve_all_rows", press)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model = ct.ImplicitALS(3, tol=0, n_epochs=10**6).fit(scored)
