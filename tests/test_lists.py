@@ -77,10 +77,10 @@ def test_memory_does_not_grow_with_the_lists_of_all(shop, tmp_path):
     model = ct.BiasBaseline().fit(shop)
     model.recommend(10)  # what is computed once: names, seasons
     shop.known  # noqa: B018
-    together = peak(lambda: model.recommend_all(50))
+    together = peak(lambda: model.recommend_all(15))
     ct.write_lists(model, tmp_path / "lists.csv", 5)
     for name in ("lists.csv", "lists.parquet"):
-        assert peak(lambda name=name: ct.write_lists(model, tmp_path / name, 50)) < together / 2
+        assert peak(lambda name=name: ct.write_lists(model, tmp_path / name, 15)) < together / 2
 
 
 def customers(number):
