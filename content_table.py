@@ -129,9 +129,12 @@ from content_table_parts.settings import (
 )
 from content_table_parts.solvers import (
     BLAS,
+    STRIPE,
+    TILED,
     DivergenceError,
     SoftImpute,
     Splitting,
+    Tiles,
     check_descent,
     check_memory,
     check_solution,
@@ -1433,14 +1436,12 @@ class SGDMF(FactorModel):
         Ctrl-C ended them."""
         self._prepare(ratings, rng)
         tables, theta, patient = self._tables(), self._theta(), self.patience is not None and validation is not None
-        data, kept, finished = (ratings.rows, ratings.cols, ratings.values), (0, np.inf, []), True
+        data, kept, finished = self._in_tiles(ratings), (0, np.inf, []), True
         try:
             for epoch in tqdm(range(1, n_epochs + 1), desc=type(self).__name__, disable=not self.progress):
-                order = rng.permutation(len(ratings))
-                shuffled = (array.take(order) for array in data)
                 rest = self.batch_size, self.global_mean_, theta, *tables, self._rate(epoch), self.reg, self.clip
-                one_pass(*shuffled, *rest)
-                row = self._measure(epoch, theta, tables, {"train": ratings, "validation": validation})
+                met = sum(one_pass(*piece, *rest) for piece in data.shuffled(rng))
+                row = self._measure(epoch, theta, tables, {"train": ratings, "validation": validation}, met)
                 check_descent(type(self).__name__, self.learning_rate, row["train_rmse"], epoch, ratings.scale)
                 error = row["validation_rmse"] if patient else -epoch  # without patience the last pass is the best
                 if error < kept[1]:
@@ -1459,12 +1460,22 @@ class SGDMF(FactorModel):
             array[:] = value
         return finished
 
-    def _measure(self, epoch, theta, tables, parts):
-        """The row of a pass: error and regularised loss on each part that there is."""
-        row, norms = {"epoch": epoch}, sum(float(np.vdot(array, array)) for array in theta)
-        for name, part in parts.items():
-            if part is not None:
-                with np.errstate(over="ignore", invalid="ignore"):  # `check_descent` says it in words
+    def _in_tiles(self, ratings):
+        """The ratings in the orders of the passes: a large table by tiles, any other as one."""
+        data, factors = (ratings.rows, ratings.cols, ratings.values), (self.user_factors_, self.item_factors_)
+        large = len(ratings) >= TILED and self.batch_size == 1  # a batch within a tile would meet its titles more often
+        return Tiles(data, factors, [-(-side.nbytes // STRIPE) if large else 1 for side in factors])
+
+    def _measure(self, epoch, theta, tables, parts, met):
+        """The row of a pass: error and regularised loss on each part that there is; `met` are the squared errors that
+        the steps met, which stand for those of a large training part."""
+        with np.errstate(over="ignore", invalid="ignore"):  # `check_descent` says it in words
+            row, norms = {"epoch": epoch}, sum(float(np.vdot(array, array)) for array in theta)
+            for name, part in parts.items():
+                if part is None:
+                    continue
+                squares = met
+                if name != "train" or len(part) < TILED:
                     cells = check_cells(part.rows, part.cols, part.shape)
                     scores = predict_pairs.unchecked(*cells, self.global_mean_, theta, *tables)
                     squares = float(np.sum((part.values - scores) ** 2))
