@@ -4,7 +4,6 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,11 @@ from content_table_parts.settings import TIE, check_kind, check_shape
 MAX_DENSE_BYTES = 2**30  # a dense users x items table above this is refused, not attempted
 DENSE_CELLS = 10**6  # up to this many cells the splitting solver works on a dense table: faster, and 8 MB at most
 NO_PENALTY = 1e-9  # a penalty below this on biases is lost in rounding beside counts of ratings
+LEAST_LEFT = 1e-9  # of 1 - leverage: a rating that its own regression follows tells nothing about noise
 DENSE_SPEED = 1e10  # operations a second, in an SVD or the like on one core: to tell beforehand what takes minutes
 TILED = 1_000_000  # from so many ratings on, stochastic steps go tile by tile: a shuffle of all misses every cache
-STRIPE = 2**20  # bytes of factors on one side of a tile: those of both stay in a processor's second cache
+STRIPE = 640 * 2**10  # bytes of factors on one side of a tile: those of both stay in a processor's second cache
+BLOCK = 32  # users, or items, that stay neighbours in a tile
 GRAM_SIDE = 5_000  # up to this side a spectral norm is bounded by a dense Gram matrix; above it is only estimated
 BLAS = ThreadpoolController()
 _OURS = (str(Path(__file__).parent), str(Path(__file__).parent.with_name("content_table.py")))
@@ -399,6 +400,66 @@ def solve_rows(indptr, indices, weights, targets, other, base, out):
             out[u, a] = x[a]
 
 
+@compiled(inline="always")
+def _take_off(x, factor, y):
+    for e in range(len(x)):
+        x[e] -= factor * y[e]
+
+
+@compiled(inline="always", error_model="numpy")
+def _factor(U):
+    """The upper triangle G becomes U, G = U'U (Cholesky)."""
+    for a in range(len(U)):
+        scale = 1 / np.sqrt(U[a, a])
+        for b in range(a, len(U)):
+            U[a, b] *= scale
+        for c in range(a + 1, len(U)):
+            _take_off(U[c, c:], U[a, c], U[a, c:])
+
+
+@compiled(error_model="numpy")
+def left_out_squares(indptr, indices, targets, Z, penalty):
+    """Sum over all ratings of residual^2 / (1 - leverage), in a ridge regression on the rows of Z for each row of a
+    CSR table: sum (t - z.x)^2 + sum penalty x^2; the leverage of a rating is z' (Z_u'Z_u + D)^-1 z.
+
+    With Z_u'Z_u + D = U'U, y = U'^-1 Z_u't and w = U'^-1 z, the leverage is w.w and the fitted value w.y. The inner
+    loops run along the ratings of a row, which `own` has a column for. Not finite where rounding leaves the matrix
+    without a Cholesky factor.
+    """
+    k, most, total = Z.shape[1], 0, 0.0
+    for u in range(len(indptr) - 1):
+        most = max(most, indptr[u + 1] - indptr[u])
+    U, y, table = np.empty((k, k)), np.empty(k), np.empty((k + 1, most))
+    for u in range(len(indptr) - 1):
+        at, t = indices[indptr[u] : indptr[u + 1]], targets[indptr[u] : indptr[u + 1]]
+        own, left = table[:k, : len(t)], table[k, : len(t)]
+        for e in range(len(t)):
+            left[e] = t[e]
+            for a in range(k):
+                own[a, e] = Z[at[e], a]
+        for a in range(k):
+            y[a] = dot(own[a], t)
+            for b in range(a, k):
+                U[a, b] = dot(own[a], own[b])
+            U[a, a] += penalty[a]
+        _factor(U)
+        for a in range(k):  # a substitution for Z_u't and for all ratings at once: own = U'^-1 own
+            scale = 1 / U[a, a]
+            y[a] *= scale
+            for e in range(len(t)):
+                own[a, e] *= scale
+            for b in range(a + 1, k):
+                _take_off(own[b], U[a, b], own[a])
+                y[b] -= U[a, b] * y[a]
+            _take_off(left, y[a], own[a])
+        for e in range(len(t)):
+            leverage = 0.0
+            for a in range(k):
+                leverage += own[a, e] ** 2
+            total += left[e] ** 2 / max(1 - leverage, LEAST_LEFT)
+    return total
+
+
 def _solve_rows_unpenalised(indptr, indices, weights, targets, other, base, out):
     """`solve_rows` without a penalty, where a row may leave its factors undetermined: the least-norm solution."""
     for u in range(len(indptr) - 1):
@@ -609,37 +670,38 @@ def touched_parameters(rows, cols, theta, C, F):
 class Tiles:
     """The ratings of a pass in another order each time: a few of a table's users and items after the other.
 
-    Each side is cut into stripes of neighbours, a user stripe and an item stripe meet in a tile, and the ratings are
-    kept sorted by tile. A pass visits the tiles in random order and the ratings of a tile in random order, both drawn
-    anew, so that the factors of a tile stay in the cache while its ratings ask for them. Of one stripe a side it is a
-    plain shuffle.
+    Each side is cut at random into stripes, a user stripe and an item stripe meet in a tile, and the ratings are kept
+    sorted by tile. A pass visits the user stripes in random order, each item stripe with one in random order, and the
+    ratings of a tile in random order, all drawn anew: so the factors of a tile stay in the cache while its ratings ask
+    for them. With one stripe a side that is a plain shuffle.
     """
 
-    def __init__(self, data, factors, stripes):
-        """`data` = (rows, cols, values), `factors` = (P, Q) as they are changed in place; stripes of each side."""
-        cuts = [np.arange(n + 1) * len(side) // n for side, n in zip(factors, stripes, strict=True)]
-        self.stripes = [[side[a:b] for a, b in pairwise(ends)] for side, ends in zip(factors, cuts, strict=True)]
-        self.data, self.starts = data, np.array([0, len(data[0])])
-        if max(stripes) > 1:
-            self._sort(*(np.repeat(np.arange(len(ends) - 1), np.diff(ends)) for ends in cuts))
-
-    def _sort(self, of_user, of_item):
-        count = len(self.stripes[0]) * len(self.stripes[1])
-        tile = of_user.take(self.data[0]) * len(self.stripes[1]) + of_item.take(self.data[1])
+    def __init__(self, data, shape, stripes, rng):
+        """`data` = (rows, cols, values) of a table of this `shape`, (users, items); `stripes` of each side."""
+        self.data, self.stripes, self.starts = data, stripes, np.array([0, len(data[0])])
+        if max(stripes) == 1:
+            return
+        of_user, of_item = (_stripe_of(size, n, rng) for size, n in zip(shape, stripes, strict=True))
+        tile, count = of_user.take(data[0]) * stripes[1] + of_item.take(data[1]), stripes[0] * stripes[1]
         tile = tile.astype(np.min_scalar_type(count))  # NumPy sorts small whole numbers fastest
         order = np.argsort(tile, kind="stable")
-        self.data = tuple(array.take(order) for array in self.data)
+        self.data = tuple(array.take(order) for array in data)
         self.starts = np.append(0, np.cumsum(np.bincount(tile, minlength=count)))
 
     def shuffled(self, rng):
         """All ratings of a pass, as one (rows, cols, values) after the other."""
-        for tile in rng.permutation(len(self.starts) - 1):
+        users, items = self.stripes
+        for tile in (a * items + b for a in rng.permutation(users) for b in rng.permutation(items)):
             order = rng.permutation(self.starts[tile + 1] - self.starts[tile])
             order += self.starts[tile]
-            piece = tuple(array.take(order) for array in self.data)
-            for stripes, at in zip(self.stripes, divmod(tile, len(self.stripes[1])), strict=True):
-                stripes[at].view(np.int64).sum()  # read in one sweep, which a processor foresees; random visits not
-            yield piece
+            yield tuple(array.take(order) for array in self.data)
+
+
+def _stripe_of(size, stripes, rng):
+    """The stripe of each user, or item. `BLOCK` neighbours stay together, because they lie in the same pages of memory;
+    longer runs would be titles of one age, which many tables are sorted by."""
+    block = np.arange(size) // BLOCK
+    return rng.permutation(block[-1] + 1)[block] % stripes
 
 
 def one_pass(rows, cols, values, batch_size, mean, theta, C, F, eta, reg, clip):
