@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from content_table_parts.interrupts import workers
-from content_table_parts.solvers import compiled, writable
+from content_table_parts.solvers import LEAST_LEFT, compiled, dot, writable
 
 LANES = 32  # so many rows are factored side by side: a processor does several in one step, and they fit in its cache
 
@@ -185,6 +185,66 @@ def regress_rows(table, other, penalty, offset=None, dtype="float64", n_jobs=1):
     rows = solve_all_rows(*arrays, dtype, n_jobs)
     check_solution(rows, penalty)
     return rows
+
+
+@compiled(inline="always")
+def _take_off(x, factor, y):
+    for e in range(len(x)):
+        x[e] -= factor * y[e]
+
+
+@compiled(inline="always", error_model="numpy")
+def _factor(U):
+    """The upper triangle G becomes U, G = U'U (Cholesky)."""
+    for a in range(len(U)):
+        scale = 1 / np.sqrt(U[a, a])
+        for b in range(a, len(U)):
+            U[a, b] *= scale
+        for c in range(a + 1, len(U)):
+            _take_off(U[c, c:], U[a, c], U[a, c:])
+
+
+@compiled(error_model="numpy")
+def left_out_squares(indptr, indices, targets, Z, penalty):
+    """Sum over all ratings of residual^2 / (1 - leverage), in a ridge regression on the rows of Z for each row of a
+    CSR table: sum (t - z.x)^2 + sum penalty x^2; the leverage of a rating is z' (Z_u'Z_u + D)^-1 z.
+
+    With Z_u'Z_u + D = U'U, y = U'^-1 Z_u't and w = U'^-1 z, the leverage is w.w and the fitted value w.y. The inner
+    loops run along the ratings of a row, which `own` has a column for. Not finite where rounding leaves the matrix
+    without a Cholesky factor.
+    """
+    k, most, total = Z.shape[1], 0, 0.0
+    for u in range(len(indptr) - 1):
+        most = max(most, indptr[u + 1] - indptr[u])
+    U, y, table = np.empty((k, k)), np.empty(k), np.empty((k + 1, most))
+    for u in range(len(indptr) - 1):
+        at, t = indices[indptr[u] : indptr[u + 1]], targets[indptr[u] : indptr[u + 1]]
+        own, left = table[:k, : len(t)], table[k, : len(t)]
+        for e in range(len(t)):
+            left[e] = t[e]
+            for a in range(k):
+                own[a, e] = Z[at[e], a]
+        for a in range(k):
+            y[a] = dot(own[a], t)
+            for b in range(a, k):
+                U[a, b] = dot(own[a], own[b])
+            U[a, a] += penalty[a]
+        _factor(U)
+        for a in range(k):  # a substitution for Z_u't and for all ratings at once: own = U'^-1 own
+            scale = 1 / U[a, a]
+            y[a] *= scale
+            for e in range(len(t)):
+                own[a, e] *= scale
+            for b in range(a + 1, k):
+                _take_off(own[b], U[a, b], own[a])
+                y[b] -= U[a, b] * y[a]
+            _take_off(left, y[a], own[a])
+        for e in range(len(t)):
+            leverage = 0.0
+            for a in range(k):
+                leverage += own[a, e] ** 2
+            total += left[e] ** 2 / max(1 - leverage, LEAST_LEFT)
+    return total
 
 
 def _least_norm_rows(table, other):

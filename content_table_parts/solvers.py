@@ -21,6 +21,7 @@ from content_table_parts.settings import TIE, check_kind, check_shape
 MAX_DENSE_BYTES = 2**30  # a dense users x items table above this is refused, not attempted
 DENSE_CELLS = 10**6  # up to this many cells the splitting solver works on a dense table: faster, and 8 MB at most
 NO_PENALTY = 1e-9  # a penalty below this on biases is lost in rounding beside counts of ratings
+LEAST_LEFT = 1e-9  # of 1 - leverage: a rating that its own regression follows tells nothing about noise
 DENSE_SPEED = 1e10  # operations a second, in an SVD or the like on one core: to tell beforehand what takes minutes
 EIGEN_SIDE = 1_000  # up to this side a spectral norm is bounded by the eigenvalues of a dense Gram matrix
 GRAM_SIDE = 5_000  # up to this side by its Cholesky factorisation (200 MB), and bias equations are solved by one
@@ -28,6 +29,9 @@ DOUBT, LANCZOS_STEPS, LANCZOS_BYTES = 1e-9, 300, 2**27  # above, with a probabil
 PAIRS = "ItemKNN's table of item pairs"
 PAIR_STEPS = 10**8  # pairs of ratings looked at in one go: less than a second
 SAMPLED_TITLES = 200  # whose pairs tell how many all have
+TILED = 1_000_000  # from so many ratings on, stochastic steps go tile by tile: a shuffle of all misses every cache
+STRIPE = 640 * 2**10  # bytes of factors on one side of a tile: those of both stay in a processor's second cache
+BLOCK = 32  # users, or items, that stay neighbours in a tile
 BLAS = ThreadpoolController()
 _OURS = (str(Path(__file__).parent), str(Path(__file__).parent.with_name("content_table.py")))
 
@@ -528,15 +532,18 @@ def sgd_epoch(rows, cols, values, mean, theta, C, F, eta, reg, clip):
     """One pass, rating by rating in the order of the arrays: theta += eta (e * d prediction / d theta - reg * theta).
 
     That is half the negative gradient of the rating's own term, e^2 + reg |what it touches|^2; each entry of a step is
-    cut to [-clip, clip]. Every step uses the values before it, so those that two updates need are read first.
+    cut to [-clip, clip]. Every step uses the values before it, so those that two updates need are read first. Returns
+    the sum of e^2, each e as it was met.
     """
     b_user, b_item, P, Q, W, G = theta
     (C_start, C_col, C_val), (F_start, F_col, F_val) = C, F
+    squares = 0.0
     for rating in range(len(values)):
         u, i = rows[rating], cols[rating]
         p, q, w = P[u], Q[i], W[u]
         content = content_part(u, i, w, G, C_start, C_col, C_val, F_start, F_col, F_val)
         e = values[rating] - (mean + b_user[u] + b_item[i] + dot(p, q) + content)
+        squares += e * e
         b_user[u] += eta * clipped(e - reg * b_user[u], clip)
         b_item[i] += eta * clipped(e - reg * b_item[i], clip)
         for f in range(len(p)):
@@ -551,19 +558,22 @@ def sgd_epoch(rows, cols, values, mean, theta, C, F, eta, reg, clip):
             for t in range(C_start[i], C_start[i + 1]):
                 j, c = C_col[t], F_val[s] * C_val[t]
                 g[j] += eta * clipped(e * c - reg * g[j], clip)
+    return squares
 
 
 @compiled(inline="always")
 def _batch_steps(rows, cols, values, start, stop, mean, theta, C, F, reg, clip, steps):
-    """The steps of the ratings start..stop-1, before eta, one after the other; all at the values before the batch."""
+    """The steps of the ratings start..stop-1, before eta, one after the other; all at the values before the batch.
+    Returns the sum of their e^2."""
     b_user, b_item, P, Q, W, G = theta
     (C_start, C_col, C_val), (F_start, F_col, F_val) = C, F
-    k, at = P.shape[1], 0
+    k, at, squares = P.shape[1], 0, 0.0
     for rating in range(start, stop):
         u, i = rows[rating], cols[rating]
         p, q, w = P[u], Q[i], W[u]
         content = content_part(u, i, w, G, C_start, C_col, C_val, F_start, F_col, F_val)
         e = values[rating] - (mean + b_user[u] + b_item[i] + dot(p, q) + content)
+        squares += e * e
         steps[at] = e - reg * b_user[u]
         steps[at + 1] = e - reg * b_item[i]
         step_p, step_q = steps[at + 2 : at + 2 + k], steps[at + 2 + k : at + 2 + 2 * k]
@@ -581,6 +591,7 @@ def _batch_steps(rows, cols, values, start, stop, mean, theta, C, F, reg, clip, 
                 at += 1
     for s in range(at):
         steps[s] = clipped(steps[s], clip)
+    return squares
 
 
 @compiled(inline="always")
@@ -611,16 +622,56 @@ def _add_steps(rows, cols, start, stop, theta, C, F, eta, steps):
 
 @compiled()
 def batch_epoch(rows, cols, values, batch_size, mean, theta, C, F, eta, reg, clip, steps):
-    """One pass in batches: the steps of a batch are computed at the values before it, kept in `steps`, then added."""
+    """One pass in batches: the steps of a batch are computed at the values before it, kept in `steps`, then added.
+    Returns the sum of e^2, each e at the values before its batch."""
+    squares = 0.0
     for start in range(0, len(values), batch_size):
         stop = min(start + batch_size, len(values))
-        _batch_steps(rows, cols, values, start, stop, mean, theta, C, F, reg, clip, steps)
+        squares += _batch_steps(rows, cols, values, start, stop, mean, theta, C, F, reg, clip, steps)
         _add_steps(rows, cols, start, stop, theta, C, F, eta, steps)
+    return squares
 
 
 def touched_parameters(rows, cols, theta, C, F):
     """How many parameters the step of each rating changes."""
     return 2 + 2 * theta[2].shape[1] + np.diff(C[0])[cols] * (1 + np.diff(F[0])[rows])
+
+
+class Tiles:
+    """The ratings of a pass in another order each time: a few of a table's users and items after the other.
+
+    Each side is cut at random into stripes, a user stripe and an item stripe meet in a tile, and the ratings are kept
+    sorted by tile. A pass visits the user stripes in random order, each item stripe with one in random order, and the
+    ratings of a tile in random order, all drawn anew: so the factors of a tile stay in the cache while its ratings ask
+    for them. With one stripe a side that is a plain shuffle.
+    """
+
+    def __init__(self, data, shape, stripes, rng):
+        """`data` = (rows, cols, values) of a table of this `shape`, (users, items); `stripes` of each side."""
+        self.data, self.stripes, self.starts = data, stripes, np.array([0, len(data[0])])
+        if max(stripes) == 1:
+            return
+        of_user, of_item = (_stripe_of(size, n, rng) for size, n in zip(shape, stripes, strict=True))
+        tile, count = of_user.take(data[0]) * stripes[1] + of_item.take(data[1]), stripes[0] * stripes[1]
+        tile = tile.astype(np.min_scalar_type(count))  # NumPy sorts small whole numbers fastest
+        order = np.argsort(tile, kind="stable")
+        self.data = tuple(array.take(order) for array in data)
+        self.starts = np.append(0, np.cumsum(np.bincount(tile, minlength=count)))
+
+    def shuffled(self, rng):
+        """All ratings of a pass, as one (rows, cols, values) after the other."""
+        users, items = self.stripes
+        for tile in (a * items + b for a in rng.permutation(users) for b in rng.permutation(items)):
+            order = rng.permutation(self.starts[tile + 1] - self.starts[tile])
+            order += self.starts[tile]
+            yield tuple(array.take(order) for array in self.data)
+
+
+def _stripe_of(size, stripes, rng):
+    """The stripe of each user, or item. `BLOCK` neighbours stay together, because they lie in the same pages of memory;
+    longer runs would be titles of one age, which many tables are sorted by."""
+    block = np.arange(size) // BLOCK
+    return rng.permutation(block[-1] + 1)[block] % stripes
 
 
 def one_pass(rows, cols, values, batch_size, mean, theta, C, F, eta, reg, clip):
@@ -635,15 +686,18 @@ def one_pass(rows, cols, values, batch_size, mean, theta, C, F, eta, reg, clip):
     theta : (b_u, b_i, P, Q, W, G)
     C, F : features of the items and of the users, as `csr_arrays` gives them
     eta, reg, clip : float; clip None or infinite cuts nothing
+
+    Returns
+    -------
+    float : the sum of the squared errors, each as its step met it.
     """
     eta, reg, clip = float(eta), float(reg), np.inf if clip is None else float(clip)
     if batch_size == 1:
-        sgd_epoch(rows, cols, values, mean, theta, C, F, eta, reg, clip)
-        return
+        return sgd_epoch(rows, cols, values, mean, theta, C, F, eta, reg, clip)
     batch_size = len(values) if batch_size is None else batch_size
     touched = touched_parameters(rows, cols, theta, C, F)
     steps = np.empty(min(int(touched.sum()), batch_size * int(touched.max())))
-    batch_epoch(rows, cols, values, batch_size, mean, theta, C, F, eta, reg, clip, steps)
+    return batch_epoch(rows, cols, values, batch_size, mean, theta, C, F, eta, reg, clip, steps)
 
 
 def best_positions(scores: np.ndarray, n: int) -> np.ndarray:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -248,6 +249,163 @@ def test_batches_add_their_steps_up(sample):
     apart = ct.rmse(fits[0], sample) - ct.rmse(fits[1], sample)
     assert abs(apart) < 0.02  # averaging instead would leave batches of eight far behind
     assert apart != 0
+
+
+# ---- Tiles: the order of a large table ----
+
+
+@pytest.fixture
+def tiled(monkeypatch):
+    """Every table counts as large, and a stripe holds the factors of a few users or items."""
+    monkeypatch.setattr(ct, "TILED", 1)
+    monkeypatch.setattr(ct, "STRIPE", 8 * 3 * 5)
+    monkeypatch.setattr(solvers, "BLOCK", 2)
+
+
+def orders(tiles, rng):
+    """The order of a pass over a table whose values are their own positions."""
+    return np.concatenate([values for _, _, values in tiles.shuffled(rng)])
+
+
+def in_tiles(ratings, stripes, seed, passes=1):
+    """(Tiles of a table, the orders of so many passes)."""
+    rng = np.random.default_rng(seed)
+    tiles = solvers.Tiles((ratings.rows, ratings.cols, np.arange(len(ratings))), ratings.shape, stripes, rng)
+    return tiles, [orders(tiles, rng) for _ in range(passes)]
+
+
+def test_one_tile_is_a_plain_shuffle(small):
+    plain = np.random.default_rng(3)
+    for order in in_tiles(small, (1, 1), 3, passes=4)[1]:
+        assert np.array_equal(order, plain.permutation(len(small)))
+
+
+@pytest.mark.parametrize("stripes", [(4, 3), (1, 5), (6, 1), (60, 40)])
+def test_a_pass_by_tiles_meets_every_rating_once_and_a_tile_as_a_whole(stripes, monkeypatch):
+    monkeypatch.setattr(solvers, "BLOCK", 1)
+    ratings = random_table(0, (60, 40))
+    tiles, passes = in_tiles(ratings, stripes, 1, passes=3)
+    assert len({tuple(order) for order in passes}) == 3
+    assert all(np.array_equal(np.sort(order), np.arange(len(ratings))) for order in passes)
+    pieces = [piece for piece in tiles.shuffled(np.random.default_rng(0)) if len(piece[0])]
+    assert 2 < len(pieces) <= stripes[0] * stripes[1]
+    for rows, cols, values in pieces:
+        assert np.array_equal(ratings.rows[values], rows)
+        assert np.array_equal(ratings.cols[values], cols)
+    for side, n in ((0, stripes[0]), (1, stripes[1])):  # a stripe is met whole: by no two stripes of the other side
+        sets = {frozenset(np.unique(piece[side]).tolist()) for piece in pieces}
+        joined = [one for one in range(ratings.shape[side]) if sum(one in found for found in sets) > 0]
+        assert len(joined) == len(np.unique((ratings.rows, ratings.cols)[side]))
+        assert max(map(len, sets)) <= -(-ratings.shape[side] // n)
+
+
+def test_neighbours_stay_together_and_stripes_are_of_one_size(monkeypatch):
+    monkeypatch.setattr(solvers, "BLOCK", 4)
+    stripe = solvers._stripe_of(400, 5, np.random.default_rng(0))
+    assert (stripe.reshape(-1, 4) == stripe[::4, None]).all()
+    assert np.bincount(stripe).tolist() == [80] * 5
+    assert (np.diff(stripe[::4]) != 0).mean() > 0.5  # and no longer run of them
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_slow_twin_takes_the_same_steps_by_tiles(small, name, tiled):
+    k = kinds(small)[name].n_factors
+    model = kinds(small)[name].set_params(
+        n_epochs=3, patience=None, clip=0.4, learning_rate=0.03, reg=0.2, random_state=5,
+        init=tuple(np.zeros((side, k)) for side in small.shape),
+    )  # fmt: skip
+    model = started(model).fit(small)
+    stripes = [-(-side * k * 8 // ct.STRIPE) for side in small.shape]
+    assert min(stripes) > 1
+    at = model.start_
+    for order in in_tiles(small, stripes, 5, passes=3)[1]:  # a start that is given draws nothing before the tiles
+        slow_pass(order, 1, small, at, *tables(model), 0.03, 0.2, 0.4)
+    for part, end in theta(model).items():
+        assert end == pytest.approx(at[part], abs=1e-12), part
+
+
+def test_tables_are_large_from_the_constant_on_and_only_step_by_step(small, monkeypatch):
+    monkeypatch.setattr(ct, "STRIPE", 8 * 3 * 5)
+    model = ct.SGDMF(3, n_epochs=3, patience=None)
+    fits = {}
+    for limit in (len(small) + 1, len(small)):
+        monkeypatch.setattr(ct, "TILED", limit)
+        fits[limit] = [clone(model).set_params(batch_size=size).fit(small).complete() for size in (1, 4, None)]
+    alone, large = fits.values()
+    assert np.abs(alone[0] - large[0]).max() > 1e-6
+    assert np.array_equal(alone[1], large[1])
+    assert np.array_equal(alone[2], large[2])
+
+
+def test_the_training_error_of_a_large_table_is_what_the_steps_met(small, monkeypatch):
+    for batch in (None, len(small)):  # all steps of a pass at the values before it: the error of the pass before
+        model = ct.SGDMF(3, batch_size=batch, n_epochs=5, patience=None, reg=0.3, random_state=2)
+        after = clone(model).fit(small).history_
+        monkeypatch.setattr(ct, "TILED", 1)
+        met = clone(model).fit(small, small).history_
+        monkeypatch.undo()
+        errors = [[row["train_rmse"] for row in rows] for rows in (after, met)]
+        assert errors[1][1:] == pytest.approx(errors[0][:-1], rel=1e-12)
+        assert [row["validation_rmse"] for row in met] == errors[0]
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_the_loops_return_the_squared_errors_they_met(small, batch_size):
+    model = ct.SGDMF(3, n_epochs=2, patience=None).fit(small)
+    data, rest = (small.rows, small.cols, small.values), (model.global_mean_, model._theta(), *model._tables())
+    squares = (ct.errors(model, small) ** 2).sum()
+    assert solvers.one_pass(*data, batch_size, *rest, 0.0, 0.1, None) == pytest.approx(squares, rel=1e-12)
+    assert solvers.one_pass(*data, batch_size, *rest, 0.05, 0.1, None) != pytest.approx(squares, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_by_tiles_the_best_pass_is_found_and_the_seed_decides(name, tiled):
+    ratings = random_table(0, (60, 40))
+    model = kinds(ratings)[name].set_params(learning_rate=0.05, patience=3, n_epochs=60)
+    train, validation = ratings.split_random(0.3)
+    fits = [clone(model).fit(train, validation) for _ in range(2)]
+    errors = [row["validation_rmse"] for row in fits[0].history_]
+    assert fits[0].best_epoch_ == 1 + np.argmin(errors) == len(errors) - 3
+    assert ct.rmse(fits[0], validation) == pytest.approx(min(errors), rel=1e-12)
+    assert np.array_equal(fits[0].complete(), fits[1].complete())
+
+
+def test_by_tiles_a_step_too_long_is_an_error_also_in_the_last_steps(sample, tiled, monkeypatch):
+    with pytest.raises(ct.DivergenceError, match="SGDMF diverged"):
+        clone(TOO_LONG["SGD"]).fit(sample)
+
+    def overflow(*arguments):
+        arguments[5][2][0, 0] = np.inf  # P, after errors that were small
+        return 1.0
+
+    monkeypatch.setattr(ct, "one_pass", overflow)
+    with pytest.raises(ct.DivergenceError, match="pass 1: the training RMSE overflowed"):
+        ct.SGDMF(3, reg=0, n_epochs=1, patience=None).fit(sample)
+
+
+def test_ctrl_c_within_a_pass_by_tiles_keeps_the_whole_passes(small, tiled, monkeypatch):
+    model, count = ct.SGDMF(3, n_epochs=9, patience=None), []
+    original = ct.one_pass
+    monkeypatch.setattr(ct, "one_pass", lambda *given: count.append(1) or original(*given))
+    two = clone(model).set_params(n_epochs=2).fit(small).complete()
+    press_ctrl_c(monkeypatch, ct, "one_pass", len(count) + 2)
+    with pytest.warns(UserWarning, match="stopped by the keyboard after 2 whole passes"):
+        stopped = model.fit(small)
+    assert np.array_equal(stopped.complete(), two)
+    assert len(stopped.history_) == 2
+
+
+def test_memory_does_not_grow_with_the_passes(tiled, monkeypatch):
+    monkeypatch.setattr(ct, "STRIPE", 8 * 3 * 50)
+    ratings, peaks = random_table(0, (400, 300)), []
+    ct.SGDMF(3, n_epochs=1, patience=None).fit(ratings)
+    for passes in (2, 12):
+        tracemalloc.start()
+        ct.SGDMF(3, n_epochs=passes, patience=None).fit(ratings)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + len(ratings)  # an eighth of one more array
+    assert peaks[0] < 60 * len(ratings)  # the table by tiles, and the order that it is sorted by
 
 
 # ---- Chance ----

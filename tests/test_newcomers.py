@@ -9,6 +9,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import content_table as ct
+from content_table_parts import newcomers
 from content_table_parts.newcomers import ridge_fold
 
 EXACT = ["global mean", "baseline", "baseline without a penalty", "baseline by cvxpy", "item neighbours",
@@ -334,6 +335,57 @@ def test_noise_is_found_where_it_was_put():
     known = rng.random(table.shape) < 0.5
     ratings = ct.Ratings.from_matrix(np.where(known, table, np.nan), scale=(-5.0, 15.0))
     assert ct.BiasBaseline(reg=0.49).fit(ratings).noise() == pytest.approx(0.7, rel=0.03)
+
+
+SOLVED_TOGETHER = [
+    ct.BiasBaseline(),
+    ct.ALS(3, biases=True),
+    ct.ALS(3),
+    ct.ALS(12, reg=0.1),
+    ct.SpectralRegularization(3.0, biases=True),
+    ct.GradientDescentMF(3, learning_rate=1e-3, n_epochs=30, tol=0),
+]
+
+
+@pytest.mark.parametrize("model", SOLVED_TOGETHER, ids=str)
+def test_the_compiled_loop_finds_the_noise_of_the_regressions_one_by_one(model, random_ratings, with_cold):
+    for ratings in (random_ratings, with_cold):  # viewers with more and with fewer ratings than numbers, and none
+        fitted = clone(model).fit(ratings)
+        rated = ratings.csr[np.flatnonzero(ratings.user_counts)]
+        together = newcomers._squares_together(fitted, rated)
+        assert together == pytest.approx(newcomers._squares_one_by_one(fitted, rated), rel=1e-11)
+        assert fitted.noise() == np.sqrt(together / len(ratings))
+
+
+def test_what_the_loop_cannot_solve_is_solved_one_by_one(random_ratings, monkeypatch):
+    model = ct.ALS(3, biases=True).fit(random_ratings)
+    expected = np.sqrt(newcomers._squares_one_by_one(model, random_ratings.csr) / len(random_ratings))
+    monkeypatch.setattr(newcomers, "left_out_squares", lambda *given: np.nan)  # no Cholesky factor
+    assert model.noise() == expected
+
+
+def test_a_regression_of_ones_own_is_asked_viewer_by_viewer(random_ratings):
+    class Weighted(ct.ALS):
+        def _newcomer(self, axis, at, values, features=None):
+            return ridge_fold(*self._regression(axis, len(at), 5.0 * len(at), 5.0), at, values)
+
+    model, plain = (kind(2, biases=True).fit(random_ratings) for kind in (Weighted, ct.ALS))
+    table = random_ratings.csr[np.flatnonzero(random_ratings.user_counts)]
+    assert np.isnan(newcomers._squares_together(model, table))
+    assert model.noise() == np.sqrt(newcomers._squares_one_by_one(model, table) / table.nnz) != plain.noise()
+
+
+def test_of_many_viewers_a_draw_tells_the_noise_always_the_same(monkeypatch):
+    ratings = random_table(0, (300, 20))
+    whole = ct.ALS(2, biases=True).fit(ratings)
+    monkeypatch.setattr(newcomers, "NOISE_VIEWERS", 100)
+    part, again = (ct.ALS(2, biases=True).fit(ratings).noise() for _ in range(2))
+    assert part == again
+    monkeypatch.undo()
+    assert part != whole.noise()
+    assert part == pytest.approx(whole.noise(), rel=0.1)
+    monkeypatch.setattr(newcomers, "NOISE_VIEWERS", 300)
+    assert ct.ALS(2, biases=True).fit(ratings).noise() == whole.noise()
 
 
 def test_eighty_of_a_hundred_ratings_lie_within_eighty_per_cent_intervals():

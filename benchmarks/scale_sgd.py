@@ -1,0 +1,100 @@
+"""Stochastic descent and the noise of a rating at a million and ten million ratings, on made-up tables.
+
+    nice -n 3 python benchmarks/scale_sgd.py            # about four minutes, 3 GB
+
+CPU seconds of one process, `peak_mb` its largest memory so far. "loop" is a pass as it was before tiles: all ratings
+shuffled, `sgd_epoch`, the training error measured by `predict_pairs`; "ours" is a pass of `SGDMF.fit`, from one row of
+`history_` to the next. They take turns; the fastest pass of each counts. "noise" is the first `uncertainty` of somebody
+folded in; "one by one" the regressions of `NOISE_VIEWERS` viewers in Python; "exact" is all viewers in the compiled
+loop. Nothing is compiled while a clock runs. All tables have 100 ratings a viewer and five viewers a title.
+"""
+
+import resource
+import time
+
+import numpy as np
+
+import content_table as ct
+from content_table_parts import newcomers
+from content_table_parts.solvers import predict_pairs, sgd_epoch
+
+RANK = 32
+SIZES = 1_000_000, 10_000_000
+ROUNDS, PASSES = 3, 4
+SETTINGS = {"n_factors": RANK, "reg": 0.02, "learning_rate": 0.01, "patience": None}
+clock = time.process_time
+
+
+def made_up(n_ratings, seed=0, rank=8):
+    """Ratings of a table of that rank, with busy viewers and popular titles, in random order."""
+    rng, (m, n) = np.random.default_rng(seed), (n_ratings // 100, n_ratings // 500)
+    busy, popular = (np.cumsum(rng.lognormal(0, spread, size)) for size, spread in ((m, 0.7), (n, 1.0)))
+    draws = [np.searchsorted(side / side[-1], rng.random(int(1.3 * n_ratings))) for side in (busy, popular)]
+    rows, cols = np.divmod(rng.permutation(np.unique(draws[0] * n + draws[1]))[:n_ratings], n)
+    P, Q = rng.normal(0, 0.35, (m, rank)), rng.normal(0, 0.35, (n, rank))
+    level = 3.5 + rng.normal(0, 0.4, m)[rows] + rng.normal(0, 0.4, n)[cols] + ct.pair_dots(P, Q, rows, cols)
+    values = np.clip(np.round(2 * (level + rng.normal(0, 0.8, len(rows)))) / 2, 0.5, 5.0)
+    return ct.Ratings(np.arange(m), np.arange(n), rows, cols, values, scale=(0.5, 5.0))
+
+
+def loop_pass(model, ratings, rng):
+    """Seconds of a pass as it was, from the fitted model's own parameters."""
+    start, theta, tables = clock(), model._theta(), model._tables()
+    order = rng.permutation(len(ratings))
+    shuffled = (array.take(order) for array in (ratings.rows, ratings.cols, ratings.values))
+    sgd_epoch(*shuffled, model.global_mean_, theta, *tables, 0.01, 0.02, np.inf)
+    predict_pairs(ratings.rows, ratings.cols, model.global_mean_, theta, *tables)
+    return clock() - start
+
+
+def our_pass(ratings):
+    """(Seconds of the fastest pass of a fit, the model)."""
+    ends, model = [], ct.SGDMF(n_epochs=PASSES, **SETTINGS)
+    model.fit(ratings, watch=lambda *row: ends.append(clock()))
+    return np.diff(ends).min(), model
+
+
+def descent(ratings):
+    """Seconds of a pass: (the loop as it was, ours)."""
+    loops, ours, rng = [], [], np.random.default_rng(0)
+    for _ in range(ROUNDS):
+        seconds, model = our_pass(ratings)
+        ours.append(seconds)
+        loops += [loop_pass(model, ratings, rng) for _ in range(2)]
+    return min(loops), min(ours)
+
+
+def noise(ratings):
+    """Prints the seconds of the noise of ALS, and how far that of a draw of viewers is from that of all."""
+    model = ct.ALS(RANK, biases=True, n_epochs=1, tol=0).fit(ratings)
+    table = ratings.csr
+    start = clock()
+    model.fold_in({0: 4.0, 1: 3.0}).uncertainty([7])
+    first, start = clock() - start, clock()
+    few = table[np.arange(min(newcomers.NOISE_VIEWERS, ratings.n_users))]
+    newcomers._squares_one_by_one(model, few)
+    by_hand, start = clock() - start, clock()
+    exact = np.sqrt(newcomers._squares_together(model, table) / table.nnz)
+    told = f"noise: first viewer {first:.2f} s, {few.shape[0]:,} viewers one by one {by_hand:.2f} s"
+    print(f"{told}, exact {clock() - start:.2f} s; off by {model.noise() / exact - 1:+.1e}")
+
+
+def main():
+    small = made_up(20_000)
+    ct.SGDMF(n_epochs=1, **SETTINGS).fit(small).rmse(small)
+    ct.ALS(2, biases=True, n_epochs=1, tol=0).fit(small).noise()
+    seconds = {}
+    for size in SIZES:
+        ratings = made_up(size)
+        seconds[size] = loop, ours = descent(ratings)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(
+            f"{ratings}\npass: loop {loop:.3f} s, ours {ours:.3f} s, ours / loop {ours / loop:.2f}, peak_mb {peak:.0f}"
+        )
+        noise(ratings)
+    growth = [b / a * SIZES[0] / SIZES[1] for a, b in zip(*seconds.values(), strict=True)]
+    print(f"growth of the time of a rating: loop {growth[0]:.2f}, ours {growth[1]:.2f}")
+
+
+if __name__ == "__main__":
+    main()
