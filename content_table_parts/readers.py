@@ -86,6 +86,9 @@ def _check_size(file, name, limit):
     file.seek(0)
 
 
+_EXACT = {} if int(pd.__version__.split(".")[0]) >= 3 else {"float_precision": "round_trip"}  # from 3 on it is so
+
+
 def read_text(
     path: AnyPath,
     limit: int = MAX_TABLE_BYTES,
@@ -98,7 +101,7 @@ def read_text(
     UTF-8 or the `encoding` told, or UTF-16 with its byte order mark; packed as `opened` says; `options` are those of
     pandas. `kinds` may tell other types, {column: type}, from the header and the first row.
     """
-    options = {"dtype": str, "keep_default_na": False} | options
+    options = {"dtype": str, "keep_default_na": False} | _EXACT | options
     with opened(path, limit) as file, io.TextIOWrapper(file, _encoding(file, path, encoding), newline="") as text:
         try:
             if kinds is not None:

@@ -321,7 +321,8 @@ def a_certificate_bounds_every_objective(model, table, filled):
         close(found.primal, here, max(elsewhere), 1e-9)
     for value in (here, *elsewhere):
         with checked("a dual bound is above no objective"):
-            assert found.dual <= value * (1 + ROUNDING) + 1e-300, (model, found, value)
+            off = 1e-15 * np.abs(table.values).max() * np.sqrt(len(table) * value)  # of residuals that nearly cancel
+            assert found.dual <= value * (1 + ROUNDING) + off + 1e-300, (model, found, value)
 
 
 PROMISES = (

@@ -12,6 +12,7 @@ import io
 import json
 import lzma
 import zipfile
+from copy import deepcopy
 
 import numpy as np
 from hypothesis import strategies as st
@@ -357,7 +358,7 @@ def crafted(draw, data):
     for _ in range(draw(st.integers(1, 2))):
         if draw(st.booleans()):
             holder, key = draw(st.sampled_from(list(_nodes(about))))
-            holder[key] = draw(st.sampled_from(OTHERS))
+            holder[key] = deepcopy(draw(st.sampled_from(OTHERS)))  # or one could be put into itself
         else:
             name = draw(st.sampled_from(sorted(arrays)))
             arrays[name] = draw(changed_array(arrays[name]))

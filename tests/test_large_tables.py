@@ -42,7 +42,7 @@ COLUMNS = {
 @pytest.mark.parametrize("whole", [True, False], ids=["hashed", "sorted"])
 @pytest.mark.parametrize("column", COLUMNS.values(), ids=COLUMNS)
 def test_ids_are_those_that_sorting_all_rows_gives(monkeypatch, column, whole):
-    monkeypatch.setattr(ratings, "TEXT_IS_HASHED_WHOLE", whole)
+    monkeypatch.setattr(ratings, "TEXT_IS_HASHED_WHOLE", ratings.TEXT_IS_HASHED_WHOLE and whole)
     ids, places = np.unique(column.to_numpy(), return_inverse=True)
     found, at = ratings._distinct(column)
     assert found.dtype.kind in "iufU"

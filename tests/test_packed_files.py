@@ -179,7 +179,7 @@ def test_times_that_are_no_whole_seconds_are_called_so(tmp_path, time):
 @pytest.mark.parametrize("huge", [2**63, 2**63 + 1, 2**64, -(2**63) - 1])
 def test_ids_of_a_file_never_wrap(tmp_path, huge):
     path = written(tmp_path / "t.csv", f"u_id,a_id,profile,title,score\n{huge},1,ann,Bear,7\n".encode())
-    with pytest.raises(ValueError, match="ids in 'u_id' do not fit into 64 bits"):
+    with pytest.raises(ValueError, match=r"'u_id' .*64 bits"):
         ct.load_ratings(path)
     path = written(tmp_path / "mine.csv", f"item_id,score\n{huge},7\n".encode())
     with pytest.raises(ValueError, match="ids in 'item' do not fit into 64 bits"):
