@@ -79,7 +79,7 @@ def test_the_command_line_says_so_and_prints_no_table(monkeypatch, capsys):
 def test_the_conic_solver_does_not_keep_ctrl_c_for_itself():
     """SCS has a handler of its own, and ends by a failure that looks like one of the problem."""
     rng = np.random.default_rng(0)
-    table = ct.Ratings.from_matrix(np.where(rng.random((160, 140)) < 0.4, rng.integers(1, 11, (160, 140)), np.nan))
+    table = ct.Ratings.from_matrix(np.where(rng.random((90, 80)) < 0.4, rng.integers(1, 11, (90, 80)), np.nan))
     threading.Timer(3, os.kill, (os.getpid(), signal.SIGINT)).start()
 
     def fit_for_ever():
