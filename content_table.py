@@ -432,7 +432,7 @@ class Recommender(BaseEstimator):
     def noise(self) -> float:
         """Standard deviation of a rating about its viewer's regression, rating points: root mean square of residual /
         sqrt(1 - leverage) over the training ratings: one regression a viewer, so it is computed once, and learnt.
-        Of more than 10,000 viewers so many are drawn, always the same (`NOISE_VIEWERS`): a standard error of 0.5 % of
+        Of more than 8,000 viewers so many are drawn, always the same (`NOISE_VIEWERS`): a standard error of 0.6 % of
         the noise where viewers differ as those of MovieLens do, and of 0.1 % where all are as noisy.
 
         The item side is taken as known, so a model that overfits its titles sees too little noise.

@@ -117,7 +117,7 @@ def stopped_fold(
     return fold
 
 
-NOISE_VIEWERS = 10_000  # of more viewers with ratings so many, drawn at random, tell the noise
+NOISE_VIEWERS = 8_000  # of more viewers with ratings so many, drawn at random, tell the noise
 
 
 def residual_noise(model: Any) -> float:
