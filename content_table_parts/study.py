@@ -1071,15 +1071,12 @@ def _certified(fitted):
 
 def _overlap(lists, others):
     """Share of each user's list that another list of theirs has too, mean over users."""
-    n_items = 1 + max(lists.max(), others.max())
-    tables = []
-    for top in (lists, others):
-        table = np.zeros((len(top), n_items), dtype=bool)
-        rows, ranks = np.nonzero(top >= 0)
-        table[rows, top[rows, ranks]] = True
-        tables.append(table)
-    listed = tables[0].sum(axis=1)
-    return float(((tables[0] & tables[1]).sum(axis=1)[listed > 0] / listed[listed > 0]).mean())
+    listed = lists >= 0
+    shared = np.zeros(lists.shape, dtype=bool)
+    for other in others.T:
+        shared |= lists == other[:, None]
+    n_listed = listed.sum(axis=1)
+    return float(((shared & listed).sum(axis=1)[n_listed > 0] / n_listed[n_listed > 0]).mean())
 
 
 def _chance_and_best(train, test, threshold, n):
