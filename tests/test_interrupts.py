@@ -17,7 +17,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import content_table as ct
-from content_table_parts import doors, interrupts, solvers
+from content_table_parts import doors, interrupts, lists, regressions, solvers
 
 ROOT = Path(ct.__file__).parent
 TABLE = random_table(0)
@@ -246,8 +246,9 @@ def test_no_compiled_loop_that_is_entered_from_python_returns_a_tuple():
     for model in (ct.ItemKNN(), ct.ALS(2), ct.SGDMF(n_epochs=2, batch_size=4, patience=None), ct.SGDMF(n_epochs=2)):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            clone(model).fit(TABLE).complete()  # so that its loops are compiled
-    loops = [value for module in (solvers, doors) for value in vars(module).values() if hasattr(value, "overloads")]
+            clone(model).fit(TABLE).recommend_all(2)  # so that its loops are compiled
+    modules = solvers, regressions, lists, doors
+    loops = [value for module in modules for value in vars(module).values() if hasattr(value, "overloads")]
     assert sum(bool(loop.overloads) for loop in loops) > 8
     for loop in loops:
         for compiled in loop.overloads.values():
