@@ -160,7 +160,7 @@ def solve_all_rows(indptr, indices, weights, values, offset, other, base, dtype=
     """What `solve_rows` puts into `out`, faster and to the same bits; in `n_jobs` threads, which do not change them.
 
     The targets are `values`, less offset[i] in column i; without `weights` all are 1. In float32, if `dtype` says so,
-    the arithmetic is done in half the time and with half the digits; what is returned is float64.
+    the arithmetic is done with half the digits; what is returned is float64.
     """
     arrays = [indptr, indices] + [a if a is None else a.astype(dtype, copy=False) for a in (weights, values, offset)]
     arrays = [a if a is None else writable(a) for a in arrays]
