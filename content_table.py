@@ -1041,7 +1041,8 @@ class FactorModel(Recommender):
 
     # Longer than a model should be: it is what all models of factors share.
 
-    biases = _one_regression = True  # biases: a setting of some, a fact about others
+    _one_regression = True
+    biases = True  # a setting of some, a fact about others
 
     def in_use(self, name: str) -> Any:
         """The value of a setting that a fit uses; an open `reg` is 12 with biases, and 5 without."""
