@@ -98,7 +98,10 @@ def with_a_wild_number(rng, array):
     array = array.copy()
     if array.size and array.dtype.kind in "if":
         wild = [np.nan, np.inf, -np.inf] if array.dtype.kind == "f" else [2**30, -1, 2**62, -(2**40), 10**6]
-        array.flat[rng.integers(array.size)] = some(rng, wild)
+        number = some(rng, wild)
+        if abs(number) > 2**31 and array.dtype.kind == "i":
+            array = array.astype(np.int64)  # as a stranger's file may have it
+        array.flat[rng.integers(array.size)] = number
     return array
 
 
@@ -145,6 +148,7 @@ def indices_of_a_sparse_table(rng, about, arrays):
     elif what == "falling":
         arrays[indptr][1] = arrays[indptr][-1] + 5
     elif what == "long":
+        arrays[indptr] = arrays[indptr].astype(np.int64)
         arrays[indptr][-1] = 2**40
     elif what == "short":
         arrays[data] = arrays[data][:-1]
