@@ -143,6 +143,7 @@ from content_table_parts.solvers import (
     log_certificate,
     neighbour_means,
     one_pass,
+    row_scores,
     run_splitting,
     similar_rows,
     solve_cvxpy,
@@ -1205,8 +1206,10 @@ class ALS(FactorModel):
 
     def _objective(self):
         """(objective, training RMSE)."""
-        residual = self.ratings_.values - self._scores(self.ratings_.rows, self.ratings_.cols)
-        loss = squared_loss.unchecked(residual, self.in_use("reg"), self.user_factors_, self.item_factors_)
+        cells, factors = self.ratings_.csr, (self.user_factors_, self.item_factors_)
+        biases = self._intercept, self.user_bias_, self.item_bias_
+        residual = cells.data - row_scores(cells.indptr, cells.indices, *biases, *factors)
+        loss = squared_loss.unchecked(residual, self.in_use("reg"), *factors)
         penalty = self.bias_reg * (self.user_bias_ @ self.user_bias_ + self.item_bias_ @ self.item_bias_)
         return float(loss + penalty), float(np.sqrt(np.mean(residual**2)))
 
@@ -1286,8 +1289,9 @@ class ImplicitALS(FactorModel):
         check_solution(factors, self.reg)
 
     def _objective(self, ratings):
-        P, Q, c = self.user_factors_, self.item_factors_, 1 + self.confidence * ratings.values
-        x = pair_dots(P, Q, ratings.rows, ratings.cols)
+        P, Q, cells = self.user_factors_, self.item_factors_, ratings.csr
+        c = 1 + self.confidence * cells.data
+        x = row_scores(cells.indptr, cells.indices, 0.0, self.user_bias_, self.item_bias_, P, Q)  # biases are 0
         unrated = np.vdot(P.T @ P, Q.T @ Q) - x @ x  # sum of (p.q)^2 over all cells, less the rated ones
         return float(unrated + c @ (1 - x) ** 2 + self.reg * (np.vdot(P, P) + np.vdot(Q, Q)))
 

@@ -8,9 +8,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from content_table_parts.interrupts import workers
-from content_table_parts.solvers import LEAST_LEFT, compiled, dot, writable
+from content_table_parts.solvers import LEAST_LEFT, compiled, dot, locked
+from content_table_parts.vectors import BITS, divided, load, minus, plus, root, store
 
-LANES = 32  # so many rows are factored side by side: a processor does several in one step, and they fit in its cache
+GATHERED = 64  # ratings at a time, whose factors then are in a processor's first cache
 
 
 @compiled(error_model="numpy")
@@ -55,105 +56,100 @@ def solve_rows(indptr, indices, weights, targets, other, base, out):
 
 
 @compiled(error_model="numpy", nogil=True)
-def _gather(G, x, first, last, indices, weights, values, offset, other):
-    """G += O' diag(w) O (lower triangle) and x += O' t over the ratings first..last-1, in the order of `solve_rows`.
+def _add_products(G, left, right, count, k):
+    """G += left' right over `count` ratings, in their order, in the rows 0..k: the lower triangle, and some beside it.
 
-    Four ratings a step, for which G is read and written once. Without `weights` they are 1; with an `offset` the
-    targets t are values - offset[i].
+    A tile of G, four rows by two vectors, stays in registers while all ratings pass.
     """
-    k = len(x)
-    four = first + (last - first) // 4 * 4
-    for e in range(first, four, 4):
-        i0, i1, i2, i3 = indices[e], indices[e + 1], indices[e + 2], indices[e + 3]
-        p0, p1, p2, p3 = other[i0], other[i1], other[i2], other[i3]
-        t0, t1, t2, t3 = values[e], values[e + 1], values[e + 2], values[e + 3]
-        if offset is not None:
-            t0, t1, t2, t3 = t0 - offset[i0], t1 - offset[i1], t2 - offset[i2], t3 - offset[i3]
-        for a in range(k):
-            o0, o1, o2, o3 = p0[a], p1[a], p2[a], p3[a]
-            x[a] = (((x[a] + o0 * t0) + o1 * t1) + o2 * t2) + o3 * t3
+    wide = BITS // 8 // G.itemsize
+    for a in range(0, k + 1, 4):
+        a0, a1, a2, a3 = left[:, a], left[:, a + 1], left[:, a + 2], left[:, a + 3]
+        for b in range(0, min(a + 4, k), 2 * wide):
+            c = b + wide
+            g0, g1, g2, g3 = load(G, (a, b)), load(G, (a + 1, b)), load(G, (a + 2, b)), load(G, (a + 3, b))
+            h0, h1, h2, h3 = load(G, (a, c)), load(G, (a + 1, c)), load(G, (a + 2, c)), load(G, (a + 3, c))
+            for e in range(count):
+                x, y = load(right, (e, b)), load(right, (e, c))
+                g0, g1, g2, g3 = plus(g0, a0[e], x), plus(g1, a1[e], x), plus(g2, a2[e], x), plus(g3, a3[e], x)
+                h0, h1, h2, h3 = plus(h0, a0[e], y), plus(h1, a1[e], y), plus(h2, a2[e], y), plus(h3, a3[e], y)
+            store(G, (a, b), g0), store(G, (a + 1, b), g1), store(G, (a + 2, b), g2), store(G, (a + 3, b), g3)
+            store(G, (a, c), h0), store(G, (a + 1, c), h1), store(G, (a + 2, c), h2), store(G, (a + 3, c), h3)
+
+
+@compiled(error_model="numpy", nogil=True)
+def _gather(G, left, right, first, last, indices, weights, values, offset, other):
+    """G += O' diag(w) O (lower triangle) and G[k] += O' t over the ratings first..last-1, in the order of `solve_rows`.
+
+    Without `weights` they are 1, and `right` is `left`; with an `offset` the targets t are values - offset[i].
+    """
+    k = other.shape[1]
+    for start in range(first, last, len(left)):
+        count = min(len(left), last - start)
+        for e in range(count):
+            i, t = indices[start + e], values[start + e]
+            if offset is not None:
+                t -= offset[i]
+            for a in range(k):
+                right[e, a] = other[i, a]
             if weights is not None:
-                o0, o1, o2, o3 = weights[e] * o0, weights[e + 1] * o1, weights[e + 2] * o2, weights[e + 3] * o3
-            g = G[a]
-            for b in range(a + 1):
-                g[b] = (((g[b] + o0 * p0[b]) + o1 * p1[b]) + o2 * p2[b]) + o3 * p3[b]
-    for e in range(four, last):
-        p, t = other[indices[e]], values[e]
-        if offset is not None:
-            t -= offset[indices[e]]
-        for a in range(k):
-            o = p[a]
-            x[a] += o * t
-            if weights is not None:
-                o = weights[e] * o
-            g = G[a]
-            for b in range(a + 1):
-                g[b] += o * p[b]
+                for a in range(k):
+                    left[e, a] = weights[start + e] * other[i, a]
+            left[e, k] = t
+        _add_products(G, left, right, count, k)
 
 
 @compiled(error_model="numpy", nogil=True)
 def _factor_and_solve(G, x):
-    """Cholesky and both substitutions of `solve_rows` for as many rows as there are lanes: G is (k, k, lanes), x (k,
-    lanes). The innermost loops go over the lanes, which do not depend on each other."""
-    k, lanes = x.shape
+    """Cholesky and both substitutions of `solve_rows` for as many rows as a vector has numbers: G is (k, k, numbers),
+    x (k, numbers)."""
+    k = len(x)
     for a in range(k):
-        for b in range(a + 1):
-            g, four = G[a, b], b // 4 * 4
-            for c in range(0, four, 4):
-                a0, a1, a2, a3 = G[a, c], G[a, c + 1], G[a, c + 2], G[a, c + 3]
-                b0, b1, b2, b3 = G[b, c], G[b, c + 1], G[b, c + 2], G[b, c + 3]
-                for lane in range(lanes):
-                    left = ((g[lane] - a0[lane] * b0[lane]) - a1[lane] * b1[lane]) - a2[lane] * b2[lane]
-                    g[lane] = left - a3[lane] * b3[lane]
-            for c in range(four, b):
-                _subtract(g, G[a, c], G[b, c])
-            if a == b:
-                for lane in range(lanes):
-                    g[lane] = np.sqrt(g[lane])
-            else:
-                _divide(g, G[b, b])
+        y = load(x, (a, 0))
+        for b in range(a):
+            total = load(G, (a, b, 0))
+            for c in range(b):
+                total = minus(total, load(G, (a, c, 0)), load(G, (b, c, 0)))
+            store(G, (a, b, 0), divided(total, load(G, (b, b, 0))))
+        pivot = load(G, (a, a, 0))
         for c in range(a):
-            _subtract(x[a], G[a, c], x[c])
-        _divide(x[a], G[a, a])
+            pivot = minus(pivot, load(G, (a, c, 0)), load(G, (a, c, 0)))
+            y = minus(y, load(G, (a, c, 0)), load(x, (c, 0)))
+        store(G, (a, a, 0), root(pivot))
+        store(x, (a, 0), divided(y, root(pivot)))
     for a in range(k - 1, -1, -1):
+        y = load(x, (a, 0))
         for c in range(a + 1, k):
-            _subtract(x[a], G[c, a], x[c])
-        _divide(x[a], G[a, a])
-
-
-@compiled(error_model="numpy", nogil=True, inline="always")
-def _subtract(a, b, c):
-    for lane in range(len(a)):
-        a[lane] -= b[lane] * c[lane]
-
-
-@compiled(error_model="numpy", nogil=True, inline="always")
-def _divide(a, b):
-    for lane in range(len(a)):
-        a[lane] /= b[lane]
+            y = minus(y, load(G, (c, a, 0)), load(x, (c, 0)))
+        store(x, (a, 0), divided(y, load(G, (a, a, 0))))
 
 
 @compiled(error_model="numpy", nogil=True)
 def _solve_block(indptr, indices, weights, values, offset, other, base, out, first, last):
-    """The rows first..last-1 of `out`, `LANES` at a time."""
-    k = other.shape[1]
-    G, x = np.empty((k, k), other.dtype), np.empty(k, other.dtype)
-    Gs, xs = np.empty((k, k, LANES), other.dtype), np.empty((k, LANES), other.dtype)
-    for start in range(first, last, LANES):
-        count = min(LANES, last - start)
-        for lane in range(LANES):
-            G[:], x[:] = base, 0.0
-            if lane < count:  # the lanes that the last rows leave over solve for the penalty alone
-                u = start + lane
-                _gather(G, x, indptr[u], indptr[u + 1], indices, weights, values, offset, other)
+    """The rows first..last-1 of `out`, a vector of them at a time."""
+    k, wide = other.shape[1], BITS // 8 // other.itemsize
+    size = (k + 2 * wide) // (2 * wide) * (2 * wide)  # k factors and the targets, filled up with zeros to whole tiles
+    G, left = np.zeros((size, size), other.dtype), np.zeros((GATHERED, size), other.dtype)
+    right = left if weights is None else np.zeros((GATHERED, size), other.dtype)
+    Gs, xs = np.zeros((k, k, wide), other.dtype), np.zeros((k, wide), other.dtype)
+    for a in range(k):
+        Gs[a, a] = 1.0  # where the last rows leave some of a vector over
+    for start in range(first, last, wide):
+        count = min(wide, last - start)
+        for n in range(count):
+            u = start + n
             for a in range(k):
-                xs[a, lane] = x[a]
+                G[k, a] = 0.0
                 for b in range(a + 1):
-                    Gs[a, b, lane] = G[a, b]
-        _factor_and_solve(Gs, xs)
-        for lane in range(count):
+                    G[a, b] = base[a, b]
+            _gather(G, left, right, indptr[u], indptr[u + 1], indices, weights, values, offset, other)
             for a in range(k):
-                out[start + lane, a] = xs[a, lane]
+                xs[a, n] = G[k, a]
+                for b in range(a + 1):
+                    Gs[a, b, n] = G[a, b]
+        _factor_and_solve(Gs, xs)
+        for n in range(count):
+            for a in range(k):
+                out[start + n, a] = xs[a, n]
 
 
 def solve_all_rows(indptr, indices, weights, values, offset, other, base, dtype="float64", n_jobs=1):
@@ -162,11 +158,10 @@ def solve_all_rows(indptr, indices, weights, values, offset, other, base, dtype=
     The targets are `values`, less offset[i] in column i; without `weights` all are 1. In float32, if `dtype` says so,
     the arithmetic is done with half the digits; what is returned is float64.
     """
-    arrays = [indptr, indices] + [a if a is None else a.astype(dtype, copy=False) for a in (weights, values, offset)]
-    arrays = [a if a is None else writable(a) for a in arrays]
-    other, base = np.ascontiguousarray(other, dtype), np.ascontiguousarray(base, dtype)
+    given = [a if a is None else np.ascontiguousarray(a, dtype) for a in (weights, values, offset, other, base)]
+    arrays = [a if a is None else locked(a) for a in (indptr, indices, *given)]
     out = np.empty((len(indptr) - 1, other.shape[1]), dtype)
-    solve, n_threads = partial(_solve_block, *arrays, other, base, out), min(workers(n_jobs), len(out) // LANES + 1)
+    solve, n_threads = partial(_solve_block, *arrays, out), min(workers(n_jobs), len(out) // 32 + 1)
     if n_threads == 1:
         solve(0, len(out))
     else:

@@ -31,6 +31,7 @@ LAYERS = (  # each imports only from those before it
     "features",
     "products",
     "solvers",
+    "vectors",
     "regressions",
     "lists",
     "doors",
