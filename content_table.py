@@ -1218,6 +1218,7 @@ class ALS(FactorModel):
 
         The objective at P, Q is at least twice the spectral one at P Q' (same lambda, same lambda_b), because
         |X|_* = min (|P|^2 + |Q|^2) / 2 over X = P Q'. So twice a dual value of the convex problem bounds it from below.
+        The convex fit begins at this one.
         """
         ratings = self.fitted()
         if self.in_use("reg") == 0:
@@ -1225,6 +1226,7 @@ class ALS(FactorModel):
         convex = SpectralRegularization(self.in_use("reg"), biases=self.biases, n_epochs=1000)
         if self.biases:
             convex.set_params(bias_reg=self.bias_reg)
+        convex._beginning = self.user_factors_, self.item_factors_, -self.errors(ratings)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # any dual point bounds; a rough one only loosely
             with whole_fits():
@@ -1282,10 +1284,9 @@ class ImplicitALS(FactorModel):
         self._half_step(ratings.csr, P, Q)
 
     def _half_step(self, table, factors, other):
-        extra = self.confidence * table.data  # c - 1
         base = other.T @ other + self.reg * np.eye(self.n_factors)
-        arrays = table.indptr, table.indices, extra, 1 + extra, None, other, base
-        factors[:] = solve_all_rows(*arrays, self.dtype, self.n_jobs)
+        given = table.indptr, table.indices, table.data, other, base  # c - 1 is confidence times the rating
+        factors[:] = solve_all_rows(*given, confidence=self.confidence, dtype=self.dtype, n_jobs=self.n_jobs)
         check_solution(factors, self.reg)
 
     def _objective(self, ratings):
@@ -1897,6 +1898,8 @@ class SpectralRegularization(_LowRank):
 
     # Three solvers of one problem stand side by side, so that a reader can compare them: longer than most.
 
+    _beginning = None  # factors, and what they leave, that the splitting begins at instead of at the ratings
+
     reg: float | None = setting(
         None, above=0, search=Range(0.5, 50.0, log=True, unit="rating points off each singular value")
     )
@@ -1967,6 +1970,8 @@ class SpectralRegularization(_LowRank):
     def _splitting(self, ratings, target, solve_biases):
         """(state, prox of the data term) of the splitting method."""
         state = Splitting(ratings.rows, ratings.cols, ratings.shape, target, self.in_use("reg"))
+        if self._beginning is not None:
+            state.begin_at(*self._beginning)
         t = state.step
         if self.biases:  # minimising the biases out of the prox: the same equations, with (1 + t) times the penalty
             solve = bias_solver(ratings.rows, ratings.cols, ratings.shape, self.bias_reg * (1 + t))

@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 import platform
+import resource
+import subprocess
 import sys
 from pathlib import Path
 
@@ -38,6 +40,18 @@ def describe(ratings, path):
 def machine():
     """What timings depend on, without naming the machine."""
     return f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores"
+
+
+def peak():
+    """MB that this process has held at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # KB on Linux
+
+
+def apart(script, *arguments):
+    """What the last line of a script says in JSON, run in a fresh process: this one stays small, because a process
+    inherits the peak of what starts it."""
+    command = [sys.executable, script, *map(str, arguments)]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
 
 
 def write_results(name, results):

@@ -11,10 +11,10 @@ million: one as full as that of ten million (0.5 %), and one with as many rating
 cache as they are.
 """
 
-import resource
 import time
 
 import numpy as np
+from common import machine, peak, write_results
 
 import content_table as ct
 from content_table_parts import newcomers
@@ -67,7 +67,7 @@ def descent(ratings):
 
 
 def noise(ratings):
-    """Prints the seconds of the noise of ALS, and how far that of a draw of viewers is from that of all."""
+    """Prints and returns the seconds of the noise of ALS, and how far that of a draw of viewers is from that of all."""
     model = ct.ALS(RANK, biases=True, n_epochs=1, tol=0).fit(ratings)
     table = ratings.csr
     start = clock()
@@ -79,26 +79,33 @@ def noise(ratings):
     newcomers._squares_one_by_one(model, few)
     by_hand, start = clock() - start, clock()
     exact = np.sqrt(newcomers._squares_together(model, every) / table.nnz)
+    row = {"first": first, "one_by_one": by_hand, "exact": clock() - start, "off_by": model.noise() / exact - 1}
     told = f"noise: first viewer {first:.2f} s, {few.shape[0]:,} viewers one by one {by_hand:.2f} s"
-    print(f"{told}, exact {clock() - start:.2f} s; off by {model.noise() / exact - 1:+.1e}")
+    print(f"{told}, exact {row['exact']:.2f} s; off by {row['off_by']:+.1e}")
+    return row
 
 
 def main():
     small = made_up(20_000, 200, 400)
     ct.SGDMF(n_epochs=1, **SETTINGS).fit(small).rmse(small)
     ct.ALS(2, biases=True, n_epochs=1, tol=0).fit(small).noise()
-    passes = []
+    rows = []
     for size in SIZES:
         ratings = made_up(*size)
         loop, ours = descent(ratings)
-        passes.append(np.array([loop, ours]) / len(ratings))
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(ratings)
-        print(f"pass: loop {loop:.3f} s, ours {ours:.3f} s, ours / loop {ours / loop:.2f}, peak_mb {peak:.0f}")
-        noise(ratings)
-    for at, size in zip(passes[:-1], SIZES, strict=False):
-        loop, ours = passes[-1] / at
-        print(f"growth of the time of a rating from {size[1]:,} x {size[2]:,}: loop {loop:.2f}, ours {ours:.2f}")
+        print(f"pass: loop {loop:.3f} s, ours {ours:.3f} s, ours / loop {ours / loop:.2f}, peak_mb {peak():.0f}")
+        row = dict(zip(("n_ratings", "n_users", "n_items"), size, strict=True)) | {"loop": loop, "ours": ours}
+        rows.append(row | {"MB": peak(), "noise": noise(ratings)})
+    for row in rows[:-1]:
+        row["growth"] = {
+            way: rows[-1][way] / rows[-1]["n_ratings"] / (row[way] / row["n_ratings"]) for way in ("loop", "ours")
+        }
+        loop, ours = row["growth"].values()
+        where = f"{row['n_users']:,} x {row['n_items']:,}"
+        print(f"growth of the time of a rating from {where}: loop {loop:.2f}, ours {ours:.2f}")
+    settings = {"command": "python benchmarks/scale_sgd.py", "rank": RANK, "machine": machine()}
+    write_results("scale_sgd.json", {"settings": settings, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -9,8 +9,6 @@ libraries and what the task is given.
 """
 
 import json
-import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from common import apart, machine, peak, write_results
 
 import content_table as ct
 
@@ -83,10 +82,6 @@ def tasks(folder):
     }
 
 
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def measure(folder, name):
     """One task in this process: CPU seconds, and MB beyond what was there before it."""
     before, task = tasks(folder)[name]
@@ -97,28 +92,29 @@ def measure(folder, name):
     del kept
 
 
-def apart(*command):
-    """A step in a fresh process; this one stays small, because a process inherits the peak of what starts it."""
-    command = [sys.executable, __file__, *map(str, command)]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-
 def main(n_ratings):
     with tempfile.TemporaryDirectory() as folder:
-        apart("--make", folder, n_ratings)
+        apart(__file__, "--make", folder, n_ratings)
         names = list(tasks(Path(folder)))
-        turns = [{name: json.loads(apart("--measure", folder, name)) for name in names} for _ in range(TURNS)]
+        turns = [{name: apart(__file__, "--measure", folder, name) for name in names} for _ in range(TURNS)]
+    rows = {}
     for name in names:
-        seconds, mb = (min(turn[name][unit] for turn in turns) for unit in ("seconds", "MB"))
+        rows[name] = row = {unit: min(turn[name][unit] for turn in turns) for unit in ("seconds", "MB")}
         if name.startswith("pandas"):
-            peer = seconds
-        ratio = "" if name.startswith("pandas") else f"   {seconds / peer:5.2f} times pandas"
-        print(f"{name:42}{seconds:8.2f} s{mb:8.0f} MB{ratio}")
+            peer = row["seconds"]
+        else:
+            row["ratio"] = row["seconds"] / peer
+        ratio = f"   {row['ratio']:5.2f} times pandas" if "ratio" in row else ""
+        print(f"{name:42}{row['seconds']:8.2f} s{row['MB']:8.0f} MB{ratio}")
+    settings = {"command": "python benchmarks/scale_tables.py", "n_ratings": n_ratings, "machine": machine()}
+    if n_ratings == N_RATINGS:
+        write_results("scale_tables.json", {"settings": settings, "rows": rows})
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--make"]:
         make(Path(sys.argv[2]), int(sys.argv[3]))
+        print("{}")
     elif sys.argv[1:2] == ["--measure"]:
         measure(Path(sys.argv[2]), sys.argv[3])
     else:

@@ -10,13 +10,13 @@ installed, gets the same scores as factors in single precision and leaves out th
 """
 
 import importlib.util
-import resource
 import statistics
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+from common import machine, peak, write_results
 from threadpoolctl import threadpool_limits
 
 import content_table as ct
@@ -97,10 +97,9 @@ def written(model):
     """(seconds, MB of peak memory added, MB of the file) of all lists as Parquet."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "lists.parquet"
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        held = peak()
         took, _ = seconds(lambda: ct.write_lists(model, path, n=N, one_per_work=False))
-        added = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak  # KB on Linux
-        return took, added / 1024, path.stat().st_size / 2**20
+        return took, peak() - held, path.stat().st_size / 2**20
 
 
 def main():
@@ -118,12 +117,17 @@ def main():
     print(f"peak memory grew by {added:.1f} MB")
     for name, rate in rates.items():
         print(f"{name}: {rate:,.0f} users a second; before: {rate / rates['before']:.2f} times")
-    print("now and before, identical lists:", np.array_equal(lists["now"][:USERS_BEFORE], lists["before"]))
+    identical = bool(np.array_equal(lists["now"][:USERS_BEFORE], lists["before"]))
+    print("now and before, identical lists:", identical)
     if peer is None:
         print("implicit is not installed")
     else:
         same = (lists["now"] == lists["implicit"]).all(axis=1).mean()
         print(f"now: {rates['now'] / rates['implicit']:.2f} times implicit, which has {same:.2%} of the lists")
+    settings = {"command": "python benchmarks/scale_topn.py", "machine": machine()}
+    written_row = {"users_a_second": N_USERS / took, "MB_added": added, "file_MB": size}
+    results = {"settings": settings, "written": written_row, "users_a_second": rates, "identical": identical}
+    write_results("scale_topn.json", results)
 
 
 if __name__ == "__main__":

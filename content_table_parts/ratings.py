@@ -262,7 +262,9 @@ class Ratings:
     @cached_property
     def csr(self) -> sp.csr_array:
         """The table by rows (SciPy CSR, columns sorted); read-only."""
-        table = sp.csr_array((self.values, (self.rows, self.cols)), shape=self.shape)
+        narrow = np.int32 if max(*self.shape, len(self)) < 2**31 else np.int64  # half the memory, and faster to fetch
+        places = self.rows.astype(narrow), self.cols.astype(narrow)
+        table = sp.csr_array((self.values, places), shape=self.shape)
         table.sort_indices()
         return _read_only(table)
 

@@ -77,10 +77,10 @@ def _add_products(G, left, right, count, k):
 
 
 @compiled(error_model="numpy", nogil=True)
-def _gather(G, left, right, first, last, indices, weights, values, offset, other):
+def _gather(G, left, right, first, last, indices, values, confidence, offset, other):
     """G += O' diag(w) O (lower triangle) and G[k] += O' t over the ratings first..last-1, in the order of `solve_rows`.
 
-    Without `weights` they are 1, and `right` is `left`; with an `offset` the targets t are values - offset[i].
+    Without a `confidence` all weights w are 1, and `right` is `left`; see `solve_all_rows` for w and t.
     """
     k = other.shape[1]
     for start in range(first, last, len(left)):
@@ -91,9 +91,11 @@ def _gather(G, left, right, first, last, indices, weights, values, offset, other
                 t -= offset[i]
             for a in range(k):
                 right[e, a] = other[i, a]
-            if weights is not None:
+            if confidence is not None:
+                weight = confidence * t
                 for a in range(k):
-                    left[e, a] = weights[start + e] * other[i, a]
+                    left[e, a] = weight * other[i, a]
+                t = 1 + weight
             left[e, k] = t
         _add_products(G, left, right, count, k)
 
@@ -124,12 +126,12 @@ def _factor_and_solve(G, x):
 
 
 @compiled(error_model="numpy", nogil=True)
-def _solve_block(indptr, indices, weights, values, offset, other, base, out, first, last):
+def _solve_block(indptr, indices, values, confidence, offset, other, base, out, first, last):
     """The rows first..last-1 of `out`, a vector of them at a time."""
     k, wide = other.shape[1], BITS // 8 // other.itemsize
     size = (k + 2 * wide) // (2 * wide) * (2 * wide)  # k factors and the targets, filled up with zeros to whole tiles
     G, left = np.zeros((size, size), other.dtype), np.zeros((GATHERED, size), other.dtype)
-    right = left if weights is None else np.zeros((GATHERED, size), other.dtype)
+    right = left if confidence is None else np.zeros((GATHERED, size), other.dtype)
     Gs, xs = np.zeros((k, k, wide), other.dtype), np.zeros((k, wide), other.dtype)
     for a in range(k):
         Gs[a, a] = 1.0  # where the last rows leave some of a vector over
@@ -141,7 +143,7 @@ def _solve_block(indptr, indices, weights, values, offset, other, base, out, fir
                 G[k, a] = 0.0
                 for b in range(a + 1):
                     G[a, b] = base[a, b]
-            _gather(G, left, right, indptr[u], indptr[u + 1], indices, weights, values, offset, other)
+            _gather(G, left, right, indptr[u], indptr[u + 1], indices, values, confidence, offset, other)
             for a in range(k):
                 xs[a, n] = G[k, a]
                 for b in range(a + 1):
@@ -152,14 +154,16 @@ def _solve_block(indptr, indices, weights, values, offset, other, base, out, fir
                 out[start + n, a] = xs[a, n]
 
 
-def solve_all_rows(indptr, indices, weights, values, offset, other, base, dtype="float64", n_jobs=1):
+def solve_all_rows(indptr, indices, values, other, base, offset=None, confidence=None, dtype="float64", n_jobs=1):
     """What `solve_rows` puts into `out`, faster and to the same bits; in `n_jobs` threads, which do not change them.
 
-    The targets are `values`, less offset[i] in column i; without `weights` all are 1. In float32, if `dtype` says so,
-    the arithmetic is done with half the digits; what is returned is float64.
+    The targets are the values, less offset[i] in column i, and the weights 1; or, of preferences, with c = `confidence`
+    times the value, the weights c and the targets 1 + c. In float32, if `dtype` says so, the arithmetic is done with
+    half the digits; what is returned is float64.
     """
-    given = [a if a is None else np.ascontiguousarray(a, dtype) for a in (weights, values, offset, other, base)]
+    given = [a if a is None else np.ascontiguousarray(a, dtype) for a in (values, offset, other, base)]
     arrays = [a if a is None else locked(a) for a in (indptr, indices, *given)]
+    arrays.insert(3, confidence if confidence is None else np.dtype(dtype).type(confidence))
     out = np.empty((len(indptr) - 1, other.shape[1]), dtype)
     solve, n_threads = partial(_solve_block, *arrays, out), min(workers(n_jobs), len(out) // 32 + 1)
     if n_threads == 1:
@@ -176,8 +180,8 @@ def regress_rows(table, other, penalty, offset=None, dtype="float64", n_jobs=1):
     """`ridge_rows` of a CSR table, with a penalty for each factor, on its values less offset[i] in column i."""
     if not penalty.any():
         return _least_norm_rows(table, other)
-    arrays = table.indptr, table.indices, None, table.data, offset, other, np.diag(penalty)
-    rows = solve_all_rows(*arrays, dtype, n_jobs)
+    arrays = table.indptr, table.indices, table.data, other, np.diag(penalty)
+    rows = solve_all_rows(*arrays, offset, dtype=dtype, n_jobs=n_jobs)
     check_solution(rows, penalty)
     return rows
 

@@ -783,6 +783,20 @@ class Splitting:
     def _sparse(self, values):
         return sp.csr_array((values[self.by_row], *self.pattern), shape=self.shape)
 
+    def begin_at(self, P, Q, residual):
+        """Z = P Q' + step * residual, which the pass leaves as it is where P Q' is an optimum with this residual."""
+        x = pair_dots(P, Q, self.rows, self.cols)
+        right, small = np.linalg.qr(Q)
+        turned = np.linalg.svd(np.linalg.qr(P)[1] @ small.T)[2].T
+        self.z = x + self.step * residual
+        self.V = np.hstack([right @ turned, self.rng.standard_normal((self.shape[1], 4))])[:, : min(self.shape)]
+        if self.dense:
+            self.Z = P @ Q.T
+            self.Z.put(self.flat, self.z)
+        else:
+            as_operator = scipy.sparse.linalg.aslinearoperator
+            self.Z = as_operator(P) @ as_operator(Q.T) + as_operator(self._sparse(self.z - x))
+
     def shrink(self):
         """X = U diag(s) V' from Z; returns X on the known cells."""
         U, s, V = _power_step(self.Z, self.V)

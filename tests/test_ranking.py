@@ -504,11 +504,11 @@ def test_the_seed_decides_the_start_of_implicit_als(table):
 def test_ctrl_c_keeps_what_implicit_als_has_reached(scored, monkeypatch):
     original, calls = ct.solve_all_rows, []
 
-    def press(*arguments):
+    def press(*arguments, **options):
         calls.append(1)
         if len(calls) == 8:
             raise KeyboardInterrupt
-        return original(*arguments)
+        return original(*arguments, **options)
 
     monkeypatch.setattr(ct, "solve_all_rows", press)
     with warnings.catch_warnings(record=True) as caught:

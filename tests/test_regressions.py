@@ -30,37 +30,38 @@ def readable(A, weights, values, other, base):
 def test_many_rows_at_a_time_are_the_readable_loop_to_the_bit(m, k):
     A, other = table(m, 50), RNG.normal(size=(50, k))
     base = other.T @ other + np.diag(RNG.uniform(1, 2, k))
-    weights, offset, ones = RNG.uniform(0, 3, A.nnz), RNG.normal(size=50), np.ones(A.nnz)
-    for given in (None, weights):
-        for shift in (None, offset):
-            values = A.data if shift is None else A.data - offset[A.indices]
-            slow = readable(A, ones if given is None else given, values, other, base)
-            fast = regressions.solve_all_rows(A.indptr, A.indices, given, A.data, shift, other, base)
-            assert np.array_equal(fast, slow)
+    offset, arrays = RNG.normal(size=50), (A.indptr, A.indices, A.data, other, base)
+    for shift in (None, offset):
+        values = A.data if shift is None else A.data - offset[A.indices]
+        slow = readable(A, np.ones(A.nnz), values, other, base)
+        assert np.array_equal(regressions.solve_all_rows(*arrays, shift), slow)
+    extra = 1.7 * A.data
+    slow = readable(A, extra, 1 + extra, other, base)
+    assert np.array_equal(regressions.solve_all_rows(*arrays, confidence=1.7), slow)
 
 
 @pytest.mark.parametrize("n_jobs", [2, 3, 50, -1])
 def test_threads_do_not_change_a_bit(n_jobs):
     A, other = table(90, 40), RNG.normal(size=(40, 6))
-    alone = regressions.solve_all_rows(A.indptr, A.indices, None, A.data, None, other, np.eye(6))
-    arrays = A.indptr, A.indices, None, A.data, None, other, np.eye(6)
+    alone = regressions.solve_all_rows(A.indptr, A.indices, A.data, other, np.eye(6))
+    arrays = A.indptr, A.indices, A.data, other, np.eye(6)
     assert np.array_equal(regressions.solve_all_rows(*arrays, n_jobs=n_jobs), alone)
 
 
 def test_a_table_without_rows_or_ratings_has_no_answers_or_zeros():
     other = RNG.normal(size=(4, 3))
-    none = regressions.solve_all_rows(np.zeros(1, int), np.zeros(0, int), None, np.zeros(0), None, other, np.eye(3))
+    none = regressions.solve_all_rows(np.zeros(1, int), np.zeros(0, int), np.zeros(0), other, np.eye(3))
     assert none.shape == (0, 3)
     empty = sp.csr_array((70, 4))
     assert (ct.ridge_rows(empty, other, 2.0) == 0).all()
-    arrays = empty.indptr, empty.indices, None, empty.data, None, other, np.eye(3)
+    arrays = empty.indptr, empty.indices, empty.data, other, np.eye(3)
     assert (regressions.solve_all_rows(*arrays, n_jobs=2) == 0).all()
 
 
 def test_half_the_digits_are_told_apart_from_all_of_them():
     A, other = table(80, 40), RNG.normal(size=(40, 5))
-    arrays = A.indptr, A.indices, None, A.data, None, other, np.eye(5)
-    double, single = (regressions.solve_all_rows(*arrays, dtype) for dtype in ("float64", "float32"))
+    arrays = A.indptr, A.indices, A.data, other, np.eye(5)
+    double, single = (regressions.solve_all_rows(*arrays, dtype=dtype) for dtype in ("float64", "float32"))
     assert single.dtype == np.float64
     assert single == pytest.approx(double, rel=1e-3, abs=1e-5)
     assert not np.array_equal(single, double)
