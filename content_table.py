@@ -1898,7 +1898,9 @@ class SpectralRegularization(_LowRank):
 
     # Three solvers of one problem stand side by side, so that a reader can compare them: longer than most.
 
-    _beginning = None  # factors, and what they leave, that the splitting begins at instead of at the ratings
+    _beginning: tuple[np.ndarray, ...] | None = (
+        None  # factors, and what they leave, that the splitting begins at instead of at the ratings
+    )
 
     reg: float | None = setting(
         None, above=0, search=Range(0.5, 50.0, log=True, unit="rating points off each singular value")
