@@ -47,7 +47,7 @@ def compared(n_jobs):
     models |= {"spectral": ct.SpectralRegularization(5), "nuclear norm": ct.NuclearNorm()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return ct.compare(models, ratings, n_splits=20, n_jobs=n_jobs)
+        return ct.compare(models, ratings, 8.0, n_splits=20, n_jobs=n_jobs)
 
 
 def same_tables(one, other):
