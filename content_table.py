@@ -60,6 +60,12 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from tqdm import tqdm
 
 from content_table_parts import command, files
+from content_table_parts.autoencoders import (
+    autoencoder_certificate,
+    autoencoder_weights,
+    check_title_pairs,
+    weighed,
+)
 from content_table_parts.certificates import (
     Certificate,
     bias_certificate,
@@ -107,6 +113,7 @@ from content_table_parts.newcomers import (
     score_columns,
     stopped_fold,
 )
+from content_table_parts.pairwise import bpr_pass, bpr_row
 from content_table_parts.places import DATA, WEIGHTS
 from content_table_parts.products import table_features
 from content_table_parts.ratings import Ratings, need_ratings
@@ -488,11 +495,14 @@ class Recommender(BaseEstimator):
         grid = rows[:, None], np.arange(self.ratings_.n_items)[None, :]
         return np.where(self._known(*grid), self._row_scores(rows), self._fallback(*grid))
 
+    @property
+    def _mean(self):
+        """What the biases of an unknown cell are added to: the mean of the ratings; else no preference, 0."""
+        return self.global_mean_ if self.score_name == "predicted_rating" else 0.0
+
     def _fallback(self, rows, cols):
         """What unknown cells get: the mean and the biases that are known; no preference where that is predicted."""
-        if self.score_name != "predicted_rating":
-            return np.zeros(np.broadcast_shapes(rows.shape, cols.shape))
-        return self.global_mean_ + self.user_bias_[rows] + self.item_bias_[cols]
+        return self._mean + self.user_bias_[rows] + self.item_bias_[cols]
 
     def complete(self) -> np.ndarray:
         """The completed table as a dense (m, n) array: asked for, and refused where it would fill the machine."""
@@ -571,15 +581,12 @@ class Recommender(BaseEstimator):
         if by_factors is None:
             return rows_as_they_are(self.predict_rows)
         intercept, P, Q = by_factors
-        rated = self.score_name == "predicted_rating"  # else a cell that is not known gets 0: see `_fallback`
 
         def users(rows):
             bias = self.user_bias_[rows]
-            level = self.global_mean_ + bias if rated else np.zeros(len(rows))
-            return intercept + bias, level, P[rows], self.ratings_.user_counts[rows] == 0
+            return intercept + bias, self._mean + bias, P[rows], self.ratings_.user_counts[rows] == 0
 
-        level = self.item_bias_ if rated else np.zeros(len(Q))
-        return Screen(users, (self.item_bias_, level, Q, self._item_counts == 0)).block
+        return Screen(users, (self.item_bias_, self.item_bias_, Q, self._item_counts == 0)).block
 
     def _row(self, row):
         """Predictions of the whole row of one user, as the lists of all see them."""
@@ -966,35 +973,69 @@ def _pick_from_rows(row_scores, n_items, rows, cols):
     return scores
 
 
-def _ease_weights(S, reg):
-    """B of `EASE`, by which the columns of the 0-1 table S explain each other."""
-    n = S.shape[1]
-    check_memory((2, n, n), "EASE's weights of item pairs")
-    P = np.linalg.inv((S.T @ S).toarray() + reg * np.eye(n))
-    B = -P / np.diag(P)
-    np.fill_diagonal(B, 0.0)
-    return B
+class _OfLikes:
+    """What the models of who liked what share: `liked`, a setting of each, says which ratings count."""
+
+    def in_use(self, name: str) -> Any:
+        """The value of a setting that a fit uses; a `liked` of None is 0, where every rating counts."""
+        value = super().in_use(name)  # type: ignore[misc]  # of the model beside it
+        return 0.0 if value is None and isinstance(name, str) and name == "liked" else value
+
+    def _is_liked(self, values):
+        """Mask of the ratings at or above that share of the scale."""
+        low, high = self.ratings_.scale
+        edge = np.round(low + self.liked * (high - low), TIE) if self.liked else -np.inf
+        return values >= edge
+
+    def _liked_part(self, table):
+        """The liked ratings of a table by rows, as such a table."""
+        if not self.liked:
+            return table
+        liked = self._is_liked(table.data)
+        start = np.append(0, np.cumsum(liked)).astype(table.indptr.dtype)[table.indptr]
+        return sp.csr_array((table.data[liked], table.indices[liked], start), table.shape)
+
+    def _likes(self, table):
+        """The same with 1 for each liked rating."""
+        part = self._liked_part(table)
+        return sp.csr_array((np.ones(part.nnz), part.indices, part.indptr), part.shape)
+
+    def _need_likes(self, ratings):
+        """Refuse a table in which nobody likes anything: there would be nothing to learn."""
+        if not self._is_liked(ratings.values).any():
+            raise ValueError(
+                f"nobody likes anything: liked={self.liked:g} asks for ratings in the upper part of the scale "
+                f"{ratings.scale}, and the highest is {ratings.values.max():g}; lower liked."
+            )
 
 
-class EASE(Recommender):
-    """The linear autoencoder: a title is preferred for the titles that were rated beside it, weights in closed form.
+class EASE(_OfLikes, Recommender):
+    """The linear autoencoder: a title is preferred for the titles that were liked beside it, weights in closed form.
 
     Objective: |S - S B|^2 / 2 + reg |B|^2 / 2 over B with a zero diagonal (no title may explain itself), S the 0-1
-    table of who rated what. Convex; the multipliers of the diagonal give B_ij = -P_ij / P_jj off it, with
+    table of who liked what. Convex; the multipliers of the diagonal give B_ij = -P_ij / P_jj off it, with
     P = (S'S + reg)^-1.
 
-    `predict` gives a preference (near 1: likes to watch; near 0: does not), not rating points; `rmse` refuses it.
+    `predict` gives a preference (near 1: likes to watch; near 0: does not), not rating points; `rmse` refuses it. A
+    viewer who likes nothing gets 0 for every title. A MemoryError where there are too many titles for a table of their
+    pairs: more than 16,384, or 23,170 in float32.
 
     Parameters
     ----------
     reg : float, above 0
+    liked : float from 0 to 1, optional
+        A rating counts at or above this share of the scale: 0.75 is 8 of 1 to 10, and 4 of 0.5 to 5. A lower one is
+        taken for no rating at all. None, or 0: every rating counts, also a low one.
+    dtype : "float64" or "float32"
+        Of B, and of the arithmetic that it comes from. float32 needs half of the memory and of the time (20,000 titles:
+        1.5 GiB), and is off by the number of viewers / reg times 1e-7.
 
     Attributes
     ----------
     item_weights_ (n, n) : B
 
     `certificate()`: the objective is reg-strongly convex, so its gap is at most |gradient|^2 / (2 reg), the gradient
-    taken off the diagonal.
+    taken off the diagonal; in float64, whatever B has.
 
     Reference: Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019.
     """
@@ -1002,33 +1043,30 @@ class EASE(Recommender):
     score_name = "preference"
 
     reg: float = setting(100.0, above=0, search=Range(1.0, 10_000.0, log=True, unit="imaginary viewers"))
+    liked: float | None = setting(None, low=0, high=1)
+    dtype: str = setting("float64", among=("float64", "float32"))
 
     def _fit(self, ratings, validation):
-        self.item_weights_ = _ease_weights(ratings.known, self.reg)
+        self._need_likes(ratings)
+        check_title_pairs(ratings.n_items, "EASE's weights of pairs of titles", self.dtype)
+        self.item_weights_ = autoencoder_weights(self._likes(ratings.csr), self.reg, self.dtype)
 
     def certificate(self) -> Certificate:
         """The certificate of this fit."""
-        S, B = self.fitted().known, self.item_weights_
-        G = (S.T @ S).toarray()
-        slope = G @ B - G + self.reg * B
-        np.fill_diagonal(slope, 0.0)
-        rows = max(1, 2_000_000 // len(B))  # of S - S B at a time
-        parts = (S[at : at + rows] for at in range(0, S.shape[0], rows))
-        primal = (sum(np.square(part.toarray() - part @ B).sum() for part in parts) + self.reg * np.vdot(B, B)) / 2
-        return Certificate(float(primal), float(primal - np.vdot(slope, slope) / (2 * self.reg)))
+        return autoencoder_certificate(self._likes(self.fitted().csr), self.item_weights_, self.reg)
 
     def _scores(self, rows, cols):
         return _pick_from_rows(self._row_scores, self.ratings_.n_items, rows, cols)
 
     def _row_scores(self, rows, wanted=None):
-        return self.ratings_.known[rows] @ self.item_weights_
+        return weighed(self._likes(self.ratings_.csr[rows]), self.item_weights_)
 
     def _newcomer(self, axis, at, values, features=None):
-        """Each rated title adds its row of B."""
+        """Each liked title adds its row of B."""
         if axis == 1:
             raise ValueError("EASE weighs the titles it was fitted to; for a new title fit it again.")
-        shares = self.item_weights_[at].T
-        return Fold(np.zeros(len(shares)), (shares,), np.eye(len(at)), np.ones(len(at)))
+        shares = self.item_weights_[at].T.astype(float)
+        return Fold(np.zeros(len(shares)), (shares,), np.eye(len(at)), self._is_liked(values).astype(float))
 
     def _solved(self, axis):
         return None if axis else ()  # the preferences of a viewer follow from their ratings
@@ -1236,21 +1274,27 @@ class ALS(FactorModel):
         return Certificate(self._objective()[0], 2 * bound.dual, bound.proven)
 
 
-class ImplicitALS(FactorModel):
+class ImplicitALS(_OfLikes, FactorModel):
     """Matrix factorization of *who rated what*: every cell counts, and a rating raises the confidence of its cell.
 
-    Objective: sum over all cells of c (s - p.q)^2 + reg (|P|^2 + |Q|^2); s = 1 where rated, else 0; c = 1 + confidence
-    times the rating where rated, else 1. Alternating exact regressions: the unrated cells enter through Q'Q, which all
+    Objective: sum over all cells of c (s - p.q)^2 + reg (|P|^2 + |Q|^2); s = 1 where liked, else 0; c = 1 + confidence
+    times the rating where liked, else 1. Alternating exact regressions: the other cells enter through Q'Q, which all
     users share, so a pass costs no more than a pass of `ALS`.
 
     `predict` gives a preference (near 1: likes to watch; near 0: does not), not rating points; `rmse` refuses it. A
-    user or item without a training rating gets 0.
+    user who likes nothing and an item without a training rating get 0.
 
     Parameters
     ----------
     n_factors, reg, n_epochs, tol, init, random_state, dtype, n_jobs, progress : as in `ALS`; `reg` above 0.
     confidence : float, at least 0
-        How much more a rated cell counts, for each rating point.
+        How much more a liked cell counts, for each rating point; with `binary` how much more it counts.
+    liked : float from 0 to 1, optional
+        A cell is liked that is rated at or above this share of the scale, as in `EASE`; every other one has s = 0 and
+        c = 1, as if it were not rated. None, or 0: every rated cell.
+    binary : bool
+        Whether all liked cells count alike, c = 1 + confidence: that somebody rates a title tells what there is to
+        know, and how high does not matter.
 
     Reference: Collaborative Filtering for Implicit Feedback Datasets, ICDM 2008 (objective and the Q'Q device; there c
     grows with how often something was watched, here with the rating).
@@ -1269,19 +1313,27 @@ class ImplicitALS(FactorModel):
     dtype: str = setting("float64", among=("float64", "float32"))
     n_jobs: int = setting(1, low=-1)
     progress: bool = setting(False)
+    liked: float | None = setting(None, low=0, high=1)
+    binary: bool = setting(False)
 
     def _fit(self, ratings, validation):
-        if ratings.values.min() < 0:
-            raise ValueError(f"confidence grows with the rating, which must not be negative: {ratings.values.min():g}.")
+        self._need_likes(ratings)
+        by_user, by_item = self._counted(ratings.csr), self._counted(ratings.csc.T)
+        if by_user.data.min() < 0:
+            raise ValueError(f"confidence grows with the rating, which must not be negative: {by_user.data.min():g}.")
         self.user_factors_, self.item_factors_ = P, Q = self._start(ratings, _seed(self.random_state))
 
         def learn(epoch):
-            self._half_step(ratings.csr, P, Q)
-            self._half_step(ratings.csc.T, Q, P)
-            return {"objective": self._objective(ratings)}
+            self._half_step(by_user, P, Q)
+            self._half_step(by_item, Q, P)
+            return {"objective": self._objective(by_user)}
 
         self._run_passes(learn)
-        self._half_step(ratings.csr, P, Q)
+        self._half_step(by_user, P, Q)
+
+    def _counted(self, table):
+        """The liked ratings of a table by rows, as what `confidence` multiplies."""
+        return self._likes(table) if self.binary else self._liked_part(table)
 
     def _half_step(self, table, factors, other):
         base = other.T @ other + self.reg * np.eye(self.n_factors)
@@ -1289,20 +1341,124 @@ class ImplicitALS(FactorModel):
         factors[:] = solve_all_rows(*given, confidence=self.confidence, dtype=self.dtype, n_jobs=self.n_jobs)
         check_solution(factors, self.reg)
 
-    def _objective(self, ratings):
-        P, Q, cells = self.user_factors_, self.item_factors_, ratings.csr
+    def _objective(self, cells):
+        P, Q = self.user_factors_, self.item_factors_
         c = 1 + self.confidence * cells.data
         x = row_scores(cells.indptr, cells.indices, 0.0, self.user_bias_, self.item_bias_, P, Q)  # biases are 0
-        unrated = np.vdot(P.T @ P, Q.T @ Q) - x @ x  # sum of (p.q)^2 over all cells, less the rated ones
-        return float(unrated + c @ (1 - x) ** 2 + self.reg * (np.vdot(P, P) + np.vdot(Q, Q)))
+        other = np.vdot(P.T @ P, Q.T @ Q) - x @ x  # sum of (p.q)^2 over all cells, less the liked ones
+        return float(other + c @ (1 - x) ** 2 + self.reg * (np.vdot(P, P) + np.vdot(Q, Q)))
 
     def _newcomer(self, axis, at, values, features=None):
-        """A half-step of the fit for one row: every rated title is a preference of 1, with its confidence."""
+        """A half-step of the fit for one row: every liked title is a preference of 1, with its confidence."""
         other = self.user_factors_ if axis else self.item_factors_
-        extra, rated = self.confidence * values[:, None], other[at]
+        liked, rated = self._is_liked(values)[:, None], other[at]
+        extra = self.confidence * liked * (1.0 if self.binary else values[:, None])
         gram = other.T @ other + self.reg * np.eye(self.n_factors) + rated.T @ (extra * rated)
-        solve = np.linalg.solve(gram, (rated * (1 + extra)).T)
+        solve = np.linalg.solve(gram, (rated * (liked + extra)).T)
         return Fold(np.zeros(len(other)), (other,), solve, np.ones(len(at)))
+
+
+# ---- Pairs of titles of which somebody prefers the first -------------------------------------------------------------
+
+
+class BPR(_OfLikes, FactorModel):
+    """Bayesian personalised ranking: of a title that somebody likes and one that they do not, the first comes first.
+
+    Objective: sum over (u, i, j), i liked by u and j not, of -ln sigma(x_uij) + the penalty, x_uij = b_i - b_j +
+    p_u.(q_i - q_j), sigma(x) = 1 / (1 + exp(-x)): a smooth form of how many such pairs stand in the wrong order, 1 -
+    AUC. A pass takes every like once, in a new order, each with a j drawn uniformly from what the user does not like,
+    and one step of each: theta -= learning_rate d/dtheta [-ln sigma(x_uij) + reg/2 |p_u, q_i, q_j, b_i, b_j|^2].
+
+    `predict` gives a preference, b_i + p_u.q_i: it says what comes before what and has no scale of its own. Somebody
+    who likes nothing has p = 0, and gets the list by b_i, the same for everybody.
+
+    Parameters
+    ----------
+    n_factors : int
+    reg : float, at least 0
+        lambda, once for each step that touches a number, as in the paper; there it may differ for p, q_i and q_j.
+    learning_rate : float, above 0
+    n_epochs : int
+        Passes; all are made, and the last is kept.
+    liked : float from 0 to 1, optional
+        As in `EASE`. What somebody rated lower is among the titles that they do not like.
+    init, random_state, progress : as in `ALS`
+
+    Attributes
+    ----------
+    user_factors_ (m, k), item_factors_ (n, k), item_bias_ (n,)
+    history_ : list of dict
+        epoch; train_loss, the mean of -ln sigma(x), each as its step met it: 0.693 is chance.
+
+    Somebody new gets as many passes over their own likes, from p = 0, with the titles held fixed; what is drawn for them
+    is always the same.
+
+    Raises
+    ------
+    DivergenceError : the steps are too long.
+
+    Reference: BPR: Bayesian Personalized Ranking from Implicit Feedback, UAI 2009. Departures: passes over all likes
+    instead of draws with replacement, and a bias for each title.
+    """
+
+    score_name = "preference"
+    half_steps = "viewers"
+    _intercept = 0.0
+
+    n_factors: int = setting(20, low=1, search=RANK)
+    reg: float = setting(0.01, low=0, search=Range(1e-4, 0.3, log=True, unit="lambda, once for each step"))
+    learning_rate: float = setting(0.05, above=0, search=Range(5e-3, 0.3, log=True, unit="step of one pair"))
+    n_epochs: int = setting(100, low=1)
+    liked: float | None = setting(None, low=0, high=1)
+    init: str | tuple[np.ndarray, np.ndarray] = "random"
+    random_state: int | np.random.Generator = setting(0, low=0)
+    progress: bool = setting(False)
+
+    def _fit(self, ratings, validation):
+        self._need_likes(ratings)
+        rng, likes = np.random.default_rng(_seed(self.random_state)), self._likes(ratings.csr)
+        self.user_factors_, self.item_factors_ = P, Q = self._start(ratings, rng)
+        counts = np.diff(likes.indptr)
+        rows, cols = np.repeat(np.arange(len(counts)), counts), likes.indices
+        others = ratings.n_items - counts[rows]  # so many titles stand against each like
+        rows, cols, others = rows[others > 0], cols[others > 0], others[others > 0]
+        try:
+            for epoch in self._epochs():
+                order = rng.permutation(len(rows))
+                draws = (rng.random(len(rows)) * others[order]).astype(np.int64)
+                table = likes.indptr, likes.indices, self.item_bias_, P, Q
+                loss = bpr_pass(rows[order], cols[order], draws, *table, self.learning_rate, self.reg)
+                self.history_.append({"epoch": epoch, "train_loss": self._checked(loss / max(len(rows), 1), epoch)})
+        except KeyboardInterrupt:
+            self._keep_after_interrupt()
+        P[(counts == 0) | (counts == ratings.n_items)] = 0.0  # who likes nothing, or everything, prefers nothing
+        Q[ratings.item_counts == 0] = 0.0
+
+    def _checked(self, loss, epoch):
+        """The loss of a pass, unless its steps were too long."""
+        if not loss < 100:
+            raise DivergenceError(
+                f"BPR diverged in pass {epoch}: its loss, 0.693 by chance, reached {loss:.3g}. learning_rate="
+                f"{self.learning_rate:g} is too long a step here; try {self.learning_rate / 10:g}."
+            )
+        return loss
+
+    def _newcomer(self, axis, at, values, features=None):
+        """The steps of the fit for one viewer alone; what each like has added to p is told apart."""
+        if axis == 1:
+            raise ValueError("BPR orders the titles it was fitted to; for a new title fit it again.")
+        Q, liked = self.item_factors_, np.flatnonzero(self._is_liked(values))
+        liked = liked[np.argsort(at[liked], kind="stable")]  # so the order in which they are told does not matter
+        solve, others = np.zeros((Q.shape[1], len(at))), len(Q) - len(liked)
+        if others:
+            draws = np.random.default_rng(0).random((len(self.history_), len(liked)))
+            draws, parts = (draws * others).astype(np.int64), np.zeros((len(liked), Q.shape[1]))
+            bpr_row(at[liked].astype(np.int64), draws, self.item_bias_, Q, self.learning_rate, self.reg, parts)
+            solve[:, liked] = parts.T
+        return Fold(self.item_bias_, (Q,), solve, np.ones(len(at)))
+
+    def _solved(self, axis):
+        return None if axis else (self.user_factors_,)
 
 
 # ---- One step at a time: gradient descent, and its stochastic form with biases ---------------------------------------
@@ -2195,7 +2351,7 @@ class Blend(_ModelOfModels):
         return self.first_.reads_features or self.second_.reads_features
 
 
-class Hybrid(Recommender):
+class Hybrid(_OfLikes, Recommender):
     """A list that follows the viewer: predicted ratings, and what the titles that somebody likes say besides.
 
     Match: a + spread(a) (likes_weight e / spread(e) + content_weight c / spread(c)), where a are the ratings that a
@@ -2246,7 +2402,8 @@ class Hybrid(Recommender):
         check_kind("item_features", self.item_features, (Features, type(None)), "Features, as of load_genres")
         if self.prefit and not self.rating.fitted().same_universe(ratings):
             raise ValueError(f"{self.rating} was fitted to a table with other users or items than {ratings}.")
-        self.item_weights_ = _ease_weights(self._likes(ratings.csr), self.reg)  # first: it may be too large
+        check_title_pairs(ratings.n_items, "Hybrid's weights of pairs of titles")
+        self.item_weights_ = autoencoder_weights(self._likes(ratings.csr), self.reg)
         with whole_fits():
             self.rating_ = self.rating if self.prefit else clone(self.rating).fit(ratings, validation)
         about = sp.csr_array((ratings.n_items, 0))
@@ -2258,14 +2415,6 @@ class Hybrid(Recommender):
     def rating_model(self) -> Recommender:
         """The model of ratings."""
         return self.rating_
-
-    def _is_liked(self, values):
-        low, high = self.ratings_.scale
-        return values >= low + self.liked * (high - low)
-
-    def _likes(self, table):
-        """The 0-1 table of the ratings that tell of liking."""
-        return sp.csr_array((self._is_liked(table.data).astype(float), table.indices, table.indptr), table.shape)
 
     def _shares(self, ratings, *others):
         """What each of the other scores is multiplied by: its weight, in spreads of the predicted ratings (rows)."""
@@ -2428,6 +2577,7 @@ MODELS: tuple[type[Recommender], ...] = (
     EASE,
     ALS,
     ImplicitALS,
+    BPR,
     GradientDescentMF,
     SGDMF,
     ContentMF,
@@ -2537,6 +2687,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 __all__ = [
     "ALS",
+    "BPR",
     "DATA",
     "EASE",
     "FORMAT_VERSION",

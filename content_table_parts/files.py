@@ -30,7 +30,9 @@ from content_table_parts.writing import write_whole
 
 FORMAT_VERSION = 5
 _HOW = {"dtype": "float64", "n_jobs": 1}
-_LATER = {"Features": {"notes": ()}, "ALS": _HOW, "ImplicitALS": _HOW}  # what files from before had not, as it was then
+_LATER = {"Features": {"notes": ()}, "ALS": _HOW, "EASE": {"liked": None, "dtype": "float64"}} | {
+    "ImplicitALS": _HOW | {"liked": None, "binary": False}
+}  # what files from before had not, as it was then
 MAX_MODEL_BYTES = 4 * 2**30  # what a file may unpack to, all arrays together
 MAX_DESCRIPTION_BYTES = 2**26  # of them the description, 4 bytes a character: some 100,000 passes of history
 MAX_ARRAYS = 10_000
@@ -122,6 +124,17 @@ def _similarities(table):
     return bounded and not table.diagonal().any() and (table != table.T).nnz == 0
 
 
+def _pair_weights(*dtypes):
+    """Weights of pairs of titles, none of a title with itself."""
+    rule = _table("nn", also=(" with a diagonal of 0", lambda B: not np.diag(B).any()))
+
+    def fits(value, sizes):
+        known = isinstance(value, np.ndarray) and value.dtype.name in dtypes
+        return known and rule.fits(value.astype(np.float64, copy=False), sizes)
+
+    return dataclasses.replace(rule, fits=fits)
+
+
 def _is_history(value, sizes):
     plain = (str, int, float)
     rows = isinstance(value, list) and all(isinstance(row, dict) for row in value)
@@ -177,7 +190,7 @@ _LEARNT: dict[str, dict[str, _Rule]] = {
             "nn", sparse=True, also=(", symmetric, above 0 and at most 1, without a diagonal", _similarities)
         )
     },
-    "EASE": {"item_weights_": _table("nn", also=(" with a diagonal of 0", lambda B: not np.diag(B).any()))},
+    "EASE": {"item_weights_": _pair_weights("float64", "float32")},
     "FactorModel": {"user_factors_": _table("mk"), "item_factors_": _table("nk")},
     "SGDMF": {"best_epoch_": _number(1, whole=True)},
     "_ContentModel": {"item_table_": _table("nd", sparse=True), "feature_weights_": _table("md")},
@@ -192,11 +205,11 @@ _LEARNT: dict[str, dict[str, _Rule]] = {
     "Blend": {"first_": _one_of(BaseEstimator), "second_": _one_of(BaseEstimator), "weight_": _number(0, 1)},
     "Hybrid": {
         "rating_": _one_of(BaseEstimator),
-        "item_weights_": _table("nn", also=(" with a diagonal of 0", lambda B: not np.diag(B).any())),
+        "item_weights_": _pair_weights("float64"),
         "item_table_": _table("nd", sparse=True),
     },
 }  # what each class learns besides what its parents do
-_OURS = {*_LEARNT, "GlobalMean", "BiasBaseline", "ALS", "ImplicitALS", "GradientDescentMF", "ContentOnly"} | {
+_OURS = {*_LEARNT, "GlobalMean", "BiasBaseline", "ALS", "ImplicitALS", "BPR", "GradientDescentMF", "ContentOnly"} | {
     "SpectralRegularization"
 }  # of other classes, a reader's own, nobody knows all that they learn
 

@@ -57,7 +57,11 @@ MODELS = ct.course_models() | {
 RANKERS = {
     "popularity": ct.Popularity(),
     "implicit ALS": ct.ImplicitALS(n_factors=2, reg=1),
+    "implicit ALS of likes": ct.ImplicitALS(n_factors=2, reg=1, liked=0.6, binary=True),
     "EASE": ct.EASE(2),
+    "EASE of likes": ct.EASE(2, liked=0.6),
+    "BPR": ct.BPR(n_factors=2, n_epochs=20),
+    "BPR of likes": ct.BPR(n_factors=2, n_epochs=20, liked=0.6),
     "hybrid": ct.Hybrid(ct.BiasBaseline(), ABOUT_ITEMS, reg=2),
     "hybrid without features": ct.Hybrid(ct.ALS(2, 1, biases=True), reg=2),
 }  # no rating points

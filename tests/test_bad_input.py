@@ -368,6 +368,7 @@ KINDS = [
     ct.SpectralRegularization(),
     ct.NuclearNorm(),
     ct.ImplicitALS(),
+    ct.BPR(),
     ct.GradientDescentMF(),
     ct.SGDMF(),
     ct.ContentMF(ABOUT_FOUR),

@@ -639,13 +639,13 @@ def test_a_blend_can_be_compared_like_any_model(table):
 
 
 def test_dense_tables_are_counted_before_they_are_made(table, monkeypatch):
-    """Two numbers a pair of titles for EASE, and for neighbours of those alike; one weight for each viewer and feature:
+    """Two numbers a pair of alike titles for neighbours; one weight for each viewer and feature:
     not a byte less."""
     n = 8 * table.n_items**2
     alike = 8 * ct.ItemKNN().fit(table).similarity_.nnz
     assert alike < n
     features = 8 * table.n_users * len(ABOUT_ITEMS.names)
-    needs = {ct.ItemKNN(): 2 * alike, ct.EASE(): 2 * n, ct.ContentOnly(ABOUT_ITEMS): features,
+    needs = {ct.ItemKNN(): 2 * alike, ct.ContentOnly(ABOUT_ITEMS): features,
              ct.ContentMF(ABOUT_ITEMS, n_epochs=1, patience=None): features,
              ct.NuclearNorm(): 8 * table.n_users * table.n_items}  # fmt: skip
     for model, needed in needs.items():

@@ -33,6 +33,8 @@ ORIGINALS = {
     "popularity": ct.Popularity(),
     "implicit ALS": ct.ImplicitALS(n_factors=2, n_epochs=5, tol=0),
     "EASE": ct.EASE(2),
+    "EASE, float32": ct.EASE(2, dtype="float32"),
+    "BPR": ct.BPR(n_factors=2, n_epochs=5),
     "blend": ct.Blend(ct.BiasBaseline(), ct.ItemKNN(), weight=0.5),
 }
 

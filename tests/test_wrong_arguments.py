@@ -193,6 +193,7 @@ def model_calls():
         ct.EASE: {},
         ct.ALS: QUICK | {"biases": True},
         ct.ImplicitALS: QUICK,
+        ct.BPR: {"n_factors": 2, "n_epochs": 3},
         ct.GradientDescentMF: QUICK,
         ct.SGDMF: descent,
         ct.ContentMF: about | {"user_features": ABOUT_USERS} | descent,
@@ -208,8 +209,9 @@ def model_calls():
     own = {
         ct.ALS: {"reg": optional["reg"], "n_jobs": THREADS},
         ct.SpectralRegularization: {"reg": ABOVE_0.also("None"), "bias_reg": ABOVE_0},
-        ct.EASE: {"reg": ABOVE_0},
-        ct.ImplicitALS: {"reg": ABOVE_0, "n_jobs": THREADS},
+        ct.EASE: {"reg": ABOVE_0, "liked": SHARE.also("0", "True", "None")},
+        ct.ImplicitALS: {"reg": ABOVE_0, "n_jobs": THREADS, "liked": SHARE.also("0", "True", "None")},
+        ct.BPR: {"liked": SHARE.also("0", "True", "None")},
         ct.ContentOnly: {"reg": ABOVE_0},
         ct.Blend: {"first": kind("fitted model", "unfitted model"), "second": kind("fitted model", "unfitted model")}
         | {"weight": optional["weight"].also("0", "True")},
