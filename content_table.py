@@ -163,7 +163,6 @@ from content_table_parts.study import (
     RANKING_METRICS,
     Tuning,
     check_models,
-    check_score,
     compare,
     comparison,
     evaluate,
@@ -175,6 +174,7 @@ from content_table_parts.study import (
     rank_summary,
     ranking_metrics,
     score_of,
+    scorer,
     select_model,
     split_interval,
     summarize,
@@ -1264,7 +1264,7 @@ class ALS(FactorModel):
         convex = SpectralRegularization(self.in_use("reg"), biases=self.biases, n_epochs=1000)
         if self.biases:
             convex.set_params(bias_reg=self.bias_reg)
-        convex._beginning = self.user_factors_, self.item_factors_, -self.errors(ratings)
+        vars(convex)["_beginning"] = self.user_factors_, self.item_factors_, -self.errors(ratings)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # any dual point bounds; a rough one only loosely
             with whole_fits():
@@ -1326,7 +1326,7 @@ class ImplicitALS(_OfLikes, FactorModel):
         def learn(epoch):
             self._half_step(by_user, P, Q)
             self._half_step(by_item, Q, P)
-            return {"objective": self._objective(by_user)}
+            return {"objective": self._objective(ratings)}
 
         self._run_passes(learn)
         self._half_step(by_user, P, Q)
@@ -1341,8 +1341,8 @@ class ImplicitALS(_OfLikes, FactorModel):
         factors[:] = solve_all_rows(*given, confidence=self.confidence, dtype=self.dtype, n_jobs=self.n_jobs)
         check_solution(factors, self.reg)
 
-    def _objective(self, cells):
-        P, Q = self.user_factors_, self.item_factors_
+    def _objective(self, ratings):
+        P, Q, cells = self.user_factors_, self.item_factors_, self._counted(ratings.csr)
         c = 1 + self.confidence * cells.data
         x = row_scores(cells.indptr, cells.indices, 0.0, self.user_bias_, self.item_bias_, P, Q)  # biases are 0
         other = np.vdot(P.T @ P, Q.T @ Q) - x @ x  # sum of (p.q)^2 over all cells, less the liked ones
@@ -1390,8 +1390,8 @@ class BPR(_OfLikes, FactorModel):
     history_ : list of dict
         epoch; train_loss, the mean of -ln sigma(x), each as its step met it: 0.693 is chance.
 
-    Somebody new gets as many passes over their own likes, from p = 0, with the titles held fixed; what is drawn for them
-    is always the same.
+    Somebody new gets as many passes over their own likes, from p = 0, with the titles held fixed and always the same
+    draws.
 
     Raises
     ------
@@ -2054,9 +2054,8 @@ class SpectralRegularization(_LowRank):
 
     # Three solvers of one problem stand side by side, so that a reader can compare them: longer than most.
 
-    _beginning: tuple[np.ndarray, ...] | None = (
-        None  # factors, and what they leave, that the splitting begins at instead of at the ratings
-    )
+    # factors, and what they leave, that the splitting begins at instead of at the ratings; no setting
+    _beginning: ClassVar[tuple[np.ndarray, ...] | None] = None
 
     reg: float | None = setting(
         None, above=0, search=Range(0.5, 50.0, log=True, unit="rating points off each singular value")
@@ -2464,7 +2463,7 @@ class Tuned(_ModelOfModels):
     ----------
     candidates : Recommender or dict of name -> Recommender
         One without settings to tune is only scored.
-    n_trials, space, score, n_folds, validation_size, sampler, random_state : as in `tune`
+    n_trials, space, score, threshold, n, n_folds, validation_size, sampler, random_state : as in `tune`
         For a dict of candidates `space` is a dict too: the spaces of those that shall not search their own.
 
     Attributes
@@ -2480,6 +2479,8 @@ class Tuned(_ModelOfModels):
     n_trials: int = setting(20, low=1)
     space: dict | None = None
     score: Any = "rmse"
+    threshold: float | None = None
+    n: int = setting(10, low=1)
     n_folds: int = setting(5, low=1)
     validation_size: float = setting(0.2, above=0, below=1)
     sampler: str = setting("tpe", among=("tpe", "random"))
@@ -2491,7 +2492,7 @@ class Tuned(_ModelOfModels):
     def _fit(self, ratings, validation):
         candidates = self._named()
         check_models(candidates, "candidates must be a model or a dict of models")
-        check_score(self.score)
+        scorer(self.score, self.threshold, self.n)
         check_kind("space", self.space, (dict, type(None)), "a dict of name: Range(low, high), or None")
         kinds = {name: model.score_name for name, model in candidates.items()}
         if len(set(kinds.values())) > 1:
@@ -2514,10 +2515,11 @@ class Tuned(_ModelOfModels):
         inner = {name: getattr(self, name) for name in ("n_folds", "validation_size", "random_state")}
         space = model.search_space() if space is None else space
         if not space:
+            score = scorer(self.score, self.threshold, self.n)
             folds = inner_splits(ratings, **inner)
-            values = [score_of(self.score, clone(model).fit(train), part) for train, part in folds]
+            values = [score_of(score, clone(model).fit(train), part) for train, part in folds]
             return clone(model).fit(ratings), np.mean(values)
-        how = {name: getattr(self, name) for name in ("n_trials", "score", "sampler")}
+        how = {name: getattr(self, name) for name in ("n_trials", "score", "threshold", "n", "sampler")}
         tuning = tune(model, ratings, space=space, **how, **inner)
         return tuning.model, tuning.study.best_value
 

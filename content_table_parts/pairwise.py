@@ -29,8 +29,8 @@ def bpr_pass(rows, cols, draws, start, liked, b_item, P, Q, eta, reg):
     """One pass, like by like in the order of the arrays: viewer rows[e] likes title cols[e], and not the title that
     draws[e] names among those that they do not like (`other_title`). `start`, `liked` are the rows of likes, sorted.
 
-    A step is eta times the negative gradient of -ln sigma(x) + reg/2 |what it touches|^2, x = b_i - b_j + p.(q_i - q_j),
-    from the values before it. Returns the sum of -ln sigma(x), each as its step met it.
+    A step is eta times the negative gradient of -ln sigma(x) + reg/2 |what it touches|^2, x = b_i - b_j +
+    p.(q_i - q_j), from the values before it. Returns the sum of -ln sigma(x), each as its step met it.
     """
     loss = 0.0
     for e in range(len(rows)):
@@ -52,8 +52,8 @@ def bpr_pass(rows, cols, draws, start, liked, b_item, P, Q, eta, reg):
 
 @compiled()
 def bpr_row(liked, draws, b_item, Q, eta, reg, parts):
-    """The steps of `bpr_pass` of one viewer alone, from factors of 0 and with the titles held fixed: a pass for each row
-    of `draws` (passes, len(liked)). parts (len(liked), k), 0 before, is what each liked title has added to their
+    """The steps of `bpr_pass` of one viewer alone, from factors of 0 and with the titles held fixed: a pass for each
+    row of `draws` (passes, len(liked)). parts (len(liked), k), 0 before, is what each liked title has added to their
     factors, which are its sum."""
     k, kept = Q.shape[1], 1 - eta * reg
     p, between = np.zeros(k), kept ** len(liked)

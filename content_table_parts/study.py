@@ -45,6 +45,7 @@ Models = Mapping[str, Any]  # name -> Recommender
 Splits = Iterable[tuple[Ratings, Ratings]]  # pairs (train, test)
 Score = str | Callable[[Any, Ratings], float]
 
+RANKING_METRICS = ("precision", "recall", "ndcg", "average_precision", "hit")
 PUBLISHED_SPACE = {  # of the blog notebook; 30 trials
     "n_factors": Range(5, 50, unit="factors"),
     "learning_rate": Range(1e-4, 1e-1, log=True, unit="step of one rating"),
@@ -409,6 +410,8 @@ def tune(
     n_trials: int = 30,
     space: Mapping[str, Range] | None = None,
     score: Score = "rmse",
+    threshold: float | None = None,
+    n: int = 10,
     n_folds: int = 1,
     validation_size: float = 0.2,
     sampler: str = "tpe",
@@ -438,7 +441,12 @@ def tune(
         Trials in the whole study, those of earlier runs among them.
     space : dict of name -> Range, optional
         Default: `model.search_space()`. `PUBLISHED_SPACE` is the blog notebook's.
-    score : "rmse" or "mae", raw; or a function (fitted model, validation) -> number, smaller is better
+    score : "rmse" or "mae", raw; one of `RANKING_METRICS`; or a function (fitted model, validation) -> number
+        Smaller is better: of a ranking metric of the full-catalogue lists, its mean over the viewers who have a
+        relevant title in the validation part, the negative is scored, and stands in the study.
+    threshold, n : float, int
+        For a ranking metric: a held-out title is relevant that was rated so or better, rating points; and the length of
+        the lists.
     sampler : "tpe" or "random"
         Seeded for each trial on its own, so that a study that stops and goes on proposes what it would have proposed.
     prune : bool
@@ -461,6 +469,7 @@ def tune(
     trial that could be scored.
     """
     _check_tune(model, ratings, validation, validation_size, storage)
+    score = scorer(score, threshold, n)
     _check_trials(n_trials, sampler, prune, refit, random_state, progress)
     space = model.search_space() if space is None else space
     default = _default_settings(model, space)
@@ -554,14 +563,43 @@ def _optuna():
     return optuna
 
 
-SCORES = ("rmse", "mae")  # what a score may be called by: methods of a model
+SCORES = ("rmse", "mae")  # what a score may be called by: methods of a model, and the metrics of lists
+
+
+@dataclass(frozen=True)
+class ListScore:
+    """A score of lists: the mean of a ranking metric over viewers, as a number of which smaller is better."""
+
+    metric: str
+    threshold: float
+    n: int
+
+    def __call__(self, fitted: Any, part: Ratings) -> float:
+        return -float(ranking_metrics(top_lists(fitted, part, self.n), part, self.threshold)[self.metric].mean())
+
+
+def scorer(score: Any, threshold: float | None = None, n: int = 10) -> Score:
+    """The score as `score_of` takes it: the name of a ranking metric is one of lists, and needs its threshold."""
+    check_score(score)
+    check_number("n", n, low=1, whole=True)
+    of_lists = isinstance(score, str) and score in RANKING_METRICS
+    if threshold is None:
+        if of_lists:
+            raise ValueError(
+                f"score={score!r} needs threshold=: from how many rating points on is a held-out title relevant?"
+            )
+        return score
+    check_number("threshold", threshold, low=-np.inf)
+    if not of_lists:
+        raise ValueError(f"threshold says nothing to score={shown(score)}; it is for one of {list(RANKING_METRICS)}.")
+    return ListScore(score, float(threshold), int(n))
 
 
 def _name_of(score, storage):
     """What a study remembers its score by."""
     check_score(score)
-    if isinstance(score, str):
-        return score
+    if isinstance(score, (str, ListScore)):
+        return str(score)
     name = getattr(score, "__name__", "<no name>")
     if storage is not None and name.startswith("<"):
         raise ValueError(
@@ -572,9 +610,10 @@ def _name_of(score, storage):
 
 def check_score(score: Any) -> None:
     """Refuse what is neither the name of a score nor a function that could be one."""
-    if not callable(score) and not (isinstance(score, str) and score in SCORES):
+    if not callable(score) and not (isinstance(score, str) and score in (*SCORES, *RANKING_METRICS)):
         raise TypeError(
-            f"score is one of {SCORES} or a function (fitted model, validation) -> number, got {shown(score)}."
+            f"score is one of {(*SCORES, *RANKING_METRICS)} or a function (fitted model, validation) -> number, got "
+            f"{shown(score)}."
         )
 
 
@@ -708,7 +747,6 @@ def _watcher(optuna, trial, validation, score):
 
 # ---- Ranking: lists instead of ratings -------------------------------------------------------------------------------
 
-RANKING_METRICS = ("precision", "recall", "ndcg", "average_precision", "hit")
 PROTOCOLS = ("rated_only", "full_catalogue")
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import content_table as ct
-from content_table_parts import command, newcomers, solvers
+from content_table_parts import autoencoders, command, newcomers
 
 NOBODY = SimpleNamespace(viewer=None)  # of the options
 
@@ -239,7 +239,7 @@ def test_where_titles_are_too_many_for_their_pairs_the_list_is_by_predicted_rati
     small, tmp_path, capsys, monkeypatch
 ):
     (tmp_path / "mine.csv").write_text("title,score\nbear,9\nDOG,2\n", encoding="utf-8")
-    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 2 * 5 * 5 * 8 - 1)
+    monkeypatch.setattr(autoencoders, "MAX_PAIR_BYTES", 5 * 5 * 8 - 1)
     ct.main(["--data", small, "--list", str(tmp_path / "mine.csv"), "--n", "2"])
     lines = capsys.readouterr().out.split("For you, by")[1].splitlines()
     assert lines[0] == f" {ct.SpectralRegularization(reg=8, biases=True, tol=1e-4)}"

@@ -224,6 +224,7 @@ def model_calls():
         ct.Tuned: {
             "candidates": kind("fitted model", "unfitted model"),
             "score": kind("class"),
+            "threshold": kind("None"),
             "space": SPACE.also("{}"),
         },
     }
@@ -519,6 +520,7 @@ def study_calls():
     own = {
         "model": MODEL.also("unfitted model"),
         "score": kind("class"),
+        "threshold": kind("None"),
         "storage": TARGET.also("None"),
         "ratings": RATINGS.also("ratings"),
     }
