@@ -1264,7 +1264,7 @@ class ALS(FactorModel):
         convex = SpectralRegularization(self.in_use("reg"), biases=self.biases, n_epochs=1000)
         if self.biases:
             convex.set_params(bias_reg=self.bias_reg)
-        vars(convex)["_beginning"] = self.user_factors_, self.item_factors_, -self.errors(ratings)
+        convex.__dict__["_beginning"] = self.user_factors_, self.item_factors_, -self.errors(ratings)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # any dual point bounds; a rough one only loosely
             with whole_fits():

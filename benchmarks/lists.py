@@ -1,0 +1,190 @@
+"""Lists of the full catalogue, every model tuned inside each split. Into results/lists.json.
+
+    CONTENT_TABLE_DATA=... python benchmarks/lists.py         # about a quarter of an hour on one core
+
+Both real course tables (relevant: 8 of 10 or better) and MovieLens latest-small (4 of 5 or better), random 80/20
+splits. Settings come from trials inside the training part, by NDCG@10 on ratings set aside there; of `chosen` the model
+does too, among ours. Where the package `implicit` is installed its ALS is tuned and measured in the same way, by the
+same trials, from the better of two tables: all ratings with confidence by rating, and likes alone.
+"""
+
+import argparse
+import time
+import warnings
+
+import numpy as np
+from common import describe, machine, real_data, write_results
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+
+import content_table as ct
+
+DATA = {  # file, relevant from, splits, folds inside
+    "data 1": (("mal", "100x100.csv"), 8, 20, 3),
+    "data 2": (("mal", "100x100_2.csv"), 8, 20, 3),
+    "MovieLens": (("ml-latest-small", "ratings.csv"), 4, 4, 1),
+}
+LIKED = 0.75  # 8 of 10, 4 of 5
+N = 10
+TRIALS = {"implicit": 12, "EASE": 6, "BPR": 8, "rating": 6}
+FACTORS = {"n_factors": ct.Range(5, 80, log=True)}
+IMPLICIT = FACTORS | {"reg": ct.Range(3.0, 150.0, log=True), "confidence": ct.Range(0.1, 10.0, log=True)}
+STEPS = FACTORS | {"reg": ct.Range(0.003, 0.1, log=True), "learning_rate": ct.Range(0.02, 0.1, log=True)}
+WEIGHTS = {"reg": ct.Range(10.0, 1000.0, log=True)}
+
+
+class Peer(ct.ImplicitALS):
+    """The ALS of the package `implicit` on our table and with our settings; its factors are scored and listed by us."""
+
+    def _fit(self, ratings, validation):
+        import scipy.sparse as sp
+        from implicit.cpu.als import AlternatingLeastSquares
+
+        cells = self._counted(ratings.csr)
+        confidence = (1 + self.confidence * cells.data).astype(np.float32)
+        table = sp.csr_matrix((confidence, cells.indices.copy(), cells.indptr.copy()), cells.shape)  # it wants to write
+        peer = AlternatingLeastSquares(self.n_factors, regularization=self.reg, num_threads=1, random_state=0)
+        peer.fit(table, show_progress=False)
+        self.user_factors_, self.item_factors_ = peer.user_factors.astype(float), peer.item_factors.astype(float)
+
+
+def candidates():
+    """{row: ([models], space, trials)}: of several models the best is taken."""
+    likes = {"binary": True, "liked": LIKED}
+    quick = {"tol": 1e-3}
+    rows = {
+        "ImplicitALS": ([ct.ImplicitALS(**quick)], IMPLICIT, "implicit"),
+        "ImplicitALS, binary": ([ct.ImplicitALS(**quick, binary=True)], IMPLICIT, "implicit"),
+        "ImplicitALS, likes": ([ct.ImplicitALS(**quick, **likes)], IMPLICIT, "implicit"),
+        "EASE": ([ct.EASE(dtype="float32")], WEIGHTS, "EASE"),
+        "EASE, likes": ([ct.EASE(dtype="float32", liked=LIKED)], WEIGHTS, "EASE"),
+        "BPR": ([ct.BPR(), ct.BPR(liked=LIKED)], STEPS, "BPR"),
+    }
+    try:
+        import implicit  # noqa: F401
+    except ImportError:
+        return rows
+    return rows | {"implicit's ALS": ([Peer(), Peer(**likes)], IMPLICIT, "implicit")}
+
+
+def tuned(models, train, space, n_trials, threshold, n_folds):
+    """(model with the best settings, its NDCG on what was set aside) of the models."""
+    how = {"n_trials": n_trials, "n_folds": n_folds, "score": "ndcg", "threshold": threshold, "n": N}
+    found = [ct.tune(model, train, space=space, **how) for model in models]
+    best = min(found, key=lambda one: one.study.best_value)
+    return best.model, -best.study.best_value
+
+
+def by_errors(train, n_folds):
+    """The rating model with the smallest error on what was set aside."""
+    models = {"ALS with biases": ct.ALS(10, biases=True, tol=1e-4), "item neighbours": ct.ItemKNN()}
+    space = {"ALS with biases": FACTORS | {"reg": ct.IMAGINARY}, "item neighbours": {"reg": ct.IMAGINARY}}
+    found = {name: ct.tune(model, train, space=space[name], n_trials=TRIALS["rating"], n_folds=n_folds)
+             for name, model in models.items()}  # fmt: skip
+    return min(found.values(), key=lambda one: one.study.best_value).model
+
+
+def chosen_inside(train, threshold, n_folds):
+    """{row: unfitted model with its settings} for one split, and NDCG inside."""
+    models, inside = {"popularity": ct.Popularity(), "table order": ct.GlobalMean()}, {}
+    models["rating model"] = by_errors(train, n_folds)
+    for name, (kinds, space, trials) in candidates().items():
+        models[name], inside[name] = tuned(kinds, train, space, TRIALS[trials], threshold, n_folds)
+    models["Hybrid"] = ct.Hybrid(clone(models["rating model"]), reg=models["EASE, likes"].reg, liked=LIKED)
+    ours = {name: value for name, value in inside.items() if name != "implicit's ALS"}
+    models["chosen"] = models[max(ours, key=lambda name: ours[name])]
+    return {name: clone(model) for name, model in models.items()}, inside
+
+
+def measured(model, train, test, threshold):
+    start = time.perf_counter()
+    model.fit(train)
+    fit = time.perf_counter() - start
+    start = time.perf_counter()
+    lists = ct.top_lists(model, test, N)
+    seconds = {"fit_seconds": fit, "list_seconds": time.perf_counter() - start}
+    found = ct.ranking_metrics(lists, test, threshold)[["ndcg", "recall"]].mean()
+    return dict(found) | ct.list_metrics(lists, train) | seconds
+
+
+def by_chance(fitted, test, threshold):
+    """What random lists get, exactly."""
+    table = ct.rank_summary(ct.rank_models({"order": fitted}, test, threshold, N)).set_index("model")
+    return table.loc["random", ["ndcg", "recall"]].to_dict()
+
+
+def data_results(name, n_splits):
+    parts, threshold, _, n_folds = DATA[name]
+    ratings = ct.load_ratings(real_data(*parts))
+    rows, settings = [], []
+    for split, seed in enumerate(np.random.SeedSequence(0).generate_state(n_splits).tolist()):
+        train, test = ratings.split_random(0.2, seed)
+        sizes = {"split": split, "n_train": len(train), "n_test": len(test)}
+        start = time.perf_counter()
+        models, inside = chosen_inside(train, threshold, n_folds)
+        for row, model in models.items():
+            rows.append({"model": row} | sizes | measured(model, train, test, threshold))
+            settings.append({"split": split, "model": row, "settings": repr(model), "inside": inside.get(row)})
+        rows.append({"model": "random"} | sizes | by_chance(models["table order"], test, threshold))
+        print(name, split, f"{time.perf_counter() - start:.0f} s",
+              {row["model"]: round(row["ndcg"], 3) for row in rows if row["split"] == split}, flush=True)  # fmt: skip
+    return {"data": describe(ratings, real_data(*parts)), "threshold": threshold} | summary(rows, settings)
+
+
+def summary(rows, settings):
+    """Means over the splits, differences from the best peer on the same splits, and every row."""
+    import pandas as pd
+
+    table = pd.DataFrame(rows)
+    means = []
+    for model, part in table.groupby("model", sort=False):
+        mean, half = ct.split_interval(part["ndcg"], *part[["n_train", "n_test"]].iloc[0])
+        figures = part[["recall", "coverage", "novelty", "fit_seconds", "list_seconds"]].mean().to_dict()
+        means.append({"model": model, "ndcg": mean, "half_width": half} | figures)
+    means = sorted(means, key=lambda row: -row["ndcg"])
+    references = [name for name in ("implicit's ALS", "EASE", "popularity") if name in set(table["model"])]
+    paired = {name: ct.paired_differences(table, name, "ndcg", larger_is_better=True) for name in references}
+    return {
+        "means": [plain(row) for row in means],
+        "paired": {name: [plain(row) for row in found.to_dict("records")] for name, found in paired.items()},
+        "splits": [plain(row) for row in table[["model", "split", "ndcg", "recall"]].to_dict("records")],
+        "chosen": settings,
+    }
+
+
+def plain(row):
+    """Five decimals, and nothing where there is nothing."""
+    return {name: value if not isinstance(value, float) else None if np.isnan(value) else round(value, 5)
+            for name, value in row.items()}  # fmt: skip
+
+
+def compile_first():
+    """All that is compiled, so that no clock counts it."""
+    tiny = ct.load_ratings(ct.DATA / "100x100.csv")
+    kinds = [model for models, *_ in candidates().values() for model in models]
+    for model in [*kinds, ct.ItemKNN(), ct.ALS(2, biases=True), ct.Popularity()]:
+        ct.top_lists(clone(model).fit(tiny), tiny.split_random()[1].within(tiny), N)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--splits", type=int, help="of each data set; 20 of the small ones, 4 of MovieLens")
+    parser.add_argument("--data", nargs="+", default=list(DATA), choices=list(DATA))
+    options = parser.parse_args()
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    compile_first()
+    start = time.perf_counter()
+    found = {name: data_results(name, options.splits or DATA[name][2]) for name in options.data}
+    settings = {"command": "python benchmarks/lists.py", "trials": TRIALS, "liked": LIKED, "list_length": N,
+                "splits": {name: options.splits or DATA[name][2] for name in options.data},
+                "folds_inside": {name: DATA[name][3] for name in options.data}, "machine": machine(),
+                "seconds": round(time.perf_counter() - start)}  # fmt: skip
+    for name, one in found.items():
+        print(name, *[f"{row['model']}: {row['ndcg']:.4f}, {row['fit_seconds'] or 0:.2f} s" for row in one["means"]],
+              sep="\n  ")  # fmt: skip
+    if options.data == list(DATA) and options.splits is None:
+        write_results("lists.json", {"settings": settings, "data": found})
+
+
+if __name__ == "__main__":
+    main()
