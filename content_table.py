@@ -1427,7 +1427,7 @@ class BPR(_OfLikes, FactorModel):
                 order = rng.permutation(len(rows))
                 draws = (rng.random(len(rows)) * others[order]).astype(np.int64)
                 table = likes.indptr, likes.indices, self.item_bias_, P, Q
-                loss = bpr_pass(rows[order], cols[order], draws, *table, self.learning_rate, self.reg)
+                loss = bpr_pass(rows[order], cols[order], draws, *table, float(self.learning_rate), float(self.reg))
                 self.history_.append({"epoch": epoch, "train_loss": self._checked(loss / max(len(rows), 1), epoch)})
         except KeyboardInterrupt:
             self._keep_after_interrupt()
@@ -1453,7 +1453,8 @@ class BPR(_OfLikes, FactorModel):
         if others:
             draws = np.random.default_rng(0).random((len(self.history_), len(liked)))
             draws, parts = (draws * others).astype(np.int64), np.zeros((len(liked), Q.shape[1]))
-            bpr_row(at[liked].astype(np.int64), draws, self.item_bias_, Q, self.learning_rate, self.reg, parts)
+            steps = float(self.learning_rate), float(self.reg)
+            bpr_row(at[liked].astype(np.int64), draws, self.item_bias_, Q, *steps, parts)
             solve[:, liked] = parts.T
         return Fold(self.item_bias_, (Q,), solve, np.ones(len(at)))
 

@@ -469,9 +469,8 @@ def tune(
     trial that could be scored.
     """
     _check_tune(model, ratings, validation, validation_size, storage)
-    score = scorer(score, threshold, n)
     _check_trials(n_trials, sampler, prune, refit, random_state, progress)
-    space = model.search_space() if space is None else space
+    space, score = model.search_space() if space is None else space, scorer(score, threshold, n)
     default = _default_settings(model, space)
     inner = (ratings, n_folds, validation_size, random_state)
     parts = inner_splits(*inner) if validation is None else [(ratings, validation)]
@@ -591,7 +590,10 @@ def scorer(score: Any, threshold: float | None = None, n: int = 10) -> Score:
         return score
     check_number("threshold", threshold, low=-np.inf)
     if not of_lists:
-        raise ValueError(f"threshold says nothing to score={shown(score)}; it is for one of {list(RANKING_METRICS)}.")
+        raise ValueError(
+            f"threshold is for a score of lists, one of {list(RANKING_METRICS)}, got {shown(threshold)} with "
+            f"score={shown(score)}."
+        )
     return ListScore(score, float(threshold), int(n))
 
 

@@ -147,7 +147,7 @@ BY_NAME = [
     (
         SWITCH,
         "progress return_fallback keep_no_genres prune larger_is_better uncertainty of_a_rating log whole strict "
-        "with_ratings has_seasons certify proven prefit biases shared_weights clip rescale",
+        "with_ratings has_seasons certify proven prefit biases shared_weights clip rescale binary",
     ),
     (SWITCH.also("None"), "one_per_work"),
     (TEXT, "unit what"),
@@ -246,7 +246,7 @@ def recommender_calls():
     for name in ("errors", "rmse", "mae"):
         yield f"Recommender.{name}", getattr(w.als, name), {"ratings": w.test}, {}
         yield name, getattr(ct, name), {"model": w.als, "ratings": w.test}, {}
-    for name in ("Recommender", "FactorModel"):
+    for name in ("Recommender", "FactorModel", "EASE", "ImplicitALS", "BPR", "Hybrid"):
         yield f"{name}.in_use", w.als.in_use, {"name": "reg"}, {"name": NOTHING}
     yield "Recommender.predict", w.als.predict, {"users": [101, 102], "items": [11, 12]}, {}
     yield "Recommender.predict_cells", w.als.predict_cells, cells, {}
