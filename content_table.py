@@ -1012,9 +1012,9 @@ class _OfLikes:
 class EASE(_OfLikes, Recommender):
     """The linear autoencoder: a title is preferred for the titles that were liked beside it, weights in closed form.
 
-    Objective: |S - S B|^2 / 2 + reg |B|^2 / 2 over B with a zero diagonal (no title may explain itself), S the 0-1
-    table of who liked what. Convex; the multipliers of the diagonal give B_ij = -P_ij / P_jj off it, with
-    P = (S'S + reg)^-1.
+    Objective: |S - S B|^2 / 2 + reg |B|^2 / 2 over B with a zero diagonal (no title may explain itself), S the table of
+    who liked what: 1 where liked, or by how much, 0 elsewhere. Convex; the multipliers of the diagonal give
+    B_ij = -P_ij / P_jj off it, with P = (S'S + reg)^-1.
 
     `predict` gives a preference (near 1: likes to watch; near 0: does not), not rating points; `rmse` refuses it. A
     viewer who likes nothing gets 0 for every title. A MemoryError where there are too many titles for a table of their
@@ -1026,6 +1026,9 @@ class EASE(_OfLikes, Recommender):
     liked : float from 0 to 1, optional
         A rating counts at or above this share of the scale: 0.75 is 8 of 1 to 10, and 4 of 0.5 to 5. A lower one is
         taken for no rating at all. None, or 0: every rating counts, also a low one.
+    binary : bool
+        Whether all of them count alike, 1 in S; else each by its share of the scale, 0 at its low end and 1 at its
+        high end: on the real tables and on MovieLens these lists are better (benchmarks/lists.py).
     dtype : "float64" or "float32"
         Of B, and of the arithmetic that it comes from. float32 needs half of the memory and of the time (20,000 titles:
         1.5 GiB), and is off by the number of viewers / reg times 1e-7.
@@ -1044,29 +1047,42 @@ class EASE(_OfLikes, Recommender):
 
     reg: float = setting(100.0, above=0, search=Range(1.0, 10_000.0, log=True, unit="imaginary viewers"))
     liked: float | None = setting(None, low=0, high=1)
+    binary: bool = setting(True)
     dtype: str = setting("float64", among=("float64", "float32"))
 
     def _fit(self, ratings, validation):
         self._need_likes(ratings)
         check_title_pairs(ratings.n_items, "EASE's weights of pairs of titles", self.dtype)
-        self.item_weights_ = autoencoder_weights(self._likes(ratings.csr), self.reg, self.dtype)
+        self.item_weights_ = autoencoder_weights(self._told(ratings.csr), self.reg, self.dtype)
+
+    def _told(self, table):
+        """S of a table by rows."""
+        if self.binary:
+            return self._likes(table)
+        part = self._liked_part(table)
+        return sp.csr_array((self._share(part.data), part.indices, part.indptr), part.shape)
+
+    def _share(self, values):
+        low, high = self.ratings_.scale
+        return (values - low) / (high - low)
 
     def certificate(self) -> Certificate:
         """The certificate of this fit."""
-        return autoencoder_certificate(self._likes(self.fitted().csr), self.item_weights_, self.reg)
+        return autoencoder_certificate(self._told(self.fitted().csr), self.item_weights_, self.reg)
 
     def _scores(self, rows, cols):
         return _pick_from_rows(self._row_scores, self.ratings_.n_items, rows, cols)
 
     def _row_scores(self, rows, wanted=None):
-        return weighed(self._likes(self.ratings_.csr[rows]), self.item_weights_)
+        return weighed(self._told(self.ratings_.csr[rows]), self.item_weights_)
 
     def _newcomer(self, axis, at, values, features=None):
         """Each liked title adds its row of B."""
         if axis == 1:
             raise ValueError("EASE weighs the titles it was fitted to; for a new title fit it again.")
         shares = self.item_weights_[at].T.astype(float)
-        return Fold(np.zeros(len(shares)), (shares,), np.eye(len(at)), self._is_liked(values).astype(float))
+        target = self._is_liked(values) * (1.0 if self.binary else self._share(values))
+        return Fold(np.zeros(len(shares)), (shares,), np.eye(len(at)), target)
 
     def _solved(self, axis):
         return None if axis else ()  # the preferences of a viewer follow from their ratings

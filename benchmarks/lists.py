@@ -57,6 +57,7 @@ def candidates():
         "ImplicitALS, binary": ([ct.ImplicitALS(**quick, binary=True)], IMPLICIT, "implicit"),
         "ImplicitALS, likes": ([ct.ImplicitALS(**quick, **likes)], IMPLICIT, "implicit"),
         "EASE": ([ct.EASE(dtype="float32")], WEIGHTS, "EASE"),
+        "EASE, graded": ([ct.EASE(dtype="float32", binary=False)], WEIGHTS, "EASE"),
         "EASE, likes": ([ct.EASE(dtype="float32", liked=LIKED)], WEIGHTS, "EASE"),
         "BPR": ([ct.BPR(), ct.BPR(liked=LIKED)], STEPS, "BPR"),
     }

@@ -1,5 +1,6 @@
-"""The linear autoencoder: weights by which the titles of a 0-1 table explain each other, and their certificate."""
+"""The linear autoencoder: weights by which the titles of a table explain each other, and their certificate."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from content_table_parts.solvers import DENSE_SPEED
 MAX_PAIR_BYTES = 2**31  # a table of all pairs of titles above this is refused: 16,384 titles, or 23,170 in float32
 BLOCK_CELLS = 4_000_000  # of a block of columns at a time
 FEW = 0.5  # viewers for each title, below which the inverse is that of a table of viewers
-SAFE = 1e-6  # of a title's viewers: with a smaller penalty that way would lose digits
+SAFE = {"float64": 1e-6, "float32": 1e-3}  # of a title's viewers: with a smaller penalty that way loses digits
 
 
 def check_title_pairs(n: int, what: str, dtype: str = "float64") -> None:
@@ -31,7 +32,7 @@ def check_title_pairs(n: int, what: str, dtype: str = "float64") -> None:
 
 
 def autoencoder_weights(S: Any, reg: float, dtype: str = "float64") -> np.ndarray:
-    """argmin of |S - S B|^2 + reg |B|^2 over B with a diagonal of 0, S (m, n) a sparse 0-1 table; (n, n).
+    """argmin of |S - S B|^2 + reg |B|^2 over B with a diagonal of 0, S (m, n) a sparse table; (n, n).
 
     B_ij = -P_ij / P_jj off the diagonal, with P = (S'S + reg)^-1: a Cholesky factorisation and an inverse in the one
     table that is returned. Of few viewers the same from W = S' (S S' + reg)^-1 S, by P = (1 - W) / reg: B_ij = W_ij /
@@ -41,8 +42,8 @@ def autoencoder_weights(S: Any, reg: float, dtype: str = "float64") -> np.ndarra
     S = S[np.diff(S.indptr) > 0]
     if not S.nnz:
         return np.zeros((S.shape[1],) * 2, dtype)
-    counts = S.sum(axis=0)
-    few = S.shape[0] < FEW * S.shape[1] and reg >= SAFE * counts.max()
+    counts = np.bincount(S.indices, S.data**2)  # the diagonal of S'S
+    few = S.shape[0] < FEW * S.shape[1] and reg >= SAFE[dtype] * counts.max()
     check_time(ahead=float(min(S.shape) if few else S.shape[1]) ** 3 / DENSE_SPEED)
     B = _by_viewers(S, reg) if few else _by_titles(S, reg)
     B /= 1 - B.diagonal() if few else -B.diagonal()
@@ -84,11 +85,13 @@ def _blocks(n_columns, n_rows):
 
 
 def weighed(S: Any, B: np.ndarray) -> np.ndarray:
-    """S B of a sparse 0-1 table S, (rows, n), added up in float64 whatever B has."""
+    """S B of a sparse table S, (rows, n), added up in float64 whatever B has."""
     if B.dtype == np.float64:
         return S @ B
-    own = np.split(S.indices, S.indptr[1:-1])
-    return np.stack([B[at].sum(axis=0, dtype=float) for at in own]) if own else np.zeros((0, B.shape[1]))
+    scores = np.empty((S.shape[0], B.shape[1]))
+    for row, (first, last) in enumerate(pairwise(S.indptr.tolist())):
+        scores[row] = S.data[first:last] @ B[S.indices[first:last]].astype(float)
+    return scores
 
 
 def autoencoder_certificate(S: Any, B: np.ndarray, reg: float) -> Certificate:

@@ -30,7 +30,7 @@ from content_table_parts.writing import write_whole
 
 FORMAT_VERSION = 5
 _HOW = {"dtype": "float64", "n_jobs": 1}
-_LATER = {"Features": {"notes": ()}, "ALS": _HOW, "EASE": {"liked": None, "dtype": "float64"}} | {
+_LATER = {"Features": {"notes": ()}, "ALS": _HOW, "EASE": {"liked": None, "binary": True, "dtype": "float64"}} | {
     "ImplicitALS": _HOW | {"liked": None, "binary": False}
 }  # what files from before had not, as it was then
 MAX_MODEL_BYTES = 4 * 2**30  # what a file may unpack to, all arrays together

@@ -59,7 +59,7 @@ RANKERS = {
     "implicit ALS": ct.ImplicitALS(n_factors=2, reg=1),
     "implicit ALS of likes": ct.ImplicitALS(n_factors=2, reg=1, liked=0.6, binary=True),
     "EASE": ct.EASE(2),
-    "EASE of likes": ct.EASE(2, liked=0.6),
+    "EASE of likes": ct.EASE(2, liked=0.6, binary=False),
     "BPR": ct.BPR(n_factors=2, n_epochs=20),
     "BPR of likes": ct.BPR(n_factors=2, n_epochs=20, liked=0.6),
     "hybrid": ct.Hybrid(ct.BiasBaseline(), ABOUT_ITEMS, reg=2),

@@ -13,7 +13,7 @@ DESCENT = {"n_factors": 20, "reg": 0.02, "learning_rate": 0.01, "n_epochs": 200,
 AS_THEY_COME = {  # the figures of benchmarks/defaults.py are theirs: who changes one measures anew
     ct.BiasBaseline: {"reg": 5, "solver": "direct"},
     ct.ItemKNN: {"n_neighbors": 40, "shrinkage": 100, "reg": 3, "damping": 0.3},
-    ct.EASE: {"reg": 100, "liked": None, "dtype": "float64"},
+    ct.EASE: {"reg": 100, "liked": None, "binary": True, "dtype": "float64"},
     ct.ALS: {"n_factors": 20, "reg": None, "biases": False, "bias_reg": 5, "n_epochs": 500, "tol": 1e-6,
              "init": "random", "random_state": 0, "dtype": "float64", "n_jobs": 1},
     ct.ImplicitALS: {"n_factors": 20, "reg": 10, "confidence": 1, "n_epochs": 50, "tol": 1e-4, "init": "random",
