@@ -102,6 +102,23 @@ def lists_table(runs):
     return markdown(header, [[model, *values] for model, values in cells.items()])
 
 
+def list_models_tables(runs):
+    """Lists of the full catalogue, tuned inside each split: a table for each data set, the best first."""
+    tables = []
+    for name, one in runs["data"].items():
+        peer = {row["model"]: row["verdict"] for row in one["paired"].get("implicit's ALS", [])}
+        plain = {row["model"]: row["verdict"] for row in one["paired"]["EASE"]}
+        rows = []
+        for row in one["means"]:
+            shares = [f"{row[key]:.2f}" if row[key] is not None else "" for key in ("recall", "coverage", "novelty")]
+            seconds = [f"{row[key]:.2g}" if row[key] is not None else "" for key in ("fit_seconds", "list_seconds")]
+            model, ndcg = row["model"], f"{three(row['ndcg'])} ± {three(row['half_width'])}"
+            rows.append([model, ndcg, peer.get(model, ""), plain.get(model, ""), *shares, *seconds])
+        header = [name, "**NDCG@10**", "vs implicit's ALS", "vs EASE", "recall@10", "coverage", "novelty", "fit s"]
+        tables.append(markdown([*header, "lists s"], rows))
+    return "\n\n".join(tables)
+
+
 def by_time_table(runs):
     """ContentMF on MovieLens, tuned on the validation part of two splits by time: mean test RMSE over the seeds."""
     names = {
@@ -342,7 +359,7 @@ def sections():
     real, solvers, films = read("real_tables.json"), read("convex_solvers.json"), read("movielens_spectral.json")
     content, speed, core = read("movielens_content.json"), read("sgd.json"), read("throughput.json")
     tuned, new, as_they_come = read("tuned.json"), read("cold_start.json"), read("defaults.json")
-    faults, printed = read("mutants.json"), (RESULTS / "run.txt").read_text(encoding="utf-8")
+    likes, faults, printed = read("lists.json"), read("mutants.json"), (RESULTS / "run.txt").read_text(encoding="utf-8")
     chosen = films["chosen"]
     choice = (
         f"Chosen on the validation part: λ = {chosen['reg']:g}. Test RMSE {chosen['test_rmse']:.4f} raw, "
@@ -356,6 +373,7 @@ def sections():
         "defaults": defaults_table(as_they_come),
         "tuned": tuned_table(tuned),
         "lists": lists_table(tuned),
+        "list models": list_models_tables(likes) + f"\n\nMachine: {likes['settings']['machine']}, one of them used.",
         "other splits": other_splits_table(tuned),
         "by time": by_time_table(tuned),
         "solvers": solver_table(solvers),
