@@ -1,6 +1,5 @@
 """The linear autoencoder: weights by which the titles of a table explain each other, and their certificate."""
 
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,7 @@ import scipy.sparse as sp
 
 from content_table_parts.certificates import Certificate
 from content_table_parts.interrupts import check_time
-from content_table_parts.solvers import DENSE_SPEED
+from content_table_parts.solvers import DENSE_SPEED, compiled, csr_arrays
 
 MAX_PAIR_BYTES = 2**31  # a table of all pairs of titles above this is refused: 16,384 titles, or 23,170 in float32
 BLOCK_CELLS = 4_000_000  # of a block of columns at a time
@@ -88,10 +87,19 @@ def weighed(S: Any, B: np.ndarray) -> np.ndarray:
     """S B of a sparse table S, (rows, n), added up in float64 whatever B has."""
     if B.dtype == np.float64:
         return S @ B
-    scores = np.empty((S.shape[0], B.shape[1]))
-    for row, (first, last) in enumerate(pairwise(S.indptr.tolist())):
-        scores[row] = S.data[first:last] @ B[S.indices[first:last]].astype(float)
+    scores = np.zeros((S.shape[0], B.shape[1]))
+    _add_rows(*csr_arrays(S), B, scores)
     return scores
+
+
+@compiled()
+def _add_rows(start, cols, values, B, out):
+    """out += S B, S by rows (CSR)."""
+    for row in range(len(start) - 1):
+        for e in range(start[row], start[row + 1]):
+            i, value = cols[e], values[e]
+            for j in range(B.shape[1]):
+                out[row, j] += value * B[i, j]
 
 
 def autoencoder_certificate(S: Any, B: np.ndarray, reg: float) -> Certificate:
