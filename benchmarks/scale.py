@@ -10,7 +10,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-PARTS = "scale_als", "scale_topn", "scale_tables", "scale_sgd", "scale_certificates", "scale_growth", "scale_cores"
+PARTS = (
+    "scale_als",
+    "scale_topn",
+    "scale_tables",
+    "scale_sgd",
+    "scale_certificates",
+    "scale_growth",
+    "scale_ease",
+    "scale_cores",
+)
 
 
 def main():
