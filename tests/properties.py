@@ -249,7 +249,7 @@ def repeats_exactly(model):
         return repeats_exactly(model.model_)
     if isinstance(model, ct.Blend):
         return repeats_exactly(model.first_) and repeats_exactly(model.second_)
-    if isinstance(model, (ct.SGDMF, ct.SpectralRegularization, ct.NuclearNorm)):
+    if isinstance(model, (ct.SGDMF, ct.BPR, ct.SpectralRegularization, ct.NuclearNorm)):
         return False
     reg = getattr(model, "reg", 1.0)
     return not isinstance(model, ct.GradientDescentMF) and (reg is None or reg > 1e-6)
@@ -295,7 +295,7 @@ def an_objective_of_exact_steps_never_rises(model, table, filled):
             values = [row["objective"] for row in model.history_]
             nothing = np.sum(table.values**2)  # the objective without any factors: its terms are rounded
             if isinstance(model, ct.ImplicitALS):
-                nothing = np.sum(1 + model.confidence * table.values)
+                nothing = np.sum(1 + model.confidence * np.maximum(table.values, 1))  # 1: of binary positives
             for before, after in itertools.pairwise(values):
                 assert after <= before + 1e-9 * abs(before) + 1e-12 * nothing, (before, after)
     with checked("there are at most n_epochs passes"):
@@ -372,7 +372,10 @@ def _of_als(model, table):
 
 
 def _of_ease(model, table):
-    S = table.known.toarray()
+    low, high = table.scale
+    liked = table.values >= np.round(low + (model.liked or 0) * (high - low), ct.TIE) if model.liked else True
+    S = np.zeros(table.shape)
+    S[table.rows, table.cols] = liked * (1.0 if model.binary else (table.values - low) / (high - low))
 
     def objective(B):
         B = B - np.diag(np.diag(B))
@@ -444,7 +447,10 @@ def order_does_not_matter(case):
     if isinstance(model, CLOSED):
         reg = getattr(model, "reg", 1.0)
         with checked("order does not matter" + ("" if reg else ", without a penalty either")):
-            close(mine, theirs, size_of(one), max(1e-8, 1e-13 / reg if reg else 0.0))  # tiny: as good as singular
+            rounding = max(1e-8, 1e-13 / reg if reg else 0.0)  # tiny: as good as singular
+            if getattr(model, "dtype", "") == "float32":  # EASE, of numbers up to the viewers of a title
+                rounding = max(1e-4, 1e-6 * table.n_users / reg)
+            close(mine, theirs, size_of(one), rounding)
     else:
         gaps = sum(np.sqrt(2 * max(each.certificate().gap, 0.0)) for each in (one, two))
         apart = gaps if isinstance(model, ct.SpectralRegularization) else one.violation_ + two.violation_
