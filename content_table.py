@@ -656,8 +656,8 @@ class Recommender(BaseEstimator):
         class solves titles by regressions of their own (baseline, popularity, ALS, ImplicitALS, gradient descent,
         spectral), so is each title with such a rating, and then these viewers once more: exact half-steps of the
         training, which cannot raise its objective. Models by stochastic descent solve only those titles that they have
-        not learnt; those that weigh pairs of titles (ItemKNN, EASE, Hybrid) keep the weights they have, and refuse new
-        titles; NuclearNorm refuses. Everything else stays as trained, the mean too, so it is no refit:
+        not learnt; those that weigh pairs of titles (ItemKNN, EASE, Hybrid), and BPR, keep what they have of them, and
+        refuse new titles; NuclearNorm refuses. Everything else stays as trained, the mean too, so it is no refit:
         benchmarks/update.py says how far off, and a fit in the night makes it whole.
 
         Parameters
@@ -1028,7 +1028,7 @@ class EASE(_OfLikes, Recommender):
         taken for no rating at all. None, or 0: every rating counts, also a low one.
     binary : bool
         Whether all of them count alike, 1 in S; else each by its share of the scale, 0 at its low end and 1 at its
-        high end: on the real tables and on MovieLens these lists are better (benchmarks/lists.py).
+        high end: better lists on MovieLens, and no worse ones on the real tables (benchmarks/lists.py).
     dtype : "float64" or "float32"
         Of B, and of the arithmetic that it comes from. float32 needs half of the memory and of the time (20,000 titles:
         1.5 GiB), and is off by the number of viewers / reg times 1e-7.
