@@ -1422,7 +1422,7 @@ class BPR(_OfLikes, FactorModel):
     _intercept = 0.0
 
     n_factors: int = setting(20, low=1, search=RANK)
-    reg: float = setting(0.01, low=0, search=Range(1e-4, 0.3, log=True, unit="lambda, once for each step"))
+    reg: float = setting(0.03, low=0, search=Range(1e-4, 0.3, log=True, unit="lambda, once for each step"))
     learning_rate: float = setting(0.05, above=0, search=Range(5e-3, 0.3, log=True, unit="step of one pair"))
     n_epochs: int = setting(100, low=1)
     liked: float | None = setting(None, low=0, high=1)

@@ -59,7 +59,7 @@ def candidates():
         "EASE": ([ct.EASE(dtype="float32")], WEIGHTS, "EASE"),
         "EASE, graded": ([ct.EASE(dtype="float32", binary=False)], WEIGHTS, "EASE"),
         "EASE, likes": ([ct.EASE(dtype="float32", liked=LIKED)], WEIGHTS, "EASE"),
-        "BPR": ([ct.BPR(), ct.BPR(liked=LIKED)], STEPS, "BPR"),
+        "BPR": ([ct.BPR(reg=0.01), ct.BPR(reg=0.01, liked=LIKED)], STEPS, "BPR"),
     }
     try:
         import implicit  # noqa: F401

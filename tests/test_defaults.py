@@ -18,7 +18,7 @@ AS_THEY_COME = {  # the figures of benchmarks/defaults.py are theirs: who change
              "init": "random", "random_state": 0, "dtype": "float64", "n_jobs": 1},
     ct.ImplicitALS: {"n_factors": 20, "reg": 10, "confidence": 1, "n_epochs": 50, "tol": 1e-4, "init": "random",
                      "random_state": 0, "dtype": "float64", "n_jobs": 1, "liked": None, "binary": False},
-    ct.BPR: {"n_factors": 20, "reg": 0.01, "learning_rate": 0.05, "n_epochs": 100, "liked": None, "init": "random",
+    ct.BPR: {"n_factors": 20, "reg": 0.03, "learning_rate": 0.05, "n_epochs": 100, "liked": None, "init": "random",
              "random_state": 0},
     ct.GradientDescentMF: {"n_factors": 5, "reg": 5, "learning_rate": 1e-3, "n_epochs": 5000, "tol": 1e-6,
                            "init": "random", "random_state": 0},
