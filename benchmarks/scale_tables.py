@@ -13,7 +13,6 @@ import json
 import os
 import sys
 import tempfile
-import time
 from functools import partial
 from pathlib import Path
 
