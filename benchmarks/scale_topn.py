@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import scipy.sparse as sp
 from common import machine, peak, write_results
 from threadpoolctl import threadpool_limits
 
@@ -65,7 +66,7 @@ def by_implicit(model):
     ones = np.ones((N_USERS, 1))
     peer.user_factors = np.hstack([model.user_factors_, ones]).astype(np.float32)
     peer.item_factors = np.hstack([model.item_factors_, model.item_bias_[:, None]]).astype(np.float32)
-    known = model.ratings_.known
+    known = sp.csr_matrix(model.ratings_.known)  # implicit takes no sparse arrays
 
     def lists(rows):
         parts = (rows[at : at + 1000] for at in range(0, len(rows), 1000))
