@@ -29,7 +29,7 @@ from content_table_parts.settings import as_path, check_fitted, check_switch
 from content_table_parts.writing import write_whole
 
 FORMAT_VERSION = 5
-_HOW = {"dtype": "float64", "n_jobs": 1}
+_HOW = {"dtype": "float64", "n_jobs": 1, "weighted_reg": False, "solver": "cholesky"}
 _LATER = {"Features": {"notes": ()}, "ALS": _HOW, "ImplicitALS": _HOW}  # what files from before had not, as it was then
 MAX_MODEL_BYTES = 4 * 2**30  # what a file may unpack to, all arrays together
 MAX_DESCRIPTION_BYTES = 2**26  # of them the description, 4 bytes a character: some 100,000 passes of history

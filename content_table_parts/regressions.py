@@ -124,7 +124,7 @@ def _factor_and_solve(G, x):
 
 
 @compiled(error_model="numpy", nogil=True)
-def _solve_block(indptr, indices, weights, values, offset, other, base, out, first, last):
+def _solve_block(indptr, indices, weights, values, offset, other, base, per_rating, out, first, last):
     """The rows first..last-1 of `out`, a vector of them at a time."""
     k, wide = other.shape[1], BITS // 8 // other.itemsize
     size = (k + 2 * wide) // (2 * wide) * (2 * wide)  # k factors and the targets, filled up with zeros to whole tiles
@@ -141,6 +141,8 @@ def _solve_block(indptr, indices, weights, values, offset, other, base, out, fir
                 G[k, a] = 0.0
                 for b in range(a + 1):
                     G[a, b] = base[a, b]
+                if per_rating is not None:
+                    G[a, a] += max(indptr[u + 1] - indptr[u], 1) * per_rating[a]
             _gather(G, left, right, indptr[u], indptr[u + 1], indices, weights, values, offset, other)
             for a in range(k):
                 xs[a, n] = G[k, a]
@@ -152,13 +154,15 @@ def _solve_block(indptr, indices, weights, values, offset, other, base, out, fir
                 out[start + n, a] = xs[a, n]
 
 
-def solve_all_rows(indptr, indices, weights, values, offset, other, base, dtype="float64", n_jobs=1):
+def solve_all_rows(indptr, indices, weights, values, offset, other, base, dtype="float64", n_jobs=1, per_rating=None):
     """What `solve_rows` puts into `out`, faster and to the same bits; in `n_jobs` threads, which do not change them.
 
-    The targets are `values`, less offset[i] in column i; without `weights` all are 1. In float32, if `dtype` says so,
-    the arithmetic is done with half the digits; what is returned is float64.
+    The targets are `values`, less offset[i] in column i; without `weights` all are 1. To the diagonal of `base` comes
+    `per_rating` (k,) times the number of the row's ratings; a row without any counts as one of them, and gets zeros. In
+    float32, if `dtype` says so, the arithmetic is done with half the digits; what is returned is float64.
     """
-    given = [a if a is None else np.ascontiguousarray(a, dtype) for a in (weights, values, offset, other, base)]
+    given = (weights, values, offset, other, base, per_rating)
+    given = [a if a is None else np.ascontiguousarray(a, dtype) for a in given]
     arrays = [a if a is None else locked(a) for a in (indptr, indices, *given)]
     out = np.empty((len(indptr) - 1, other.shape[1]), dtype)
     solve, n_threads = partial(_solve_block, *arrays, out), min(workers(n_jobs), len(out) // 32 + 1)
@@ -172,13 +176,15 @@ def solve_all_rows(indptr, indices, weights, values, offset, other, base, dtype=
     return out.astype(float, copy=False)
 
 
-def regress_rows(table, other, penalty, offset=None, dtype="float64", n_jobs=1):
-    """`ridge_rows` of a CSR table, with a penalty for each factor, on its values less offset[i] in column i."""
-    if not penalty.any():
+def regress_rows(table, other, penalty, offset=None, dtype="float64", n_jobs=1, per_rating=None):
+    """`ridge_rows` of a CSR table, with a penalty for each factor, on its values less offset[i] in column i; to the
+    penalty comes `per_rating` times the number of the row's ratings."""
+    lightest = penalty if per_rating is None else penalty + per_rating
+    if not lightest.any():
         return _least_norm_rows(table, other)
     arrays = table.indptr, table.indices, None, table.data, offset, other, np.diag(penalty)
-    rows = solve_all_rows(*arrays, dtype, n_jobs)
-    check_solution(rows, penalty)
+    rows = solve_all_rows(*arrays, dtype, n_jobs, per_rating)
+    check_solution(rows, lightest)
     return rows
 
 
