@@ -151,7 +151,7 @@ from content_table_parts.solvers import (
     warn_caller,
     writable,
 )
-from content_table_parts.spark import spark_factors
+from content_table_parts.spark import SparkError, fit_parquet, spark_factors
 from content_table_parts.study import (
     PROTOCOLS,
     PUBLISHED_SPACE,
@@ -1272,31 +1272,31 @@ class ALS(FactorModel):
         what is convex is the objective with that norm (`scales` of `spectral_certificate`). The dual point is then the
         residual of this fit, or of a second one with four times as many factors, whichever bounds better.
         """
-        ratings = self.fitted()
+        self.fitted()
         if self.in_use("reg") == 0:
             return None
-        if self.weighted_reg:
-            return _weighted_certificate(self)
-        convex = SpectralRegularization(self.in_use("reg"), biases=self.biases, n_epochs=1000)
-        if self.biases:
-            convex.set_params(bias_reg=self.bias_reg)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), whole_fits():
             warnings.simplefilter("ignore", ConvergenceWarning)  # any dual point bounds; a rough one only loosely
-            with whole_fits():
-                bound = convex.fit(ratings).certified_
-        if self.biases and self.global_mean_ != convex.global_mean_:  # after `update`: the objective has the older mean
-            bound = convex._certify_from(self.global_mean_)
+            bound = (_weighted_bound if self.weighted_reg else _spectral_bound)(self)
         return Certificate(self._objective()[0], 2 * bound.dual, bound.proven)
 
 
-def _weighted_certificate(model):
-    """The certificate of an ALS with weights on its penalty, by the better of two residuals as dual points."""
+def _spectral_bound(model):
+    """The certificate of a spectral fit with the penalties of an ALS."""
+    convex = SpectralRegularization(model.in_use("reg"), biases=model.biases, n_epochs=1000)
+    if model.biases:
+        convex.set_params(bias_reg=model.bias_reg)
+    bound = convex.fit(model.ratings_).certified_
+    if model.biases and model.global_mean_ != convex.global_mean_:  # after `update`: the objective has the older mean
+        bound = convex._certify_from(model.global_mean_)
+    return bound
+
+
+def _weighted_bound(model):
+    """The same with the weights of `weighted_reg`: the better of two residuals as dual points."""
     ratings, target = model.ratings_, model.ratings_.values - model._intercept
     wider = clone(model).set_params(n_factors=min(4 * model.n_factors, *ratings.shape), solver="cholesky")
-    wider.set_params(init="random", random_state=0, n_epochs=300, tol=1e-6, progress=False)
-    with warnings.catch_warnings(), whole_fits():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # any dual point bounds; a rough one only loosely
-        wider.fit(ratings)
+    wider.set_params(init="random", random_state=0, n_epochs=300, tol=1e-6, progress=False).fit(ratings)
     scales = tuple(np.sqrt(np.maximum(counts, 1)) for counts in (ratings.user_counts, ratings.item_counts))
     biases = (model.user_bias_, model.item_bias_) if model.biases else None
     reg, bias_reg = model.in_use("reg"), model.bias_reg if model.biases else 0.0
@@ -1306,8 +1306,7 @@ def _weighted_certificate(model):
         cells = ratings.rows, ratings.cols, ratings.shape
         return spectral_certificate(target, residual, *cells, reg, 0.0, biases, bias_reg, scales=scales)
 
-    best = max(bound(model), bound(wider), key=lambda found: found.dual)
-    return Certificate(model._objective()[0], 2 * best.dual, best.proven)
+    return max(bound(model), bound(wider), key=lambda found: found.dual)
 
 
 class ImplicitALS(FactorModel):
@@ -2654,6 +2653,7 @@ __all__ = [
     "Range",
     "Ratings",
     "Recommender",
+    "SparkError",
     "SpectralRegularization",
     "Tuned",
     "Tuning",
@@ -2672,6 +2672,7 @@ __all__ = [
     "evaluate",
     "explain",
     "fetch",
+    "fit_parquet",
     "frequent_titles",
     "item_texts",
     "list_metrics",

@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
-from content_table_parts.files import TitlesOnly
+from content_table_parts.files import NO_HASH, TitlesOnly
 from content_table_parts.ratings import Ratings
 from content_table_parts.settings import as_path, check_kind, check_number, shown
 
 PASSES = 10  # Spark's tasks carry the history of this many passes; of more it overflows, unless it may checkpoint
-NO_HASH = "fitted from Parquet by Spark; no hash was made"
 
 
 class SparkError(RuntimeError):
@@ -103,6 +102,7 @@ def _builder(pyspark, folder):
     local = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}  # nobody else is meant
     quiet = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}
     places = {"spark.local.dir": str(folder), "spark.sql.warehouse.dir": str(folder / "warehouse")}
+    places |= {"spark.sql.shuffle.partitions": str(2 * (os.cpu_count() or 1))}
     builder = pyspark.sql.SparkSession.builder.master("local[*]").appName("content-table")
     for name, value in (local | quiet | places).items():
         builder = builder.config(name, value)
@@ -262,7 +262,7 @@ def fit_parquet(
     SparkError : Spark did not start or did not finish.
     """
     _check_request(model, user, item, rating, n)
-    path, lists = (where if where is None or "://" in str(where) else as_path(where) for where in (path, lists))
+    path, lists = _place(path, "path"), None if lists is None else _place(lists, "lists")
     if isinstance(lists, Path) and lists.exists():
         raise ValueError(f"lists must be a folder that does not exist yet, got {lists}.")
     with _session() as (spark, _):
@@ -279,6 +279,11 @@ def fit_parquet(
             with suppress(Exception):  # a Spark that has died keeps nothing
                 table.unpersist()
     return fitted
+
+
+def _place(path, name):
+    """A path of this machine, or the address of another place as it is."""
+    return path if isinstance(path, str) and "://" in path else as_path(path, name)
 
 
 def _check_request(model, user, item, rating, n):
@@ -325,7 +330,7 @@ def _numbered(spark, told, items):
     at = pyarrow.array(np.arange(items.num_rows, dtype=np.int32))
     positions = spark.createDataFrame(pyarrow.table({"item_id": items["item_id"], "item": at}))
     users = told.select("user_id").distinct()
-    users = users.withColumn("user", functions.row_number().over(Window.orderBy("user_id")))
+    users = users.withColumn("user", functions.row_number().over(Window.orderBy("user_id")) - 1)
     return told.join(functions.broadcast(positions), "item_id").join(users, "user_id")
 
 

@@ -32,6 +32,7 @@ ERRORS = (
     MemoryError,
     NotFittedError,
     ct.DivergenceError,
+    ct.SparkError,
 )
 NO = np.nan
 
@@ -177,9 +178,9 @@ KINDS = {name: each for each, names in BY_NAME for name in names.split()}
 
 # ---- A valid call of everything public -------------------------------------------------------------------------------
 
-RECORDS = {"Certificate", "DivergenceError", "Fold", "OwnList", "Tuning"}  # made by us, to hold what was found
+RECORDS = {"Certificate", "DivergenceError", "SparkError", "Fold", "OwnList", "Tuning"}  # made by us, to hold what was found
 ELSEWHERE = {"batch_epoch", "predict_pairs", "sgd_epoch", "solve_rows"}  # test_doors
-ELSEWHERE |= {"main", "fetch"}  # test_command_line, test_fetching
+ELSEWHERE |= {"main", "fetch", "fit_parquet"}  # test_command_line, test_fetching, test_spark
 QUICK = {"n_factors": 2, "n_epochs": 3, "tol": 0.0}
 
 
@@ -209,7 +210,7 @@ def model_calls():
         ct.ALS: {"reg": optional["reg"], "n_jobs": THREADS},
         ct.SpectralRegularization: {"reg": ABOVE_0.also("None"), "bias_reg": ABOVE_0},
         ct.EASE: {"reg": ABOVE_0},
-        ct.ImplicitALS: {"reg": ABOVE_0, "n_jobs": THREADS},
+        ct.ImplicitALS: {"reg": ABOVE_0.also("None"), "n_jobs": THREADS},
         ct.ContentOnly: {"reg": ABOVE_0},
         ct.Blend: {"first": kind("fitted model", "unfitted model"), "second": kind("fitted model", "unfitted model")}
         | {"weight": optional["weight"].also("0", "True")},
