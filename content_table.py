@@ -1046,18 +1046,16 @@ class FactorModel(Recommender):
 
     biases = True  # settings of some, facts about others
     weighted_reg = False
+    _usual_reg: ClassVar[dict] = {(False, False): 5.0, (True, False): 12.0, (False, True): 0.2, (True, True): 0.3}
 
     @property
     def _one_regression(self) -> bool:  # type: ignore[override]  # of this model's settings
         return not self.weighted_reg
 
     def in_use(self, name: str) -> Any:
-        """The value of a setting that a fit uses; an open `reg` is 12 with biases, and 5 without; weighted by
-        counts 0.3 and 0.2."""
+        """The value of a setting that a fit uses: an open `reg` depends on `biases` and `weighted_reg`."""
         if isinstance(name, str) and name == "reg":  # of some a fact, not a setting
-            if self.reg is not None:
-                return self.reg
-            return (0.3 if self.biases else 0.2) if self.weighted_reg else 12.0 if self.biases else 5.0
+            return self._usual_reg[bool(self.biases), bool(self.weighted_reg)] if self.reg is None else self.reg
         return super().in_use(name)
 
     def search_space(self) -> dict[str, Range]:
@@ -1332,6 +1330,7 @@ class ImplicitALS(FactorModel):
 
     score_name = "preference"
     biases = False
+    _usual_reg: ClassVar[dict] = {(False, False): 10.0, (False, True): 0.5}
 
     n_factors: int = setting(20, low=1, search=RANK)
     reg: float | None = setting(None, above=0, search=Range(1.0, 300.0, log=True, unit="lambda"))
@@ -1361,12 +1360,6 @@ class ImplicitALS(FactorModel):
         self._half_step(ratings.csr, P, Q)
         if self.solver == "spark":
             self.history_.append({"epoch": self.n_epochs, "objective": self._objective(ratings)})
-
-    def in_use(self, name: str) -> Any:
-        """The value of a setting that a fit uses; an open `reg` is 10, and weighted by counts 0.5."""
-        if isinstance(name, str) and name == "reg" and self.reg is None:
-            return 0.5 if self.weighted_reg else 10.0
-        return super().in_use(name)
 
     def _half_step(self, table, factors, other):
         extra, reg = self.confidence * table.data, self.in_use("reg")  # c - 1

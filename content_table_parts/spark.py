@@ -7,7 +7,7 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +65,24 @@ def _session() -> Iterator[tuple[Any, Path]]:
         there = pyspark.sql.SparkSession.getActiveSession()
         if there is None and pyspark.SparkContext._active_spark_context is not None:  # of another thread
             there = pyspark.sql.SparkSession.builder.getOrCreate()
-        if there is not None:
-            yield there, folder
-            return
-        with _our_own(pyspark, folder) as ours:
-            yield ours, folder
+        with _in_our_words(folder / "log"), nullcontext(there) if there else _our_own(pyspark, folder) as session:
+            yield session, folder
+
+
+@contextmanager
+def _in_our_words(log):
+    """Pages of Java as the line of it that says why."""
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except (Py4JError, PySparkException, ConnectionError, EOFError) as error:  # the last two: its Java has died
+        lines = str(error).splitlines() + (log.read_text(errors="replace").splitlines() if log.exists() else [])
+        causes = [line for line in lines if line.startswith("Caused by: ")]
+        told = (causes or [line for line in lines if "Error" in line or "Exception" in line] or lines or [""])[-1]
+        hint = " It needs Java 17 or later." if "JAVA_GATEWAY" in str(error) else ""
+        raise SparkError(f"Spark stopped: {told.removeprefix('Caused by: ').strip()[:500]}.{hint}") from error
 
 
 @contextmanager
@@ -84,14 +97,10 @@ def _our_own(pyspark, folder):
             spark = _builder(pyspark, folder).getOrCreate()
         spark.sparkContext.setCheckpointDir(str(folder / "checkpoints"))
         yield spark
-    except Exception as error:
-        if isinstance(error, (ValueError, TypeError, KeyError, SparkError)) and spark is not None:
-            raise
-        what = "did not start (it needs Java 17 or later)" if spark is None else "did not finish"
-        raise SparkError(f"Spark {what}: {_said(folder / 'log', error)}") from error
     finally:
         with suppress(Exception):  # one whose Java has died cannot be stopped
-            (spark or pyspark.sql.SparkSession.builder.getOrCreate()).stop()
+            if spark is not None:
+                spark.stop()
         if new_java:
             _end_java(pyspark.SparkContext)
         if main:
@@ -130,13 +139,6 @@ def _end_java(context):
             gateway.shutdown()
         gateway.proc.stdin.close()
         gateway.proc.wait()
-
-
-def _said(log, error):
-    """The last of what Java said that names an error, or else the error of Python."""
-    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-    told = [line.strip() for line in lines if "Error" in line or "Exception" in line]
-    return shown((told or str(error).splitlines() or [type(error).__name__])[-1])
 
 
 # ---- Ratings out, factors in -----------------------------------------------------------------------------------------
@@ -263,10 +265,12 @@ def fit_parquet(
     """
     _check_request(model, user, item, rating, n)
     path, lists = _place(path, "path"), None if lists is None else _place(lists, "lists")
+    if isinstance(path, Path) and not path.exists():
+        raise ValueError(f"path must be a Parquet file or a folder of them, and there is no {path}.")
     if isinstance(lists, Path) and lists.exists():
         raise ValueError(f"lists must be a folder that does not exist yet, got {lists}.")
     with _session() as (spark, _):
-        told = _told(_frame(spark, path), {"user_id": user, "item_id": item, "rating": rating})
+        told = _told(spark.read.parquet(_address(path)), {"user_id": user, "item_id": item, "rating": rating})
         items = told.groupBy("item_id").count().orderBy("item_id").toArrow()
         table = _numbered(spark, told, items).persist()
         try:
@@ -274,7 +278,7 @@ def fit_parquet(
             found = _estimator(model, spark, int(model.random_state)).fit(table)
             fitted = _made(model, found, table, items, mean, scale)
             if lists is not None:
-                _write_lists(found, table, n, fitted, str(lists))
+                _write_lists(found, table, n, fitted, _address(lists))
         finally:
             with suppress(Exception):  # a Spark that has died keeps nothing
                 table.unpersist()
@@ -284,6 +288,10 @@ def fit_parquet(
 def _place(path, name):
     """A path of this machine, or the address of another place as it is."""
     return path if isinstance(path, str) and "://" in path else as_path(path, name)
+
+
+def _address(place):
+    return place.resolve().as_uri() if isinstance(place, Path) else place
 
 
 def _check_request(model, user, item, rating, n):
@@ -297,15 +305,6 @@ def _check_request(model, user, item, rating, n):
     check_number("n", n, low=1, whole=True)
     for name, column in {"user": user, "item": item, "rating": rating}.items():
         check_kind(name, column, str, "the name of a column")
-
-
-def _frame(spark, path):
-    """The Parquet at a path, as a DataFrame of Spark's; an error that names what is not there."""
-    if isinstance(path, Path):
-        if not path.exists():
-            raise ValueError(f"path must be a Parquet file or a folder of them, and there is no {path}.")
-        path = path.resolve().as_uri()
-    return spark.read.parquet(path)
 
 
 def _told(frame, columns):
