@@ -124,7 +124,7 @@ import content_table as ct
 
 if __name__ == "__main__":
     ratings, handler = ct.load_ratings(ct.DATA / "100x100.csv"), signal.getsignal(signal.SIGINT)
-    model = ct.ALS(5, 0.3, **{fit}, n_epochs={passes})
+    model = ct.ALS(3, 0.5, **{fit}, n_epochs={passes})
     print("begin", flush=True)
     try:
         model.fit(ratings)
@@ -156,7 +156,7 @@ def test_a_session_of_our_own_is_quiet_ends_and_finds_what_we_find(tmp_path, sam
     assert errors == ""
     assert out.split("\n") == ["begin", "None None", "True []", ""]
     theirs = ct.load_model(tmp_path / "model.npz", sample)
-    ours = ct.ALS(5, 0.3, weighted_reg=True, tol=0, n_epochs=20).fit(sample)
+    ours = ct.ALS(3, 0.5, weighted_reg=True, tol=0, n_epochs=20).fit(sample)
     assert theirs.rmse(sample) == pytest.approx(ours.rmse(sample), abs=0.002)
     assert theirs.certificate().primal == pytest.approx(ours.certificate().primal, rel=1e-3)
     assert 0 < theirs.certificate().relative_gap < 0.05
