@@ -4,6 +4,7 @@ What needs PySpark and Java is skipped without them; `make test-spark` sets PySp
 """
 
 import importlib.util
+import json
 import os
 import shutil
 import signal
@@ -33,6 +34,7 @@ needs_spark = pytest.mark.skipif(
     bool(MISSING),
     reason=f"{' and '.join(MISSING)} missing; make test-spark sets PySpark up, Java 17 comes with the system",
 )
+FILED = json.loads((Path(ct.__file__).parent / "benchmarks" / "results" / "spark.json").read_text(encoding="utf-8"))
 FIT = {"weighted_reg": True, "solver": "spark", "tol": 0}
 
 
@@ -114,6 +116,27 @@ def test_a_file_is_fitted_to_by_models_of_spark_alone_and_arguments_are_checked(
         ct.fit_parquet(model, tmp_path, lists=tmp_path)
     with pytest.raises(ValueError, match="there is no "):
         ct.fit_parquet(model, path)
+
+
+# ---- The figures on file ----
+
+
+@pytest.mark.parametrize("table", FILED["tables"])
+def test_what_the_page_says_of_spark_beside_ours(table):
+    run = FILED["tables"][table]
+    assert run["Spark"]["train_rmse"] == pytest.approx(run["ours"]["train_rmse"], abs=0.002)
+    assert run["Spark"]["objective"] == pytest.approx(run["ours"]["objective"], rel=1e-4)
+    assert 0 < run["Spark"]["relative_gap"] < 0.005
+    assert run["overlap"]["Spark and ours"] > run["overlap"]["ours from two starts"] - 0.02
+    assert run["seconds"]["ours"] < run["seconds"]["Spark, later fit"]
+
+
+def test_our_side_of_the_figures_on_file_comes_out_again(sample):
+    run = FILED["tables"]["embedded"]
+    ours = ct.ALS(n_factors=20, reg=0.3, weighted_reg=True, n_epochs=60, tol=0).fit(sample)
+    assert repr(ours) == run["settings"]
+    assert ours.history_[-1]["train_rmse"] == pytest.approx(run["ours"]["train_rmse"], abs=1e-4)
+    assert ours.certificate().primal == pytest.approx(run["ours"]["objective"], rel=1e-5)
 
 
 # ---- A session of our own ----
