@@ -285,6 +285,24 @@ def seconds_table(runs):
     return markdown(["table", "fold-in of ten ratings", "list of ten", "reasons for one title"], rows)
 
 
+def spark_table(runs):
+    rows = []
+    for table, run in runs["tables"].items():
+        for who in ("ours", "Spark"):
+            row = run[who]
+            alike = run["overlap"]["ours from two starts" if who == "ours" else "Spark and ours"]
+            figures = f"{row['train_rmse']:.4f}", f"{row['objective']:,.1f}", f"{row['bound']:,.1f}"
+            rows.append([table, who, *figures, f"{row['relative_gap']:.1e}", f"{100 * alike:.1f} %"])
+    header = ["table", "factors by", "training RMSE", "objective", "no fit is below", "relative gap", "lists in common"]
+    seconds = [[table, *(f"{value:.2f} s" for value in run["seconds"].values())]
+               for table, run in runs["tables"].items()]  # fmt: skip
+    names = next(iter(runs["tables"].values()))["seconds"]
+    machine = (
+        f"Machine: {runs['machine']}; PySpark {runs['pyspark']}, {runs['start_seconds']:.1f} s to start a session."
+    )
+    return "\n\n".join([markdown(header, rows), markdown(["table", *names], seconds), machine])
+
+
 def core_table(runs):
     columns = list(runs["one_core"].values())
     rows = [[name, *(f"{column[name]:,}" for column in columns)] for name in columns[0]]
@@ -373,6 +391,7 @@ def sections():
         "favourites": favourites_table(read("favourites.json")),
         "update": update_table(read("update.json")) + f"\n\nMachine: {read('update.json')['machine']}.",
         "seconds": seconds_table(new) + f"\n\nMachine: {new['machine']}.",
+        "spark": spark_table(read("spark.json")),
         "mutants": mutants_table(faults),
         "one core": core_table(core) + f"\n\nMachine: {core['settings']['machine']}.",
     }

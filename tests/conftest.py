@@ -34,6 +34,8 @@ MODELS = ct.course_models() | {
     "two neighbours": ct.ItemKNN(n_neighbors=2, shrinkage=0, reg=1),
     "ALS": ct.ALS(n_factors=3, reg=1),
     "ALS without a penalty": ct.ALS(n_factors=2, reg=0, n_epochs=20, tol=0),
+    "ALS, weighted": ct.ALS(n_factors=3, reg=0.2, weighted_reg=True),
+    "ALS with biases, weighted": ct.ALS(n_factors=2, reg=0.2, biases=True, bias_reg=1, weighted_reg=True),
     "ALS from all ones": ct.ALS(n_factors=2, reg=2, init="ones", n_epochs=5, tol=0),
     "spectral by soft-impute": ct.SpectralRegularization(reg=2, solver="soft_impute"),
     "spectral with biases by soft-impute": ct.SpectralRegularization(reg=1, biases=True, solver="soft_impute"),
@@ -57,6 +59,7 @@ MODELS = ct.course_models() | {
 RANKERS = {
     "popularity": ct.Popularity(),
     "implicit ALS": ct.ImplicitALS(n_factors=2, reg=1),
+    "implicit ALS, weighted": ct.ImplicitALS(n_factors=2, reg=0.3, weighted_reg=True),
     "EASE": ct.EASE(2),
     "hybrid": ct.Hybrid(ct.BiasBaseline(), ABOUT_ITEMS, reg=2),
     "hybrid without features": ct.Hybrid(ct.ALS(2, 1, biases=True), reg=2),

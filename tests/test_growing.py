@@ -16,7 +16,8 @@ ALL = {name: model for name, model in (MODELS | RANKERS).items() if name != "dam
     "tuned": ct.Tuned(ct.ALS(2, biases=True), n_trials=2, n_folds=2),
     "hybrid, prefit": ct.Hybrid(ct.BiasBaseline(), prefit=True),
 }
-SOLVES_TITLES = ["baseline", "ALS", "ALS with biases", "implicit ALS", "gradient descent", "spectral",
+SOLVES_TITLES = ["baseline", "ALS", "ALS with biases", "ALS, weighted", "ALS with biases, weighted",
+                 "implicit ALS", "implicit ALS, weighted", "gradient descent", "spectral",
                  "spectral with biases", "popularity", "blend"]  # fmt: skip
 FIXED_TITLES = ["item neighbours", "two neighbours", "EASE", "hybrid", "hybrid, prefit"]
 UPDATED = [name for name in ALL if not name.startswith("nuclear norm")]

@@ -38,6 +38,7 @@ LAYERS = (  # each imports only from those before it
     "certificates",
     "newcomers",
     "files",
+    "spark",
     "growing",
     "study",
     "command",
