@@ -1892,6 +1892,72 @@ def plot_fading(lives, differences):
     )
 
 
+# ---- Lesson 21 -------------------------------------------------------------------------------------------------------
+
+
+def growth(seconds, names):
+    """Seconds by number of ratings, both on logarithmic axes: {column: what to call it}; slope 1 for comparison."""
+    fig, ax = plt.subplots(figsize=(7.0, 4.2))
+    hues = dict(zip(names, ("#D55E00", "#8856A7", "#009E73", "#0072B2"), strict=True))
+    for column, name in names.items():
+        line = seconds[column].dropna()
+        slope = np.log10(line.iloc[-1] / line.iloc[-2]) / np.log10(line.index[-1] / line.index[-2])
+        ax.loglog(line.index, line, "o-", color=hues[column], lw=2)
+        ax.annotate(
+            f"{name}\nlast slope {slope:.1f}",
+            (line.index[-1], line.iloc[-1]),
+            xytext=(9, 0),
+            textcoords="offset points",
+            va="center",
+            color=hues[column],
+            fontsize=9,
+        )
+    ends = np.array([seconds.index[0], seconds.index[-1]])
+    ax.loglog(ends, 2e-8 * ends, "--", color="#999999", lw=1)
+    ax.annotate("slope 1", (ends[0] * 3, 2e-8 * ends[0] * 1.2), color="#777777", fontsize=9)
+    ax.set(xlim=(ends[0] / 1.4, ends[1] * 9), xlabel="ratings", ylabel="seconds on one core")
+    ax.set_title("Ten times the ratings: about ten times the time, for all but the certified fit", loc="left")
+    show(fig)
+
+
+def blocks(ratings, machines):
+    """The known cells of a table, rows and columns dealt out to machines: which cells ask another machine."""
+    hues = np.array(["#0072B2", "#E69F00", "#009E73", "#CC79A7"])
+    by_row, by_col = ratings.rows * machines // ratings.n_users, ratings.cols * machines // ratings.n_items
+    fig, (strip, ax) = plt.subplots(2, 1, figsize=(7.2, 5.0), height_ratios=(1, 16), sharex=True)
+    strip.imshow((np.arange(ratings.n_items) * machines // ratings.n_items)[None], aspect="auto", cmap=_of(hues))
+    strip.set(yticks=[], title="Coloured dots stay on their machine; grey ones need a title that lives elsewhere")
+    home = by_row == by_col
+    ax.scatter(ratings.cols[~home], ratings.rows[~home], s=4, color="#BBBBBB", linewidths=0)
+    ax.scatter(ratings.cols[home], ratings.rows[home], s=6, c=hues[by_row[home]], linewidths=0)
+    for machine in range(machines):
+        low, high = (np.array([machine, machine + 1]) * ratings.n_users / machines) - 0.5
+        ax.add_patch(Rectangle((-6, low), 4, high - low, color=hues[machine], clip_on=False))
+    ax.set(xlim=(-6, ratings.n_items), ylim=(ratings.n_users, -1), xlabel="titles", ylabel="viewers")
+    for one in (strip, ax):
+        one.grid(False)
+    show(fig)
+
+
+def _of(hues):
+    return LinearSegmentedColormap.from_list("machines", list(hues), N=len(hues))
+
+
+def two_ways(plan):
+    """Minutes of ten passes by number of machines, for each way to send what a half-step needs."""
+    fig, ax = plt.subplots()
+    looks = {"viewers": ("#D55E00", "o", "send the viewers"), "sums": ("#0072B2", "s", "send the sums")}
+    for way, (hue, marker, name) in looks.items():
+        ax.loglog(plan.index, plan[way], marker=marker, color=hue, lw=2, label=name)
+    ax.loglog(plan.index, plan.iloc[0, 0] / plan.index, "--", color="#999999", lw=1, label="the products alone")
+    ax.set(xlabel="machines of sixteen cores", ylabel="minutes for ten passes", xticks=plan.index)
+    ax.set_xticklabels([str(count) for count in plan.index])
+    ax.xaxis.minorticks_off()
+    ax.set_title("With few films the sums of a machine are the lighter parcel", loc="left")
+    ax.legend(frameon=False)
+    show(fig)
+
+
 # ---- Lesson 99 -------------------------------------------------------------------------------------------------------
 
 
