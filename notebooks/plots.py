@@ -199,6 +199,7 @@ PARTS = {  # the colour of each part
     "convexity": "#56B4E9",
     "judging": "#CC79A7",
     "lists": "#009E73",
+    "in the world": "#D55E00",
     "to look up": "#F0E442",
 }
 STEP, WIDTH, HEIGHT = 1.75, 1.6, 0.84  # of the columns and of a box
@@ -206,7 +207,7 @@ STEP, WIDTH, HEIGHT = 1.75, 1.6, 0.84  # of the columns and of a box
 
 def plot_course(lessons):
     """The parts as columns, each below its picture; a lesson's box says after which others it comes."""
-    fig, ax = plt.subplots(figsize=(10.4, 6.6))
+    fig, ax = plt.subplots(figsize=(1.75 * len(PARTS), 6.6))
     rows = 0
     for column, part in enumerate(PARTS):
         _picture(ax, part, column * STEP, 1.75)
@@ -216,7 +217,7 @@ def plot_course(lessons):
             _box(ax, (column * STEP, -row), lesson, needed_directly(lesson.number, lessons))
         rows = max(rows, len(own))
     ax.set(xlim=(-0.8, (len(PARTS) - 1) * STEP + 0.8), ylim=(0.4 - rows, 2.4), aspect="equal")
-    ax.set_title("The course in five parts, and two pages to look things up")
+    ax.set_title("The course in six parts, and two pages to look things up")
     ax.set_axis_off()
     show(fig, alt=course_in_words(lessons))
 
@@ -288,6 +289,15 @@ def _picture(ax, part, x, y):
         for place, width in enumerate((0.75, 0.6, 0.5, 0.4)):
             square(-0.35, 0.3 - 0.25 * place, width, 0.17, True)
             ax.text(x - 0.48, y + 0.38 - 0.25 * place, str(place + 1), ha="center", va="center", fontsize=9)
+    elif part == "in the world":
+        for across, up in ((-0.5, -0.5), (0.15, -0.5), (-0.18, 0.15)):
+            square(across, up, 0.36, 0.36, True)
+        for start, end in (
+            ((-0.14, -0.32), (0.15, -0.32)),
+            ((-0.3, -0.14), (-0.08, 0.15)),
+            ((0.32, -0.14), (0.1, 0.15)),
+        ):
+            ax.plot([x + start[0], x + end[0]], [y + start[1], y + end[1]], color=dark, lw=1.5)
     else:
         ax.plot(*at(-0.08, 0.08), "o", markersize=26, markerfacecolor="white", markeredgecolor=dark, markeredgewidth=2)
         ax.plot([x + 0.15, x + 0.5], [y - 0.17, y - 0.5], color=dark, lw=5, solid_capstyle="round")
@@ -1906,7 +1916,7 @@ def growth(seconds, names):
         ax.annotate(
             f"{name}\nlast slope {slope:.1f}",
             (line.index[-1], line.iloc[-1]),
-            xytext=(9, 0),
+            xytext=(9, {"ALS": 7, "SGD": -9}.get(column, 0)),
             textcoords="offset points",
             va="center",
             color=hues[column],
@@ -1917,7 +1927,7 @@ def growth(seconds, names):
     ax.annotate("slope 1", (ends[0] * 3, 2e-8 * ends[0] * 1.2), color="#777777", fontsize=9)
     ax.set(xlim=(ends[0] / 1.4, ends[1] * 9), xlabel="ratings", ylabel="seconds on one core")
     ax.set_title("Ten times the ratings: about ten times the time, for all but the certified fit", loc="left")
-    show(fig)
+    show(fig, seen="the lines of ALS and descent run beside the line of slope 1; the certified fit rises more steeply")
 
 
 def blocks(ratings, machines):
@@ -1936,7 +1946,7 @@ def blocks(ratings, machines):
     ax.set(xlim=(-6, ratings.n_items), ylim=(ratings.n_users, -1), xlabel="titles", ylabel="viewers")
     for one in (strip, ax):
         one.grid(False)
-    show(fig)
+    show(fig, seen=f"{machines} coloured blocks lie on the diagonal, and most of the table beside them is grey")
 
 
 def _of(hues):
@@ -1955,7 +1965,7 @@ def two_ways(plan):
     ax.xaxis.minorticks_off()
     ax.set_title("With few films the sums of a machine are the lighter parcel", loc="left")
     ax.legend(frameon=False)
-    show(fig)
+    show(fig, seen="sending sums stays on the line of the products alone, and sending viewers soon leaves it")
 
 
 # ---- Lesson 99 -------------------------------------------------------------------------------------------------------
