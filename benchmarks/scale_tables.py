@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from common import apart, machine, peak, write_results
+from common import apart, machine, peak, today, write_results
 
 import content_table as ct
 
@@ -109,7 +109,12 @@ def main(n_ratings):
             row["ratio"] = row["seconds"] / peer
         ratio = f"   {row['ratio']:5.2f} times pandas" if "ratio" in row else ""
         print(f"{name:42}{row['seconds']:8.2f} s +{row['system']:5.2f} s{row['MB']:8.0f} MB{ratio}")
-    settings = {"command": "python benchmarks/scale_tables.py", "n_ratings": n_ratings, "machine": machine()}
+    settings = {
+        "command": "python benchmarks/scale_tables.py",
+        "n_ratings": n_ratings,
+        "machine": machine(),
+        "date": today(),
+    }
     if n_ratings == N_RATINGS:
         write_results("scale_tables.json", {"settings": settings, "rows": rows})
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
-from common import machine, peak, write_results
+from common import machine, peak, today, write_results
 from threadpoolctl import threadpool_limits
 
 import content_table as ct
@@ -125,7 +125,7 @@ def main():
     else:
         same = (lists["now"] == lists["implicit"]).all(axis=1).mean()
         print(f"now: {rates['now'] / rates['implicit']:.2f} times implicit, which has {same:.2%} of the lists")
-    settings = {"command": "python benchmarks/scale_topn.py", "machine": machine()}
+    settings = {"command": "python benchmarks/scale_topn.py", "machine": machine(), "date": today()}
     written_row = {"users_a_second": N_USERS / took, "MB_added": added, "file_MB": size}
     results = {"settings": settings, "written": written_row, "users_a_second": rates, "identical": identical}
     write_results("scale_topn.json", results)

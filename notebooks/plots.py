@@ -216,7 +216,7 @@ def plot_course(lessons):
         for row, lesson in enumerate(own):
             _box(ax, (column * STEP, -row), lesson, needed_directly(lesson.number, lessons))
         rows = max(rows, len(own))
-    ax.set(xlim=(-0.8, (len(PARTS) - 1) * STEP + 0.8), ylim=(0.4 - rows, 2.4), aspect="equal")
+    ax.set(xlim=(-0.86, (len(PARTS) - 1) * STEP + 0.86), ylim=(0.4 - rows, 2.4), aspect="equal")
     ax.set_title("The course in six parts, and two pages to look things up")
     ax.set_axis_off()
     show(fig, alt=course_in_words(lessons))
