@@ -1916,7 +1916,7 @@ def growth(seconds, names):
         ax.annotate(
             f"{name}\nlast slope {slope:.1f}",
             (line.index[-1], line.iloc[-1]),
-            xytext=(9, {"ALS": 7, "SGD": -9}.get(column, 0)),
+            xytext={"ALS": (9, 2), "SGD": (9, -16), "spectral": (-30, 20)}.get(column, (9, 0)),
             textcoords="offset points",
             va="center",
             color=hues[column],
@@ -1925,8 +1925,8 @@ def growth(seconds, names):
     ends = np.array([seconds.index[0], seconds.index[-1]])
     ax.loglog(ends, 2e-8 * ends, "--", color="#999999", lw=1)
     ax.annotate("slope 1", (ends[0] * 3, 2e-8 * ends[0] * 1.2), color="#777777", fontsize=9)
-    ax.set(xlim=(ends[0] / 1.4, ends[1] * 9), xlabel="ratings", ylabel="seconds on one core")
-    ax.set_title("Ten times the ratings: about ten times the time, for all but the certified fit", loc="left")
+    ax.set(xlim=(ends[0] / 1.4, ends[1] * 9), ylim=(None, 200), xlabel="ratings", ylabel="seconds on one core")
+    ax.set_title("Fits grow with the ratings, lists with their root, the certified fit faster", loc="left")
     show(fig, seen="the lines of ALS and descent run beside the line of slope 1; the certified fit rises more steeply")
 
 
@@ -1936,6 +1936,7 @@ def blocks(ratings, machines):
     by_row, by_col = ratings.rows * machines // ratings.n_users, ratings.cols * machines // ratings.n_items
     fig, (strip, ax) = plt.subplots(2, 1, figsize=(7.2, 5.0), height_ratios=(1, 16), sharex=True)
     strip.imshow((np.arange(ratings.n_items) * machines // ratings.n_items)[None], aspect="auto", cmap=_of(hues))
+    strip.set_xlim(-6, ratings.n_items)
     strip.set(yticks=[], title="Coloured dots stay on their machine; grey ones need a title that lives elsewhere")
     home = by_row == by_col
     ax.scatter(ratings.cols[~home], ratings.rows[~home], s=4, color="#BBBBBB", linewidths=0)
@@ -1955,16 +1956,17 @@ def _of(hues):
 
 def two_ways(plan):
     """Minutes of ten passes by number of machines, for each way to send what a half-step needs."""
-    fig, ax = plt.subplots()
+    fig, ax = plt.subplots(figsize=(7.4, 4.0))
     looks = {"viewers": ("#D55E00", "o", "send the viewers"), "sums": ("#0072B2", "s", "send the sums")}
     for way, (hue, marker, name) in looks.items():
         ax.loglog(plan.index, plan[way], marker=marker, color=hue, lw=2, label=name)
-    ax.loglog(plan.index, plan.iloc[0, 0] / plan.index, "--", color="#999999", lw=1, label="the products alone")
+    ax.loglog(plan.index, plan.iloc[0, 0] / plan.index, "--", color="black", lw=1, zorder=5, label="the products alone")
     ax.set(xlabel="machines of sixteen cores", ylabel="minutes for ten passes", xticks=plan.index)
+    ax.set_yticks([0.1, 1, 10], ["0.1", "1", "10"])
     ax.set_xticklabels([str(count) for count in plan.index])
     ax.xaxis.minorticks_off()
-    ax.set_title("With few films the sums of a machine are the lighter parcel", loc="left")
-    ax.legend(frameon=False)
+    ax.set_title("Sums take next to no time to send, and viewers soon take most of it", loc="left")
+    ax.legend(loc="lower left")
     show(fig, seen="sending sums stays on the line of the products alone, and sending viewers soon leaves it")
 
 

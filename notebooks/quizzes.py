@@ -1617,12 +1617,12 @@ def unseen_titles():
 
 
 @quiz
-def ten_times_both():
+def twice_both():
     """Twice the ratings at twice the rank, with many ratings a row: how many times the time."""
     return Quiz(
         answer=8,
-        because="Each rating costs about k^2 / 2 products, four times as many at twice the rank, and there are twice "
-        "as many ratings.",
+        because="Each rating costs about k^2 / 2 products, nearly four times as many at twice the rank, and there are "
+        "twice as many ratings.",
         hint="The time is in proportion to N times k squared, as long as the small systems count for little.",
         wrong=(
             (4, "That is the rank alone, or as if the work grew with k and not with its square."),
