@@ -1,6 +1,7 @@
 # make run    set up, train every model on the sample, print the table and a list, leave the lessons as HTML in build/
 # make test   set up, run the unit tests and then every notebook, outputs compared
 # make test-slow   the long tests: every exercise solution, more seeds of the sample, 20 splits of the real tables
+# make test-spark   set up PySpark (460 MB; Java 17 or later must be there), and test what uses it
 # make fuzz SECONDS=1800   look for faults: made-up tables, models and files, for as long as you like
 # make mutants   plant SAMPLE small faults, drawn with SEED, one at a time, and count those that the tests notice
 # make claims   run the lessons with three other seeds each, and say which of their sentences stand
@@ -26,7 +27,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 REPEAT = $(if $(SEED),--seed $(SEED))
 
-.PHONY: run test test-slow fuzz mutants claims types site list lab weights lint clean
+.PHONY: run test test-slow test-spark fuzz mutants claims types site list lab weights lint clean
 
 run: $(READY)
 	$(BIN)/python -m content_table --viewer $(VIEWER) --n $(N) --jobs $(JOBS)
@@ -47,6 +48,11 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/pytest -n $(JOBS) -m slow
+
+test-spark: $(READY)
+	@$(BIN)/python -c "import pyspark" 2> /dev/null \
+		|| $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements-spark.txt
+	$(BIN)/pytest tests/test_spark.py
 
 fuzz: $(READY)
 	@$(BIN)/python -c "import atheris" 2> /dev/null \

@@ -121,6 +121,7 @@ from content_table_parts.readers import OwnList, load_mal_export, load_ratings
 from content_table_parts.regressions import check_solution, regress_rows, ridge, solve_all_rows
 from content_table_parts.settings import (
     IMAGINARY,
+    PER_RATING,
     RANK,
     TIE,
     Range,
@@ -157,6 +158,7 @@ from content_table_parts.solvers import (
     warn_caller,
     writable,
 )
+from content_table_parts.spark import SparkError, fit_parquet, spark_factors
 from content_table_parts.study import (
     PROTOCOLS,
     PUBLISHED_SPACE,
@@ -1000,6 +1002,15 @@ class _OfLikes:
         part = self._liked_part(table)
         return sp.csr_array((np.ones(part.nnz), part.indices, part.indptr), part.shape)
 
+    def _counted(self, table):
+        """The liked ratings of a table by rows, as what `confidence` multiplies."""
+        return self._likes(table) if self.binary else self._liked_part(table)
+
+    def _counted_ratings(self, ratings):
+        """The same as ratings, for Spark."""
+        part = ratings.part(self._is_liked(ratings.values)) if self.liked else ratings
+        return part._with({"values": np.ones(len(part))}) if self.binary else part
+
     def _need_likes(self, ratings):
         """Refuse a table in which nobody likes anything: there would be nothing to learn."""
         if not self._is_liked(ratings.values).any():
@@ -1096,14 +1107,24 @@ class FactorModel(Recommender):
 
     # Longer than a model should be: it is what all models of factors share.
 
-    _one_regression = True
-    biases = True  # a setting of some, a fact about others
+    biases = True  # settings of some, facts about others
+    weighted_reg = False
+    _usual_reg: ClassVar[dict] = {(False, False): 5.0, (True, False): 12.0, (False, True): 0.2, (True, True): 0.3}
+
+    @property
+    def _one_regression(self) -> bool:  # type: ignore[override]  # of this model's settings
+        return not self.weighted_reg
 
     def in_use(self, name: str) -> Any:
-        """The value of a setting that a fit uses; an open `reg` is 12 with biases, and 5 without."""
+        """The value of a setting that a fit uses: an open `reg` depends on `biases` and `weighted_reg`."""
         if isinstance(name, str) and name == "reg":  # of some a fact, not a setting
-            return self.reg if self.reg is not None else 12.0 if self.biases else 5.0
+            return self._usual_reg[bool(self.biases), bool(self.weighted_reg)] if self.reg is None else self.reg
         return super().in_use(name)
+
+    def search_space(self) -> dict[str, Range]:
+        """What `tune` tries, {setting: Range}; a `reg` that is weighted by counts of ratings in its own range."""
+        space = super().search_space()
+        return space | {"reg": PER_RATING} if self.weighted_reg and "reg" in space else space
 
     @property
     def _intercept(self):
@@ -1121,7 +1142,8 @@ class FactorModel(Recommender):
         return self._intercept, self.user_factors_, self.item_factors_
 
     def _newcomer(self, axis, at, values, features=None):
-        penalties = self.in_use("reg"), getattr(self, "bias_reg", 0.0)
+        times = max(len(at), 1) if self.weighted_reg else 1
+        penalties = times * self.in_use("reg"), getattr(self, "bias_reg", 0.0)
         return ridge_fold(*self._regression(axis, len(at), *penalties), at, values)
 
     def _regression(self, axis, n_ratings, reg, bias_reg):
@@ -1133,6 +1155,17 @@ class FactorModel(Recommender):
         counts = self.ratings_.user_counts if axis else self._item_counts
         lost = (counts == 0) | (n_ratings == 0)  # these get the mean, as in `predict`
         return np.where(lost, self.global_mean_, 0.0), (np.where(lost[:, None], 0.0, factors),), penalty
+
+    def _penalized(self):
+        """(P, Q) as the penalty sees them: reg times the sum of their squares."""
+        factors = self.user_factors_, self.item_factors_
+        if not self.weighted_reg:
+            return factors
+        return tuple(np.sqrt(n)[:, None] * own for n, own in zip(self._times(), factors, strict=True))
+
+    def _times(self):
+        """How many ratings of each user and item the penalty counts."""
+        return self.ratings_.user_counts, self.ratings_.item_counts
 
     def _solved(self, axis):
         own = (self.item_factors_, self.item_bias_) if axis else (self.user_factors_, self.user_bias_)
@@ -1156,6 +1189,13 @@ class FactorModel(Recommender):
                 f"{[start.shape for start in given] or shown(self.init)}."
             )
         return given
+
+    def _begin(self, ratings):
+        """((P, b_u), (Q, b_i)) of ALS to be learnt in place: as `_start` draws them, or as Spark has found them."""
+        seed = _seed(self.random_state)
+        found = self._start(ratings, seed) if self.solver == "cholesky" else spark_factors(self, ratings, seed)
+        self.user_factors_, self.item_factors_ = found
+        return (self.user_factors_, self.user_bias_), (self.item_factors_, self.item_bias_)
 
     def _run_passes(self, learn):
         """Repeat `learn()`, one pass that returns a row for `history_`, until its objective has settled."""
@@ -1194,6 +1234,10 @@ class ALS(FactorModel):
         factors have only what the biases leave to explain, 5 without.
     biases, bias_reg : bool, float above 0
         Whether to add mu + b_u + b_i, solved together with the factors; lambda_b.
+    weighted_reg : bool
+        Whether the penalty of a row counts once for each of its ratings, as in the paper: reg (sum_u n_u |p_u|^2 +
+        sum_i n_i |q_i|^2), n_u and n_i the numbers of ratings; that of the biases does not. A `reg` of None is then 0.3
+        with biases, 0.2 without. Rows with many ratings are held as firmly as those with few.
     n_epochs, tol : int, float
         At most `n_epochs` passes (users, then items); stop when a pass lowers the objective by less than `tol` of it.
         `tol=0` runs all passes. The fit ends with one more user half-step, so p_u is the exact regression on the final
@@ -1207,6 +1251,13 @@ class ALS(FactorModel):
         is off by about 1e-6 of the factors, so `tol` should not be much smaller.
     n_jobs : int
         Threads; -1 is one for each core. The digits do not depend on it.
+    solver : "cholesky" or "spark"
+        "spark" hands the ratings to pyspark.ml.recommendation.ALS: to the SparkSession that is active, on whatever
+        cluster, else to one of its own on the cores of this machine, which ends with the fit (and takes seconds to
+        start). Spark's penalty is weighted and it has no biases, no `tol` and a start of its own, so it needs
+        weighted_reg=True, biases=False, tol=0 and init="random"; `dtype`, `n_jobs` and `progress` say nothing to it. It
+        keeps factors in single precision and adds up in the order in which parts arrive, so digits may differ from run
+        to run. `history_` has its last pass alone. Ratings too many for memory are for `fit_parquet`.
     progress : bool
 
     Attributes
@@ -1216,7 +1267,7 @@ class ALS(FactorModel):
         epoch, objective, train_rmse after each pass.
 
     References: Large-Scale Parallel Collaborative Filtering for the Netflix Prize, AAIM 2008 (the method; its penalty
-    is weighted by rating counts, ours is not). Maximum-Margin Matrix Factorization, NIPS 2004 (the factored nuclear
+    is that of `weighted_reg`). Maximum-Margin Matrix Factorization, NIPS 2004 (the factored nuclear
     norm).
     """
 
@@ -1224,12 +1275,14 @@ class ALS(FactorModel):
     reg: float | None = setting(None, low=0, search=IMAGINARY)
     biases: bool = setting(False)
     bias_reg: float = setting(5.0, low=0, search=IMAGINARY, needs="biases")
+    weighted_reg: bool = setting(False)
     n_epochs: int = setting(500, low=1)
     tol: float = setting(1e-6, low=0)
     init: str | tuple[np.ndarray, np.ndarray] = "random"
     random_state: int | np.random.Generator = setting(0, low=0)
     dtype: str = setting("float64", among=("float64", "float32"))
     n_jobs: int = setting(1, low=-1)
+    solver: str = setting("cholesky", among=("cholesky", "spark"))
     progress: bool = setting(False)
 
     def _fit(self, ratings, validation):
@@ -1237,25 +1290,31 @@ class ALS(FactorModel):
             raise ValueError("reg=0 with biases leaves the biases undetermined; use a small positive reg.")
         if self.biases:
             check_number("bias_reg", self.bias_reg, strict=True)
-        self.user_factors_, self.item_factors_ = self._start(ratings, _seed(self.random_state))
+        users, items = self._begin(ratings)
 
         def learn(epoch):
-            self._half_step(ratings.csr, self.user_factors_, self.user_bias_, self.item_factors_, self.item_bias_)
-            self._half_step(ratings.csc.T, self.item_factors_, self.item_bias_, self.user_factors_, self.user_bias_)
+            self._half_step(ratings.csr, *users, *items)
+            self._half_step(ratings.csc.T, *items, *users)
             return dict(zip(("objective", "train_rmse"), self._objective(), strict=True))
 
-        self._run_passes(learn)
-        self._half_step(ratings.csr, self.user_factors_, self.user_bias_, self.item_factors_, self.item_bias_)
+        if self.solver == "cholesky":
+            self._run_passes(learn)
+        self._half_step(ratings.csr, *users, *items)
+        if self.solver == "spark":
+            row = dict(zip(("objective", "train_rmse"), self._objective(), strict=True))
+            self.history_.append({"epoch": self.n_epochs} | row)
 
     def _half_step(self, table, factors, bias, other, other_bias):
         """Solve every row of `table` for its factors (and bias, a factor whose other side is 1), in place."""
-        penalty = np.full(self.n_factors, float(self.in_use("reg")))
+        reg, how = np.full(self.n_factors, float(self.in_use("reg"))), (self.dtype, self.n_jobs)
+        penalty, per_rating = (np.zeros_like(reg), reg) if self.weighted_reg else (reg, None)
         if not self.biases:
-            factors[:] = regress_rows(table, other, penalty, None, self.dtype, self.n_jobs)
+            factors[:] = regress_rows(table, other, penalty, None, *how, per_rating)
             return
         other = np.column_stack([other, np.ones(len(other))])
         penalty, offset = np.append(penalty, self.bias_reg), self.global_mean_ + other_bias
-        rows = regress_rows(table, other, penalty, offset, self.dtype, self.n_jobs)
+        per_rating = np.append(reg, 0.0) if self.weighted_reg else None
+        rows = regress_rows(table, other, penalty, offset, *how, per_rating)
         factors[:], bias[:] = rows[:, :-1], rows[:, -1]
 
     def _objective(self):
@@ -1263,7 +1322,7 @@ class ALS(FactorModel):
         cells, factors = self.ratings_.csr, (self.user_factors_, self.item_factors_)
         biases = self._intercept, self.user_bias_, self.item_bias_
         residual = cells.data - row_scores(cells.indptr, cells.indices, *biases, *factors)
-        loss = squared_loss.unchecked(residual, self.in_use("reg"), *factors)
+        loss = squared_loss.unchecked(residual, self.in_use("reg"), *self._penalized())
         penalty = self.bias_reg * (self.user_bias_ @ self.user_bias_ + self.item_bias_ @ self.item_bias_)
         return float(loss + penalty), float(np.sqrt(np.mean(residual**2)))
 
@@ -1273,21 +1332,47 @@ class ALS(FactorModel):
         The objective at P, Q is at least twice the spectral one at P Q' (same lambda, same lambda_b), because
         |X|_* = min (|P|^2 + |Q|^2) / 2 over X = P Q'. So twice a dual value of the convex problem bounds it from below.
         The convex fit begins at this one.
+
+        With `weighted_reg` the penalty is at least 2 reg |diag(sqrt n_u) P Q' diag(sqrt n_i)|_*, in the same way, and
+        what is convex is the objective with that norm (`scales` of `spectral_certificate`). The dual point is then the
+        residual of this fit, or of a second one with four times as many factors, whichever bounds better.
         """
-        ratings = self.fitted()
+        self.fitted()
         if self.in_use("reg") == 0:
             return None
-        convex = SpectralRegularization(self.in_use("reg"), biases=self.biases, n_epochs=1000)
-        if self.biases:
-            convex.set_params(bias_reg=self.bias_reg)
-        convex.__dict__["_beginning"] = self.user_factors_, self.item_factors_, -self.errors(ratings)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), whole_fits():
             warnings.simplefilter("ignore", ConvergenceWarning)  # any dual point bounds; a rough one only loosely
-            with whole_fits():
-                bound = convex.fit(ratings).certified_
-        if self.biases and self.global_mean_ != convex.global_mean_:  # after `update`: the objective has the older mean
-            bound = convex._certify_from(self.global_mean_)
+            bound = (_weighted_bound if self.weighted_reg else _spectral_bound)(self)
         return Certificate(self._objective()[0], 2 * bound.dual, bound.proven)
+
+
+def _spectral_bound(model):
+    """The certificate of a spectral fit with the penalties of an ALS."""
+    convex = SpectralRegularization(model.in_use("reg"), biases=model.biases, n_epochs=1000)
+    if model.biases:
+        convex.set_params(bias_reg=model.bias_reg)
+    convex._beginning = model.user_factors_, model.item_factors_, -model.errors(model.ratings_)
+    bound = convex.fit(model.ratings_).certified_
+    if model.biases and model.global_mean_ != convex.global_mean_:  # after `update`: the objective has the older mean
+        bound = convex._certify_from(model.global_mean_)
+    return bound
+
+
+def _weighted_bound(model):
+    """The same with the weights of `weighted_reg`: the better of two residuals as dual points."""
+    ratings, target = model.ratings_, model.ratings_.values - model._intercept
+    wider = clone(model).set_params(n_factors=min(4 * model.n_factors, *ratings.shape), solver="cholesky")
+    wider.set_params(init="random", random_state=0, n_epochs=300, tol=1e-6, progress=False).fit(ratings)
+    scales = tuple(np.sqrt(np.maximum(counts, 1)) for counts in (ratings.user_counts, ratings.item_counts))
+    biases = (model.user_bias_, model.item_bias_) if model.biases else None
+    reg, bias_reg = model.in_use("reg"), model.bias_reg if model.biases else 0.0
+
+    def bound(fit):
+        residual = ratings.values - fit._scores(ratings.rows, ratings.cols)
+        cells = ratings.rows, ratings.cols, ratings.shape
+        return spectral_certificate(target, residual, *cells, reg, 0.0, biases, bias_reg, scales=scales)
+
+    return max(bound(model), bound(wider), key=lambda found: found.dual)
 
 
 class ImplicitALS(_OfLikes, FactorModel):
@@ -1302,7 +1387,8 @@ class ImplicitALS(_OfLikes, FactorModel):
 
     Parameters
     ----------
-    n_factors, reg, n_epochs, tol, init, random_state, dtype, n_jobs, progress : as in `ALS`; `reg` above 0.
+    n_factors, reg, weighted_reg, n_epochs, tol, init, random_state, dtype, n_jobs, solver, progress : as in `ALS`
+        `reg` is above 0; None: 10, and with `weighted_reg` 0.5. Spark takes ratings above 0 alone.
     confidence : float, at least 0
         How much more a liked cell counts, for each rating point; with `binary` how much more it counts.
     liked : float from 0 to 1, optional
@@ -1318,9 +1404,11 @@ class ImplicitALS(_OfLikes, FactorModel):
 
     score_name = "preference"
     biases = False
+    _usual_reg: ClassVar[dict] = {(False, False): 10.0, (False, True): 0.5}
 
     n_factors: int = setting(20, low=1, search=RANK)
-    reg: float = setting(10.0, above=0, search=Range(1.0, 300.0, log=True, unit="lambda"))
+    reg: float | None = setting(None, above=0, search=Range(1.0, 300.0, log=True, unit="lambda"))
+    weighted_reg: bool = setting(False)
     confidence: float = setting(1.0, low=0, search=Range(0.05, 20.0, log=True, unit="for each rating point"))
     n_epochs: int = setting(50, low=1)
     tol: float = setting(1e-4, low=0)
@@ -1328,6 +1416,7 @@ class ImplicitALS(_OfLikes, FactorModel):
     random_state: int | np.random.Generator = setting(0, low=0)
     dtype: str = setting("float64", among=("float64", "float32"))
     n_jobs: int = setting(1, low=-1)
+    solver: str = setting("cholesky", among=("cholesky", "spark"))
     progress: bool = setting(False)
     liked: float | None = setting(None, low=0, high=1)
     binary: bool = setting(False)
@@ -1337,39 +1426,47 @@ class ImplicitALS(_OfLikes, FactorModel):
         by_user, by_item = self._counted(ratings.csr), self._counted(ratings.csc.T)
         if by_user.data.min() < 0:
             raise ValueError(f"confidence grows with the rating, which must not be negative: {by_user.data.min():g}.")
-        self.user_factors_, self.item_factors_ = P, Q = self._start(ratings, _seed(self.random_state))
+        (P, _), (Q, _) = self._begin(self._counted_ratings(ratings))
 
         def learn(epoch):
             self._half_step(by_user, P, Q)
             self._half_step(by_item, Q, P)
             return {"objective": self._objective(ratings)}
 
-        self._run_passes(learn)
+        if self.solver == "cholesky":
+            self._run_passes(learn)
         self._half_step(by_user, P, Q)
+        if self.solver == "spark":
+            self.history_.append({"epoch": self.n_epochs, "objective": self._objective(ratings)})
 
-    def _counted(self, table):
-        """The liked ratings of a table by rows, as what `confidence` multiplies."""
-        return self._likes(table) if self.binary else self._liked_part(table)
+    def _times(self):
+        tables = self.ratings_.csr, self.ratings_.csc.T
+        return tuple(np.diff(self._liked_part(table).indptr) for table in tables)
 
     def _half_step(self, table, factors, other):
-        base = other.T @ other + self.reg * np.eye(self.n_factors)
+        reg = self.in_use("reg")
+        per_rating = np.full(self.n_factors, reg) if self.weighted_reg else None
+        base = other.T @ other + (0.0 if self.weighted_reg else reg) * np.eye(self.n_factors)
         given = table.indptr, table.indices, table.data, other, base  # c - 1 is confidence times the rating
-        factors[:] = solve_all_rows(*given, confidence=self.confidence, dtype=self.dtype, n_jobs=self.n_jobs)
-        check_solution(factors, self.reg)
+        options = {"confidence": self.confidence, "per_rating": per_rating, "dtype": self.dtype, "n_jobs": self.n_jobs}
+        factors[:] = solve_all_rows(*given, **options)
+        check_solution(factors, reg)
 
     def _objective(self, ratings):
         P, Q, cells = self.user_factors_, self.item_factors_, self._counted(ratings.csr)
         c = 1 + self.confidence * cells.data
         x = row_scores(cells.indptr, cells.indices, 0.0, self.user_bias_, self.item_bias_, P, Q)  # biases are 0
         other = np.vdot(P.T @ P, Q.T @ Q) - x @ x  # sum of (p.q)^2 over all cells, less the liked ones
-        return float(other + c @ (1 - x) ** 2 + self.reg * (np.vdot(P, P) + np.vdot(Q, Q)))
+        P, Q = self._penalized()
+        return float(other + c @ (1 - x) ** 2 + self.in_use("reg") * (np.vdot(P, P) + np.vdot(Q, Q)))
 
     def _newcomer(self, axis, at, values, features=None):
         """A half-step of the fit for one row: every liked title is a preference of 1, with its confidence."""
         other = self.user_factors_ if axis else self.item_factors_
         liked, rated = self._is_liked(values)[:, None], other[at]
         extra = self.confidence * liked * (1.0 if self.binary else values[:, None])
-        gram = other.T @ other + self.reg * np.eye(self.n_factors) + rated.T @ (extra * rated)
+        reg = self.in_use("reg") * (max(liked.sum(), 1) if self.weighted_reg else 1)
+        gram = other.T @ other + reg * np.eye(self.n_factors) + rated.T @ (extra * rated)
         solve = np.linalg.solve(gram, (rated * (liked + extra)).T)
         return Fold(np.zeros(len(other)), (other,), solve, np.ones(len(at)))
 
@@ -2071,8 +2168,7 @@ class SpectralRegularization(_LowRank):
 
     # Three solvers of one problem stand side by side, so that a reader can compare them: longer than most.
 
-    # factors, and what they leave, that the splitting begins at instead of at the ratings; no setting
-    _beginning: ClassVar[tuple[np.ndarray, ...] | None] = None
+    _beginning = None  # factors, and what they leave, that the splitting begins at instead of at the ratings
 
     reg: float | None = setting(
         None, above=0, search=Range(0.5, 50.0, log=True, unit="rating points off each singular value")
@@ -2740,6 +2836,7 @@ __all__ = [
     "Range",
     "Ratings",
     "Recommender",
+    "SparkError",
     "SpectralRegularization",
     "Tuned",
     "Tuning",
@@ -2758,6 +2855,7 @@ __all__ = [
     "evaluate",
     "explain",
     "fetch",
+    "fit_parquet",
     "frequent_titles",
     "item_texts",
     "list_metrics",

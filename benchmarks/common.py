@@ -1,5 +1,6 @@
 """What the benchmark commands share: where the real ratings are, and a results file that says what it was made from."""
 
+import datetime
 import hashlib
 import json
 import os
@@ -40,6 +41,10 @@ def describe(ratings, path):
 def machine():
     """What timings depend on, without naming the machine."""
     return f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores"
+
+
+def today():
+    return datetime.date.today().isoformat()
 
 
 def peak():

@@ -43,7 +43,7 @@ class Peer(ct.ImplicitALS):
         cells = self._counted(ratings.csr)
         confidence = (1 + self.confidence * cells.data).astype(np.float32)
         table = sp.csr_matrix((confidence, cells.indices.copy(), cells.indptr.copy()), cells.shape)  # it wants to write
-        peer = AlternatingLeastSquares(self.n_factors, regularization=self.reg, num_threads=1, random_state=0)
+        peer = AlternatingLeastSquares(self.n_factors, regularization=self.in_use("reg"), num_threads=1, random_state=0)
         peer.fit(table, show_progress=False)
         self.user_factors_, self.item_factors_ = peer.user_factors.astype(float), peer.item_factors.astype(float)
 

@@ -316,6 +316,113 @@ def seconds_table(runs):
     return markdown(["table", "fold-in of ten ratings", "list of ten", "reasons for one title"], rows)
 
 
+def scale_tables():
+    """What was measured at a million to ten million ratings: one table a benchmark."""
+    als, lists, tables = read("scale_als.json"), read("scale_topn.json"), read("scale_tables.json")
+    descent, convex, cores = read("scale_sgd.json"), read("scale_certificates.json"), read("scale_cores.json")
+    peers = {"ALS": "cmfrec", "Imp": "implicit"}
+    rows = []
+    for name, row in als["rows"].items():
+        peer = als["rows"].get(peers.get(name[:3]), {})
+        share = f"{row['seconds'] / peer['seconds']:.2f}" if peer else ""
+        rows.append(
+            [
+                name,
+                f"{row['seconds']:.1f}",
+                f"{row['wall']:.1f}",
+                f"{row['MB']:,.0f}",
+                f"{row['objective']:,.0f}",
+                share,
+            ]
+        )
+    header = ["ten passes, rank 32", "CPU s", "wall s", "peak MB", "objective reached", "CPU, of the peer's"]
+    texts = [
+        "**ALS**, ten million ratings of 100,000 users on 20,000 titles (`benchmarks/scale_als.py`)",
+        markdown(header, rows),
+        "Half a pass over the users: {readable:.2f} s by the loop to be read, {ours:.2f} s by that of the fits, "
+        "{gflops:.0f} GFlop/s; identical to the bit: {identical}.".format(**als["half_step"]),
+        "**Lists** of ten for 100,000 users of 20,000 titles (`benchmarks/scale_topn.py`)",
+        markdown(["", "users a second"], [[name, f"{rate:,.0f}"] for name, rate in lists["users_a_second"].items()]),
+        f"Identical to those before: {lists['identical']}. All written as Parquet: "
+        "{users_a_second:,.0f} users a second, {MB_added:.0f} MB of memory added.".format(**lists["written"]),
+        "**Tables** of ten million ratings (`benchmarks/scale_tables.py`)",
+        markdown(["", "s", "of the system", "MB added", "times pandas"], _table_rows(tables)),
+        "**Descent**, one pass at rank 32, and the noise behind the first uncertainty (`benchmarks/scale_sgd.py`)",
+        markdown(["table", "plain loop, s", "ours, s", "of it", "first uncertainty, s"], _descent_rows(descent)),
+        "**Convex**, a million ratings of 6,000 users on 4,000 titles, to a certified gap of "
+        f"{convex['settings']['gap']:g} (`benchmarks/scale_certificates.py`)",
+        markdown(["", "s", "of it checks", "passes", "rank", "proven"], _convex_rows(convex)),
+        "**Two cores**, wall seconds (`benchmarks/scale_cores.py`)",
+        markdown(["", "one", "two", "speed-up"], _core_rows(cores)),
+    ]
+    return "\n\n".join([*texts, f"Machine: {als['settings']['machine']}, {als['settings']['date']}."])
+
+
+def _table_rows(tables):
+    return [
+        [
+            name,
+            f"{row['seconds']:.2f}",
+            f"{row['system']:.2f}",
+            f"{row['MB']:.0f}",
+            f"{row['ratio']:.2f}" if "ratio" in row else "",
+        ]
+        for name, row in tables["rows"].items()
+    ]
+
+
+def _descent_rows(descent):
+    return [
+        [
+            f"{row['n_ratings']:,} ratings, {row['n_users']:,} x {row['n_items']:,}",
+            f"{row['loop']:.2f}",
+            f"{row['ours']:.2f}",
+            f"{row['ours'] / row['loop']:.2f}",
+            f"{row['noise']['first']:.2f}",
+        ]
+        for row in descent["rows"]
+    ]
+
+
+def _convex_rows(convex):
+    return [
+        [
+            name,
+            f"{row['seconds']:.1f}",
+            f"{row['checks']:.1f}",
+            row["passes"],
+            row["rank"],
+            "yes" if row["proven"] else "no",
+        ]
+        for name, row in convex["rows"].items()
+    ]
+
+
+def _core_rows(cores):
+    return [
+        [name, f"{row['one']:.1f}", f"{row['two']:.1f}", f"{row['speed_up']:.2f}"]
+        for name, row in cores["rows"].items()
+    ]
+
+
+def spark_table(runs):
+    rows = []
+    for table, run in runs["tables"].items():
+        for who in ("ours", "Spark"):
+            row = run[who]
+            alike = run["overlap"]["ours from two starts" if who == "ours" else "Spark and ours"]
+            figures = f"{row['train_rmse']:.4f}", f"{row['objective']:,.1f}", f"{row['bound']:,.1f}"
+            rows.append([table, who, *figures, f"{row['relative_gap']:.1e}", f"{100 * alike:.1f} %"])
+    header = ["table", "factors by", "training RMSE", "objective", "no fit is below", "relative gap", "lists in common"]
+    seconds = [[table, *(f"{value:.2f} s" for value in run["seconds"].values())]
+               for table, run in runs["tables"].items()]  # fmt: skip
+    names = next(iter(runs["tables"].values()))["seconds"]
+    machine = (
+        f"Machine: {runs['machine']}; PySpark {runs['pyspark']}, {runs['start_seconds']:.1f} s to start a session."
+    )
+    return "\n\n".join([markdown(header, rows), markdown(["table", *names], seconds), machine])
+
+
 def core_table(runs):
     columns = list(runs["one_core"].values())
     rows = [[name, *(f"{column[name]:,}" for column in columns)] for name in columns[0]]
@@ -406,6 +513,8 @@ def sections():
         "favourites": favourites_table(read("favourites.json")),
         "update": update_table(read("update.json")) + f"\n\nMachine: {read('update.json')['machine']}.",
         "seconds": seconds_table(new) + f"\n\nMachine: {new['machine']}.",
+        "scale": scale_tables(),
+        "spark": spark_table(read("spark.json")),
         "mutants": mutants_table(faults),
         "one core": core_table(core) + f"\n\nMachine: {core['settings']['machine']}.",
     }

@@ -20,7 +20,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from common import apart, machine, peak, write_results
+from common import apart, machine, peak, today, write_results
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
@@ -173,7 +173,12 @@ def main(n_ratings):
             print(f"{name:30}{told}, objective {row['objective']:.0f}", flush=True)
     for name in sorted(PEERS - set(names)):
         print(f"{name} is not installed")
-    settings = {"command": "python benchmarks/scale_als.py", "n_ratings": n_ratings, "machine": machine()}
+    settings = {
+        "command": "python benchmarks/scale_als.py",
+        "n_ratings": n_ratings,
+        "machine": machine(),
+        "date": today(),
+    }
     if n_ratings == 10**7:
         write_results("scale_als.json", {"settings": settings, "half_step": step, "rows": rows})
 

@@ -9,7 +9,7 @@ biases: processor seconds, how many of them the checks of the certificate took, 
 import time
 
 import numpy as np
-from common import machine, peak, write_results
+from common import machine, peak, today, write_results
 from threadpoolctl import threadpool_limits
 
 import content_table as ct
@@ -64,7 +64,7 @@ def main():
             rows[name] = row = spectral(ratings, **settings)
             told = ", ".join(f"{key} {value:.3g}" for key, value in row.items())
             print(f"{name}: {told}; {peak():.0f} MB", flush=True)
-    settings = {"command": "python benchmarks/scale_certificates.py", "machine": machine(), "gap": GAP}
+    settings = {"command": "python benchmarks/scale_certificates.py", "machine": machine(), "date": today(), "gap": GAP}
     write_results("scale_certificates.json", {"settings": settings, "rows": rows, "MB": peak()})
 
 

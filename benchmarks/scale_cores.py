@@ -10,7 +10,7 @@ import time
 import warnings
 
 import numpy as np
-from common import machine, write_results
+from common import machine, today, write_results
 from scale_als import ALS, fitted, made_up, table
 
 import content_table as ct
@@ -65,7 +65,7 @@ def main():
     )
     print("compare", end=": ")
     rows = {"ALS, ten million ratings": als, "compare, twenty splits": in_turns(compared, same_tables)}
-    settings = {"command": "python benchmarks/scale_cores.py", "machine": machine()}
+    settings = {"command": "python benchmarks/scale_cores.py", "machine": machine(), "date": today()}
     write_results("scale_cores.json", {"settings": settings, "rows": rows})
 
 

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from common import apart, machine, peak, write_results
+from common import apart, machine, peak, today, write_results
 from scale_als import ALS, RANK, fitted, made_up, table
 from threadpoolctl import threadpool_limits
 
@@ -29,6 +29,7 @@ VIEWERS = 100  # lists in one go
 def listed(arrays):
     model = ALS(n_epochs=1)
     fitted(model, table(*arrays))
+    model.top_items(np.arange(VIEWERS), 10)  # what a model keeps for its lists is made
     return lambda: model.top_items(np.arange(VIEWERS), 10)
 
 
@@ -67,7 +68,13 @@ def main():
                     continue
                 rows.append({"work": name, "n_ratings": size} | apart(__file__, "--measure", path, name))
                 print("{work:10}{n_ratings:12,}{seconds:10.4f} s{MB:8.0f} MB".format(**rows[-1]), flush=True)
-    settings = {"command": "python benchmarks/scale_growth.py", "rank": RANK, "viewers": VIEWERS, "machine": machine()}
+    settings = {
+        "command": "python benchmarks/scale_growth.py",
+        "rank": RANK,
+        "viewers": VIEWERS,
+        "machine": machine(),
+        "date": today(),
+    }
     write_results("scale_growth.json", {"settings": settings, "rows": rows})
 
 

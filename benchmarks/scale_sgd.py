@@ -14,7 +14,7 @@ cache as they are.
 import time
 
 import numpy as np
-from common import machine, peak, write_results
+from common import machine, peak, today, write_results
 
 import content_table as ct
 from content_table_parts import newcomers
@@ -104,7 +104,7 @@ def main():
         loop, ours = row["growth"].values()
         where = f"{row['n_users']:,} x {row['n_items']:,}"
         print(f"growth of the time of a rating from {where}: loop {loop:.2f}, ours {ours:.2f}")
-    settings = {"command": "python benchmarks/scale_sgd.py", "rank": RANK, "machine": machine()}
+    settings = {"command": "python benchmarks/scale_sgd.py", "rank": RANK, "machine": machine(), "date": today()}
     write_results("scale_sgd.json", {"settings": settings, "rows": rows})
 
 

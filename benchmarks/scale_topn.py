@@ -16,7 +16,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from common import machine, peak, write_results
+import scipy.sparse as sp
+from common import machine, peak, today, write_results
 from threadpoolctl import threadpool_limits
 
 import content_table as ct
@@ -65,7 +66,7 @@ def by_implicit(model):
     ones = np.ones((N_USERS, 1))
     peer.user_factors = np.hstack([model.user_factors_, ones]).astype(np.float32)
     peer.item_factors = np.hstack([model.item_factors_, model.item_bias_[:, None]]).astype(np.float32)
-    known = model.ratings_.known
+    known = sp.csr_matrix(model.ratings_.known)  # implicit takes no sparse arrays
 
     def lists(rows):
         parts = (rows[at : at + 1000] for at in range(0, len(rows), 1000))
@@ -124,7 +125,7 @@ def main():
     else:
         same = (lists["now"] == lists["implicit"]).all(axis=1).mean()
         print(f"now: {rates['now'] / rates['implicit']:.2f} times implicit, which has {same:.2%} of the lists")
-    settings = {"command": "python benchmarks/scale_topn.py", "machine": machine()}
+    settings = {"command": "python benchmarks/scale_topn.py", "machine": machine(), "date": today()}
     written_row = {"users_a_second": N_USERS / took, "MB_added": added, "file_MB": size}
     results = {"settings": settings, "written": written_row, "users_a_second": rates, "identical": identical}
     write_results("scale_topn.json", results)

@@ -80,6 +80,7 @@ def spectral_certificate(
     biases: tuple[np.ndarray, np.ndarray] | None = None,
     bias_reg: float = 0.0,
     tol: float | None = None,
+    scales: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Certificate:
     """Certificate of (1/2) sum (target - b_u - b_i - X)^2 + reg |X|_* [+ (bias_reg/2)(|b_u|^2 + |b_i|^2)].
 
@@ -87,10 +88,15 @@ def spectral_certificate(
         max <theta, target> - |theta|^2 / 2 - (row sums^2 + column sums^2 of theta) / (2 bias_reg),   |theta|_2 <= reg;
     without biases the last term is absent. Both follow from the Lagrangian of residual = target - b_u - b_i - X.
 
+    With `scales`, positive d (m,) and e (n,), the penalty is reg |diag(d) X diag(e)|_*, `nuclear_norm` being that norm.
+    As <theta, X> = <theta / de', diag(d) X diag(e)>, theta is feasible where its entries divided by d_u e_i have a
+    spectral norm of at most `reg`; nothing else changes.
+
     Where an estimate of the spectral norm, which takes a part of the time of a bound, leaves a relative gap above `tol`
     already, it is told instead, not proven.
     """
-    S = sp.csr_array((residual, (rows, cols)), shape=shape)
+    scaled = residual if scales is None else residual / (scales[0][rows] * scales[1][cols])
+    S = sp.csr_array((scaled, (rows, cols)), shape=shape)
     primal, square = 0.5 * residual @ residual + reg * nuclear_norm, 0.5 * residual @ residual
     if biases is not None:
         sums = np.bincount(rows, residual, minlength=shape[0]), np.bincount(cols, residual, minlength=shape[1])
@@ -145,11 +151,13 @@ def _check(given):
     length = len(check_cells(given["rows"], given["cols"], shape)[0])
     for name in {"deviations", "target", "residual", "multipliers"} & set(given):
         check_array(name, given[name], length=length)
-    if given.get("biases") is not None:
-        if not isinstance(given["biases"], tuple) or len(given["biases"]) != 2:
-            raise TypeError(f"biases must be a pair of arrays, got {shown(given['biases'])}.")
-        for bias, side in zip(given["biases"], shape, strict=True):
-            check_array("biases", bias, length=side)
+    for name in [name for name in ("biases", "scales") if given.get(name) is not None]:
+        if not isinstance(given[name], tuple) or len(given[name]) != 2:
+            raise TypeError(f"{name} must be a pair of arrays, got {shown(given[name])}.")
+        for array, side in zip(given[name], shape, strict=True):
+            check_array(name, array, length=side)
+            if name == "scales" and not (np.asarray(array) > 0).all():
+                raise ValueError(f"scales must be above 0, got {np.min(array):g}.")
     if "nuclear_norm" in given:
         check_number("nuclear_norm", given["nuclear_norm"])
         check_number("reg", given["reg"], strict=True)

@@ -29,7 +29,7 @@ from content_table_parts.settings import as_path, check_fitted, check_switch
 from content_table_parts.writing import write_whole
 
 FORMAT_VERSION = 5
-_HOW = {"dtype": "float64", "n_jobs": 1}
+_HOW = {"dtype": "float64", "n_jobs": 1, "weighted_reg": False, "solver": "cholesky"}
 _LATER = {"Features": {"notes": ()}, "ALS": _HOW, "EASE": {"liked": None, "binary": True, "dtype": "float64"}} | {
     "ImplicitALS": _HOW | {"liked": None, "binary": False}
 }  # what files from before had not, as it was then
@@ -39,9 +39,13 @@ MAX_ARRAYS = 10_000
 MAX_DEPTH = 24  # of models in models, numbers in lists
 
 
+NO_HASH = "fitted by fit_parquet, which makes no hash"
+
+
 class TitlesOnly(Ratings):
     """What a file saved without its viewers keeps of the training ratings: the titles, the scale, how often each title
-    was rated, and the hash. It has no users; asking for them, or for a rating, is an error that says so.
+    was rated, and the hash. It has no users; asking for them, or for a rating, is an error that says so. A model that
+    comes from `fit_parquet` has never had more.
     """
 
     def __init__(
@@ -53,13 +57,18 @@ class TitlesOnly(Ratings):
             object.__delattr__(self, name)  # an empty table would have a certificate, and an error of its own
         vars(self).update(user_counts=nothing, item_counts=item_counts, fingerprint=fingerprint)
 
+    @property
+    def origin(self) -> str:
+        """How it came that there are no viewers."""
+        return ("fitted by fit_parquet" if self.fingerprint == NO_HASH else "saved") + " without its viewers"
+
     def __getattr__(self, name):
         if name in ("rows", "cols", "values"):
-            raise ValueError("the model was saved without its viewers: their ratings are not in the file.")
+            raise ValueError(f"the model was {self.origin}: their ratings are not in the file.")
         raise AttributeError(f"{type(self).__name__} has no {name!r}")
 
     def __repr__(self):
-        return f"Ratings(saved without its viewers, {self.n_items:,} items, scale {self.scale})"
+        return f"Ratings({self.origin}, {self.n_items:,} items, scale {self.scale})"
 
     def _look_up(self, ids, axis):
         if axis == 0 and np.size(ids):
@@ -68,7 +77,7 @@ class TitlesOnly(Ratings):
 
     def user_id(self, name: Any) -> Any:
         """Nobody is known here."""
-        raise KeyError(f"unknown user {name!r}: the model was saved without its viewers; fold_in takes their ratings.")
+        raise KeyError(f"unknown user {name!r}: the model was {self.origin}; fold_in takes their ratings.")
 
 
 _PARTS = {

@@ -60,7 +60,7 @@ def _training_table(model, what):
     """The training ratings of a model that has them."""
     table = check_fitted("model", model)
     if isinstance(table, TitlesOnly):
-        raise ValueError(f"{what} needs the training ratings, and this model was saved without its viewers.")
+        raise ValueError(f"{what} needs the training ratings, and this model was {table.origin}.")
     return table
 
 

@@ -947,14 +947,23 @@ def _grouped(order, rows):
 
 def _any_twice(rows, cols, n_cols):
     """Whether a pair of positions is given more than once."""
-    later = rows[1:] > rows[:-1]
-    later |= (rows[1:] == rows[:-1]) & (cols[1:] > cols[:-1])
-    if later.all():  # a file sorted by user and item
+    if _in_order(rows, cols):  # as a file sorted by user and item is
         return False
     cells = rows * n_cols
     cells += cols
     cells.sort()
     return bool((cells[1:] == cells[:-1]).any())
+
+
+def _in_order(rows, cols, block=100_000):
+    """Whether each pair comes after the one before it; looked at block by block, which seldom needs a second one."""
+    for at in range(0, len(rows) - 1, block):
+        here, there = slice(at, at + block), slice(at + 1, at + block + 1)
+        after, same = rows[there], rows[here][: len(rows[there])]
+        later = (after > same) | ((after == same) & (cols[there] > cols[here][: len(after)]))
+        if not later.all():
+            return False
+    return True
 
 
 def pairs_repeat(users: pd.Series, items: pd.Series) -> bool:
@@ -1080,7 +1089,10 @@ def _distinct(column):
             ids = np.asarray(ids)
             order = np.argsort(ids)
             if (order[1:] < order[:-1]).any():
-                ids, positions = ids[order], _inverse(order)[positions]
+                ids, positions = (
+                    ids[order],
+                    _inverse(order).take(positions, out=positions, mode="wrap"),
+                )  # -1 is the last
         else:
             ids, positions = np.unique(column.to_numpy(), return_inverse=True)
     except (TypeError, ValueError) as error:

@@ -126,7 +126,7 @@ def _factor_and_solve(G, x):
 
 
 @compiled(error_model="numpy", nogil=True)
-def _solve_block(indptr, indices, values, confidence, offset, other, base, out, first, last):
+def _solve_block(indptr, indices, values, confidence, offset, other, base, per_rating, out, first, last):
     """The rows first..last-1 of `out`, a vector of them at a time."""
     k, wide = other.shape[1], BITS // 8 // other.itemsize
     size = (k + 2 * wide) // (2 * wide) * (2 * wide)  # k factors and the targets, filled up with zeros to whole tiles
@@ -143,6 +143,8 @@ def _solve_block(indptr, indices, values, confidence, offset, other, base, out, 
                 G[k, a] = 0.0
                 for b in range(a + 1):
                     G[a, b] = base[a, b]
+                if per_rating is not None:
+                    G[a, a] += max(indptr[u + 1] - indptr[u], 1) * per_rating[a]
             _gather(G, left, right, indptr[u], indptr[u + 1], indices, values, confidence, offset, other)
             for a in range(k):
                 xs[a, n] = G[k, a]
@@ -154,14 +156,27 @@ def _solve_block(indptr, indices, values, confidence, offset, other, base, out, 
                 out[start + n, a] = xs[a, n]
 
 
-def solve_all_rows(indptr, indices, values, other, base, offset=None, confidence=None, dtype="float64", n_jobs=1):
+def solve_all_rows(
+    indptr,
+    indices,
+    values,
+    other,
+    base,
+    offset=None,
+    confidence=None,
+    per_rating=None,
+    dtype="float64",
+    n_jobs=1,
+):
     """What `solve_rows` puts into `out`, faster and to the same bits; in `n_jobs` threads, which do not change them.
 
     The targets are the values, less offset[i] in column i, and the weights 1; or, of preferences, with c = `confidence`
-    times the value, the weights c and the targets 1 + c. In float32, if `dtype` says so, the arithmetic is done with
-    half the digits; what is returned is float64.
+    times the value, the weights c and the targets 1 + c. To the diagonal of `base` comes `per_rating` (k,) times the
+    number of the row's ratings; a row without any counts as one of them, and gets zeros. In float32, if `dtype` says
+    so, the arithmetic is done with half the digits; what is returned is float64.
     """
-    given = [a if a is None else np.ascontiguousarray(a, dtype) for a in (values, offset, other, base)]
+    given = (values, offset, other, base, per_rating)
+    given = [a if a is None else np.ascontiguousarray(a, dtype) for a in given]
     arrays = [a if a is None else locked(a) for a in (indptr, indices, *given)]
     arrays.insert(3, confidence if confidence is None else np.dtype(dtype).type(confidence))
     out = np.empty((len(indptr) - 1, other.shape[1]), dtype)
@@ -176,13 +191,15 @@ def solve_all_rows(indptr, indices, values, other, base, offset=None, confidence
     return out.astype(float, copy=False)
 
 
-def regress_rows(table, other, penalty, offset=None, dtype="float64", n_jobs=1):
-    """`ridge_rows` of a CSR table, with a penalty for each factor, on its values less offset[i] in column i."""
-    if not penalty.any():
+def regress_rows(table, other, penalty, offset=None, dtype="float64", n_jobs=1, per_rating=None):
+    """`ridge_rows` of a CSR table, with a penalty for each factor, on its values less offset[i] in column i; to the
+    penalty comes `per_rating` times the number of the row's ratings."""
+    lightest = penalty if per_rating is None else penalty + per_rating
+    if not lightest.any():
         return _least_norm_rows(table, other)
     arrays = table.indptr, table.indices, table.data, other, np.diag(penalty)
-    rows = solve_all_rows(*arrays, offset, dtype=dtype, n_jobs=n_jobs)
-    check_solution(rows, penalty)
+    rows = solve_all_rows(*arrays, offset, per_rating=per_rating, dtype=dtype, n_jobs=n_jobs)
+    check_solution(rows, lightest)
     return rows
 
 

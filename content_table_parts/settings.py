@@ -217,6 +217,7 @@ class Range:
 
 
 RANK = Range(1, 100, log=True, unit="factors")
+PER_RATING = Range(0.02, 5.0, log=True, unit="lambda for each rating of a row")
 IMAGINARY = Range(0.5, 50.0, log=True, unit="imaginary ratings of 0 deviation")
 
 

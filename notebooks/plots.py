@@ -199,6 +199,7 @@ PARTS = {  # the colour of each part
     "convexity": "#56B4E9",
     "judging": "#CC79A7",
     "lists": "#009E73",
+    "in the world": "#D55E00",
     "to look up": "#F0E442",
 }
 STEP, WIDTH, HEIGHT = 1.75, 1.6, 0.84  # of the columns and of a box
@@ -206,7 +207,7 @@ STEP, WIDTH, HEIGHT = 1.75, 1.6, 0.84  # of the columns and of a box
 
 def plot_course(lessons):
     """The parts as columns, each below its picture; a lesson's box says after which others it comes."""
-    fig, ax = plt.subplots(figsize=(10.4, 6.6))
+    fig, ax = plt.subplots(figsize=(1.75 * len(PARTS), 6.6))
     rows = 0
     for column, part in enumerate(PARTS):
         _picture(ax, part, column * STEP, 1.75)
@@ -215,8 +216,8 @@ def plot_course(lessons):
         for row, lesson in enumerate(own):
             _box(ax, (column * STEP, -row), lesson, needed_directly(lesson.number, lessons))
         rows = max(rows, len(own))
-    ax.set(xlim=(-0.8, (len(PARTS) - 1) * STEP + 0.8), ylim=(0.4 - rows, 2.4), aspect="equal")
-    ax.set_title("The course in five parts, and two pages to look things up")
+    ax.set(xlim=(-0.86, (len(PARTS) - 1) * STEP + 0.86), ylim=(0.4 - rows, 2.4), aspect="equal")
+    ax.set_title("The course in six parts, and two pages to look things up")
     ax.set_axis_off()
     show(fig, alt=course_in_words(lessons))
 
@@ -288,6 +289,15 @@ def _picture(ax, part, x, y):
         for place, width in enumerate((0.75, 0.6, 0.5, 0.4)):
             square(-0.35, 0.3 - 0.25 * place, width, 0.17, True)
             ax.text(x - 0.48, y + 0.38 - 0.25 * place, str(place + 1), ha="center", va="center", fontsize=9)
+    elif part == "in the world":
+        for across, up in ((-0.5, -0.5), (0.15, -0.5), (-0.18, 0.15)):
+            square(across, up, 0.36, 0.36, True)
+        for start, end in (
+            ((-0.14, -0.32), (0.15, -0.32)),
+            ((-0.3, -0.14), (-0.08, 0.15)),
+            ((0.32, -0.14), (0.1, 0.15)),
+        ):
+            ax.plot([x + start[0], x + end[0]], [y + start[1], y + end[1]], color=dark, lw=1.5)
     else:
         ax.plot(*at(-0.08, 0.08), "o", markersize=26, markerfacecolor="white", markeredgecolor=dark, markeredgewidth=2)
         ax.plot([x + 0.15, x + 0.5], [y - 0.17, y - 0.5], color=dark, lw=5, solid_capstyle="round")
@@ -1890,6 +1900,74 @@ def plot_fading(lives, differences):
         fig,
         seen="One line falls from far above zero towards it, the other stays below zero and is lowest in the middle.",
     )
+
+
+# ---- Lesson 21 -------------------------------------------------------------------------------------------------------
+
+
+def growth(seconds, names):
+    """Seconds by number of ratings, both on logarithmic axes: {column: what to call it}; slope 1 for comparison."""
+    fig, ax = plt.subplots(figsize=(7.0, 4.2))
+    hues = dict(zip(names, ("#D55E00", "#8856A7", "#009E73", "#0072B2"), strict=True))
+    for column, name in names.items():
+        line = seconds[column].dropna()
+        slope = np.log10(line.iloc[-1] / line.iloc[-2]) / np.log10(line.index[-1] / line.index[-2])
+        ax.loglog(line.index, line, "o-", color=hues[column], lw=2)
+        ax.annotate(
+            f"{name}\nlast slope {slope:.1f}",
+            (line.index[-1], line.iloc[-1]),
+            xytext={"ALS": (9, 2), "SGD": (9, -16), "spectral": (-30, 20)}.get(column, (9, 0)),
+            textcoords="offset points",
+            va="center",
+            color=hues[column],
+            fontsize=9,
+        )
+    ends = np.array([seconds.index[0], seconds.index[-1]])
+    ax.loglog(ends, 2e-8 * ends, "--", color="#999999", lw=1)
+    ax.annotate("slope 1", (ends[0] * 3, 2e-8 * ends[0] * 1.2), color="#777777", fontsize=9)
+    ax.set(xlim=(ends[0] / 1.4, ends[1] * 9), ylim=(None, 200), xlabel="ratings", ylabel="seconds on one core")
+    ax.set_title("Fits grow with the ratings, lists with their root, the certified fit faster", loc="left")
+    show(fig, seen="the lines of ALS and descent run beside the line of slope 1; the certified fit rises more steeply")
+
+
+def blocks(ratings, machines):
+    """The known cells of a table, rows and columns dealt out to machines: which cells ask another machine."""
+    hues = np.array(["#0072B2", "#E69F00", "#009E73", "#CC79A7"])
+    by_row, by_col = ratings.rows * machines // ratings.n_users, ratings.cols * machines // ratings.n_items
+    fig, (strip, ax) = plt.subplots(2, 1, figsize=(7.2, 5.0), height_ratios=(1, 16), sharex=True)
+    strip.imshow((np.arange(ratings.n_items) * machines // ratings.n_items)[None], aspect="auto", cmap=_of(hues))
+    strip.set_xlim(-6, ratings.n_items)
+    strip.set(yticks=[], title="Coloured dots stay on their machine; grey ones need a title that lives elsewhere")
+    home = by_row == by_col
+    ax.scatter(ratings.cols[~home], ratings.rows[~home], s=4, color="#BBBBBB", linewidths=0)
+    ax.scatter(ratings.cols[home], ratings.rows[home], s=6, c=hues[by_row[home]], linewidths=0)
+    for machine in range(machines):
+        low, high = (np.array([machine, machine + 1]) * ratings.n_users / machines) - 0.5
+        ax.add_patch(Rectangle((-6, low), 4, high - low, color=hues[machine], clip_on=False))
+    ax.set(xlim=(-6, ratings.n_items), ylim=(ratings.n_users, -1), xlabel="titles", ylabel="viewers")
+    for one in (strip, ax):
+        one.grid(False)
+    show(fig, seen=f"{machines} coloured blocks lie on the diagonal, and most of the table beside them is grey")
+
+
+def _of(hues):
+    return LinearSegmentedColormap.from_list("machines", list(hues), N=len(hues))
+
+
+def two_ways(plan):
+    """Minutes of ten passes by number of machines, for each way to send what a half-step needs."""
+    fig, ax = plt.subplots(figsize=(7.4, 4.0))
+    looks = {"viewers": ("#D55E00", "o", "send the viewers"), "sums": ("#0072B2", "s", "send the sums")}
+    for way, (hue, marker, name) in looks.items():
+        ax.loglog(plan.index, plan[way], marker=marker, color=hue, lw=2, label=name)
+    ax.loglog(plan.index, plan.iloc[0, 0] / plan.index, "--", color="black", lw=1, zorder=5, label="the products alone")
+    ax.set(xlabel="machines of sixteen cores", ylabel="minutes for ten passes", xticks=plan.index)
+    ax.set_yticks([0.1, 1, 10], ["0.1", "1", "10"])
+    ax.set_xticklabels([str(count) for count in plan.index])
+    ax.xaxis.minorticks_off()
+    ax.set_title("Sums take next to no time to send, and viewers soon take most of it", loc="left")
+    ax.legend(loc="lower left")
+    show(fig, seen="sending sums stays on the line of the products alone, and sending viewers soon leaves it")
 
 
 # ---- Lesson 99 -------------------------------------------------------------------------------------------------------

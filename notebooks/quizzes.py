@@ -1613,6 +1613,42 @@ def unseen_titles():
     )
 
 
+# ---- Lesson 21 -------------------------------------------------------------------------------------------------------
+
+
+@quiz
+def twice_both():
+    """Twice the ratings at twice the rank, with many ratings a row: how many times the time."""
+    return Quiz(
+        answer=8,
+        because="Each rating costs about k^2 / 2 products, nearly four times as many at twice the rank, and there are "
+        "twice as many ratings.",
+        hint="The time is in proportion to N times k squared, as long as the small systems count for little.",
+        wrong=(
+            (4, "That is the rank alone, or as if the work grew with k and not with its square."),
+            (2, "That is the ratings alone; a rating also fills a larger matrix."),
+            (16, "The systems of k equations grow by eight, and the ratings' part by eight: nothing grows by sixteen."),
+        ),
+        tol=0.4,
+    )
+
+
+@quiz
+def what_travels():
+    """What twice the rank does to the traffic of a half-step that sends factors."""
+    return Quiz(
+        answer="doubles",
+        because="What is sent is a row of k numbers for each title and machine that needs it. The work of a rating "
+        "quadruples, so a higher rank makes traffic the smaller part.",
+        hint="How many numbers does a title have, and who needs them?",
+        wrong=(
+            ("stays", "Which titles travel stays the same, but each now has twice as many numbers."),
+            ("quadruples", "That is the work of a rating, which is a square; a title's factors are a row."),
+        ),
+        choices=("stays", "doubles", "quadruples"),
+    )
+
+
 # ---- Lesson 99 -------------------------------------------------------------------------------------------------------
 
 

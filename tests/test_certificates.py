@@ -2,6 +2,7 @@
 
 import warnings
 
+import cvxpy as cp
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -340,6 +341,56 @@ def test_no_start_of_als_falls_below_its_bound(noisy, biases, rank):
         assert certificate.primal >= optimum * (1 - 1e-9)
         assert certificate.dual == pytest.approx(optimum, rel=1e-4)  # a tight bound, whatever the rank
         assert certificate.primal == pytest.approx(model._objective()[0], rel=1e-12)
+
+
+def weights(ratings):
+    return [np.sqrt(np.maximum(counts, 1)) for counts in (ratings.user_counts, ratings.item_counts)]
+
+
+@pytest.mark.parametrize("biases", [False, True])
+@pytest.mark.parametrize("rank", [1, 3, 9])
+def test_no_start_of_a_weighted_als_falls_below_its_bound(noisy, biases, rank):
+    options = {"reg": 0.2, "biases": biases, "bias_reg": 2, "weighted_reg": True, "tol": 0}
+    full = [ct.ALS(12, n_epochs=3000, random_state=seed, **options).fit(noisy) for seed in (0, 1)]
+    optimum = min(model._objective()[0] for model in full)  # with factors to spare no start ends anywhere else
+    assert full[0]._objective()[0] == pytest.approx(full[1]._objective()[0], rel=1e-6)
+    for seed in range(4):
+        certificate = ct.ALS(rank, n_epochs=5, random_state=seed, **options).fit(noisy).certificate()
+        assert certificate.dual <= optimum * (1 + 1e-9)
+        assert certificate.primal >= optimum * (1 - 1e-9)
+    assert certificate.dual > 0.5 * optimum
+    tight = full[0].certificate()
+    assert tight.relative_gap < 1e-3
+    assert tight.gap >= -1e-12 * tight.primal
+
+
+def test_the_weighted_norm_and_its_dual_by_cvxpy(noisy):
+    rows, cols, (d, e) = noisy.rows, noisy.cols, weights(noisy)
+    X = cp.Variable(noisy.shape)
+    loss = cp.sum_squares(noisy.values - X[rows, cols]) / 2
+    problem = cp.Problem(cp.Minimize(loss + 0.3 * cp.normNuc(cp.diag(d) @ X @ cp.diag(e))))
+    problem.solve(solver=cp.SCS, eps_abs=1e-7, eps_rel=1e-7, max_iters=50_000)
+    residual = noisy.values - X.value[rows, cols]
+    norm = np.linalg.svd(d[:, None] * X.value * e, compute_uv=False).sum()
+    found = ct.spectral_certificate(noisy.values, residual, rows, cols, noisy.shape, 0.3, norm, scales=(d, e))
+    assert found.primal == pytest.approx(problem.value, rel=1e-5)
+    assert -1e-6 < found.relative_gap < 1e-4
+    model = ct.ALS(12, 0.3, weighted_reg=True, tol=0, n_epochs=3000).fit(noisy)
+    assert model._objective()[0] == pytest.approx(2 * problem.value, rel=1e-4)
+
+
+def test_scales_of_one_change_nothing_and_others_are_a_change_of_variables(noisy):
+    rows, cols, rng = noisy.rows, noisy.cols, np.random.default_rng(5)
+    residual, ones = rng.normal(size=len(noisy)), (np.ones(noisy.n_users), np.ones(noisy.n_items))
+    common = (noisy.values, residual, rows, cols, noisy.shape)
+    plain = ct.spectral_certificate(*common, 0.4, 7.0)
+    assert ct.spectral_certificate(*common, 0.4, 7.0, scales=ones) == plain
+    twice = tuple(2 * one for one in ones)  # |2 X 2|_* = 4 |X|_*
+    assert ct.spectral_certificate(*common, 0.1, 28.0, scales=twice).dual == pytest.approx(plain.dual, rel=1e-12)
+    with pytest.raises(ValueError, match="scales must be above 0"):
+        ct.spectral_certificate(*common, 0.4, 7.0, scales=(0 * ones[0], ones[1]))
+    with pytest.raises(TypeError, match="scales must be a pair"):
+        ct.spectral_certificate(*common, 0.4, 7.0, scales=[*ones])
 
 
 def test_the_certificate_of_als_is_that_of_its_factors_as_they_are(noisy):

@@ -16,8 +16,9 @@ ALL = {name: model for name, model in (MODELS | RANKERS).items() if name != "dam
     "tuned": ct.Tuned(ct.ALS(2, biases=True), n_trials=2, n_folds=2),
     "hybrid, prefit": ct.Hybrid(ct.BiasBaseline(), prefit=True),
 }
-SOLVES_TITLES = ["baseline", "ALS", "ALS with biases", "implicit ALS", "implicit ALS of likes", "gradient descent",
-                 "spectral", "spectral with biases", "popularity", "blend"]  # fmt: skip
+SOLVES_TITLES = ["baseline", "ALS", "ALS with biases", "ALS, weighted", "ALS with biases, weighted",
+                 "implicit ALS", "implicit ALS, weighted", "implicit ALS of likes", "gradient descent", "spectral",
+                 "spectral with biases", "popularity", "blend"]  # fmt: skip
 FIXED_TITLES = [
     "item neighbours",
     "two neighbours",

@@ -201,6 +201,29 @@ def test_graded_likes_are_the_optimum_of_their_problem(table, reg):
     assert model.fold_in({11: 10, 12: 1}).scores == pytest.approx(B[0], abs=1e-12)  # the lowest rating says nothing
 
 
+@pytest.mark.parametrize("how", [{"liked": 0.7}, {"binary": True}])
+def test_likes_from_parquet_are_refused_before_spark_is_asked(how, tmp_path):
+    model = ct.ImplicitALS(2, solver="spark", weighted_reg=True, tol=0, **how)
+    with pytest.raises(ValueError, match="fit_parquet learns from all ratings as they stand, without liked and binary"):
+        ct.fit_parquet(model, tmp_path / "ratings.parquet")
+
+
+def test_a_weighted_penalty_counts_likes(table):
+    how = {"reg": 0.3, "weighted_reg": True}
+    model = ct.ImplicitALS(2, **how, **LIKED).fit(table)
+    alone = ct.ImplicitALS(2, **how).fit(without_the_rest(table, 8))
+    assert np.array_equal(model.complete(), alone.complete())
+    assert model.history_ == alone.history_
+    assert model.fold_in({11: 9, 12: 3}).scores == pytest.approx(alone.fold_in({11: 9}).scores, abs=1e-12)
+
+
+def test_what_spark_is_sent_is_what_counts(table):
+    sent = ct.ImplicitALS(2, binary=True, **LIKED).fit(table)._counted_ratings(table)
+    assert np.array_equal(sent.cols, table.cols[table.values >= 8])
+    assert np.array_equal(sent.rows, table.rows[table.values >= 8])
+    assert (sent.values == 1).all()
+
+
 # ---- EASE of many titles ----
 
 

@@ -1,6 +1,7 @@
 """The models: one contract for all, and for each what its formula promises."""
 
 import inspect
+import itertools
 import re
 import warnings
 
@@ -431,6 +432,55 @@ def test_the_recorded_objective_is_the_one_on_paper(noisy):
     written = objective(dense(noisy), *factors, 2, *biases, 4, noisy.values.mean())
     assert model.certificate().primal == pytest.approx(written, rel=1e-12)
     assert model._objective()[1] == pytest.approx(ct.rmse(model, noisy), rel=1e-12)
+
+
+def weighted_objective(A, P, Q, reg, bu, bi, bias_reg, mean):
+    known = ~np.isnan(A)
+    residual = (A - mean - np.add.outer(bu, bi) - P @ Q.T)[known]
+    squares = known.sum(axis=1) @ (P**2).sum(axis=1) + known.sum(axis=0) @ (Q**2).sum(axis=1)
+    return residual @ residual + reg * squares + bias_reg * (bu @ bu + bi @ bi)
+
+
+@pytest.mark.parametrize("biases", [False, True])
+def test_a_weighted_penalty_counts_once_for_each_rating(noisy, biases):
+    model = ct.ALS(2, 0.2, biases=biases, bias_reg=2, weighted_reg=True, n_epochs=1000, tol=0).fit(noisy)
+    parts = [model.user_factors_, model.item_factors_, model.user_bias_, model.item_bias_]
+    A, mean = dense(noisy), noisy.values.mean() if biases else 0.0
+
+    def value():
+        P, Q, bu, bi = parts
+        return weighted_objective(A, P, Q, 0.2, bu, bi, 2, mean)
+
+    assert model._objective()[0] == pytest.approx(value(), rel=1e-12)
+    for part in parts[: 4 if biases else 2]:
+        for cell in itertools.product(*map(range, part.shape)):
+            at, step = part[cell], 1e-4
+            part[cell] = at + step
+            up = value()
+            part[cell] = at - step
+            down = value()
+            part[cell] = at
+            assert (up - down) / (2 * step) == pytest.approx(0, abs=1e-4)
+
+
+def test_in_a_full_table_a_weighted_penalty_is_the_plain_one_times_the_side():
+    table = ct.Ratings.from_matrix(np.random.default_rng(2).uniform(1, 9, (6, 6)), scale=(1, 9))
+    weighted = ct.ALS(2, 0.5, weighted_reg=True).fit(table)
+    plain = ct.ALS(2, 3.0).fit(table)
+    assert weighted.complete() == pytest.approx(plain.complete(), abs=1e-9)
+    ranked = [ct.ImplicitALS(2, reg, weighted_reg=reg < 1).fit(table).complete() for reg in (0.5, 3.0)]
+    assert ranked[0] == pytest.approx(ranked[1], abs=1e-9)
+
+
+def test_weighted_settings_have_defaults_and_a_range_of_their_own():
+    kinds = [ct.ALS(), ct.ALS(biases=True), ct.ImplicitALS()]
+    assert [model.in_use("reg") for model in kinds] == [5, 12, 10]
+    assert [model.set_params(weighted_reg=True).in_use("reg") for model in kinds] == [0.2, 0.3, 0.5]
+    assert [model.set_params(reg=2).in_use("reg") for model in kinds] == [2, 2, 2]
+    for model in kinds:
+        space = model.search_space()["reg"]
+        assert (space.low, space.high) == (0.02, 5)
+        assert model.set_params(weighted_reg=False).search_space()["reg"].low >= 0.5
 
 
 @pytest.mark.parametrize("biases", [False, True])

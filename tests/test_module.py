@@ -40,6 +40,7 @@ LAYERS = (  # each imports only from those before it
     "autoencoders",
     "newcomers",
     "files",
+    "spark",
     "growing",
     "study",
     "command",

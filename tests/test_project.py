@@ -41,7 +41,7 @@ def test_the_page_on_the_code_gives_a_reason_for_exactly_the_dependencies():
 
 
 def test_every_dependency_is_pinned():
-    pinned = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    pinned = "".join((ROOT / f"requirements{part}.txt").read_text(encoding="utf-8") for part in ("", "-spark"))
     extras = {name: group for name, group in PROJECT["optional-dependencies"].items() if name != "fuzz"}  # few wheels
     listed = [PROJECT["dependencies"], *extras.values()]
     assert set().union(*map(names, listed)) == set(re.findall(r"(?m)^([\w-]+)==", pinned))

@@ -9,6 +9,8 @@ import content_table as ct
 from content_table_parts import regressions
 
 RNG = np.random.default_rng(11)
+WAYS = [ct.ALS(5), ct.ALS(5, biases=True), ct.ImplicitALS(5)]
+WAYS += [clone(model).set_params(weighted_reg=True) for model in WAYS]
 
 
 def table(m, n, share=0.3):
@@ -40,6 +42,21 @@ def test_many_rows_at_a_time_are_the_readable_loop_to_the_bit(m, k):
     assert np.array_equal(regressions.solve_all_rows(*arrays, confidence=1.7), slow)
 
 
+@pytest.mark.parametrize("k", [1, 4, 7, 16])
+def test_a_penalty_for_each_rating_is_a_base_of_its_own_for_each_row(k):
+    A, other = table(70, 50), RNG.normal(size=(50, k))
+    base, per_rating = np.diag(RNG.uniform(1, 2, k)), RNG.uniform(0, 1, k)
+    fast = regressions.solve_all_rows(A.indptr, A.indices, A.data, other, base, per_rating=per_rating)
+    for u, n_ratings in enumerate(np.diff(A.indptr)):
+        own, row = base + np.diag(max(n_ratings, 1) * per_rating), A[[u]]
+        assert np.array_equal(fast[[u]], readable(row, np.ones(row.nnz), row.data, other, own))
+    arrays = A.indptr, A.indices, A.data, other, base
+    assert np.array_equal(regressions.solve_all_rows(*arrays, n_jobs=3, per_rating=per_rating), fast)
+    assert np.array_equal(
+        regressions.solve_all_rows(*arrays), regressions.solve_all_rows(*arrays, per_rating=0 * other[0])
+    )
+
+
 @pytest.mark.parametrize("n_jobs", [2, 3, 50, -1])
 def test_threads_do_not_change_a_bit(n_jobs):
     A, other = table(90, 40), RNG.normal(size=(40, 6))
@@ -67,7 +84,7 @@ def test_half_the_digits_are_told_apart_from_all_of_them():
     assert not np.array_equal(single, double)
 
 
-@pytest.mark.parametrize("model", [ct.ALS(5), ct.ALS(5, biases=True), ct.ImplicitALS(5)], ids=repr)
+@pytest.mark.parametrize("model", WAYS, ids=repr)
 def test_settings_of_the_arithmetic_change_digits_or_nothing(model, sample):
     def fitted(**settings):
         return clone(model).set_params(**settings).fit(sample)

@@ -11,7 +11,7 @@ import pytest
 import content_table as ct
 
 PAGE = (Path(ct.__file__).parent / "docs" / "SERVE.md").read_text(encoding="utf-8")
-SERVICE, NIGHT = re.findall(r"```python\n(.*?)```", PAGE, re.S)
+SERVICE, NIGHT, _ = re.findall(r"```python\n(.*?)```", PAGE, re.S)
 pytest.importorskip("fastapi", reason="the service of docs/SERVE.md needs fastapi: pip install -e '.[test]'")
 httpx = pytest.importorskip("httpx", reason="asking it needs httpx: pip install -e '.[test]'")
 

@@ -32,6 +32,7 @@ ERRORS = (
     MemoryError,
     NotFittedError,
     ct.DivergenceError,
+    ct.SparkError,
 )
 NO = np.nan
 
@@ -147,7 +148,7 @@ BY_NAME = [
     (
         SWITCH,
         "progress return_fallback keep_no_genres prune larger_is_better uncertainty of_a_rating log whole strict "
-        "with_ratings has_seasons certify proven prefit biases shared_weights clip rescale binary",
+        "with_ratings has_seasons certify proven prefit biases shared_weights clip rescale weighted_reg binary",
     ),
     (SWITCH.also("None"), "one_per_work"),
     (TEXT, "unit what"),
@@ -177,9 +178,16 @@ KINDS = {name: each for each, names in BY_NAME for name in names.split()}
 
 # ---- A valid call of everything public -------------------------------------------------------------------------------
 
-RECORDS = {"Certificate", "DivergenceError", "Fold", "OwnList", "Tuning"}  # made by us, to hold what was found
+RECORDS = {
+    "Certificate",
+    "DivergenceError",
+    "SparkError",
+    "Fold",
+    "OwnList",
+    "Tuning",
+}  # made by us, to hold what was found
 ELSEWHERE = {"batch_epoch", "predict_pairs", "sgd_epoch", "solve_rows"}  # test_doors
-ELSEWHERE |= {"main", "fetch"}  # test_command_line, test_fetching
+ELSEWHERE |= {"main", "fetch", "fit_parquet"}  # test_command_line, test_fetching, test_spark
 QUICK = {"n_factors": 2, "n_epochs": 3, "tol": 0.0}
 
 
@@ -210,7 +218,7 @@ def model_calls():
         ct.ALS: {"reg": optional["reg"], "n_jobs": THREADS},
         ct.SpectralRegularization: {"reg": ABOVE_0.also("None"), "bias_reg": ABOVE_0},
         ct.EASE: {"reg": ABOVE_0, "liked": SHARE.also("0", "True", "None")},
-        ct.ImplicitALS: {"reg": ABOVE_0, "n_jobs": THREADS, "liked": SHARE.also("0", "True", "None")},
+        ct.ImplicitALS: {"reg": ABOVE_0.also("None"), "n_jobs": THREADS, "liked": SHARE.also("0", "True", "None")},
         ct.BPR: {"liked": SHARE.also("0", "True", "None")},
         ct.ContentOnly: {"reg": ABOVE_0},
         ct.Blend: {"first": kind("fitted model", "unfitted model"), "second": kind("fitted model", "unfitted model")}
@@ -561,8 +569,8 @@ def algebra_calls():
         own | {"reg": ABOVE_0},
     )
     bound = where | {"target": values, "residual": residual, "shape": shape, "reg": 1.0, "nuclear_norm": 0.0}
-    bound |= {"biases": (np.zeros(6), np.zeros(5)), "bias_reg": 1.0}
-    own |= {"biases": kind("None"), "reg": ABOVE_0, "bias_reg": ABOVE_0}
+    bound |= {"biases": (np.zeros(6), np.zeros(5)), "bias_reg": 1.0, "scales": (np.ones(6), np.ones(5))}
+    own |= {"biases": kind("None"), "scales": kind("None"), "reg": ABOVE_0, "bias_reg": ABOVE_0}
     yield "spectral_certificate", ct.spectral_certificate, bound, own | {"tol": KINDS["tol"].also("None")}
     yield (
         "nuclear_certificate",
