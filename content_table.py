@@ -60,6 +60,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from tqdm import tqdm
 
 from content_table_parts import command, files
+from content_table_parts.bayes import chain, normalised_sets, one_hot
 from content_table_parts.certificates import (
     Certificate,
     bias_certificate,
@@ -108,6 +109,19 @@ from content_table_parts.newcomers import (
     stopped_fold,
 )
 from content_table_parts.places import DATA, WEIGHTS
+from content_table_parts.posterior import (
+    Part,
+    Side,
+    by_sample,
+    cell_draws,
+    chain_summary,
+    in_parts,
+    interval_of,
+    learnt,
+    posterior_fold,
+    sampled,
+    step_probabilities,
+)
 from content_table_parts.products import table_features
 from content_table_parts.ratings import Ratings, need_ratings
 from content_table_parts.readers import OwnList, load_mal_export, load_ratings
@@ -123,7 +137,9 @@ from content_table_parts.settings import (
     check_function,
     check_kind,
     check_number,
+    check_share,
     check_switch,
+    check_texts,
     checked,
     declared_settings,
     setting,
@@ -193,10 +209,11 @@ def errors(model: "Recommender", ratings: Ratings, clip: bool = False) -> np.nda
     if len(ratings) == 0:
         raise ValueError("there is no rating to score: the part is empty.")
     if known.same_universe(ratings):
-        predictions = model.predict_cells(ratings.rows, ratings.cols)
+        predictions = model._part_scores(ratings, ratings.rows, ratings.cols)
     else:
         try:
-            predictions = model.predict(ratings.user_ids[ratings.rows], ratings.item_ids[ratings.cols])
+            users, items = ratings.user_ids[ratings.rows], ratings.item_ids[ratings.cols]
+            predictions = model._part_scores(ratings, known.user_rows(users), known.item_cols(items))
         except KeyError as error:
             raise KeyError(f"ratings must be of users and items that the model has met: {error.args[0]}") from error
     return (np.clip(predictions, *ratings.scale) if clip else predictions) - ratings.values
@@ -464,14 +481,17 @@ class Recommender(BaseEstimator):
         With `return_fallback` also a mask: True where the model knew too little about the viewer or the title, and the
         prediction is the mean and the biases that are known.
         """
+        return self.predict_cells(*self._cells(users, items), return_fallback)
+
+    def _cells(self, users, items):
+        """(rows, cols) of pairs of ids; one id is repeated for all."""
         ratings = self.fitted()
         rows, cols = ratings.user_rows(users), ratings.item_cols(items)
         if len(rows) != len(cols) and 1 not in (len(rows), len(cols)):
             raise ValueError(
                 f"users and items must be pairs, or one of them a single id, got {len(rows)}, {len(cols)}."
             )
-        rows, cols = np.broadcast_arrays(rows, cols)
-        return self.predict_cells(rows, cols, return_fallback)
+        return np.broadcast_arrays(rows, cols)
 
     def predict_cells(self, rows: np.ndarray, cols: np.ndarray, return_fallback: bool = False) -> Any:
         """Predictions of the pairs of positions (rows[e], cols[e]) in the training table; with `return_fallback` also
@@ -481,6 +501,14 @@ class Recommender(BaseEstimator):
         known = self._known(rows, cols)
         scores = np.where(known, self._scores(rows, cols), self._fallback(rows, cols))
         return (scores, ~known) if return_fallback else scores
+
+    def _part_scores(self, part, rows, cols):
+        """Predictions of the ratings of a part, which lie in these cells; a model may read their context too."""
+        return self.predict_cells(rows, cols)
+
+    def _interval_of(self, newcomer, at, interval):
+        """(low, high) ends for a `Viewer` or `NewTitle` and the positions `at` of the other side."""
+        raise ValueError(f"{type(self).__name__} gives no interval; BayesianFM does, and uncertainty is a scale.")
 
     def predict_rows(self, rows: np.ndarray) -> np.ndarray:
         """Predictions of whole rows, (len(rows), n_items), given as positions, unknown cells filled as in `predict`."""
@@ -1578,28 +1606,41 @@ class SGDMF(FactorModel):
 # ---- What the titles are about: factors helped by features, and features alone ---------------------------------------
 
 
+def _features(model, name, about):
+    """The rows of a table of features, a setting of the model, for the "items" or "users" of its training part."""
+    features, ratings = getattr(model, name), model.ratings_
+    if not isinstance(features, Features):
+        raise TypeError(
+            f"{type(model).__name__} needs {name}, a Features table (see load_features), got "
+            f"{type(features).__name__}."
+        )
+    own, other = ratings.item_ids, ratings.user_ids
+    own, other = (own, other) if about == "items" else (other, own)
+    swapped = not np.isin(own, features.ids).all() and np.array_equal(np.sort(features.ids), np.sort(other))
+    if features.about not in ("", about) or swapped:
+        raise ValueError(f"{name} must be about the {about}, got features of the other side; are the two swapped?")
+    return features.rows_for(own)
+
+
+def _described(features, given):
+    """The row of a new title in a table of features, from {feature name: value}."""
+    names = {name: j for j, name in enumerate(features.names.tolist())}
+    unknown = sorted(set(given or {}) - set(names))
+    if unknown:
+        raise ValueError(f"unknown features {unknown}; the {len(names)} known ones are such as {list(names)[:5]}.")
+    row = np.zeros(len(names))
+    for name, value in (given or {}).items():
+        check_number(f"feature {name!r}", value, low=-np.inf)
+        row[names[name]] = value
+    return row
+
+
 class _ContentModel(Recommender):
     """Models with a linear taste: weights of each viewer on the features of the titles."""
 
     reads_features = True
 
     item_features: Features | None = None
-
-    def _features(self, name, about):
-        """The rows of a table of features for the `about` ("items" or "users") of the training part."""
-        features, ratings = getattr(self, name), self.ratings_
-        if not isinstance(features, Features):
-            raise TypeError(
-                f"{type(self).__name__} needs {name}, a Features table (see load_features), got "
-                f"{type(features).__name__}."
-            )
-        own, other = ratings.item_ids, ratings.user_ids
-        own, other = (own, other) if about == "items" else (other, own)
-        swapped = not np.isin(own, features.ids).all() and np.array_equal(np.sort(features.ids), np.sort(other))
-        if features.about not in ("", about) or swapped:
-            raise ValueError(f"{name} must be about the {about}, got features of the other side; are the two swapped?")
-        return features.rows_for(own)
-
     def _known(self, rows, cols):
         """A cold title with features is known after all."""
         described = np.diff(self.item_table_.indptr) > 0
@@ -1610,18 +1651,6 @@ class _ContentModel(Recommender):
         if name == "item_table_" and isinstance(known, Features) and np.isin(ids, known.ids).any():
             return known.rows_for(ids)
         return super()._blank(name, shape, ids)
-
-    def _new_item(self, features):
-        """The row of C of a new title, from {feature name: value}."""
-        names = {name: j for j, name in enumerate(self.item_features.names.tolist())}
-        unknown = sorted(set(features or {}) - set(names))
-        if unknown:
-            raise ValueError(f"unknown features {unknown}; the {len(names)} known ones are such as {list(names)[:5]}.")
-        row = np.zeros(len(names))
-        for name, value in (features or {}).items():
-            check_number(f"feature {name!r}", value, low=-np.inf)
-            row[names[name]] = value
-        return row
 
     def _feature_reasons(self, viewer, col):
         x, z = viewer.fold.solve @ viewer.fold.target, viewer.fold.rows([col])[0]
@@ -1695,7 +1724,7 @@ class ContentMF(SGDMF, _ProfiledModel):
 
     def _prepare(self, ratings, rng):
         super()._prepare(ratings, rng)
-        self.item_table_ = self.content_weight * self._features("item_features", "items")
+        self.item_table_ = self.content_weight * _features(self, "item_features", "items")
         self.item_table_.eliminate_zeros()  # content_weight=0 leaves nothing known
         self.user_table_ = self._profiles(ratings)
         shapes = (ratings.n_users, self.item_table_.shape[1]), (self.user_table_.shape[1], self.item_table_.shape[1])
@@ -1705,7 +1734,7 @@ class ContentMF(SGDMF, _ProfiledModel):
     def _profiles(self, ratings):
         columns = [sp.csr_array(np.ones((ratings.n_users, int(self.shared_weights))))]
         if self.user_features is not None:
-            columns.append(self._features("user_features", "users"))
+            columns.append(_features(self, "user_features", "users"))
         return sp.csr_array(sp.hstack(columns))
 
     def _theta(self):
@@ -1730,7 +1759,7 @@ class ContentMF(SGDMF, _ProfiledModel):
         if axis == 1:
             offset, blocks, penalty = self._regression(axis, len(at), reg, reg)
             tastes = self.feature_weights_ + self.user_table_ @ self.group_weights_
-            offset = offset + tastes @ (self.content_weight * self._new_item(features))
+            offset = offset + tastes @ (self.content_weight * _described(self.item_features, features))
             return stopped_fold(offset, blocks, penalty, at, values, self._time())
         C = self.item_table_
         offset = self.global_mean_ + self.item_bias_ + C @ np.broadcast_to(self._shared_taste(None), C.shape[1])
@@ -1786,7 +1815,7 @@ class ContentOnly(_ContentModel):
     reg: float = setting(1.0, above=0, search=IMAGINARY)
 
     def _fit(self, ratings, validation):
-        self.item_table_ = C = self._features("item_features", "items")
+        self.item_table_ = C = _features(self, "item_features", "items")
         check_memory((ratings.n_users, C.shape[1]), "one weight for each user and feature")
         self.feature_weights_ = np.zeros((ratings.n_users, C.shape[1]))
         with_one = sp.csr_array(sp.hstack([C, np.ones((C.shape[0], 1))]))  # the bias is the weight on a constant
@@ -1816,7 +1845,7 @@ class ContentOnly(_ContentModel):
 
     def _newcomer(self, axis, at, values, features=None):
         if axis == 1:  # the features are all that counts
-            offset = self.global_mean_ + self.user_bias_ + self.feature_weights_ @ self._new_item(features)
+            offset = self.global_mean_ + self.user_bias_ + self.feature_weights_ @ _described(self.item_features, features)
             return ridge_fold(offset, (np.zeros((len(offset), 0)),), [], at, values)
         C = self.item_table_
         blocks, penalty = (C, np.ones((C.shape[0], 1))), np.full(C.shape[1] + 1, float(self.reg))
@@ -1824,6 +1853,316 @@ class ContentOnly(_ContentModel):
 
     def _solved(self, axis):
         return () if axis else (self.feature_weights_, self.user_bias_)
+
+
+# ---- Averaged over what the ratings leave open: the Bayesian factorization machine -----------------------------------
+
+
+class BayesianFM(FactorModel):
+    """A factorization machine, averaged over the posterior: who rated what, features of both sides, week, and how sure.
+
+    Model: y = level + sum_j w_j x_j + sum_f 1/2 [(sum_j v_jf x_j)^2 - sum_j v_jf^2 x_j^2] + noise. The features x of a
+    rating are those of its viewer (one of their own; with `implicit` 1 / sqrt(n) for each of the n titles that they
+    rated in training; `user_features`), of its title (one of its own; 1 / sqrt(n) for each of the n viewers who rated
+    it; `item_features`) and one for each entry of its `context`. Two ids alone are matrix factorization with biases.
+
+    Priors: w_j and v_jf are normal, with a mean and a precision for each kind of feature and factor, which are
+    normal-gamma (shape and rate 1/2; so is the precision of the noise), in rating points. Nothing is tuned but the
+    rank: the sampler finds how much to shrink. A prediction is the mean over the kept samples.
+
+    Parameters
+    ----------
+    n_factors : int
+        Rank k; 0 is Bayesian linear regression on the features.
+    n_sweeps : int
+        Times that every number is drawn anew.
+    implicit : bool
+        Whether who rated what is known of both sides.
+    context : texts
+        Columns of `Ratings.context` to learn from, say ("week",). A value that was not met counts as the average one.
+    item_features, user_features : Features, optional
+        Matched by id. A cold title, or viewer, is predicted from them.
+    burn_in : int, optional
+        Sweeps before the first sample; None: a third of all, at most 100.
+    n_kept : int
+        Samples kept, and saved: evenly spaced over the sweeps after that. They take 8 (m + n) (k + 1) bytes each, twice
+        that with `implicit`.
+    n_chains : int
+        Chains from different starts, of `n_sweeps` each, whose samples are put together; 2 for `diagnostics`.
+    random_state : int or Generator
+    progress : bool
+
+    Attributes
+    ----------
+    levels_, noises_ (s,) : the level, and the standard deviation of a rating about its prediction, of s samples
+    user_factors_ (m, s k), item_factors_ (n, s k), user_biases_ (m, s), item_biases_ (n, s) : of all samples, counted
+        from those of an average row; a product of factors is the mean over the samples
+    history_ : list of dict
+        epoch (the sweep), and the noise of each chain.
+
+    Ctrl-C keeps the samples so far. References: Scaling Factorization Machines to Relational Data, VLDB 2013 (blocks);
+    Factorization Machines with libFM, ACM TIST 2012; Bayesian Probabilistic Matrix Factorization using Markov Chain
+    Monte Carlo, ICML 2008 (priors); On the Difficulty of Evaluating Baselines, arXiv 2019 (who rated what, and time).
+    """
+
+    # Longer than a model should be: it also says how sure it is, of cells, of somebody new and of its chains.
+
+    half_steps = "none"
+
+    n_factors: int = setting(10, low=0, search=Range(1, 30, log=True, unit="factors"))
+    n_sweeps: int = setting(300, low=1)
+    implicit: bool = setting(True)
+    context: tuple[str, ...] = ()
+    item_features: Features | None = None
+    user_features: Features | None = None
+    burn_in: int | None = setting(None, low=0)
+    n_kept: int = setting(50, low=1)
+    n_chains: int = setting(1, low=1)
+    random_state: int | np.random.Generator = setting(0, low=0)
+    progress: bool = setting(False)
+
+    def in_use(self, name: str) -> Any:
+        """The value of a setting that a fit uses; `burn_in` None is a third of the sweeps, at most 100."""
+        value = Recommender.in_use(self, name)
+        return min(self.n_sweeps // 3, 100) if name == "burn_in" and value is None else value
+
+    @property
+    def reads_features(self) -> bool:  # type: ignore[override]  # where it was given any
+        """Whether a new title may come with features."""
+        return self.item_features is not None
+
+    def _fit(self, ratings, validation):
+        if self.in_use("burn_in") >= self.n_sweeps:
+            raise ValueError(f"burn_in must be below n_sweeps, {self.n_sweeps}, got {self.burn_in}.")
+        self.context_values_ = self._values_of_context(ratings)
+        for name in ("user", "item"):
+            given = getattr(self, f"{name}_features")
+            table = None if given is None else _features(self, f"{name}_features", f"{name}s")
+            setattr(self, f"{name}_table_", table)
+        self.user_sampled_ = (ratings.user_counts > 0).astype(float)
+        order = np.lexsort((ratings.cols, ratings.rows))  # what the chain draws depends on no order of a file
+        blocks = self._blocks(ratings, order)
+        seeds = np.random.SeedSequence(_seed(self.random_state)).spawn(self.n_chains)
+        y = ratings.values[order] - self.global_mean_
+        chains = [chain(blocks, y, self.n_factors, np.random.default_rng(seed)) for seed in seeds]
+        epochs = tqdm(range(1, self.n_sweeps + 1), desc=type(self).__name__, disable=not self.progress)
+        samples, history = sampled(chains, blocks, epochs, self.in_use("burn_in"), self.n_kept)
+        self.history_ += history
+        self.levels_ = self.global_mean_ + np.array([sample.level for sample in samples])
+        self.steps_ = np.unique(ratings.values)
+        vars(self).update(learnt(samples, blocks, self.implicit))
+        self._settle([], [])
+
+    def _values_of_context(self, ratings):
+        names = check_texts("context", self.context)
+        if missing := [name for name in names if name not in ratings.context]:
+            raise ValueError(f"context must be columns of Ratings.context, {list(ratings.context)}, got {missing}.")
+        return tuple(np.unique(ratings.context[name]) for name in names)
+
+    def _blocks(self, ratings, order):
+        """The blocks of viewers, of titles, and of each column of the context."""
+        sides = (ratings.rows, ratings.known, self.user_table_), (ratings.cols, ratings.known.T, self.item_table_)
+        blocks = []
+        for rows, known, table in sides:
+            sets = [normalised_sets(sp.csr_array(known))] * self.implicit
+            blocks.append(one_hot(rows[order], known.shape[0], *sets, *([] if table is None else [table])))
+        codes = self._codes(ratings.context, len(ratings))
+        columns = zip(codes, self.context_values_, strict=True)
+        return blocks + [one_hot(code[order], len(values)) for code, values in columns]
+
+    def _codes(self, context, n):
+        """The position of each entry of each column of the context among its values; of an unknown one their number."""
+        codes = []
+        for name, values in zip(self.context, self.context_values_, strict=True):
+            column = np.asarray(context.get(name, values[:0]))
+            if (column.dtype.kind == "U") != (values.dtype.kind == "U") and column.size:
+                raise TypeError(f"context {name!r} must be like {values[:2].tolist()}, got {shown(column)}.")
+            at = np.minimum(np.searchsorted(values, column), len(values) - 1)
+            at = np.where(values[at] == column, at, len(values))
+            codes.append(np.broadcast_to(at if column.size else len(values), n))
+        return codes
+
+    # -- what is predicted: the mean over the samples is matrix factorization, with s k factors --
+
+    def _settle(self, rows, cols):
+        shift = self.levels_.mean() - self.global_mean_
+        for name, known in zip(("user", "item"), self._rows_known(), strict=True):
+            bias = getattr(self, f"{name}_biases_").mean(axis=1) + shift
+            setattr(self, f"{name}_bias_", np.where(known, bias, 0.0))
+
+    def _rows_known(self):
+        """Masks of the viewers and titles of which something is known: ratings, or features."""
+        counts = (self.ratings_.user_counts, self.user_table_), (self._item_counts, self.item_table_)
+        return [(n > 0) | (False if table is None else np.diff(table.indptr) > 0) for n, table in counts]
+
+    def _known(self, rows, cols):
+        """A cold title with features is known after all, and so is a viewer with a profile."""
+        viewers, titles = self._rows_known()
+        return viewers[rows] & titles[cols]
+
+    @property
+    def _intercept(self):
+        return 2 * self.global_mean_ - self.levels_.mean()  # both biases have what the level lies above the mean
+
+    def _factors(self):
+        return super()._factors() if self.n_factors and self.user_table_ is None and self.item_table_ is None else None
+
+    def _solved(self, axis):
+        return None if axis else (self.user_factors_, self.user_biases_)
+
+    def _part_scores(self, part, rows, cols):
+        """With their context, where the model has learnt from it."""
+        if missing := [name for name in self.context if name not in part.context]:
+            raise ValueError(f"ratings must have the context {missing}, which the model has learnt from, got {part!r}.")
+        return self._with_context(rows, cols, self._codes(part.context, len(part)))
+
+    def _with_context(self, rows, cols, codes):
+        scores = self.predict_cells(rows, cols)
+        if not codes:
+            return scores
+        return np.where(self._known(rows, cols), self._draws(rows, cols, codes)[0].mean(axis=1), scores)
+
+    # -- how sure it is --
+
+    def predict(  # type: ignore[override]  # more than other models can say
+        self,
+        users: ArrayLike,
+        items: ArrayLike,
+        return_fallback: bool = False,
+        *,
+        interval: float | None = None,
+        context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Predicted ratings of pairs, as of all models; on request also a mask, and the ends of an interval.
+
+        Parameters
+        ----------
+        users, items, return_fallback : as in `Recommender.predict`
+        interval : float between 0 and 1, optional
+            The probability with which a rating shall lie between `low` and `high`, as likely above as below.
+        context : dict of name -> value, or one for each pair, optional
+            What is left out, or was not met in training, counts as the average one.
+
+        Returns
+        -------
+        predictions, then the mask with `return_fallback`, then `low` and `high` with `interval`; arrays of one length.
+        """
+        check_switch("return_fallback", return_fallback)
+        rows, cols, codes = self._asked(users, items, context)
+        found = [self._with_context(rows, cols, codes)] + [~self._known(rows, cols)] * bool(return_fallback)
+        if interval is not None:
+            check_share("interval", interval)
+            means, variances = self._draws(rows, cols, codes)
+            found += interval_of(means, variances + self.noises_**2, interval)
+        return found[0] if len(found) == 1 else tuple(found)
+
+    def rating_probabilities(self, users: ArrayLike, items: ArrayLike, context: dict | None = None) -> pd.DataFrame:
+        """How likely each rating is for each pair, given as in `predict`: a row for each pair, a column for each rating
+        that the training part has (`steps_`). Rows sum to 1: a rating is what is predicted, rounded to the nearest."""
+        rows, cols, codes = self._asked(users, items, context)
+        return pd.DataFrame(self._probabilities(rows, cols, codes), columns=self.steps_)
+
+    def log_score(self, ratings: Ratings) -> float:
+        """Mean logarithm of the probability of each rating of a part; 0 is perfect, and guessing among ten is -2.30.
+
+        Raises
+        ------
+        ValueError : a rating that the training part has nowhere, which has no probability.
+        """
+        known = self.fitted()
+        need_ratings(ratings, "ratings")
+        known.check_universe(ratings, "ratings")
+        at = np.minimum(np.searchsorted(self.steps_, ratings.values), len(self.steps_) - 1)
+        if not len(ratings) or (self.steps_[at] != ratings.values).any():
+            raise ValueError(f"ratings must be some, each one of {self.steps_.tolist()}, got {ratings!r}.")
+        chances = self._probabilities(ratings.rows, ratings.cols, self._codes(ratings.context, len(ratings)))
+        return float(np.log(chances[np.arange(len(at)), at]).mean())
+
+    def diagnostics(self, users: ArrayLike | None = None, items: ArrayLike | None = None) -> pd.DataFrame:
+        """Whether the chains have settled: a row for the noise, and one for the prediction of each pair (users, items),
+        or of 100 cells drawn at random, always the same: quantity, mean, sd, r_hat, effective_size.
+
+        `r_hat` compares chains, and the halves of each, and should be below 1.01 (Vehtari et al., Bayesian Analysis
+        2021; below 1.1 in older texts); `effective_size` is the number of independent draws that the samples are worth
+        for a mean. Of the noise all sweeps after `burn_in` count, of predictions the kept samples.
+        """
+        if (users is None) != (items is None):
+            raise TypeError(f"users and items are given together or not at all, got {shown(users)}, {shown(items)}.")
+        if users is None:
+            rows, cols = np.random.default_rng(0).integers(0, self.fitted().shape, (100, 2)).T
+        else:
+            rows, cols, _ = self._asked(users, items, None)
+        names = [f"noise_{at}" for at in range(1, self.n_chains + 1)]
+        noise = np.array([[row[name] for row in self.history_[self.in_use("burn_in") :]] for name in names])
+        means, _ = self._draws(rows, cols, self._codes({}, len(rows)))
+        pairs = zip(self.ratings_.user_ids[rows].tolist(), self.ratings_.item_ids[cols].tolist(), strict=True)
+        draws = {"noise": noise} | {pair: row.reshape(self.n_chains, -1) for pair, row in zip(pairs, means, strict=True)}
+        return pd.DataFrame([{"quantity": name} | chain_summary(one) for name, one in draws.items()])
+
+    def noise(self) -> float:
+        """Standard deviation of a rating about its prediction, rating points: root mean square over the samples."""
+        self.fitted()
+        return float(np.sqrt(np.mean(self.noises_**2)))
+
+    def _asked(self, users, items, context):
+        """(rows, cols, codes of the context) of pairs of ids."""
+        rows, cols = self._cells(users, items)
+        check_kind("context", context, (dict, type(None)), "a dict of name: value, or one for each pair")
+        if unknown := [name for name in context or {} if name not in self.context]:
+            raise ValueError(f"context must be of {list(self.context)}, got {unknown}.")
+        return rows, cols, self._codes(context or {}, len(rows))
+
+    def _draws(self, rows, cols, codes):
+        """(means, variances), both (cells, s), of predictions in each sample."""
+        means, variances = in_parts(lambda *at: cell_draws(self.levels_, self._parts(*at)), rows, cols, *codes)
+        added = (self.user_sampled_ == 0) & (self.ratings_.user_counts > 0)  # kept by `add`: none of the chain's
+        for row in np.unique(rows[added[rows]]).tolist():
+            at = rows == row
+            variances[at] = self.viewer(self.ratings_.user_ids[row]).fold.cover(cols[at])[1]
+        return means, variances
+
+    def _parts(self, rows, cols, *codes):
+        """What the samples know of the viewers, titles and contexts of some cells."""
+        n, at = len(self.levels_), 0
+        sides = [("user", rows, self.user_sampled_[rows] == 0), ("item", cols, self._item_counts[cols] == 0)]
+        for code, values in zip(codes, self.context_values_, strict=True):
+            sides.append(("context", at + code, code == len(values)))
+            at += len(values) + 1
+        found = []
+        for (name, row, unknown), prior in zip(sides, self.priors_, strict=True):
+            factors = by_sample(getattr(self, f"{name}_factors_")[row], n)
+            found.append(Part(getattr(self, f"{name}_biases_")[row], factors, unknown, prior))
+        return found
+
+    def _probabilities(self, rows, cols, codes):
+        def chances(*at):
+            means, variances = self._draws(at[0], at[1], list(at[2:]))
+            return (step_probabilities(means, variances + self.noises_**2, self.steps_),)
+
+        return in_parts(chances, rows, cols, *codes)[0]
+
+    # -- somebody new --
+
+    def _newcomer(self, axis, at, values, features=None):
+        own, other = ("item", "user") if axis else ("user", "item")
+        nu = self.priors_[:, 0, :, 1:].sum(axis=0) - self.priors_[axis, 0, :, 1:]
+        biases, factors = getattr(self, f"{other}_biases_"), getattr(self, f"{other}_factors_")
+        sets = self.rater_weights_ if axis else self.rated_weights_
+        about = None if features is None else _described(self.item_features, features)
+        side = Side(self.levels_, self.noises_, self.priors_[axis], nu, biases, by_sample(factors, len(self.levels_)),
+                    sets, getattr(self, f"{own}_feature_weights_"), about)  # fmt: skip
+        fold = posterior_fold(side, at, values, self.noise())
+        lost = ~self._rows_known()[1 - axis] & (len(at) == 0) & (about is None)  # these get the mean, as in `predict`
+        fold.offset[lost] = self.global_mean_
+        return fold
+
+    def _interval_of(self, newcomer, at, interval):
+        check_share("interval", interval)
+        if newcomer.row is None:
+            means, variances = newcomer.fold.cover(at)
+        else:
+            means, variances = self._draws(np.full(len(at), newcomer.row), at, self._codes({}, len(at)))
+        return interval_of(means, variances + self.noises_**2, interval)
 
 
 # ---- The convex pair: spectral regularization, and the nuclear norm as its limit -------------------------------------
@@ -2425,6 +2764,7 @@ MODELS: tuple[type[Recommender], ...] = (
     SGDMF,
     ContentMF,
     ContentOnly,
+    BayesianFM,
     SpectralRegularization,
     NuclearNorm,
     Blend,
@@ -2542,6 +2882,7 @@ __all__ = [
     "SGDMF",
     "TIE",
     "WEIGHTS",
+    "BayesianFM",
     "BiasBaseline",
     "Blend",
     "Certificate",

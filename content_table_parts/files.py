@@ -30,7 +30,7 @@ from content_table_parts.writing import write_whole
 
 FORMAT_VERSION = 5
 _HOW = {"dtype": "float64", "n_jobs": 1}
-_LATER = {"Features": {"notes": ()}, "ALS": _HOW, "ImplicitALS": _HOW}  # what files from before had not, as it was then
+_LATER = {"Features": {"notes": ()}, "Ratings": {"context": {}}, "ALS": _HOW, "ImplicitALS": _HOW}  # what files from before had not, as it was then
 MAX_MODEL_BYTES = 4 * 2**30  # what a file may unpack to, all arrays together
 MAX_DESCRIPTION_BYTES = 2**26  # of them the description, 4 bytes a character: some 100,000 passes of history
 MAX_ARRAYS = 10_000
@@ -147,6 +147,7 @@ _LEARNT: dict[str, dict[str, _Rule]] = {
         "user_names": _table("m", "U", optional=True),
         "dropped": _one_of(dict),
         "notes": _one_of(tuple),
+        "context": _one_of(dict),
     }
     | _SHARED,
     "TitlesOnly": {"item_ids": _table("n", _IDS), "item_counts": _table("n", "i"), "fingerprint": _one_of(str)}
