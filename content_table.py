@@ -110,17 +110,21 @@ from content_table_parts.newcomers import (
 )
 from content_table_parts.places import DATA, WEIGHTS
 from content_table_parts.posterior import (
+    CELLS,
+    LEAST_UNIT,
     Part,
     Side,
     by_sample,
     cell_draws,
     chain_summary,
+    fitted_thresholds,
     in_parts,
-    interval_of,
     learnt,
+    nearest_step,
     posterior_fold,
+    predictive,
+    rating_steps,
     sampled,
-    step_probabilities,
 )
 from content_table_parts.products import table_features
 from content_table_parts.ratings import Ratings, need_ratings
@@ -1907,7 +1911,8 @@ class BayesianFM(FactorModel):
 
     # Longer than a model should be: it also says how sure it is, of cells, of somebody new and of its chains.
 
-    half_steps = "none"
+    half_steps = "viewers"
+    _one_regression = False
 
     n_factors: int = setting(10, low=0, search=Range(1, 30, log=True, unit="factors"))
     n_sweeps: int = setting(300, low=1)
@@ -1944,14 +1949,23 @@ class BayesianFM(FactorModel):
         blocks = self._blocks(ratings, order)
         seeds = np.random.SeedSequence(_seed(self.random_state)).spawn(self.n_chains)
         y = ratings.values[order] - self.global_mean_
-        chains = [chain(blocks, y, self.n_factors, np.random.default_rng(seed)) for seed in seeds]
+        unit = max(float(y.std()), LEAST_UNIT)  # priors are of ratings whose standard deviation is 1
+        chains = [chain(blocks, y / unit, self.n_factors, np.random.default_rng(seed)) for seed in seeds]
         epochs = tqdm(range(1, self.n_sweeps + 1), desc=type(self).__name__, disable=not self.progress)
-        samples, history = sampled(chains, blocks, epochs, self.in_use("burn_in"), self.n_kept)
+        samples, history = sampled(chains, blocks, unit, epochs, self.in_use("burn_in"), self.n_kept)
         self.history_ += history
         self.levels_ = self.global_mean_ + np.array([sample.level for sample in samples])
-        self.steps_ = np.unique(ratings.values)
         vars(self).update(learnt(samples, blocks, self.implicit))
         self._settle([], [])
+        self._find_thresholds(ratings)
+
+    def _find_thresholds(self, ratings):
+        """Between the steps of the scale, by a part of the ratings where they are many."""
+        part = np.random.default_rng(0).permutation(len(ratings))[:CELLS] if len(ratings) > CELLS else slice(None)
+        asked = ratings.part(part)
+        means, variances = self._draws(asked.rows, asked.cols, self._codes(asked.context, len(asked)))
+        self.steps_ = rating_steps(ratings.values)
+        self.thresholds_ = fitted_thresholds(means, variances + self.noises_**2, asked.values, self.steps_)
 
     def _values_of_context(self, ratings):
         names = check_texts("context", self.context)
@@ -1985,6 +1999,9 @@ class BayesianFM(FactorModel):
     # -- what is predicted: the mean over the samples is matrix factorization, with s k factors --
 
     def _settle(self, rows, cols):
+        for row in np.asarray(rows, dtype=int).tolist():  # given the samples, exactly, and with their profile
+            self.user_sampled_[row] = 0.0
+            self.user_biases_[row], self.user_factors_[row] = self._fold_of(row).row
         shift = self.levels_.mean() - self.global_mean_
         for name, known in zip(("user", "item"), self._rows_known(), strict=True):
             bias = getattr(self, f"{name}_biases_").mean(axis=1) + shift
@@ -2052,29 +2069,41 @@ class BayesianFM(FactorModel):
         found = [self._with_context(rows, cols, codes)] + [~self._known(rows, cols)] * bool(return_fallback)
         if interval is not None:
             check_share("interval", interval)
-            means, variances = self._draws(rows, cols, codes)
-            found += interval_of(means, variances + self.noises_**2, interval)
+            ends = (1 - interval) / 2, (1 + interval) / 2
+            found += in_parts(lambda *at: map(self._chances(*at).quantile, ends), rows, cols, *codes)
         return found[0] if len(found) == 1 else tuple(found)
 
     def rating_probabilities(self, users: ArrayLike, items: ArrayLike, context: dict | None = None) -> pd.DataFrame:
-        """How likely each rating is for each pair, given as in `predict`: a row for each pair, a column for each rating
-        that the training part has (`steps_`). Rows sum to 1: a rating is what is predicted, rounded to the nearest."""
+        """How likely each rating is for each pair, given as in `predict`: a row for each pair, which sums to 1, and a
+        column for each rating that the training part has (`steps_`; of more than 100, so many evenly spaced).
+
+        A rating is a step of the scale where the prediction and its noise lie between two `thresholds_` (ordered
+        probit); these were fitted so that each step is as frequent as it is. Rounding to the nearest step says less:
+        on the two course tables its log score is 0.04 to 0.05 lower."""
         rows, cols, codes = self._asked(users, items, context)
         return pd.DataFrame(self._probabilities(rows, cols, codes), columns=self.steps_)
+
+    def _probabilities(self, rows, cols, codes):
+        return in_parts(lambda *at: (self._chances(*at).chances,), rows, cols, *codes)[0]
+
+    def _chances(self, rows, cols, *codes):
+        """The distribution of the rating of each cell."""
+        return self._distribution(*self._draws(rows, cols, codes))
+
+    def _distribution(self, means, variances):
+        return predictive(means, variances + self.noises_**2, self.steps_, self.thresholds_)
 
     def log_score(self, ratings: Ratings) -> float:
         """Mean logarithm of the probability of each rating of a part; 0 is perfect, and guessing among ten is -2.30.
 
-        Raises
-        ------
-        ValueError : a rating that the training part has nowhere, which has no probability.
+        A rating that the training part has nowhere counts as the nearest one that it has.
         """
         known = self.fitted()
         need_ratings(ratings, "ratings")
         known.check_universe(ratings, "ratings")
-        at = np.minimum(np.searchsorted(self.steps_, ratings.values), len(self.steps_) - 1)
-        if not len(ratings) or (self.steps_[at] != ratings.values).any():
-            raise ValueError(f"ratings must be some, each one of {self.steps_.tolist()}, got {ratings!r}.")
+        if not len(ratings):
+            raise ValueError("there is no rating to score: the part is empty.")
+        at = nearest_step(ratings.values, self.steps_)
         chances = self._probabilities(ratings.rows, ratings.cols, self._codes(ratings.context, len(ratings)))
         return float(np.log(chances[np.arange(len(at)), at]).mean())
 
@@ -2115,10 +2144,10 @@ class BayesianFM(FactorModel):
     def _draws(self, rows, cols, codes):
         """(means, variances), both (cells, s), of predictions in each sample."""
         means, variances = in_parts(lambda *at: cell_draws(self.levels_, self._parts(*at)), rows, cols, *codes)
-        added = (self.user_sampled_ == 0) & (self.ratings_.user_counts > 0)  # kept by `add`: none of the chain's
+        added = (self.user_sampled_ == 0) & (self.ratings_.user_counts > 0)  # by `add` or `update`, not the chain
         for row in np.unique(rows[added[rows]]).tolist():
             at = rows == row
-            variances[at] = self.viewer(self.ratings_.user_ids[row]).fold.cover(cols[at])[1]
+            variances[at] = self._fold_of(row).cover(cols[at])[1]
         return means, variances
 
     def _parts(self, rows, cols, *codes):
@@ -2134,21 +2163,22 @@ class BayesianFM(FactorModel):
             found.append(Part(getattr(self, f"{name}_biases_")[row], factors, unknown, prior))
         return found
 
-    def _probabilities(self, rows, cols, codes):
-        def chances(*at):
-            means, variances = self._draws(at[0], at[1], list(at[2:]))
-            return (step_probabilities(means, variances + self.noises_**2, self.steps_),)
-
-        return in_parts(chances, rows, cols, *codes)[0]
-
     # -- somebody new --
 
     def _newcomer(self, axis, at, values, features=None):
+        return self._fold(axis, at, values, None if features is None else _described(self.item_features, features))
+
+    def _fold_of(self, row):
+        """A viewer of the training part, as somebody new with their ratings and their profile."""
+        ratings = self.ratings_.csr[[row]]
+        about = None if self.user_table_ is None else self.user_table_[[row]].toarray()[0]
+        return self._fold(0, ratings.indices.astype(np.intp), ratings.data, about)
+
+    def _fold(self, axis, at, values, about):
         own, other = ("item", "user") if axis else ("user", "item")
         nu = self.priors_[:, 0, :, 1:].sum(axis=0) - self.priors_[axis, 0, :, 1:]
         biases, factors = getattr(self, f"{other}_biases_"), getattr(self, f"{other}_factors_")
         sets = self.rater_weights_ if axis else self.rated_weights_
-        about = None if features is None else _described(self.item_features, features)
         side = Side(self.levels_, self.noises_, self.priors_[axis], nu, biases, by_sample(factors, len(self.levels_)),
                     sets, getattr(self, f"{own}_feature_weights_"), about)  # fmt: skip
         fold = posterior_fold(side, at, values, self.noise())
@@ -2162,7 +2192,8 @@ class BayesianFM(FactorModel):
             means, variances = newcomer.fold.cover(at)
         else:
             means, variances = self._draws(np.full(len(at), newcomer.row), at, self._codes({}, len(at)))
-        return interval_of(means, variances + self.noises_**2, interval)
+        known = self._distribution(means, variances)
+        return known.quantile((1 - interval) / 2), known.quantile((1 + interval) / 2)
 
 
 # ---- The convex pair: spectral regularization, and the nuclear norm as its limit -------------------------------------

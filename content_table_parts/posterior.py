@@ -27,7 +27,8 @@ from content_table_parts.interrupts import check_time, may_keep_half
 from content_table_parts.newcomers import Fold
 from content_table_parts.solvers import warn_caller
 
-CELLS = 20_000  # looked at together: of 50 samples and 10 factors 80 MB
+LEAST_UNIT = 1e-6  # rating points: where all ratings are equal, nothing varies, but there must be a unit
+CELLS = 20_000  # looked at together: of 50 samples and 10 factors 80 MB; and ratings asked for the thresholds
 
 
 class Sample(NamedTuple):
@@ -41,8 +42,11 @@ class Sample(NamedTuple):
     noise: float
 
 
-def keep(blocks: Sequence[Block], state: State) -> Sample:
-    """The sample that a chain is at, with the mean of their group for features that no rating has."""
+def keep(blocks: Sequence[Block], state: State, unit: float = 1.0) -> Sample:
+    """The sample that a chain is at, with the mean of their group for features that no rating has; `unit` is what the
+    chain's 1 is in rating points, which factors share by halves, as it is their product that is a rating."""
+    scale = np.append(unit, np.full(len(state.V) - 1, np.sqrt(unit)))[:, None]
+    state = state._replace(V=state.V * scale, mean=state.mean * scale, precision=state.precision / scale**2)
     weights, at, group = [], 0, 0
     for block in blocks:
         means = [np.repeat(state.mean[:, [group + g]], size, axis=1) for g, size in enumerate(block.groups)]
@@ -61,7 +65,8 @@ def keep(blocks: Sequence[Block], state: State) -> Sample:
         bias = sums[:, 0] - m + ((q**2).sum(axis=1) - squares) / 2 + r @ (nu.sum(axis=0) - n)
         rows.append(np.column_stack([bias, r]))
     pairs = (nu.sum(axis=0) ** 2 - (nu**2).sum(axis=0)).sum() / 2
-    return Sample(rows, weights, prior, float(state.level[0] + mu.sum() + pairs), float(state.level[1] ** -0.5))
+    level = state.level[0] * unit + mu.sum() + pairs
+    return Sample(rows, weights, prior, float(level), float(state.level[1] ** -0.5 * unit))
 
 
 class Thinned:
@@ -85,7 +90,12 @@ class Thinned:
 
 
 def sampled(
-    chains: Sequence[Iterator[State]], blocks: Sequence[Block], epochs: Iterable[int], burn_in: int, n_kept: int
+    chains: Sequence[Iterator[State]],
+    blocks: Sequence[Block],
+    unit: float,
+    epochs: Iterable[int],
+    burn_in: int,
+    n_kept: int,
 ) -> tuple[list[Sample], list[dict]]:
     """(samples of all chains after `burn_in` sweeps, those of one chain after those of another; a row of each sweep).
 
@@ -97,8 +107,8 @@ def sampled(
             check_time()
             states = [next(one) for one in chains]
             if epoch > burn_in:
-                kept.offer(lambda states=states: [keep(blocks, state) for state in states])
-            noises = {f"noise_{at}": float(state.level[1] ** -0.5) for at, state in enumerate(states, 1)}
+                kept.offer(lambda states=states: [keep(blocks, state, unit) for state in states])
+            noises = {f"noise_{at}": float(state.level[1] ** -0.5 * unit) for at, state in enumerate(states, 1)}
             history.append({"epoch": epoch} | noises)
     except KeyboardInterrupt:
         if not kept.kept or not may_keep_half():
@@ -134,7 +144,7 @@ def _stacked(samples, block):
     """(biases (rows, s), factors (rows, s k)) of the rows of a block in all samples, the factors divided by sqrt(s), so
     that the product of two rows is the mean of their products over the samples."""
     rows = np.stack([sample.rows[block] for sample in samples], axis=1)
-    factors = rows[:, :, 1:].reshape(len(rows), -1) / np.sqrt(len(samples))
+    factors = rows[:, :, 1:].reshape(len(rows), len(samples) * (rows.shape[2] - 1)) / np.sqrt(len(samples))
     return np.ascontiguousarray(rows[:, :, 0]), factors
 
 
@@ -181,31 +191,69 @@ def in_parts(function: Callable, *arrays: np.ndarray) -> list[np.ndarray]:
     return [np.concatenate(found) for found in zip(*parts, strict=True)]
 
 
-def interval_of(means: np.ndarray, variances: np.ndarray, share: float) -> list[np.ndarray]:
-    """[low, high] between which a rating lies with this probability, as likely above as below: quantiles of the mixture
-    over the samples of N(means, variances), both (cells, s)."""
-    sd = np.sqrt(variances)
-    return [_quantile(means, sd, tail) for tail in ((1 - share) / 2, (1 + share) / 2)]
+MAX_STEPS = 100  # of more distinct ratings the range is cut into so many
 
 
-def _quantile(means, sd, p):
-    """By bisection of the distribution function, to 1e-9 of the widest standard deviation."""
-    z = ndtri(p) * sd
-    low, high = (means + z).min(axis=1), (means + z).max(axis=1)  # all of the mixture's parts have theirs between these
-    for _ in range(40):
+def rating_steps(values: np.ndarray) -> np.ndarray:
+    """The distinct ratings, rising; where they are too many to be steps of a scale, evenly spaced ones instead."""
+    steps = np.unique(values)
+    return steps if len(steps) <= MAX_STEPS else np.linspace(steps[0], steps[-1], MAX_STEPS)
+
+
+def nearest_step(values: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """The position of the step that each rating is nearest to."""
+    return np.searchsorted((steps[1:] + steps[:-1]) / 2, values)
+
+
+class Predictive(NamedTuple):
+    """The distribution of a rating: probabilities (cells, steps) of each step of the scale, of which `edges` (steps +
+    1,) are the ends: half-way to its neighbours, and as far beyond the first and the last."""
+
+    chances: np.ndarray
+    edges: np.ndarray
+
+    def quantile(self, p: float) -> np.ndarray:
+        """Where this share of the probability lies below, (cells,); that of a step lies evenly between its edges. So a
+        rating lies below a quantile if at least half of its own probability does."""
+        below = np.hstack([np.zeros((len(self.chances), 1)), self.chances.cumsum(axis=1)])
+        at = np.minimum((below[:, 1:] < p).sum(axis=1), len(self.edges) - 2)
+        cells = np.arange(len(at))
+        share = (p - below[cells, at]) / np.maximum(self.chances[cells, at], 1e-300)
+        return self.edges[at] + np.clip(share, 0, 1) * np.diff(self.edges)[at]
+
+
+def predictive(means: np.ndarray, variances: np.ndarray, steps: np.ndarray, thresholds: np.ndarray) -> Predictive:
+    """A rating is step r where the mixture over the samples of N(means, variances), both (cells, s), lies between the
+    thresholds r - 1 and r: ordered probit."""
+    sd, below = np.sqrt(variances), np.ones((len(means), len(steps)))
+    for at, threshold in enumerate(thresholds):
+        below[:, at] = ndtr((threshold - means) / sd).mean(axis=1)
+    half = np.diff(steps) / 2 if len(steps) > 1 else np.array([0.5])
+    edges = np.concatenate([[steps[0] - half[0]], steps[:-1] + half[: len(steps) - 1], [steps[-1] + half[-1]]])
+    return Predictive(np.diff(below, axis=1, prepend=0.0), edges)
+
+
+def fitted_thresholds(means: np.ndarray, variances: np.ndarray, values: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """(steps - 1,) thresholds by which as many ratings of each step are expected as there are, each rating left out of
+    its own prediction: samples count by 1 / likelihood of the rating, which is what they owe to it.
+
+    Reference: Vehtari, Gelman and Gabry, *Practical Bayesian Model Evaluation Using Leave-One-Out Cross-Validation and
+    WAIC*, Statistics and Computing 2017 (importance weights, truncated at the root of their number times their mean).
+    """
+    likelihood = -((values[:, None] - means) ** 2) / (2 * variances) - np.log(variances) / 2
+    weights = np.exp(likelihood.min(axis=1, keepdims=True) - likelihood)
+    weights = np.minimum(weights, weights.mean(axis=1, keepdims=True) * np.sqrt(means.shape[1]))
+    weights /= weights.sum(axis=1, keepdims=True)
+    mean = (weights * means).sum(axis=1)
+    sd = np.sqrt((weights * ((means - mean[:, None]) ** 2 + variances)).sum(axis=1))
+    at = nearest_step(values, steps)
+    shares = np.array([(at <= step).mean() for step in range(len(steps) - 1)])
+    low, high = np.full(len(shares), (mean - 9 * sd).min()), np.full(len(shares), (mean + 9 * sd).max())
+    for _ in range(50):
         middle = (low + high) / 2
-        below = ndtr((middle[:, None] - means) / sd).mean(axis=1) < p
+        below = ndtr((middle[:, None] - mean) / sd).mean(axis=1) < shares
         low, high = np.where(below, middle, low), np.where(below, high, middle)
-    return (low + high) / 2
-
-
-def step_probabilities(means: np.ndarray, variances: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """(cells, steps) probability of each step of the scale: that the rating, before it is rounded, is nearest to it."""
-    edges = np.concatenate([[-np.inf], (steps[1:] + steps[:-1]) / 2, [np.inf]])
-    sd, below = np.sqrt(variances), np.empty((len(means), len(edges)))
-    for at, edge in enumerate(edges):
-        below[:, at] = ndtr((edge - means) / sd).mean(axis=1)
-    return np.diff(below, axis=1)
+    return np.maximum.accumulate((low + high) / 2)
 
 
 # ---- Somebody new ----------------------------------------------------------------------------------------------------
@@ -214,10 +262,11 @@ def step_probabilities(means: np.ndarray, variances: np.ndarray, steps: np.ndarr
 @dataclass(frozen=True)
 class PosteriorFold(Fold):
     """A `Fold` whose numbers are posterior means: `cover(at)` gives means and variances of the predictions at these
-    positions in each sample, both (len(at), s)."""
+    positions in each sample, both (len(at), s); `row` is (biases (s,), factors (s k,)) of the new row."""
 
     cover: Any = None
     noise: float = 1.0
+    row: tuple = ()
 
     def spread(self, at: np.ndarray) -> np.ndarray:
         """Variance of each prediction over the posterior, in units of the variance of one rating."""
@@ -287,7 +336,8 @@ def posterior_fold(side: Side, at: np.ndarray, values: np.ndarray, noise: float)
         z = np.concatenate([np.ones((len(met), n_samples, 1)), z + s + N], axis=2).transpose(1, 2, 0)
         return means, (z * np.linalg.solve(M, z)).sum(axis=1).T
 
-    return PosteriorFold(offset, (flat, ones), solve, np.ones(len(at)), cover=cover, noise=noise)
+    row = biases.sum(axis=0) + rest, (factors.sum(axis=0) + about[:, 1:]).ravel() / np.sqrt(n_samples)
+    return PosteriorFold(offset, (flat, ones), solve, np.ones(len(at)), cover=cover, noise=noise, row=row)
 
 
 def _described(side):
