@@ -112,17 +112,19 @@ from content_table_parts.places import DATA, WEIGHTS
 from content_table_parts.posterior import (
     CELLS,
     LEAST_UNIT,
+    Link,
     Part,
     Side,
     by_sample,
     cell_draws,
     chain_summary,
-    fitted_thresholds,
+    fitted_link,
     in_parts,
     learnt,
+    left_out,
+    likely_run,
     nearest_step,
     posterior_fold,
-    predictive,
     rating_steps,
     sampled,
 )
@@ -1964,8 +1966,9 @@ class BayesianFM(FactorModel):
         part = np.random.default_rng(0).permutation(len(ratings))[:CELLS] if len(ratings) > CELLS else slice(None)
         asked = ratings.part(part)
         means, variances = self._draws(asked.rows, asked.cols, self._codes(asked.context, len(asked)))
-        self.steps_ = rating_steps(ratings.values)
-        self.thresholds_ = fitted_thresholds(means, variances + self.noises_**2, asked.values, self.steps_)
+        mean, sd = left_out(means, variances + self.noises_**2, asked.values)
+        link = fitted_link(mean, sd, asked.values, rating_steps(ratings.values))
+        self.steps_, self.thresholds_, self.noise_spread_ = link
 
     def _values_of_context(self, ratings):
         names = check_texts("context", self.context)
@@ -2056,7 +2059,8 @@ class BayesianFM(FactorModel):
         ----------
         users, items, return_fallback : as in `Recommender.predict`
         interval : float between 0 and 1, optional
-            The probability with which a rating shall lie between `low` and `high`, as likely above as below.
+            The probability with which a rating shall lie from `low` to `high`, both of them ratings of the scale: the
+            likeliest run of ratings that has it, as nearly as whole ratings allow.
         context : dict of name -> value, or one for each pair, optional
             What is left out, or was not met in training, counts as the average one.
 
@@ -2069,8 +2073,7 @@ class BayesianFM(FactorModel):
         found = [self._with_context(rows, cols, codes)] + [~self._known(rows, cols)] * bool(return_fallback)
         if interval is not None:
             check_share("interval", interval)
-            ends = (1 - interval) / 2, (1 + interval) / 2
-            found += in_parts(lambda *at: map(self._chances(*at).quantile, ends), rows, cols, *codes)
+            found += [self.steps_[at] for at in likely_run(self._probabilities(rows, cols, codes), interval)]
         return found[0] if len(found) == 1 else tuple(found)
 
     def rating_probabilities(self, users: ArrayLike, items: ArrayLike, context: dict | None = None) -> pd.DataFrame:
@@ -2084,14 +2087,11 @@ class BayesianFM(FactorModel):
         return pd.DataFrame(self._probabilities(rows, cols, codes), columns=self.steps_)
 
     def _probabilities(self, rows, cols, codes):
-        return in_parts(lambda *at: (self._chances(*at).chances,), rows, cols, *codes)[0]
+        return in_parts(lambda *at: (self._chances(*self._draws(at[0], at[1], at[2:])),), rows, cols, *codes)[0]
 
-    def _chances(self, rows, cols, *codes):
-        """The distribution of the rating of each cell."""
-        return self._distribution(*self._draws(rows, cols, codes))
-
-    def _distribution(self, means, variances):
-        return predictive(means, variances + self.noises_**2, self.steps_, self.thresholds_)
+    def _chances(self, means, variances):
+        link = Link(self.steps_, self.thresholds_, self.noise_spread_)
+        return link.chances(means, variances + self.noises_**2)
 
     def log_score(self, ratings: Ratings) -> float:
         """Mean logarithm of the probability of each rating of a part; 0 is perfect, and guessing among ten is -2.30.
@@ -2192,8 +2192,7 @@ class BayesianFM(FactorModel):
             means, variances = newcomer.fold.cover(at)
         else:
             means, variances = self._draws(np.full(len(at), newcomer.row), at, self._codes({}, len(at)))
-        known = self._distribution(means, variances)
-        return known.quantile((1 - interval) / 2), known.quantile((1 + interval) / 2)
+        return tuple(self.steps_[each] for each in likely_run(self._chances(means, variances), interval))
 
 
 # ---- The convex pair: spectral regularization, and the nuclear norm as its limit -------------------------------------

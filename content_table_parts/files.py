@@ -194,6 +194,7 @@ _LEARNT: dict[str, dict[str, _Rule]] = {
         "priors_": _table("btsc"),
         "steps_": _table("l", also=(", rising", lambda steps: bool(len(steps) and (np.diff(steps) > 0).all()))),
         "thresholds_": _table("h"),
+        "noise_spread_": _number(0),
         "user_sampled_": _table("m"),
         "rated_weights_": _table("nsc", optional=True),
         "rater_weights_": _table("msc", optional=True),

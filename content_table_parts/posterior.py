@@ -205,55 +205,87 @@ def nearest_step(values: np.ndarray, steps: np.ndarray) -> np.ndarray:
     return np.searchsorted((steps[1:] + steps[:-1]) / 2, values)
 
 
-class Predictive(NamedTuple):
-    """The distribution of a rating: probabilities (cells, steps) of each step of the scale, of which `edges` (steps +
-    1,) are the ends: half-way to its neighbours, and as far beyond the first and the last."""
+class Link(NamedTuple):
+    """How a prediction and its noise become a rating: step r where their sum lies between the thresholds r - 1 and r
+    (ordered probit); the logarithm of the noise's standard deviation varies by `spread` between ratings."""
 
-    chances: np.ndarray
-    edges: np.ndarray
+    steps: np.ndarray
+    thresholds: np.ndarray
+    spread: float
 
-    def quantile(self, p: float) -> np.ndarray:
-        """Where this share of the probability lies below, (cells,); that of a step lies evenly between its edges. So a
-        rating lies below a quantile if at least half of its own probability does."""
-        below = np.hstack([np.zeros((len(self.chances), 1)), self.chances.cumsum(axis=1)])
-        at = np.minimum((below[:, 1:] < p).sum(axis=1), len(self.edges) - 2)
-        cells = np.arange(len(at))
-        share = (p - below[cells, at]) / np.maximum(self.chances[cells, at], 1e-300)
-        return self.edges[at] + np.clip(share, 0, 1) * np.diff(self.edges)[at]
+    def below(self, threshold: Any, means: np.ndarray, sd: np.ndarray) -> np.ndarray:
+        """The probability of lying below a threshold: three noises by Gauss and Hermite, the mean square as it is."""
+        z = (threshold - means) / sd
+        if self.spread == 0:
+            return ndtr(z)
+        factors, weights = np.exp(np.sqrt(3.0) * self.spread * np.array([-1.0, 0.0, 1.0])), np.array([1.0, 4.0, 1.0]) / 6
+        factors /= np.sqrt(weights @ factors**2)
+        return sum(weight * ndtr(z / factor) for weight, factor in zip(weights, factors, strict=True))
 
-
-def predictive(means: np.ndarray, variances: np.ndarray, steps: np.ndarray, thresholds: np.ndarray) -> Predictive:
-    """A rating is step r where the mixture over the samples of N(means, variances), both (cells, s), lies between the
-    thresholds r - 1 and r: ordered probit."""
-    sd, below = np.sqrt(variances), np.ones((len(means), len(steps)))
-    for at, threshold in enumerate(thresholds):
-        below[:, at] = ndtr((threshold - means) / sd).mean(axis=1)
-    half = np.diff(steps) / 2 if len(steps) > 1 else np.array([0.5])
-    edges = np.concatenate([[steps[0] - half[0]], steps[:-1] + half[: len(steps) - 1], [steps[-1] + half[-1]]])
-    return Predictive(np.diff(below, axis=1, prepend=0.0), edges)
+    def chances(self, means: np.ndarray, variances: np.ndarray) -> np.ndarray:
+        """(cells, steps) probabilities, by the mixture over the samples of N(means, variances), both (cells, s)."""
+        below, sd = np.ones((len(means), len(self.steps))), np.sqrt(variances)
+        for at, threshold in enumerate(self.thresholds):
+            below[:, at] = self.below(threshold, means, sd).mean(axis=1)
+        return np.diff(below, axis=1, prepend=0.0)
 
 
-def fitted_thresholds(means: np.ndarray, variances: np.ndarray, values: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """(steps - 1,) thresholds by which as many ratings of each step are expected as there are, each rating left out of
-    its own prediction: samples count by 1 / likelihood of the rating, which is what they owe to it.
+def likely_run(chances: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """(first, last) step of the likeliest run of steps whose probability is as near to `share` as whole steps allow:
+    from the likeliest step on, the likelier neighbour joins while that brings the sum nearer."""
+    cells, n_steps = np.arange(len(chances)), chances.shape[1]
+    first = last = chances.argmax(axis=1)
+    total = chances[cells, first]
+    padded = np.pad(chances, ((0, 0), (1, 1)), constant_values=-1.0)
+    for _ in range(n_steps - 1):
+        left, right = padded[cells, first], padded[cells, last + 2]
+        more = np.maximum(left, right)
+        joins = np.abs(total + more - share) < np.abs(total - share)
+        first, last = first - (joins & (left >= right)), last + (joins & (left < right))
+        total = np.where(joins, total + more, total)
+    return first, last
+
+
+def left_out(means: np.ndarray, variances: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(mean, sd) of each rating as the others predict it: samples count by 1 / likelihood of the rating, which is what
+    they owe to it.
 
     Reference: Vehtari, Gelman and Gabry, *Practical Bayesian Model Evaluation Using Leave-One-Out Cross-Validation and
-    WAIC*, Statistics and Computing 2017 (importance weights, truncated at the root of their number times their mean).
+    WAIC*, Statistics and Computing 2017 (importance weights; truncated at the root of their number times their mean).
     """
     likelihood = -((values[:, None] - means) ** 2) / (2 * variances) - np.log(variances) / 2
     weights = np.exp(likelihood.min(axis=1, keepdims=True) - likelihood)
     weights = np.minimum(weights, weights.mean(axis=1, keepdims=True) * np.sqrt(means.shape[1]))
     weights /= weights.sum(axis=1, keepdims=True)
     mean = (weights * means).sum(axis=1)
-    sd = np.sqrt((weights * ((means - mean[:, None]) ** 2 + variances)).sum(axis=1))
+    return mean, np.sqrt((weights * ((means - mean[:, None]) ** 2 + variances)).sum(axis=1))
+
+
+SPREADS = np.arange(9) / 10
+
+
+def fitted_link(mean: np.ndarray, sd: np.ndarray, values: np.ndarray, steps: np.ndarray) -> Link:
+    """The `Link` by which as many ratings of each step are expected as there are, of the spread that makes these
+    ratings likeliest; `mean` and `sd` are those of each rating as the others predict it."""
     at = nearest_step(values, steps)
-    shares = np.array([(at <= step).mean() for step in range(len(steps) - 1)])
-    low, high = np.full(len(shares), (mean - 9 * sd).min()), np.full(len(shares), (mean + 9 * sd).max())
+    shares = np.bincount(at, minlength=len(steps)).cumsum()[:-1] / len(at)
+    links = [_matched(Link(steps, steps[:0], float(spread)), shares, mean, sd) for spread in SPREADS]
+    scores = []
+    for link in links:
+        ends = np.concatenate([[-np.inf], link.thresholds, [np.inf]])
+        chance = link.below(ends[at + 1], mean, sd) - link.below(ends[at], mean, sd)
+        scores.append(np.log(np.maximum(chance, 1e-12)).mean())
+    return links[int(np.argmax(scores))]
+
+
+def _matched(link, shares, mean, sd):
+    """The link with the thresholds below which these shares of the ratings are expected, by bisection."""
+    low, high = np.full(len(shares), (mean - 20 * sd).min()), np.full(len(shares), (mean + 20 * sd).max())
     for _ in range(50):
         middle = (low + high) / 2
-        below = ndtr((middle[:, None] - mean) / sd).mean(axis=1) < shares
+        below = link.below(middle[:, None], mean, sd).mean(axis=1) < shares
         low, high = np.where(below, middle, low), np.where(below, high, middle)
-    return np.maximum.accumulate((low + high) / 2)
+    return link._replace(thresholds=np.maximum.accumulate((low + high) / 2))
 
 
 # ---- Somebody new ----------------------------------------------------------------------------------------------------
@@ -325,9 +357,10 @@ def posterior_fold(side: Side, at: np.ndarray, values: np.ndarray, noise: float)
     biases = own[:, :, 0] + (own[:, :, 1:] * (s + N)).sum(axis=2)
     biases += sets[:, :, 0] + (sets[:, :, 1:] * (nu + N + s / 2)).sum(axis=2) - squares / 2
     rest = about[:, 0] + (about[:, 1:] * (nu + N + s / 2)).sum(axis=1) - about_squares / 2
-    solve = np.hstack([factors.reshape(len(at), -1) / np.sqrt(n_samples), biases]).T
+    flat = factors.reshape(len(at), n_samples * (columns - 1)) / np.sqrt(n_samples)
+    solve = np.hstack([flat, biases]).T
     ones = np.broadcast_to(1 / n_samples, (len(side.biases), n_samples))
-    flat = side.factors.reshape(len(side.factors), -1) / np.sqrt(n_samples)
+    flat = side.factors.reshape(len(side.factors), n_samples * (columns - 1)) / np.sqrt(n_samples)
     offset = (side.levels + side.biases + rest).mean(axis=1) + flat @ about[:, 1:].ravel() / np.sqrt(n_samples)
 
     def cover(met):

@@ -52,7 +52,7 @@ MODELS = ct.course_models() | {
     "content only": ct.ContentOnly(ABOUT_ITEMS),
     "Bayesian": ct.BayesianFM(n_factors=2, n_sweeps=30, n_kept=10),
     "Bayesian with features": ct.BayesianFM(
-        2, 20, item_features=ABOUT_ITEMS, user_features=ABOUT_USERS, n_kept=5, n_chains=2
+        2, 20, item_features=ABOUT_ITEMS, user_features=ABOUT_USERS, n_kept=4, n_chains=2
     ),
     "Bayesian regression": ct.BayesianFM(0, 30, implicit=False),
     "blend": ct.Blend(ct.BiasBaseline(), ct.ContentOnly(ABOUT_ITEMS), weight=0.3),

@@ -33,17 +33,19 @@ LAYERS = (  # each imports only from those before it
     "solvers",
     "vectors",
     "regressions",
+    "bayes",
     "lists",
     "doors",
     "certificates",
     "newcomers",
+    "posterior",
     "files",
     "growing",
     "study",
     "command",
     "content_table",
 )
-LONGER = {"Recommender", "FactorModel", "SGDMF", "SpectralRegularization", "Tuned"}  # each says why in its body
+LONGER = {"Recommender", "FactorModel", "SGDMF", "BayesianFM", "SpectralRegularization", "Tuned"}  # each says why in its body
 HOOKS = {"_fit", "_scores", "_row_scores", "_known", "_factors", "_newcomer", "_feature_reasons"}
 HOOKS |= {"_solved", "_blank", "_unexplained", "_settle"}  # of a model that grows
 
