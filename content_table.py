@@ -514,7 +514,10 @@ class Recommender(BaseEstimator):
 
     def _interval_of(self, newcomer, at, interval):
         """(low, high) ends for a `Viewer` or `NewTitle` and the positions `at` of the other side."""
-        raise ValueError(f"{type(self).__name__} gives no interval; BayesianFM does, and uncertainty is a scale.")
+        raise ValueError(
+            f"interval must be None for a {type(self).__name__}, which does not know how sure it is, got "
+            f"{shown(interval)}; BayesianFM does, and for others uncertainty is a scale."
+        )
 
     def predict_rows(self, rows: np.ndarray) -> np.ndarray:
         """Predictions of whole rows, (len(rows), n_items), given as positions, unknown cells filled as in `predict`."""
@@ -1617,8 +1620,7 @@ def _features(model, name, about):
     features, ratings = getattr(model, name), model.ratings_
     if not isinstance(features, Features):
         raise TypeError(
-            f"{type(model).__name__} needs {name}, a Features table (see load_features), got "
-            f"{type(features).__name__}."
+            f"{type(model).__name__} needs {name}, a Features table (see load_features), got {type(features).__name__}."
         )
     own, other = ratings.item_ids, ratings.user_ids
     own, other = (own, other) if about == "items" else (other, own)
@@ -1647,6 +1649,7 @@ class _ContentModel(Recommender):
     reads_features = True
 
     item_features: Features | None = None
+
     def _known(self, rows, cols):
         """A cold title with features is known after all."""
         described = np.diff(self.item_table_.indptr) > 0
@@ -1851,7 +1854,9 @@ class ContentOnly(_ContentModel):
 
     def _newcomer(self, axis, at, values, features=None):
         if axis == 1:  # the features are all that counts
-            offset = self.global_mean_ + self.user_bias_ + self.feature_weights_ @ _described(self.item_features, features)
+            offset = (
+                self.global_mean_ + self.user_bias_ + self.feature_weights_ @ _described(self.item_features, features)
+            )
             return ridge_fold(offset, (np.zeros((len(offset), 0)),), [], at, values)
         C = self.item_table_
         blocks, penalty = (C, np.ones((C.shape[0], 1))), np.full(C.shape[1] + 1, float(self.reg))
@@ -2125,8 +2130,9 @@ class BayesianFM(FactorModel):
         noise = np.array([[row[name] for row in self.history_[self.in_use("burn_in") :]] for name in names])
         means, _ = self._draws(rows, cols, self._codes({}, len(rows)))
         pairs = zip(self.ratings_.user_ids[rows].tolist(), self.ratings_.item_ids[cols].tolist(), strict=True)
-        draws = {"noise": noise} | {pair: row.reshape(self.n_chains, -1) for pair, row in zip(pairs, means, strict=True)}
-        return pd.DataFrame([{"quantity": name} | chain_summary(one) for name, one in draws.items()])
+        draws = [("noise", noise)]
+        draws += [(pair, row.reshape(self.n_chains, -1)) for pair, row in zip(pairs, means, strict=True)]
+        return pd.DataFrame([{"quantity": name} | chain_summary(one) for name, one in draws])
 
     def noise(self) -> float:
         """Standard deviation of a rating about its prediction, rating points: root mean square over the samples."""

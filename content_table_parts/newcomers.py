@@ -55,7 +55,7 @@ class Fold:
         chosen = [block[at] for block in self.blocks]
         return np.hstack([part.toarray() if sp.issparse(part) else part for part in chosen])
 
-    def spread(self, at: np.ndarray) -> np.ndarray:
+    def _spread(self, at: np.ndarray) -> np.ndarray:
         """What the ratings leave open about the predictions at these positions, as `variance` tells it."""
         return self.variance(self._rows(at))
 
@@ -235,7 +235,7 @@ class _Newcomer:
         """
         check_switch("of_a_rating", of_a_rating)
         noise = self.model.noise()
-        unknown = self.fold.spread(self._others(ids))
+        unknown = self.fold._spread(self._others(ids))
         return noise * np.sqrt(np.maximum(unknown, 0.0) + of_a_rating)
 
     def explain(self, other: Any, n: int | None = None) -> pd.DataFrame:

@@ -218,7 +218,10 @@ class Link(NamedTuple):
         z = (threshold - means) / sd
         if self.spread == 0:
             return ndtr(z)
-        factors, weights = np.exp(np.sqrt(3.0) * self.spread * np.array([-1.0, 0.0, 1.0])), np.array([1.0, 4.0, 1.0]) / 6
+        factors, weights = (
+            np.exp(np.sqrt(3.0) * self.spread * np.array([-1.0, 0.0, 1.0])),
+            np.array([1.0, 4.0, 1.0]) / 6,
+        )
         factors /= np.sqrt(weights @ factors**2)
         return sum(weight * ndtr(z / factor) for weight, factor in zip(weights, factors, strict=True))
 
@@ -300,7 +303,7 @@ class PosteriorFold(Fold):
     noise: float = 1.0
     row: tuple = ()
 
-    def spread(self, at: np.ndarray) -> np.ndarray:
+    def _spread(self, at: np.ndarray) -> np.ndarray:
         """Variance of each prediction over the posterior, in units of the variance of one rating."""
         means, variances = self.cover(at)
         return (means.var(axis=1) + variances.mean(axis=1)) / self.noise**2
@@ -345,7 +348,9 @@ def posterior_fold(side: Side, at: np.ndarray, values: np.ndarray, noise: float)
     about, about_squares = _described(side)
     lin, s = sets.sum(axis=0)[:, 0] + about[:, 0], sets.sum(axis=0)[:, 1:] + about[:, 1:]
     squares = (sets[:, :, 1:] ** 2).sum(axis=2)
-    plain = lin + (s * (nu + N + s / 2)).sum(axis=1) - (squares.sum(axis=0) + about_squares) / 2  # what is no regression
+    plain = (
+        lin + (s * (nu + N + s / 2)).sum(axis=1) - (squares.sum(axis=0) + about_squares) / 2
+    )  # what is no regression
     r = side.factors[at]
     target = values[:, None] - side.levels - side.biases[at] - plain - (r * s).sum(axis=2)
     Z = np.concatenate([np.ones((len(at), n_samples, 1)), r + s + N], axis=2).transpose(1, 0, 2)

@@ -295,7 +295,7 @@ def run_guided(target, arguments):
     """libFuzzer on one reader; only our own files are watched, and of these not the compiled loops, which cannot be."""
     import atheris
 
-    loops = [f"content_table_parts.{name}" for name in ("solvers", "regressions", "doors", "lists")]
+    loops = [f"content_table_parts.{name}" for name in ("solvers", "regressions", "bayes", "doors", "lists")]
     with atheris.instrument_imports(include=["content_table_parts"], exclude=loops):
         read = reader_of(target)
     atheris.Setup([sys.argv[0], *arguments], read)

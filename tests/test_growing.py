@@ -211,7 +211,9 @@ def test_only_touched_rows_change(name, table):
     assert len(new.ratings_) == len(table) + 1
 
 
-@pytest.mark.parametrize("name", sorted(set(UPDATED) - {"content with profiles", "Bayesian with features"}))  # a fold-in does not know these
+@pytest.mark.parametrize(
+    "name", sorted(set(UPDATED) - {"content with profiles", "Bayesian with features"})
+)  # a fold-in does not know these
 def test_an_updated_viewer_gets_the_fold_in_of_all_their_ratings(name, table):
     new = fit(name, table).update(together(table, [(101, 13, 2), (101, 11, 3)]))
     own = dict(zip(new.ratings_.item_ids[new.viewer(101).at].tolist(), new.viewer(101).values.tolist(), strict=True))

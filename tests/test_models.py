@@ -208,7 +208,15 @@ def test_blocks_of_users_do_not_show_in_the_lists():
 
 
 CLASSES = [ct.BiasBaseline, ct.ItemKNN, ct.EASE, ct.ALS, ct.SpectralRegularization, ct.NuclearNorm]
-SHORTER = [ct.ImplicitALS, ct.GradientDescentMF, ct.SGDMF, ct.ContentMF, ct.ContentOnly, ct.Blend]  # "... as in `ALS`"
+SHORTER = [
+    ct.ImplicitALS,
+    ct.BayesianFM,
+    ct.GradientDescentMF,
+    ct.SGDMF,
+    ct.ContentMF,
+    ct.ContentOnly,
+    ct.Blend,
+]  # "... as in `ALS`"
 
 
 @pytest.mark.parametrize("kind", SHORTER)

@@ -45,9 +45,17 @@ LAYERS = (  # each imports only from those before it
     "command",
     "content_table",
 )
-LONGER = {"Recommender", "FactorModel", "SGDMF", "BayesianFM", "SpectralRegularization", "Tuned"}  # each says why in its body
+LONGER = {
+    "Recommender",
+    "FactorModel",
+    "SGDMF",
+    "BayesianFM",
+    "SpectralRegularization",
+    "Tuned",
+}  # each says why in its body
 HOOKS = {"_fit", "_scores", "_row_scores", "_known", "_factors", "_newcomer", "_feature_reasons"}
 HOOKS |= {"_solved", "_blank", "_unexplained", "_settle"}  # of a model that grows
+HOOKS |= {"_part_scores", "_interval_of"}  # of one that knows how sure it is
 
 
 def imports_of(path):
