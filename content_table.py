@@ -487,7 +487,8 @@ class Recommender(BaseEstimator):
         With `return_fallback` also a mask: True where the model knew too little about the viewer or the title, and the
         prediction is the mean and the biases that are known.
         """
-        return self.predict_cells(*self._cells(users, items), return_fallback)
+        rows, cols = self._cells(users, items)
+        return self.predict_cells(rows, cols, return_fallback)
 
     def _cells(self, users, items):
         """(rows, cols) of pairs of ids; one id is repeated for all."""
@@ -2049,7 +2050,7 @@ class BayesianFM(FactorModel):
 
     # -- how sure it is --
 
-    def predict(  # type: ignore[override]  # more than other models can say
+    def predict(  # more than other models can say
         self,
         users: ArrayLike,
         items: ArrayLike,
@@ -2130,7 +2131,7 @@ class BayesianFM(FactorModel):
         noise = np.array([[row[name] for row in self.history_[self.in_use("burn_in") :]] for name in names])
         means, _ = self._draws(rows, cols, self._codes({}, len(rows)))
         pairs = zip(self.ratings_.user_ids[rows].tolist(), self.ratings_.item_ids[cols].tolist(), strict=True)
-        draws = [("noise", noise)]
+        draws: list[tuple[Any, np.ndarray]] = [("noise", noise)]
         draws += [(pair, row.reshape(self.n_chains, -1)) for pair, row in zip(pairs, means, strict=True)]
         return pd.DataFrame([{"quantity": name} | chain_summary(one) for name, one in draws])
 

@@ -86,6 +86,9 @@ class Prior(NamedTuple):
     level: float = 1.0
 
 
+PRIOR = Prior()
+
+
 # ---- The compiled loops ----------------------------------------------------------------------------------------------
 
 
@@ -262,7 +265,9 @@ def _starts(groups):
     return np.cumsum([0, *groups[:-1]])
 
 
-def starting_state(design: Design, blocks: Sequence[Block], y: np.ndarray, n_factors: int, rng: np.random.Generator):
+def starting_state(
+    design: Design, blocks: Sequence[Block], y: np.ndarray, n_factors: int, rng: np.random.Generator
+) -> State:
     """The state before the first sweep: no weights, and factors of N(0, 0.1^2), which some direction must break."""
     n_groups, n_features = len(design.group) - 1, len(design.start) - 1
     V = np.vstack([np.zeros(n_features), rng.normal(0, 0.1, (n_factors, n_features))])
@@ -280,8 +285,8 @@ def starting_state(design: Design, blocks: Sequence[Block], y: np.ndarray, n_fac
         table = block.table[:, block.met]
         state.Q[:, rows] = (table @ own.T).T
         squares[rows] = table.power(2) @ (own[1:] ** 2).sum(axis=0)
-    q = sum(state.Q[1:, where] for where in design.where)
-    state.e[:] -= ((q**2).sum(axis=0) - sum(squares[where] for where in design.where)) / 2
+    q = state.Q[1:, design.where].sum(axis=1)
+    state.e[:] -= ((q**2).sum(axis=0) - squares[design.where].sum(axis=0)) / 2
     return state
 
 
@@ -299,7 +304,7 @@ def draw(design: Design, n_factors: int, prior: Prior, rng: np.random.Generator)
 
 
 def chain(
-    blocks: Sequence[Block], y: np.ndarray, n_factors: int, rng: np.random.Generator, prior: Prior = Prior()
+    blocks: Sequence[Block], y: np.ndarray, n_factors: int, rng: np.random.Generator, prior: Prior = PRIOR
 ) -> Iterator[State]:
     """The states of a Markov chain after each sweep, without an end: the same arrays each time, changed in place."""
     design = design_of(blocks)

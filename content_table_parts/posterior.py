@@ -11,11 +11,13 @@ row of which nothing is known, whose own feature has the mean of its group, so t
 mean and r_b = q_b - nu_b,
 
     prediction = level' + sum_b bias_b + sum_{b < b'} r_b . r_b',
-    bias_b = w_b - mu_b + 1/2 (...) + r_b . sum_{b' != b} nu_b',   level' = level + sum_b mu_b + sum_{b < b'} nu_b . nu_b'.
+    bias_b = w_b - mu_b + 1/2 (...) + r_b . sum_{b' != b} nu_b',
+    level' = level + sum_b mu_b + sum_{b < b'} nu_b . nu_b'.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -107,7 +109,7 @@ def sampled(
             check_time()
             states = [next(one) for one in chains]
             if epoch > burn_in:
-                kept.offer(lambda states=states: [keep(blocks, state, unit) for state in states])
+                kept.offer(partial(_keep_all, blocks, states, unit))
             noises = {f"noise_{at}": float(state.level[1] ** -0.5 * unit) for at, state in enumerate(states, 1)}
             history.append({"epoch": epoch} | noises)
     except KeyboardInterrupt:
@@ -115,6 +117,10 @@ def sampled(
             raise
         warn_caller(f"stopped by the keyboard after {len(history)} sweeps; the samples of these are kept.")
     return [sample for one in zip(*kept.chosen(), strict=True) for sample in one], history
+
+
+def _keep_all(blocks, states, unit):
+    return [keep(blocks, state, unit) for state in states]
 
 
 def learnt(samples: Sequence[Sample], blocks: Sequence[Block], implicit: bool) -> dict[str, Any]:
@@ -172,10 +178,10 @@ def cell_draws(levels: np.ndarray, parts: Sequence[Part]) -> tuple[np.ndarray, n
     level' + sum_b bias_b + 1/2 (|sum_b r_b|^2 - sum_b |r_b|^2); the feature of a row of which nothing is known stands
     in a straight line with the slope (1, sum_b r_b + sum of nu over the other blocks).
     """
-    total = sum(part.factors for part in parts)
-    squares = (total**2 - sum(part.factors**2 for part in parts)).sum(axis=2)
-    means = levels + sum(part.biases for part in parts) + squares / 2
-    nu, variances = sum(part.prior[0, :, 1:] for part in parts), np.zeros(means.shape)
+    total = np.add.reduce([part.factors for part in parts])
+    squares = (total**2 - np.add.reduce([part.factors**2 for part in parts])).sum(axis=2)
+    means = levels + np.add.reduce([part.biases for part in parts]) + squares / 2
+    nu, variances = np.add.reduce([part.prior[0, :, 1:] for part in parts]), np.zeros(means.shape)
     for part in parts:
         at = np.flatnonzero(part.unknown)
         mean, precision = part.prior
@@ -335,7 +341,8 @@ def posterior_fold(side: Side, at: np.ndarray, values: np.ndarray, noise: float)
     normal: a ridge regression with the group's mean and precision for a prior. With eta the factors' distance from nu,
     s what the set of rows met and the features add to q, and N the sum of nu over the other blocks,
 
-        prediction = [what everybody gets] + lin + s . (r_i + nu + N + s / 2) - squares / 2 + omega + eta . (r_i + s + N),
+        prediction = [what everybody gets] + lin + s . (r_i + nu + N + s / 2) - squares / 2
+                     + omega + eta . (r_i + s + N),
 
     the last two terms from the regression, (omega, eta) = M^-1 Z' t / noise^2, M = diag(lambda) + Z'Z / noise^2. Every
     part but the features' is one of a row that was met or rated, and `solve` has a column for each.
@@ -401,7 +408,7 @@ def split_r_hat(draws: np.ndarray) -> float:
     Chains are split in halves and draws are ranked and made normal, as Vehtari et al. advise (*Rank-Normalization,
     Folding, and Localization*, Bayesian Analysis 2021): sqrt(((n - 1) / n W + B / n) / W).
     """
-    between, within, n, _ = _spreads(_halves(_normal_ranks(draws)))
+    between, within, n = _spreads(_halves(_normal_ranks(draws)))
     return float(np.sqrt(((n - 1) / n * within + between / n) / within)) if within > 0 else np.nan
 
 
@@ -409,7 +416,7 @@ def effective_size(draws: np.ndarray) -> float:
     """How many independent draws these, (chains, draws), are worth for a mean: m n / tau, tau = -1 + 2 sum of Geyer's
     initial monotone sequence of autocorrelations, of chains split in halves and ranked as in `split_r_hat`."""
     halves = _halves(_normal_ranks(draws))
-    between, within, n, variances = _spreads(halves)
+    between, within, n = _spreads(halves)
     if not within > 0:
         return np.nan
     total = (n - 1) / n * within + between / n
@@ -435,9 +442,9 @@ def _normal_ranks(draws):
 
 
 def _spreads(chains):
-    """(B, W, length, variance of each chain): variance between the means of the chains, times n, and within them."""
-    n, variances = chains.shape[1], chains.var(axis=1, ddof=1)
-    return n * chains.mean(axis=1).var(ddof=1), variances.mean(), n, variances
+    """(B, W, length): variance between the means of the chains, times n, and the mean variance within them."""
+    n = chains.shape[1]
+    return n * chains.mean(axis=1).var(ddof=1), chains.var(axis=1, ddof=1).mean(), n
 
 
 def _autocovariances(chain):
