@@ -1879,7 +1879,8 @@ class BayesianFM(FactorModel):
     it; `item_features`) and one for each entry of its `context`. Two ids alone are matrix factorization with biases.
 
     Priors: w_j and v_jf are normal, with a mean and a precision for each kind of feature and factor, which are
-    normal-gamma (shape and rate 1/2; so is the precision of the noise), in rating points. Nothing is tuned but the
+    normal-gamma (shape 0.5, rate 0.02; so is the precision of the noise) where ratings have a standard deviation of 1: wide,
+    and the same on every scale. Nothing is tuned but the
     rank: the sampler finds how much to shrink. A prediction is the mean over the kept samples.
 
     Parameters

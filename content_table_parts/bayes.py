@@ -82,7 +82,7 @@ class Prior(NamedTuple):
     1 / lambda). Of the level, in rating points above the mean of the ratings: N(0, 1 / level)."""
 
     shape: float = 0.5
-    rate: float = 0.5
+    rate: float = 0.02
     level: float = 1.0
 
 
