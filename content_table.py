@@ -1879,9 +1879,9 @@ class BayesianFM(FactorModel):
     it; `item_features`) and one for each entry of its `context`. Two ids alone are matrix factorization with biases.
 
     Priors: w_j and v_jf are normal, with a mean and a precision for each kind of feature and factor, which are
-    normal-gamma (shape 0.5, rate 0.02; so is the precision of the noise) where ratings have a standard deviation of 1: wide,
-    and the same on every scale. Nothing is tuned but the
-    rank: the sampler finds how much to shrink. A prediction is the mean over the kept samples.
+    normal-gamma (shape 0.5, rate 0.02; so is the precision of the noise), where ratings have a standard deviation of 1:
+    wide, and the same on every scale. Nothing is tuned but the rank: the sampler finds how much to shrink. A prediction
+    is the mean over the kept samples.
 
     Parameters
     ----------
@@ -2194,6 +2194,26 @@ class BayesianFM(FactorModel):
         fold.offset[lost] = self.global_mean_
         return fold
 
+    def _feature_reasons(self, viewer, col):
+        """Part of feature j: x_j (w_j + v_j . (r_u + N + (r_i + nu - v_j x_j) / 2)), mean over the samples; N is the
+        sum of nu over the other blocks. What the title's own feature, and who rated it, add is the rest."""
+        if self.item_table_ is None:
+            return super()._feature_reasons(viewer, col)
+        row, n = self.item_table_[[col]], len(self.levels_)
+        biases, factors = viewer.fold.row if viewer.row is None else self._learnt_row(viewer.row)
+        r_u, r_i = by_sample(factors[None], n)[0], by_sample(self.item_factors_[[col]], n)[0]
+        nu, x, weights = self.priors_[:, 0, :, 1:], row.data[:, None], self.item_feature_weights_[row.indices]
+        slope = r_u + nu.sum(axis=0) - nu[1] + (r_i + nu[1] - weights[:, :, 1:] * x[:, :, None]) / 2
+        parts = (x * (weights[:, :, 0] + (weights[:, :, 1:] * slope).sum(axis=2))).mean(axis=1)
+        names = self.item_features.names[row.indices].tolist()
+        others = {"this viewer": biases.mean()}
+        others["the title itself"] = viewer.scores[col] - self.levels_.mean() - biases.mean() - parts.sum()
+        others["what everybody gets: the mean"] = self.levels_.mean()
+        return others, list(zip(names, [np.nan] * len(names), parts.tolist(), strict=True))
+
+    def _learnt_row(self, row):
+        return self.user_biases_[row], self.user_factors_[row]
+
     def _interval_of(self, newcomer, at, interval):
         check_share("interval", interval)
         if newcomer.row is None:
@@ -2490,6 +2510,8 @@ class Blend(_ModelOfModels):
     weight_ : float
     """
 
+    # Longer than a model should be by a line: it hands on all that its models can say.
+
     first: Recommender | None = None
     second: Recommender | None = None
     weight: float | None = setting(None, low=0, high=1)
@@ -2530,7 +2552,7 @@ class Blend(_ModelOfModels):
         return self.first, self.second
 
     def _best_weight(self, validation):
-        a, b = (model.predict_cells(validation.rows, validation.cols) for model in (self.first_, self.second_))
+        a, b = (one._part_scores(validation, validation.rows, validation.cols) for one in (self.first_, self.second_))
         apart = (a - b) @ (a - b)
         return np.clip((validation.values - b) @ (a - b) / apart, 0.0, 1.0) if apart > 0 else 1.0
 
@@ -2539,6 +2561,9 @@ class Blend(_ModelOfModels):
 
     def _scores(self, rows, cols):
         return self._mix(self.first_.predict_cells(rows, cols), self.second_.predict_cells(rows, cols))
+
+    def _part_scores(self, part, rows, cols):
+        return self._mix(self.first_._part_scores(part, rows, cols), self.second_._part_scores(part, rows, cols))
 
     def _row_scores(self, rows):
         return self._mix(self.first_.predict_rows(rows), self.second_.predict_rows(rows))
@@ -2774,6 +2799,12 @@ class Tuned(_ModelOfModels):
 
     def _scores(self, rows, cols):
         return self.model_.predict_cells(rows, cols)
+
+    def _part_scores(self, part, rows, cols):
+        return self.model_._part_scores(part, rows, cols)
+
+    def _interval_of(self, newcomer, at, interval):
+        return self.model_._interval_of(newcomer, at, interval)
 
     def _row_scores(self, rows):
         return self.model_.predict_rows(rows)

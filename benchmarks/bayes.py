@@ -123,7 +123,9 @@ def machines(features):
 def one_split(ratings, features, seed):
     """Errors on one split, all chosen inside its training part."""
     train, test = ratings.split_random(0.2, random_state=seed)
-    chosen, seconds = timed(lambda: ct.Tuned(machines(features), n_trials=1, n_folds=10, space={}).fit(train))
+    candidates = machines(features)
+    spaces = {name: {"n_factors": ct.Range(one.n_factors, one.n_factors)} for name, one in candidates.items()}
+    chosen, seconds = timed(lambda: ct.Tuned(candidates, n_trials=1, n_folds=10, space=spaces).fit(train))
     return judged(chosen.model_, test) | {"chosen": chosen.chosen_, "seconds": seconds}
 
 

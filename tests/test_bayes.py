@@ -397,6 +397,35 @@ def test_the_parts_of_an_explanation_sum_to_the_posterior_mean(world):
         assert ct.explain(model, 5, item)["contribution"].sum() == pytest.approx(model.predict(5, item)[0], abs=1e-9)
 
 
+def test_the_parts_of_a_title_s_features_are_what_leaving_them_out_would_take_away(table):
+    model = ct.BayesianFM(2, 30, item_features=ABOUT_ITEMS, n_kept=8).fit(table)
+    for viewer in (model.viewer(102), model.fold_in({11: 8, 14: 3})):
+        terms = viewer.terms(13)
+        assert terms["contribution"].sum() == pytest.approx(viewer.predict(13)[0], abs=1e-9)
+        assert {"funny", "sad"} < set(terms["reason"])
+    # Without interactions a part is x_j w_j: the mean weight, which the samples of a regression have.
+    plain = ct.BayesianFM(0, 30, item_features=ABOUT_ITEMS).fit(table)
+    parts = plain.viewer(102).terms(13).set_index("reason")["contribution"]
+    weights = plain.item_feature_weights_[:, :, 0].mean(axis=1)
+    assert parts["funny"] == pytest.approx(0.3 * weights[0], abs=1e-12)
+    assert parts["sad"] == pytest.approx(0.3 * weights[1], abs=1e-12)
+    with pytest.raises(ValueError, match="knows nothing of what titles are about"):
+        ct.BayesianFM(1, 9).fit(table).viewer(102).terms(13)
+
+
+def test_models_made_of_others_hand_the_context_on(world):
+    train, test = world.split_random(0.2)
+    weekly = ct.BayesianFM(1, 40, context=("week",)).fit(train)
+    tuned = ct.Tuned(ct.BayesianFM(1, 40, context=("week",)), n_trials=1, n_folds=2).fit(train)
+    assert np.array_equal(tuned.errors(test), weekly.errors(test))
+    mixed = ct.Blend(weekly, ct.BiasBaseline().fit(train), weight=0.25, prefit=True).fit(train)
+    expected = 0.25 * weekly.errors(test) + 0.75 * ct.BiasBaseline().fit(train).errors(test)
+    np.testing.assert_allclose(mixed.errors(test), expected, atol=1e-12)
+    told, one = {3: 9, 4: 2}, [1, 2]
+    for ours, theirs in zip(*(each.fold_in(told).predict(one, interval=0.8) for each in (tuned, weekly)), strict=True):
+        assert np.array_equal(ours, theirs)
+
+
 def test_every_rating_told_narrows_the_interval(world):
     model = ct.BayesianFM(1, 60).fit(world)
     told = dict(zip(range(25), np.resize([8, 6, 7], 25).tolist(), strict=True))
