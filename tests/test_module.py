@@ -52,6 +52,7 @@ LONGER = {
     "BayesianFM",
     "SpectralRegularization",
     "Tuned",
+    "Blend",
 }  # each says why in its body
 HOOKS = {"_fit", "_scores", "_row_scores", "_known", "_factors", "_newcomer", "_feature_reasons"}
 HOOKS |= {"_solved", "_blank", "_unexplained", "_settle"}  # of a model that grows
