@@ -1,4 +1,4 @@
-"""`BayesianFM`: accuracy, how sure it is, and what it costs. Into results/bayes.json and results/bayes.png.
+"""`BayesianFM`: accuracy, how sure it is, and what it costs. Into results/bayes.json and .png.
 
     CONTENT_TABLE_DATA=... python benchmarks/bayes.py --jobs 2      # about ten minutes on two cores
 
@@ -73,10 +73,28 @@ def movielens(options):
         spectral = ct.SpectralRegularization(12, biases=True, tol=1e-3).fit(part)
         report[name]["spectral with biases"] = round(spectral.rmse(test, clip=True), 4)
         print(name, report[name])
+    report["chains"] = two_chains(train, features)
     content = ct.ContentMF(features, learning_rate=0.01, reg=0.02).fit(train, validation)
     report["ContentMF, stopped by the validation part"] = round(content.rmse(test, clip=True), 4)
     report["beside myfm"] = beside_myfm(train, test, features)
     return report
+
+
+def two_chains(train, features):
+    """The noise of two chains by sweeps, as a picture, and whether they agree: of it, and of 100 predictions."""
+    model = ct.BayesianFM(item_features=features, n_chains=2).fit(train)
+    figure, axis = plt.subplots(figsize=(6, 3))
+    for chain in ("noise_1", "noise_2"):
+        axis.plot([row["epoch"] for row in model.history_], [row[chain] for row in model.history_], lw=0.8, label=chain)
+    axis.axvspan(0, model.in_use("burn_in"), color="0.9")
+    axis.set(xlabel="sweep", ylabel="noise, rating points", ylim=(None, model.noise() * 1.1))
+    axis.legend()
+    figure.tight_layout()
+    figure.savefig(RESULTS / "bayes_chains.png", dpi=120)
+    table = model.diagnostics()
+    noise, cells = table.iloc[0], table.iloc[1:]
+    found = {"noise": noise[["mean", "sd", "r_hat", "effective_size"]].astype(float).round(4).to_dict()}
+    return found | {"predictions": cells[["r_hat", "effective_size"]].describe().loc[["50%", "min", "max"]].to_dict()}
 
 
 def beside_myfm(train, test, features):
@@ -122,7 +140,7 @@ def one_split(ratings, features, seed):
     """Errors on one split, all chosen inside its training part."""
     train, test = ratings.split_random(0.2, random_state=seed)
     candidates = machines(features)
-    fixed = dict.fromkeys(candidates, {})  # nothing else is tuned
+    fixed = {name: {} for name in candidates}  # nothing else is tuned
     chosen, seconds = timed(lambda: ct.Tuned(candidates, n_folds=5, space=fixed).fit(train))
     return judged(chosen.model_, test) | {"chosen": chosen.chosen_, "seconds": seconds}
 
@@ -225,18 +243,28 @@ def picture(rows):
     figure.savefig(RESULTS / "bayes.png", dpi=120)
 
 
+def tables(options):
+    return {name: course_table(name, options) for name in TABLES}
+
+
+PARTS = {"growth": lambda options: growth(), "movielens": movielens, "sample": sample_coverage, "tables": tables}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--splits", type=int, default=20)
     parser.add_argument("--seeds", type=int, default=len(SEEDS))
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure anew")
     options = parser.parse_args()
     options.seeds = range(options.seeds)
-    results = {"growth": growth(), "movielens": movielens(options), "sample": sample_coverage(options)}
-    results["tables"] = {name: course_table(name, options) for name in TABLES}
-    settings = {"command": "python benchmarks/bayes.py", "splits": f"{options.splits} random 80/20 splits",
-                "inside": "5-fold cross-validation in each split", "machine": machine()}  # fmt: skip
-    write_results("bayes.json", {"settings": settings} | results)
+    path = RESULTS / "bayes.json"
+    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    results["settings"] = {"command": "python benchmarks/bayes.py", "splits": f"{options.splits} random 80/20 splits",
+                           "inside": "5-fold cross-validation in each split", "machine": machine()}  # fmt: skip
+    for name in options.parts:
+        results[name] = PARTS[name](options)
+        write_results("bayes.json", results)  # part by part
 
 
 if __name__ == "__main__":
