@@ -1901,7 +1901,8 @@ class BayesianFM(FactorModel):
         Samples kept, and saved: evenly spaced over the sweeps after that. They take 8 (m + n) (k + 1) bytes each, twice
         that with `implicit`.
     n_chains : int
-        Chains from different starts, of `n_sweeps` each, whose samples are put together; 2 for `diagnostics`.
+        Chains from different starts, of `n_sweeps` each, whose samples are put together: 2 for `diagnostics`, and more
+        on a small table, where they end in several places and together predict better than one.
     random_state : int or Generator
     progress : bool
 

@@ -4,7 +4,7 @@
 
 MovieLens latest-small, each viewer's ratings split by time, five seeds, with genres and decades: trained on the
 training part, and on training and validation. Real tables: the 20 random splits of tuned.py; rank and kind of the
-machine are chosen inside each by a cross-validation (`ct.Tuned`), and what was chosen averages over eight chains. Beside
+machine are chosen inside each by a cross-validation (`ct.Tuned`), and it averages over eight chains. Beside
 it stand the models that tuned.py tunes there.
 Coverage is the share of held-out ratings within an interval; on the sample also that of all cells that nobody rated,
 whose ratings are distributed as truth.npz says. myfm, where it is installed, samples the same machine on the same
