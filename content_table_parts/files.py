@@ -30,9 +30,13 @@ from content_table_parts.writing import write_whole
 
 FORMAT_VERSION = 5
 _HOW = {"dtype": "float64", "n_jobs": 1, "weighted_reg": False, "solver": "cholesky"}
-_LATER = {"Features": {"notes": ()}, "ALS": _HOW, "EASE": {"liked": None, "binary": True, "dtype": "float64"}} | {
-    "ImplicitALS": _HOW | {"liked": None, "binary": False}
-}  # what files from before had not, as it was then
+_LATER = {  # what files from before had not, as it was then
+    "Features": {"notes": ()},
+    "Ratings": {"context": {}},
+    "ALS": _HOW,
+    "EASE": {"liked": None, "binary": True, "dtype": "float64"},
+    "ImplicitALS": _HOW | {"liked": None, "binary": False},
+}
 MAX_MODEL_BYTES = 4 * 2**30  # what a file may unpack to, all arrays together
 MAX_DESCRIPTION_BYTES = 2**26  # of them the description, 4 bytes a character: some 100,000 passes of history
 MAX_ARRAYS = 10_000
@@ -169,6 +173,7 @@ _LEARNT: dict[str, dict[str, _Rule]] = {
         "user_names": _table("m", "U", optional=True),
         "dropped": _one_of(dict),
         "notes": _one_of(tuple),
+        "context": _one_of(dict),
     }
     | _SHARED,
     "TitlesOnly": {"item_ids": _table("n", _IDS), "item_counts": _table("n", "i"), "fingerprint": _one_of(str)}
@@ -204,6 +209,28 @@ _LEARNT: dict[str, dict[str, _Rule]] = {
     "SGDMF": {"best_epoch_": _number(1, whole=True)},
     "_ContentModel": {"item_table_": _table("nd", sparse=True), "feature_weights_": _table("md")},
     "ContentMF": {"user_table_": _table("mf", sparse=True), "group_weights_": _table("fd")},
+    "BayesianFM": {
+        "user_factors_": _table("mq"),
+        "item_factors_": _table("nq"),
+        "user_biases_": _table("ms"),
+        "item_biases_": _table("ns"),
+        "levels_": _table("s"),
+        "noises_": _table("s", also=(", above 0", lambda noises: bool(len(noises) and (noises > 0).all()))),
+        "priors_": _table("btsc"),
+        "steps_": _table("l", also=(", rising", lambda steps: bool(len(steps) and (np.diff(steps) > 0).all()))),
+        "thresholds_": _table("h"),
+        "noise_spread_": _number(0),
+        "user_sampled_": _table("m"),
+        "rated_weights_": _table("nsc", optional=True),
+        "rater_weights_": _table("msc", optional=True),
+        "user_feature_weights_": _table("fsc", optional=True),
+        "item_feature_weights_": _table("dsc", optional=True),
+        "user_table_": _table("mf", sparse=True, optional=True),
+        "item_table_": _table("nd", sparse=True, optional=True),
+        "context_values_": _one_of(tuple),
+        "context_biases_": _table("xs", optional=True),
+        "context_factors_": _table("xq", optional=True),
+    },
     "_LowRank": {
         "U_": _table("mk"),
         "s_": _table("k", also=(", at least 0", lambda s: bool((s >= 0).all()))),
@@ -314,7 +341,8 @@ def _contradictions(model, rules):
     """What does not fit together in a model whose parts are all well by themselves, in words."""
     if "best_epoch_" in rules and model.best_epoch_ > len(model.history_):
         yield f"best_epoch_ is {model.best_epoch_}, but history_ has {len(model.history_)} passes"
-    described = "feature_weights_" in rules or ("item_table_" in rules and model.item_table_.shape[1])
+    table = getattr(model, "item_table_", None)
+    described = "feature_weights_" in rules or (table is not None and table.shape[1])
     if described and not isinstance(model.item_features, Features):
         yield f"item_features must be Features, got {_told(model.item_features)}"
     for name in ("first", "second", "rating"):
@@ -614,9 +642,11 @@ def _without_rows(kind, name, value, rule):
     if isinstance(value, BaseEstimator):
         return _without_viewers(value)
     if rule is not None:
-        return value[:0] if rule.axes.startswith("m") else value
+        return value[:0] if rule.axes.startswith("m") and value is not None else value
     if value is None or isinstance(value, (bool, int, float, str, np.generic)) or name.startswith("item_"):
         return value
+    if isinstance(value, tuple) and all(isinstance(part, str) for part in value):
+        return value  # names of columns
     if name == "init":
         return "random"  # starting points of the viewers
     if name.startswith("user_"):

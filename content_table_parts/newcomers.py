@@ -55,6 +55,10 @@ class Fold:
         chosen = [block[at] for block in self.blocks]
         return np.hstack([part.toarray() if sp.issparse(part) else part for part in chosen])
 
+    def _spread(self, at: np.ndarray) -> np.ndarray:
+        """What the ratings leave open about the predictions at these positions, as `variance` tells it."""
+        return self.variance(self._rows(at))
+
     def scores(self) -> np.ndarray:
         """The prediction for every position of the other side."""
         x, total = self.solve @ self.target, self.offset.copy()
@@ -212,9 +216,14 @@ class _Newcomer:
             raise TypeError(f"{name} must be one id, got {shown(one)}.")
         return at[0]
 
-    def predict(self, ids: ArrayLike) -> np.ndarray:
-        """Predictions, one for each of `ids` of the other side; rating points, unclipped, if the model gives these."""
-        return self.scores[self._others(ids)]
+    def predict(self, ids: ArrayLike, interval: float | None = None) -> Any:
+        """Predictions, one for each of `ids` of the other side; rating points, unclipped, if the model gives these.
+
+        With `interval=.8` also the low and the high end between which a rating lies with that probability, as arrays:
+        of models that know how sure they are (`BayesianFM`).
+        """
+        at = self._others(ids)
+        return self.scores[at] if interval is None else (self.scores[at], *self.model._interval_of(self, at, interval))
 
     def uncertainty(self, ids: ArrayLike, of_a_rating: bool = False) -> np.ndarray:
         """Standard deviation of each prediction, rating points: what so few ratings leave open about the newcomer.
@@ -226,7 +235,7 @@ class _Newcomer:
         """
         check_switch("of_a_rating", of_a_rating)
         noise = self.model.noise()
-        unknown = self.fold.variance(self.fold._rows(self._others(ids)))
+        unknown = self.fold._spread(self._others(ids))
         return noise * np.sqrt(np.maximum(unknown, 0.0) + of_a_rating)
 
     def explain(self, other: Any, n: int | None = None) -> pd.DataFrame:

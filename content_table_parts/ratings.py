@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -80,6 +80,9 @@ class Ratings:
     scale : (low, high)
         The rating scale, both ends included.
     times : array, one entry per rating, optional
+    context : dict of name -> array, one entry per rating
+        What else is known of each rating, such as the week it was given in: whole numbers, finite numbers or text, for
+        the models that learn from it (`BayesianFM`). Every part of a table keeps that of its own ratings.
     titles, user_names : arrays of str (n,), (m,), optional
         The id as text stands in for one that is missing (None or NaN).
     dropped : dict
@@ -108,6 +111,7 @@ class Ratings:
     dropped: dict = field(default_factory=dict)
     has_seasons: bool = False
     notes: tuple = ()
+    context: dict = field(default_factory=dict)
 
     def __post_init__(self):
         checks = {"user_ids": _ids, "item_ids": _ids, "rows": _indices, "cols": _indices, "values": _points}
@@ -119,6 +123,7 @@ class Ratings:
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, _read_only(np.array(_texts(getattr(self, name), name, ids))))
         object.__setattr__(self, "notes", tuple(check_texts("notes", self.notes)))
+        object.__setattr__(self, "context", _context(self.context))
         check_kind("dropped", self.dropped, dict, "a dict of reason: number of rows")
         check_switch("has_seasons", self.has_seasons)
         self._check_lengths()
@@ -143,6 +148,9 @@ class Ratings:
             array = getattr(self, name)
             if array is not None and len(array) != length:
                 raise ValueError(f"{name} needs {length} entries, got {len(array)}.")
+        for name, column in self.context.items():
+            if len(column) != len(self.values):
+                raise ValueError(f"context {name!r} needs {len(self.values)} entries, got {len(column)}.")
         for name, positions, ids in (("rows", self.rows, self.user_ids), ("cols", self.cols, self.item_ids)):
             distinct = len(np.unique(ids))
             if distinct != len(ids):
@@ -181,13 +189,15 @@ class Ratings:
         time: str | None = None,
         title: str | None = None,
         name: str | None = None,
+        context: Sequence[str] = (),
         **options: Any,
     ) -> Self:
         """Ratings from a table with one row per rating: any pandas DataFrame, or one that has `to_pandas()` (polars,
         PyArrow), by the names of its columns.
 
         Ids become sorted positions, rows keep their order; options are those of `Ratings`, above all
-        `scale=(low, high)`, which is 1 to 10 unless you say otherwise. Times, titles and user names come from columns.
+        `scale=(low, high)`, which is 1 to 10 unless you say otherwise. Times, titles and user names come from columns,
+        and so does what else is to be kept of each rating: `context=("week",)`.
         """
         arrays = {"times": "time", "titles": "title", "user_names": "name"}
         for given in sorted(set(options) & set(arrays)):
@@ -196,7 +206,9 @@ class Ratings:
                 f"an array could not tell which entry is whose; got {given}= of {type(options[given]).__name__}."
             )
         frame = _pandas_frame(frame)
-        _check_frame(frame, user, item, [user, item, rating, *(n for n in (time, title, name) if n is not None)])
+        context = check_texts("context", context)
+        named = [each for each in (time, title, name) if each is not None]
+        _check_frame(frame, user, item, [user, item, rating, *named, *context])
         user_ids, rows = _distinct(frame[user])
         item_ids, cols = _distinct(frame[item])
         return cls(
@@ -208,6 +220,7 @@ class Ratings:
             times=None if time is None else frame[time].to_numpy(),
             titles=None if title is None else _one_label_each(frame, (item, cols, item_ids), title, (user, rows)),
             user_names=None if name is None else _one_label_each(frame, (user, rows, user_ids), name, (item, cols)),
+            context={each: frame[each] for each in context},
             **options,
         )
 
@@ -294,7 +307,8 @@ class Ratings:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of scale, ids, cells and values: what a model learns from. Titles, names and times are not in it."""
+        """SHA-256 of scale, ids, cells, values and context: what a model learns from. Titles, names and times are not
+        in it."""
         table = self.csr  # by rows, then columns: as sorted as two keys would be, and cells are there once
         digest = hashlib.sha256(np.array(self.scale, dtype="<f8").tobytes())
         for ids in (self.user_ids, self.item_ids):
@@ -302,6 +316,9 @@ class Ratings:
         digest.update(np.repeat(np.arange(self.n_users, dtype="<i8"), np.diff(table.indptr)).data)
         digest.update(table.indices.astype("<i8").data)
         digest.update(table.data.astype("<f8", copy=False).data)
+        order = np.lexsort((self.cols, self.rows)) if self.context else None
+        for name in sorted(self.context):
+            digest.update(json.dumps([name, self.context[name][order].tolist()]).encode())
         return digest.hexdigest()
 
     @cached_property
@@ -513,7 +530,7 @@ class Ratings:
         """One row per rating, as a pandas table."""
         columns = {"user_id": self.user_ids[self.rows], "item_id": self.item_ids[self.cols]}
         columns |= {"title": self.item_labels[self.cols], "rating": self.values}
-        return pd.DataFrame(columns | ({} if self.times is None else {"time": self.times}))
+        return pd.DataFrame(columns | ({} if self.times is None else {"time": self.times}) | self.context)
 
     def part(self, entries: Any) -> Self:
         """The given entries (a mask, indices from 0, or a slice) as Ratings over the *same* users and items."""
@@ -521,6 +538,7 @@ class Ratings:
         at = _places(entries, len(self))
         names = ("rows", "cols", "values", *(() if self.times is None else ("times",)))
         chosen = {name: getattr(self, name)[at] for name in names} | {"dropped": {}, "notes": ()}
+        chosen["context"] = {name: _read_only(column[at]) for name, column in self.context.items()}
         if at is entries and len(at) > np.count_nonzero(_mark(at, len(self))):
             return replace(self, **chosen)  # an error: a cell is given twice
         return self._with(chosen)  # each entry once, of a table that was checked
@@ -545,7 +563,7 @@ class Ratings:
         pairs = [(self.rows, other.rows), (self.cols, other.cols), (self.values, other.values)]
         rows, cols, values = (np.concatenate(pair) for pair in pairs)
         times = None if self.times is None or other.times is None else np.concatenate([self.times, other.times])
-        return replace(self, rows=rows, cols=cols, values=values, times=times)
+        return replace(self, rows=rows, cols=cols, values=values, times=times, context=self._joined_context(other))
 
     def updated(self, newer: "Ratings") -> Self:
         """These ratings and those of `newer`, which take the place of older ones by the same user of the same item.
@@ -554,7 +572,7 @@ class Ratings:
         and known titles and names are those of this table. How many older ratings were replaced is in `dropped`.
 
         Where only this table has times, newer ratings count as given at its last one, and a note says so; where only
-        `newer` has them, none are kept.
+        `newer` has them, none are kept. Of the context the columns are kept that both tables have.
 
         Raises
         ------
@@ -577,11 +595,21 @@ class Ratings:
             cols=np.concatenate([self.cols[kept], cols]),
             values=np.concatenate([self.values[kept], newer.values]),
             times=times,
+            context=self._joined_context(newer, kept),
             titles=_joined_labels(self.titles, self.item_ids, newer.titles, newer.item_ids, new_items),
             user_names=_joined_labels(self.user_names, self.user_ids, newer.user_names, newer.user_ids, new_users),
             dropped=self.dropped | {reason: self.dropped.get(reason, 0) + count for reason, count in replaced.items()},
             notes=notes,
         )
+
+    def _joined_context(self, other, kept=slice(None)):
+        """The columns of the context that both have: of the kept ratings of this table, then of the other's."""
+        both = [name for name in self.context if name in other.context]
+        pairs = {name: (self.context[name], other.context[name]) for name in both}
+        for name, (own, came) in pairs.items():
+            if (own.dtype.kind == "U") != (came.dtype.kind == "U"):
+                raise TypeError(f"context {name!r} must be of one kind in both tables, got {own.dtype}, {came.dtype}.")
+        return {name: np.concatenate([own[kept], came]) for name, (own, came) in pairs.items()}
 
     def _joined_times(self, newer, kept):
         """(times of the kept ratings and the newer ones, notes)."""
@@ -626,6 +654,7 @@ class Ratings:
             )
         kept = self.part(known)
         placed = {"rows": users[kept.rows], "cols": items[kept.cols], "values": kept.values, "times": kept.times}
+        placed["context"] = kept.context
         dropped = self.dropped | {reason: int(hit.sum()) for reason, hit in counts.items() if hit.any()}
         return replace(other, **placed, dropped=dropped, notes=self.notes)
 
@@ -643,6 +672,7 @@ class Ratings:
             self.values[entries],
             scale=self.scale,
             times=label(self.times, entries),
+            context={name: column[entries] for name, column in self.context.items()},
             titles=label(self.titles, keep_items),
             user_names=label(self.user_names, keep_users),
             has_seasons=self.has_seasons,
@@ -881,6 +911,18 @@ def _texts(given, name, ids):
         return texts.astype(str)
     except ValueError as error:  # a list, or a number of more digits than Python writes
         raise TypeError(f"{name} must be text, got {shown(texts.tolist())}.") from error
+
+
+_COLUMNS = ("user_id", "item_id", "title", "rating", "time")  # of `frame`
+
+
+def _context(given):
+    """Columns of what is known of each rating, by name."""
+    check_kind("context", given, dict, "a dict of name: one entry per rating")
+    for name in given:
+        if not isinstance(name, str) or not name or name in _COLUMNS:
+            raise ValueError(f"context needs names of its own, texts other than {_COLUMNS}, got {shown(name)}.")
+    return {name: _read_only(np.array(_ids(column, f"context {name!r}"))) for name, column in given.items()}
 
 
 def _float_table(matrix):

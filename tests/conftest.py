@@ -52,6 +52,11 @@ MODELS = ct.course_models() | {
         ABOUT_ITEMS, shared_weights=False, content_weight=0.5, n_factors=2, n_epochs=20, patience=None
     ),
     "content only": ct.ContentOnly(ABOUT_ITEMS),
+    "Bayesian": ct.BayesianFM(n_factors=2, n_sweeps=30, n_kept=10),
+    "Bayesian with features": ct.BayesianFM(
+        2, 20, item_features=ABOUT_ITEMS, user_features=ABOUT_USERS, n_kept=4, n_chains=2
+    ),
+    "Bayesian regression": ct.BayesianFM(0, 30, implicit=False),
     "blend": ct.Blend(ct.BiasBaseline(), ct.ContentOnly(ABOUT_ITEMS), weight=0.3),
     "blend, weight chosen": ct.Blend(ct.BiasBaseline(), ct.ALS(2), validation_size=0.3),
     "damped means": DampedMeans(reg=2),  # of ADD_YOUR_OWN_MODEL.md

@@ -187,6 +187,9 @@ def model_of(draw, kind, table):
     if kind in FEW_PASSES:
         chosen["n_epochs"] = draw(st.sampled_from((1, 20, 500, 500, 500)))
         chosen["tol"] = max(chosen["tol"], 1e-6 if chosen["solver"] == "cvxpy" else 0.0)
+    if kind is ct.BayesianFM:
+        chosen |= {"n_factors": draw(st.integers(0, 3)), "n_sweeps": draw(st.integers(1, 12)), "burn_in": None}
+        chosen |= {"n_kept": draw(st.integers(1, 4)), "n_chains": draw(st.integers(1, 2))}
     return kind(**chosen)
 
 

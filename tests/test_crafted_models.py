@@ -27,6 +27,8 @@ ORIGINALS = {
     "SGD": ct.SGDMF(n_factors=2, n_epochs=5, patience=None),
     "content": ct.ContentMF(ABOUT_ITEMS, ABOUT_USERS, n_factors=2, n_epochs=5, patience=None),
     "content only": ct.ContentOnly(ABOUT_ITEMS),
+    "Bayesian": ct.BayesianFM(2, 10, item_features=ABOUT_ITEMS, user_features=ABOUT_USERS, n_kept=4),
+    "Bayesian regression": ct.BayesianFM(0, 10, implicit=False, n_kept=4),
     "neighbours": ct.ItemKNN(n_neighbors=2, shrinkage=1),
     "spectral": ct.SpectralRegularization(reg=1, biases=True),
     "nuclear norm": ct.NuclearNorm(),

@@ -27,6 +27,8 @@ AS_THEY_COME = {  # the figures of benchmarks/defaults.py are theirs: who change
     ct.SGDMF: DESCENT,
     ct.ContentMF: DESCENT | {"content_weight": 1, "shared_weights": True, "item_features": None, "user_features": None},
     ct.ContentOnly: {"item_features": None, "reg": 1},
+    ct.BayesianFM: {"n_factors": 10, "n_sweeps": 300, "implicit": True, "context": (), "item_features": None,
+                    "user_features": None, "burn_in": None, "n_kept": 50, "n_chains": 1, "random_state": 0},
     ct.SpectralRegularization: {"reg": None, "biases": False, "bias_reg": 5, "n_epochs": 3000, "tol": 1e-6,
                                 "solver": "splitting"},
     ct.NuclearNorm: {"n_epochs": 20_000, "tol": 1e-6, "solver": "splitting"},
@@ -97,7 +99,8 @@ def test_every_number_down_to_its_bound_may_be_set_and_none_beyond(kind):
             continue
         strict = name in ABOVE_0 or (name == "reg" and kind in REG_ABOVE_0)
         strict |= name == "bias_reg" and kind is ct.SpectralRegularization
-        lowest, step = ({"random_state": 0, "n_jobs": -1}.get(name, 1), 1) if declared.whole else (0.0, 1e-9)
+        whole = {"random_state": 0, "n_jobs": -1, "burn_in": 0} | ({"n_factors": 0} if kind is ct.BayesianFM else {})
+        lowest, step = (whole.get(name, 1), 1) if declared.whole else (0.0, 1e-9)
         declared.check(name, lowest + step)
         refused = [lowest - step] + [lowest] * strict
         if not strict:

@@ -34,11 +34,13 @@ LAYERS = (  # each imports only from those before it
     "vectors",
     "regressions",
     "pairwise",
+    "bayes",
     "lists",
     "doors",
     "certificates",
     "autoencoders",
     "newcomers",
+    "posterior",
     "files",
     "spark",
     "growing",
@@ -46,9 +48,18 @@ LAYERS = (  # each imports only from those before it
     "command",
     "content_table",
 )
-LONGER = {"Recommender", "FactorModel", "SGDMF", "SpectralRegularization", "Tuned"}  # each says why in its body
+LONGER = {
+    "Recommender",
+    "FactorModel",
+    "SGDMF",
+    "BayesianFM",
+    "SpectralRegularization",
+    "Tuned",
+    "Blend",
+}  # each says why in its body
 HOOKS = {"_fit", "_scores", "_row_scores", "_known", "_factors", "_newcomer", "_feature_reasons"}
 HOOKS |= {"_solved", "_blank", "_unexplained", "_settle"}  # of a model that grows
+HOOKS |= {"_part_scores", "_interval_of"}  # of one that knows how sure it is
 
 
 def imports_of(path):

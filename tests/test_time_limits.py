@@ -18,6 +18,7 @@ BY_PASSES = [
     ct.SpectralRegularization(),
     ct.SpectralRegularization(biases=True, solver="soft_impute"),
     ct.NuclearNorm(),
+    ct.BayesianFM(2),
 ]
 
 

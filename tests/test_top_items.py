@@ -250,7 +250,7 @@ def test_a_model_that_predicts_otherwise_is_not_taken_for_its_factors(with_cold,
 def test_what_says_its_factors_adds_them_up(any_model, with_cold):
     model = any_model.fit(with_cold)
     if model._by_factors() is None:
-        assert not isinstance(model, ct.FactorModel) or isinstance(model, ct.ContentMF)
+        assert not isinstance(model, ct.FactorModel) or isinstance(model, (ct.ContentMF, ct.BayesianFM))
         return
     intercept, P, Q = model._by_factors()
     rows, cols = np.divmod(np.arange(with_cold.n_users * with_cold.n_items), with_cold.n_items)

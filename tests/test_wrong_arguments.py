@@ -49,6 +49,7 @@ def world():
     train, test = table.split_random(0.3)
     als = ct.ALS(2, biases=True).fit(train)
     content = ct.ContentMF(ABOUT_ITEMS, n_factors=2, n_epochs=5, patience=None).fit(train)
+    bayes = ct.BayesianFM(2, 6, n_kept=2).fit(train)
     models = {"ALS": ct.ALS(2, biases=True), "mean": ct.GlobalMean()}
     fitted = {name: clone(model).fit(train) for name, model in models.items()}
     P, Q = als.user_factors_, als.item_factors_
@@ -137,9 +138,12 @@ SPACE = kind("None", called=["search space"])
 
 BY_NAME = [
     (NOTHING, "n n_splits n_trials n_folds n_boot n_components n_factors n_epochs n_neighbors max_features batch_size"),
+    (NOTHING, "n_sweeps n_kept n_chains"),
     (NOTHING, "patience about by conflicts protocol sampler refit schedule solver init metric reference use dtype"),
     (NOTHING, "repeats unknown sep decimal encoding"),
     (WHOLE, "min_per_user min_per_item row"),
+    (WHOLE.also("None"), "burn_in"),
+    (SHARE.also("None"), "interval"),
     (SEED, "random_state"),
     (NUMBER, "threshold low high primal dual"),
     (NOT_BELOW_0, "reg bias_reg tol shrinkage damping confidence decay diversity content_weight nuclear_norm"),
@@ -148,7 +152,8 @@ BY_NAME = [
     (
         SWITCH,
         "progress return_fallback keep_no_genres prune larger_is_better uncertainty of_a_rating log whole strict "
-        "with_ratings has_seasons certify proven prefit biases shared_weights clip rescale weighted_reg binary",
+        "with_ratings has_seasons certify proven prefit biases shared_weights clip rescale weighted_reg binary "
+        "implicit",
     ),
     (SWITCH.also("None"), "one_per_work"),
     (TEXT, "unit what"),
@@ -206,6 +211,7 @@ def model_calls():
         ct.SGDMF: descent,
         ct.ContentMF: about | {"user_features": ABOUT_USERS} | descent,
         ct.ContentOnly: about,
+        ct.BayesianFM: about | {"user_features": ABOUT_USERS, "n_factors": 2, "n_sweeps": 4, "burn_in": 1, "n_kept": 2},
         ct.SpectralRegularization: {"biases": True, "n_epochs": 20},
         ct.NuclearNorm: {"n_epochs": 20},
         ct.Blend: {"first": ct.GlobalMean(), "second": ct.BiasBaseline(), "validation_size": 0.3},
@@ -236,6 +242,8 @@ def model_calls():
             "space": SPACE.also("{}"),
         },
     }
+    bayes = {"n_factors": WHOLE, "context": kind("[]", "{}"), "item_features": KINDS["item_features"].also("None")}
+    own[ct.BayesianFM] = bayes
     own[ct.SGDMF] = own[ct.ContentMF] = {name: optional[name] for name in ("clip", "patience", "batch_size")}
     for model, valid in given.items():
         yield (
@@ -281,6 +289,12 @@ def recommender_calls():
     for name in ("gradient", "objective"):
         call = getattr(ct.GradientDescentMF(2).fit(w.train), name)
         yield f"GradientDescentMF.{name}", call, {"ratings": w.train} | factors, {"P": kind(), "Q": kind()}
+    pairs, own = {"users": [101, 102], "items": [11, 12]}, {"context": kind("None", "{}")}
+    yield "BayesianFM.in_use", w.bayes.in_use, {"name": "burn_in"}, {"name": NOTHING}
+    yield "BayesianFM.predict", w.bayes.predict, pairs | {"interval": 0.8, "context": {}}, own
+    yield "BayesianFM.rating_probabilities", w.bayes.rating_probabilities, pairs | {"context": {}}, own
+    yield "BayesianFM.log_score", w.bayes.log_score, {"ratings": w.test}, {}
+    yield "BayesianFM.diagnostics", w.bayes.diagnostics, pairs, {}
     for model in ("ContentMF", "ContentOnly"):
         yield f"{model}.taste", w.content.taste, {"user": 101}, {}
 
@@ -295,6 +309,7 @@ def ratings_calls():
         "times": [1, 2, 3],
         "titles": ["x", "y"],
         "user_names": ["u", "v"],
+        "context": {"week": [1, 2, 2]},
     }
     optional = kind("None")
     own = {
@@ -304,6 +319,7 @@ def ratings_calls():
         "user_ids": LABELS.named(*SIZES),
         "item_ids": LABELS.named(*SIZES),
         "times": optional,
+        "context": kind("{}"),
     }
     labels = LABELS.also("None", "array of objects", "array of NaN")
     own |= {"titles": labels, "user_names": labels, "dropped": kind("{}", "dict"), "notes": kind("[]", "{}", "texts")}
@@ -313,7 +329,12 @@ def ratings_calls():
     own = {name: kind(called=["column"]) for name in ("user", "item", "rating")} | {
         "frame": kind(called=["from_frame needs", "the table"])
     }
-    yield "Ratings.from_frame", ct.Ratings.from_frame, frame, own | dict.fromkeys(("time", "title", "name"), column)
+    yield (
+        "Ratings.from_frame",
+        ct.Ratings.from_frame,
+        frame,
+        own | dict.fromkeys(("time", "title", "name"), column) | {"context": kind("[]", "{}", called=["column"])},
+    )
     yield (
         "Ratings.from_matrix",
         ct.Ratings.from_matrix,
@@ -452,7 +473,7 @@ def feature_calls():
         yield made_by.__name__, made_by, made, own
     other = {"Viewer": (w.newcomer, "ids", 11, ONE_ITEM), "NewTitle": (w.new_title, "ids", 101, ONE_USER)}
     for name, (seen, ids, one, asked) in other.items():
-        yield f"{name}.predict", seen.predict, {ids: one}, {ids: asked.also("[]")}
+        yield f"{name}.predict", seen.predict, {ids: one}, {ids: asked.also("[]"), "interval": kind("None")}
         yield f"{name}.uncertainty", seen.uncertainty, {ids: one}, {ids: asked.also("[]")}
         yield f"{name}.explain", seen.explain, {"other": one}, {"other": asked, "n": few}
     yield "Viewer.terms", w.described.terms, {"item": 11}, {"n": few}

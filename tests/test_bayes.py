@@ -1,0 +1,597 @@
+"""The Bayesian factorization machine: its sampler against a slow twin, and what it promises of its answers."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from conftest import ABOUT_ITEMS, ABOUT_USERS, press_ctrl_c
+from scipy.stats import chisquare
+from sklearn.base import clone
+
+import content_table as ct
+from content_table_parts import bayes, posterior
+
+# ---- A slow twin: a dense table of features, and every conditional by its definition ----
+
+
+def crossed(seed, shape=(5, 4), n=13, week=3, features=True):
+    """(blocks, y) of a small table: viewers with sets and a profile, titles with sets and genres, and weeks."""
+    rng = np.random.default_rng(seed)
+    cells = rng.permutation(shape[0] * shape[1])[:n]
+    rows, cols = np.divmod(cells, shape[1])
+    known = sp.csr_array((np.ones(n), (rows, cols)), shape=shape)
+    profile, genres = (sp.csr_array(rng.normal(size=(side, 2)) * (rng.random((side, 2)) < 0.7)) for side in shape)
+    sets = bayes.normalised_sets(known), bayes.normalised_sets(sp.csr_array(known.T))
+    more = ([sets[0], profile], [sets[1], genres]) if features else ([], [])
+    blocks = [bayes.one_hot(rows, shape[0], *more[0]), bayes.one_hot(cols, shape[1], *more[1])]
+    blocks += [bayes.one_hot(rng.integers(0, week, n), week)] if week else []
+    return blocks, rng.normal(size=n)
+
+
+def dense(blocks):
+    """(X (N, features), the group of each feature, the block of each group): features that no rating has left out."""
+    parts = [block.table[block.rows].toarray() for block in blocks]
+    sizes = [size for block in blocks for size in block.groups]
+    group = np.repeat(np.arange(len(sizes)), sizes)
+    X = np.hstack(parts)
+    met = X.any(axis=0)
+    return X[:, met], group[met], np.repeat(np.arange(len(blocks)), [len(block.groups) for block in blocks])
+
+
+def by_definition(X, V, level):
+    """Predictions of a factorization machine, as its formula stands."""
+    return level + X @ V[0] + sum((X @ v) ** 2 - X**2 @ v**2 for v in V[1:]) / 2
+
+
+def conditional(X, y, V, level, alpha, f, j, mu, precision):
+    """(mean, precision) of one number given all others, from h = the slope of the prediction in it."""
+    h = X[:, j] if f == 0 else X[:, j] * (X @ V[f] - X[:, j] * V[f, j])
+    e = y - by_definition(X, V, level)
+    tight = precision + alpha * h @ h
+    return (alpha * (h @ e + V[f, j] * (h @ h)) + precision * mu) / tight, tight
+
+
+def twin_sweep(X, group, blocks, y, now, draws, prior):
+    """A sweep by definition; `now` is (V, mean, precision, level), all changed in place but the level."""
+    V, mean, precision, level = now
+    e = y - by_definition(X, V, level[0])
+    level[1] = draws.level[1] / (prior.rate + e @ e / 2)
+    tight = prior.level + level[1] * len(y)
+    level[0] = level[1] * (y - by_definition(X, V, 0.0)).sum() / tight + draws.level[0] / np.sqrt(tight)
+    for f in range(len(V)):
+        for g in range(len(blocks)):
+            own = np.flatnonzero(group == g)
+            squares = ((V[f, own] - mean[f, g]) ** 2).sum() + mean[f, g] ** 2
+            precision[f, g] = draws.precision[f, g] / (prior.rate + squares / 2)
+            count = (len(own) + 1) * precision[f, g]
+            mean[f, g] = V[f, own].sum() / (len(own) + 1) + draws.mean[f, g] / np.sqrt(count)
+            for j in own:
+                center, tight = conditional(X, y, V, level[0], level[1], f, j, mean[f, g], precision[f, g])
+                V[f, j] = center + draws.V[f, j] / np.sqrt(tight)
+
+
+@pytest.mark.parametrize("n_factors", [0, 1, 3])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_sweep_draws_what_its_slow_twin_draws_from_the_same_random_numbers(n_factors, seed):
+    blocks, y = crossed(seed)
+    design, rng, prior = bayes.design_of(blocks), np.random.default_rng(seed), bayes.Prior(1.5, 0.7, 2.0)
+    state = bayes.starting_state(design, blocks, y, n_factors, rng)
+    X, group, of_block = dense(blocks)
+    np.testing.assert_allclose(state.e, y - by_definition(X, state.V, 0.0), atol=1e-12)
+    twin = state.V.copy(), state.mean.copy(), state.precision.copy(), state.level.copy()
+    S, c = np.zeros((design.first[-1], 8)), np.zeros(len(y))
+    S[:, 0] = np.bincount(design.where.ravel(), minlength=len(S))
+    for _ in range(4):
+        draws = bayes.draw(design, n_factors, prior, rng)
+        bayes.sweep(design, state, draws, prior, S, c)
+        twin_sweep(X, group, of_block, y, twin, draws, prior)
+        for ours, theirs in zip((state.V, state.mean, state.precision, state.level), twin, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-10)
+        np.testing.assert_allclose(state.e, y - by_definition(X, state.V, state.level[0]), atol=1e-10)
+
+
+@pytest.mark.parametrize("f", [0, 1, 2])
+def test_the_conditional_mean_and_precision_of_a_feature_are_those_of_its_definition(f):
+    blocks, y = crossed(7)
+    design, rng = bayes.design_of(blocks), np.random.default_rng(1)
+    state = bayes.starting_state(design, blocks, y, 2, rng)
+    X, group, of_block = dense(blocks)
+    alpha, mu, precision = 1.7, 0.3, 2.2
+    S, c = np.zeros((design.first[-1], 8)), np.zeros(len(y))
+    S[:, 0] = np.bincount(design.where.ravel(), minlength=len(S))
+    for j in range(X.shape[1]):
+        block = of_block[group[j]]
+        center, tight = conditional(X, y, state.V, 0.0, alpha, f, j, mu, precision)
+        drawn = []
+        for z in (0.0, 1.0):
+            bayes._begin(design, block, state.Q[f], S)
+            bayes._part_of_others(design.where, f, state.Q[f], block, c)
+            bayes._gather(design.where[block], c, state.e, S)
+            v = state.V[f].copy()
+            bayes._draw_features(design, j, j + 1, f, S, v, mu, precision, alpha, np.full(len(v), z))
+            drawn.append(v[j])
+        assert drawn[0] == pytest.approx(center, abs=1e-10)
+        assert (drawn[1] - drawn[0]) ** -2 == pytest.approx(tight, rel=1e-10)
+
+
+def test_samples_as_they_are_kept_give_the_predictions_of_the_formula():
+    blocks, y = crossed(3)
+    state = next(bayes.chain(blocks, y, 2, np.random.default_rng(0)))
+    X, _, _ = dense(blocks)
+    for unit in (1.0, 2.5):
+        sample = posterior.keep(blocks, state, unit)
+        rows = [own[block.rows] for own, block in zip(sample.rows, blocks, strict=True)]
+        total = sum(row[:, 1:] for row in rows)
+        squares = (total**2 - sum(row[:, 1:] ** 2 for row in rows)).sum(axis=1)
+        kept = sample.level + sum(row[:, 0] for row in rows) + squares / 2
+        np.testing.assert_allclose(kept, unit * by_definition(X, state.V, state.level[0]), atol=1e-12)
+        assert sample.noise == pytest.approx(unit * state.level[1] ** -0.5)
+
+
+# ---- The posterior ----
+
+FIXED = bayes.Prior(shape=1e8, rate=1e8, level=2.0)  # all precisions are 1
+
+
+def run(blocks, y, n_factors, seed, n, prior):
+    """(n, 2 + N) level, alpha and predictions of the ratings after each sweep."""
+    X, _, _ = dense(blocks)
+    chain = bayes.chain(blocks, y, n_factors, np.random.default_rng(seed), prior)
+    return np.array([[*(s := next(chain)).level, *by_definition(X, s.V, s.level[0])] for _ in range(n)])
+
+
+def test_where_the_posterior_is_normal_its_mean_and_spread_are_those_of_the_closed_form():
+    # y = level + X w + noise, w = m_group + N(0, 1), m_group ~ N(0, 1): so w ~ N(0, I + 1 1') in each group.
+    blocks, y = crossed(5)
+    X, group, _ = dense(blocks)
+    prior = np.eye(X.shape[1]) + (group[:, None] == group)
+    A = np.column_stack([np.ones(len(y)), X])
+    spread = np.zeros((A.shape[1],) * 2)
+    spread[0, 0], spread[1:, 1:] = 1 / FIXED.level, prior
+    covariance = np.linalg.inv(np.linalg.inv(spread) + A.T @ A)
+    mean, sd = A @ covariance @ A.T @ y, np.sqrt(np.diag(A @ covariance @ A.T))
+    drawn = run(blocks, y, 0, 0, 6000, FIXED)[200:, 2:]
+    sizes = np.array([posterior.effective_size(each[None]) for each in drawn.T])
+    assert sizes.min() > 500
+    assert (np.abs(drawn.mean(axis=0) - mean) < 5 * sd / np.sqrt(sizes)).all()
+    np.testing.assert_allclose(drawn.std(axis=0), sd, rtol=0.1)
+
+
+def test_posterior_means_are_those_of_the_slow_twin_within_monte_carlo_error():
+    blocks, y = crossed(11, shape=(4, 3), n=9, week=0)
+    prior, rng = bayes.Prior(3.0, 3.0), np.random.default_rng(5)
+    X, group, of_block = dense(blocks)
+    now = rng.normal(size=(2, X.shape[1])), np.zeros((2, len(of_block))), np.ones((2, len(of_block))), np.zeros(2)
+    design, theirs = bayes.design_of(blocks), []
+    for _ in range(1200):
+        twin_sweep(X, group, of_block, y, now, bayes.draw(design, 1, prior, rng), prior)
+        theirs.append(by_definition(X, now[0], now[3][0]))
+    ours, theirs = run(blocks, y, 1, 2, 5000, prior)[200:, 2:].T, np.array(theirs)[100:].T
+    variances = [[row.var() / posterior.effective_size(row[None]) for row in draws] for draws in (ours, theirs)]
+    assert (np.abs(ours.mean(axis=1) - theirs.mean(axis=1)) < 5 * np.sqrt(np.sum(variances, axis=0))).all()
+
+
+def simulated(seed, n_factors, prior):
+    """(blocks, y, what is asked: the noise's precision, the level and four predictions), all drawn from the prior."""
+    rng = np.random.default_rng([seed, n_factors])
+    blocks, _ = crossed(seed, shape=(4, 4), n=12, week=0, features=n_factors == 0)
+    X, group, of_block = dense(blocks)
+    precision = rng.gamma(prior.shape, 1 / prior.rate, (1 + n_factors, len(of_block)))
+    mean = rng.normal(size=precision.shape) / np.sqrt(precision)
+    V = (mean + 0 * precision)[:, group] + rng.normal(size=(1 + n_factors, len(group))) / np.sqrt(precision[:, group])
+    alpha, level = rng.gamma(prior.shape, 1 / prior.rate), rng.normal() / np.sqrt(prior.level)
+    truth = by_definition(X, V, level)
+    return blocks, truth + rng.normal(size=len(truth)) / np.sqrt(alpha), np.array([alpha, *truth[:4]])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_factors", [0, 1])
+def test_ranks_of_the_truth_among_draws_of_the_posterior_are_uniform(n_factors):
+    # Simulation-based calibration (Talts et al. 2018): of 200 tables drawn from the prior, the rank of a true number
+    # among 19 nearly independent draws is uniform on 0..19.
+    prior, ranks = bayes.Prior(4.0, 4.0, 1.0), []
+    for seed in range(200):
+        blocks, y, truth = simulated(seed, n_factors, prior)
+        drawn = run(blocks, y, n_factors, seed, 200 + 19 * 40, prior)[200 + 39 :: 40]
+        ranks.append((drawn[:, [1, 2, 3, 4, 5]] < truth).sum(axis=0))
+    for each in np.array(ranks).T:
+        assert chisquare(np.bincount(each, minlength=20)).pvalue > 1e-3
+
+
+# ---- The model ----
+
+
+@pytest.fixture(scope="module")
+def world():
+    """A table with a week that matters, 40 x 30: (ratings with context, true matrix of the ratings' means)."""
+    rng = np.random.default_rng(4)
+    truth = 6 + rng.normal(size=(40, 1)) + rng.normal(size=30) + rng.normal(size=(40, 2)) @ rng.normal(size=(2, 30)) / 2
+    rows, cols = np.nonzero(rng.random(truth.shape) < 0.5)
+    week = rng.integers(0, 4, len(rows))
+    values = truth[rows, cols] + np.array([-2, 0, 0, 2])[week] + rng.normal(size=len(rows)) / 2
+    frame = pd.DataFrame({"u": rows, "i": cols, "r": np.clip(np.round(values), 1, 10), "week": week})
+    return ct.Ratings.from_frame(frame, "u", "i", "r", context=("week",))
+
+
+def test_the_same_seed_gives_the_same_digits_whatever_the_order_of_the_file(world):
+    model = ct.BayesianFM(2, 20, context=("week",))
+    one, other = clone(model).fit(world), clone(model).fit(world.part(np.arange(len(world))[::-1]))
+    assert np.array_equal(one.complete(), other.complete())
+    assert one.history_ == other.history_
+    assert not np.array_equal(clone(model).set_params(random_state=1).fit(world).complete(), one.complete())
+
+
+def test_in_another_unit_the_answers_are_the_same(world):
+    tens = dataclasses.replace(world, values=world.values * 10, scale=(10.0, 100.0))
+    one, ten = (ct.BayesianFM(2, 30).fit(each) for each in (world, tens))
+    np.testing.assert_allclose(ten.complete(), 10 * one.complete(), rtol=1e-9)
+    assert ten.noise() == pytest.approx(10 * one.noise())
+    assert ten.log_score(tens) == pytest.approx(one.log_score(world), abs=1e-9)
+
+
+def test_who_rated_what_is_learnt_from_the_training_part_alone(world):
+    train, test = world.split_random(0.2)
+    used = {(row, col) for row, col in zip(train.rows.tolist(), train.cols.tolist(), strict=True)}
+    free = [cell for cell in np.ndindex(world.shape) if cell not in used]
+    rows, cols = np.array(free)[np.random.default_rng(0).permutation(len(free))[: len(test)]].T
+    moved = dataclasses.replace(test, rows=rows, cols=cols, values=test.values[::-1])
+    parts = [train.joined(each).part(slice(len(train))) for each in (test, moved)]
+    one, other = (ct.BayesianFM(1, 15, context=("week",)).fit(part) for part in parts)
+    assert np.array_equal(one.complete(), other.complete())
+    assert np.array_equal(one.rated_weights_, other.rated_weights_)
+
+
+def test_the_week_is_learnt_and_used_where_it_is_told(world):
+    train, test = world.split_random(0.2)
+    plain, weekly = (ct.BayesianFM(1, 60, context=context).fit(train) for context in ((), ("week",)))
+    assert weekly.rmse(test) < plain.rmse(test) - 0.3
+    early, late = (weekly.predict(3, world.item_ids, context={"week": week}) for week in (0, 3))
+    assert (late - early).mean() == pytest.approx(4, abs=1)
+    told = weekly.predict(test.user_ids[test.rows], test.item_ids[test.cols], context=test.context)
+    np.testing.assert_allclose(told - test.values, weekly.errors(test), atol=1e-12)
+    unknown = weekly.predict(3, world.item_ids, context={"week": 99})
+    np.testing.assert_allclose(unknown, weekly.predict(3, world.item_ids), atol=1e-9)
+    assert (early < unknown).all()
+    assert (unknown < late).all()
+
+
+def test_a_context_that_is_missing_or_of_another_kind_is_refused(world):
+    bare = dataclasses.replace(world, context={})
+    with pytest.raises(ValueError, match=r"context must be columns of Ratings.context, \[\], got \['week'\]"):
+        ct.BayesianFM(context=("week",)).fit(bare)
+    model = ct.BayesianFM(0, 9, context=("week",)).fit(world)
+    with pytest.raises(ValueError, match="ratings must have the context"):
+        model.rmse(bare)
+    with pytest.raises(ValueError, match=r"context must be of \['week'\], got \['day'\]"):
+        model.predict(0, 1, context={"day": 1})
+    with pytest.raises(TypeError, match="context 'week' must be like"):
+        model.predict(0, 1, context={"week": "Monday"})
+
+
+def test_probabilities_are_those_of_ratings_and_intervals_follow_from_them(world):
+    model = ct.BayesianFM(1, 60).fit(world)
+    chances = model.rating_probabilities([0, 1, 2], [5, 6, 7])
+    assert chances.columns.tolist() == np.unique(world.values).tolist()
+    np.testing.assert_allclose(chances.sum(axis=1), 1, atol=1e-12)
+    assert (chances.to_numpy() >= 0).all()
+    before = None
+    for share in (0.2, 0.5, 0.8, 0.99):
+        predicted, low, high = model.predict([0, 1, 2], [5, 6, 7], interval=share)
+        assert np.array_equal(predicted, model.predict([0, 1, 2], [5, 6, 7]))
+        inside = (chances.columns.to_numpy() >= low[:, None]) & (chances.columns.to_numpy() <= high[:, None])
+        assert np.abs((chances.to_numpy() * inside).sum(axis=1) - share).max() < chances.to_numpy().max()
+        best = chances.columns.to_numpy()[chances.to_numpy().argmax(axis=1)]
+        assert ((low <= best) & (best <= high)).all()
+        assert before is None or ((low <= before[0]) & (high >= before[1])).all()
+        before = low, high
+
+
+def test_the_likeliest_run_by_hand():
+    chances = np.array([[0.1, 0.2, 0.4, 0.3], [0.7, 0.2, 0.1, 0.0]])
+    for share, expected in ((0.5, ([2, 0], [2, 0])), (0.6, ([2, 0], [3, 0])), (0.85, ([1, 0], [3, 1]))):
+        first, last = posterior.likely_run(chances, share)
+        assert (first.tolist(), last.tolist()) == expected
+
+
+def test_thresholds_make_each_rating_as_frequent_as_it_is():
+    rng = np.random.default_rng(0)
+    mean, values = rng.normal(5, 1, 4000), rng.choice([1.0, 5.0, 6.0, 10.0], 4000, p=[0.1, 0.4, 0.3, 0.2])
+    link = posterior.fitted_link(mean, np.full(4000, 1.2), values, np.unique(values))
+    expected = link.chances(mean[:, None], np.full((4000, 1), 1.44)).mean(axis=0)
+    np.testing.assert_allclose(expected, [np.mean(values == step) for step in link.steps], atol=1e-9)
+
+
+def test_the_log_score_is_the_mean_logarithm_of_the_probabilities(world):
+    train, test = world.split_random(0.2)
+    model = ct.BayesianFM(1, 40).fit(train)
+    chances = model.rating_probabilities(test.user_ids[test.rows], test.item_ids[test.cols])
+    own = [chances.iloc[at][value] for at, value in enumerate(test.values)]
+    assert model.log_score(test) == pytest.approx(np.log(own).mean(), rel=1e-12)
+    assert -2.3 < model.log_score(test) < model.log_score(train) < 0
+    with pytest.raises(ValueError, match="the part is empty"):
+        model.log_score(test.part([]))
+
+
+def test_intervals_cover_what_they_promise_where_the_model_is_right():
+    rng, found = np.random.default_rng(2), {0.5: [], 0.8: [], 0.95: []}
+    for _ in range(3):
+        full = 5.5 + rng.normal(size=(60, 1)) + rng.normal(size=50) + rng.normal(size=(60, 50)) * 1.2
+        rows, cols = np.nonzero(rng.random(full.shape) < 0.6)
+        values = np.clip(np.round(full[rows, cols]), 1, 10)
+        train, test = ct.Ratings(range(60), range(50), rows, cols, values).split_random(0.3)
+        model = ct.BayesianFM(0, 60, implicit=False).fit(train)
+        chances = model.rating_probabilities(test.rows, test.cols).to_numpy()
+        for share, both in found.items():
+            _, low, high = model.predict(test.rows, test.cols, interval=share)
+            inside = (low[:, None] <= model.steps_) & (model.steps_ <= high[:, None])
+            both.append([(chances * inside).sum(axis=1).mean(), np.mean((low <= test.values) & (test.values <= high))])
+    for share, both in found.items():
+        promised, covered = np.mean(both, axis=0)
+        assert abs(covered - promised) < 3 * np.sqrt(share * (1 - share) / (3 * len(test)))  # three standard errors
+        assert promised == pytest.approx(share, abs=0.08)  # as nearly as whole ratings allow
+
+
+def test_cold_titles_and_viewers_are_known_by_their_features_and_less_surely(with_cold):
+    model = ct.BayesianFM(1, 60, item_features=ABOUT_ITEMS, user_features=ABOUT_USERS).fit(with_cold)
+    _, missing = model.predict([101, 106, 106], [13, 11, 14], return_fallback=True)
+    assert missing.tolist() == [False, True, True]  # 106 has no profile; 13 has genres
+    _, low, high = model.predict([101, 101], [13, 14], interval=0.8)
+    cold, warm = np.array([model.viewer(101).model._draws(np.array([0]), np.array([col]), [])[1].mean()
+                           for col in (2, 3)])  # fmt: skip
+    assert warm == 0
+    assert cold > 0
+    assert (high > low).all()
+
+
+# ---- Somebody new ----
+
+
+def brute_fold(model, at, values, s, axis):
+    """The conditional of a newcomer's own feature in sample s: slopes from the machine's formula, by differences."""
+    n, k = len(model.levels_), model.n_factors
+    other = "user" if axis else "item"
+    factors = posterior.by_sample(getattr(model, f"{other}_factors_"), n)[:, s]
+    biases = getattr(model, f"{other}_biases_")[:, s]
+    met = (model.rater_weights_ if axis else model.rated_weights_)[at, s] / np.sqrt(max(len(at), 1))
+    (mu, nu), precision = np.split(model.priors_[axis, 0, s], [1]), model.priors_[axis, 1, s]
+    N = model.priors_[1 - axis, 0, s, 1:]
+
+    def prediction(number):  # [weight, factors] of the newcomer's own feature
+        V = np.vstack([number, met])  # one row a feature
+        q = V[:, 1:].sum(axis=0)
+        row = V[:, 0].sum() - mu[0] + (q @ q - (V[:, 1:] ** 2).sum()) / 2 + (q - nu) @ N
+        return model.levels_[s] + biases + row + factors @ (q - nu)
+
+    start = np.append(mu, nu)
+    plain = prediction(start)
+    slopes = np.column_stack([prediction(start + one) - plain for one in np.eye(1 + k)])
+    Z, alpha = slopes[at], model.noises_[s] ** -2
+    M = np.diag(precision) + alpha * Z.T @ Z
+    return plain + slopes @ np.linalg.solve(M, alpha * Z.T @ (values - plain[at])), slopes, M
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("n_told", [0, 1, 4])
+def test_a_newcomer_gets_the_exact_conditional_in_each_sample(world, axis, n_told):
+    model = ct.BayesianFM(2, 20, n_kept=6).fit(dataclasses.replace(world, context={}))
+    at, values = np.array([3, 7, 11, 2])[:n_told], np.array([9.0, 2, 6, 7])[:n_told]
+    fold = model._newcomer(axis, at, values)
+    means, variances = fold.cover(np.arange(world.shape[1 - axis]))
+    for s in range(6):
+        expected, slopes, M = brute_fold(model, at, values, s, axis)
+        np.testing.assert_allclose(means[:, s], expected, atol=1e-9)
+        np.testing.assert_allclose(variances[:, s], (slopes * np.linalg.solve(M, slopes.T).T).sum(axis=1), atol=1e-9)
+    np.testing.assert_allclose(fold.scores(), means.mean(axis=1), atol=1e-9)
+
+
+def test_the_parts_of_an_explanation_sum_to_the_posterior_mean(world):
+    model = ct.BayesianFM(2, 20).fit(world)
+    told = {0: 9, 4: 2, 8: 6}
+    viewer = model.fold_in(told)
+    for item in (0, 3, 20):
+        table = ct.explain(model, viewer, item)
+        assert table["contribution"].sum() == pytest.approx(viewer.predict(item)[0], abs=1e-9)
+        assert set(table["reason"][table["rating"].notna()]) == {"0", "4", "8"}
+        assert ct.explain(model, 5, item)["contribution"].sum() == pytest.approx(model.predict(5, item)[0], abs=1e-9)
+
+
+def test_the_parts_of_a_title_s_features_are_what_leaving_them_out_would_take_away(table):
+    model = ct.BayesianFM(2, 30, item_features=ABOUT_ITEMS, n_kept=8).fit(table)
+    for viewer in (model.viewer(102), model.fold_in({11: 8, 14: 3})):
+        terms = viewer.terms(13)
+        assert terms["contribution"].sum() == pytest.approx(viewer.predict(13)[0], abs=1e-9)
+        assert {"funny", "sad"} < set(terms["reason"])
+    # Without interactions a part is x_j w_j: the mean weight, which the samples of a regression have.
+    plain = ct.BayesianFM(0, 30, item_features=ABOUT_ITEMS).fit(table)
+    parts = plain.viewer(102).terms(13).set_index("reason")["contribution"]
+    weights = plain.item_feature_weights_[:, :, 0].mean(axis=1)
+    assert parts["funny"] == pytest.approx(0.3 * weights[0], abs=1e-12)
+    assert parts["sad"] == pytest.approx(0.3 * weights[1], abs=1e-12)
+    with pytest.raises(ValueError, match="knows nothing of what titles are about"):
+        ct.BayesianFM(1, 9).fit(table).viewer(102).terms(13)
+
+
+def test_models_made_of_others_hand_the_context_on(world):
+    train, test = world.split_random(0.2)
+    weekly = ct.BayesianFM(1, 40, context=("week",)).fit(train)
+    tuned = ct.Tuned(ct.BayesianFM(1, 40, context=("week",)), n_trials=1, n_folds=2).fit(train)
+    assert np.array_equal(tuned.errors(test), weekly.errors(test))
+    mixed = ct.Blend(weekly, ct.BiasBaseline().fit(train), weight=0.25, prefit=True).fit(train)
+    expected = 0.25 * weekly.errors(test) + 0.75 * ct.BiasBaseline().fit(train).errors(test)
+    np.testing.assert_allclose(mixed.errors(test), expected, atol=1e-12)
+    told, one = {3: 9, 4: 2}, [1, 2]
+    for ours, theirs in zip(*(each.fold_in(told).predict(one, interval=0.8) for each in (tuned, weekly)), strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+def test_every_rating_told_narrows_the_interval(world):
+    model = ct.BayesianFM(1, 60).fit(world)
+    told = dict(zip(range(25), np.resize([8, 6, 7], 25).tolist(), strict=True))
+    spread = [model.fold_in(dict(list(told.items())[:n])).uncertainty([28, 29]).mean() for n in (0, 2, 8, 25)]
+    assert (np.diff(spread) < 0).all()
+    viewer = model.fold_in(told)
+    predicted, low, high = viewer.predict([28, 29], interval=0.8)
+    assert np.array_equal(predicted, viewer.predict([28, 29]))
+    assert (low < high).all()
+    assert (viewer.uncertainty([28], of_a_rating=True) > model.noise()).all()
+
+
+def test_a_customer_who_is_kept_has_the_interval_of_the_fold_in(world):
+    model = ct.BayesianFM(1, 40).fit(dataclasses.replace(world, context={}))
+    viewer = model.fold_in({0: 9, 4: 2, 8: 6})
+    kept = model.add(viewer, user=999)
+    for share in (0.5, 0.95):
+        expected = viewer.predict(world.item_ids, interval=share)
+        for ours, theirs in zip(kept.predict(999, world.item_ids, interval=share), expected, strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=1e-9)
+
+
+# ---- Chains ----
+
+
+def autoregressive(rho, n, seed, shift=0.0):
+    rng = np.random.default_rng(seed)
+    x = [rng.normal()]
+    for _ in range(n - 1):
+        x.append(rho * x[-1] + np.sqrt(1 - rho**2) * rng.normal())
+    return np.array(x) + shift
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.5, 0.9])
+def test_the_effective_size_of_a_known_process(rho):
+    draws = np.array([autoregressive(rho, 5000, seed) for seed in range(4)])
+    assert posterior.effective_size(draws) == pytest.approx(20_000 * (1 - rho) / (1 + rho), rel=0.15)
+    assert posterior.split_r_hat(draws) == pytest.approx(1, abs=0.01)
+
+
+def test_chains_apart_and_chains_on_their_way_are_told():
+    apart = np.array([autoregressive(0.5, 500, seed, shift=2 * seed) for seed in range(2)])
+    assert posterior.split_r_hat(apart) > 1.2
+    assert posterior.effective_size(apart) < 20
+    drifting = autoregressive(0.0, 500, 0) + np.linspace(0, 4, 500)
+    assert posterior.split_r_hat(drifting[None]) > 1.2
+
+
+def test_r_hat_by_hand():
+    # Ranks of 1..8 in halves (1, 2), (3, 4), (5, 6), (7, 8): normal quantiles z, W the mean variance of the halves.
+    z = posterior._normal_ranks(np.arange(1.0, 9.0)[None])[0]
+    halves = z.reshape(4, 2)
+    W, B = halves.var(axis=1, ddof=1).mean(), 2 * halves.mean(axis=1).var(ddof=1)
+    # One chain is split in two halves only: take two chains of four.
+    draws = np.arange(1.0, 9.0).reshape(2, 4)
+    assert posterior.split_r_hat(draws) == pytest.approx(np.sqrt((W / 2 + B / 2) / W), rel=1e-12)
+
+
+def test_diagnostics_have_the_noise_and_each_prediction_asked_for(world):
+    model = ct.BayesianFM(1, 120, n_chains=2).fit(world)
+    table = model.diagnostics([0, 1], [5, 6])
+    assert table["quantity"].tolist() == ["noise", (0, 5), (1, 6)]
+    np.testing.assert_allclose(table["mean"][1:], model.predict([0, 1], [5, 6]), atol=1e-9)
+    assert len(model.diagnostics()) == 101
+    assert table["mean"][0] == pytest.approx(model.noise(), rel=0.05)
+    assert (table["r_hat"] < 1.3).all()
+    assert (table["effective_size"] > 2).all()
+    with pytest.raises(TypeError, match="users and items are given together"):
+        model.diagnostics(users=[0])
+
+
+def test_samples_are_thinned_evenly_and_as_many_as_asked_for(world):
+    found = posterior.Thinned(5)
+    for number in range(1, 41):
+        found.offer(lambda number=number: number)
+    assert found.chosen() == [8, 16, 24, 32, 40]
+    for n_kept, n_chains, expected in ((7, 1, 7), (8, 2, 8), (7, 2, 8), (500, 1, 40)):
+        model = ct.BayesianFM(0, 60, n_kept=n_kept, n_chains=n_chains).fit(world)
+        assert len(model.levels_) == len(model.noises_) == expected
+    assert [row["epoch"] for row in model.history_] == list(range(1, 61))
+
+
+# ---- Ctrl-C, and what is refused ----
+
+
+def test_ctrl_c_keeps_the_samples_so_far(world, monkeypatch):
+    press_ctrl_c(monkeypatch, bayes, "sweep", 20)
+    with pytest.warns(UserWarning, match="stopped by the keyboard after 19 sweeps; the samples of these are kept"):
+        model = ct.BayesianFM(1, 1000, burn_in=5).fit(world)
+    assert len(model.history_) == 19
+    assert len(model.levels_) == 14
+    assert np.isfinite(model.complete()).all()
+
+
+def test_ctrl_c_before_the_first_sample_leaves_nothing(world, monkeypatch):
+    press_ctrl_c(monkeypatch, bayes, "sweep", 4)
+    model = ct.BayesianFM(1, 1000, burn_in=5)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(world)
+    assert not hasattr(model, "ratings_")
+
+
+def test_burn_in_must_leave_a_sample(table):
+    with pytest.raises(ValueError, match="burn_in must be below n_sweeps, 10, got 10"):
+        ct.BayesianFM(1, 10, burn_in=10).fit(table)
+    assert ct.BayesianFM(1, 10).in_use("burn_in") == 3
+    assert ct.BayesianFM(1, 3000).in_use("burn_in") == 100
+
+
+def test_only_models_that_know_how_sure_they_are_give_an_interval(table):
+    with pytest.raises(ValueError, match="interval must be None for a BiasBaseline"):
+        ct.BiasBaseline().fit(table).viewer(101).predict(11, interval=0.8)
+    with pytest.raises(ValueError, match="interval must be below 1"):
+        ct.BayesianFM(1, 9).fit(table).predict(101, 11, interval=1.5)
+
+
+# ---- Ratings with a context ----
+
+
+def test_every_part_of_a_table_has_the_context_of_its_own_ratings(world):
+    frame = world.frame()
+    assert list(frame)[-1] == "week"
+    train, test = world.split_random(0.3)
+    for part in (train, test, train.joined(test), world.restrict(world.user_counts > 18, world.item_counts > 0)):
+        merged = part.frame().merge(frame, on=["user_id", "item_id"])
+        assert (merged["week_x"] == merged["week_y"]).all()
+        assert len(merged) == len(part)
+    assert np.array_equal(test.within(world).context["week"], test.context["week"])
+    later = dataclasses.replace(test, context={"week": test.context["week"] + 10})
+    updated = world.updated(later).frame().merge(frame, on=["user_id", "item_id"])
+    assert (updated["week_x"] != updated["week_y"]).sum() == len(test)
+    assert world.updated(dataclasses.replace(test, context={})).context == {}
+
+
+def test_the_fingerprint_knows_the_context_but_not_the_order(world):
+    assert world.part(np.arange(len(world))[::-1]).fingerprint == world.fingerprint
+    bare = dataclasses.replace(world, context={})
+    other = dataclasses.replace(world, context={"week": world.context["week"][::-1]})
+    assert len({world.fingerprint, bare.fingerprint, other.fingerprint}) == 3
+
+
+@pytest.mark.parametrize(
+    ("context", "message"),
+    [
+        ({"week": [1, 2]}, "context 'week' needs 3 entries, got 2"),
+        ({"time": [1, 2, 3]}, "context needs names of its own"),
+        ({"week": [1, None, 2]}, "context 'week' are missing"),
+        ({7: [1, 2, 3]}, "context needs names of its own"),
+    ],
+)
+def test_a_context_that_does_not_fit_the_ratings_is_refused(context, message):
+    with pytest.raises(ValueError, match=message):
+        ct.Ratings([1, 2], [1, 2], [0, 0, 1], [0, 1, 1], [5, 6, 7], context=context)
+
+
+def test_a_model_with_a_context_is_saved_and_read(world, tmp_path):
+    frame = world.frame().assign(week=np.array(["a", "b", "c", "d"])[world.context["week"]])
+    named = ct.Ratings.from_frame(frame, "user_id", "item_id", "rating", context=("week",))
+    model = ct.BayesianFM(1, 12, context=("week",)).fit(named)
+    model.save(tmp_path / "model.npz")
+    again = ct.load_model(tmp_path / "model.npz", named)
+    assert np.array_equal(again.ratings_.context["week"], named.context["week"])
+    told = {"interval": 0.8, "context": {"week": "b"}}
+    for one, other in zip(model.predict(3, [4, 5], **told), again.predict(3, [4, 5], **told), strict=True):
+        assert np.array_equal(one, other)
+    model.save(tmp_path / "bare.npz", with_ratings=False)
+    bare = ct.load_model(tmp_path / "bare.npz")
+    for one, other in zip(*(each.fold_in({3: 9}).predict([4, 5], interval=0.8) for each in (model, bare)), strict=True):
+        assert np.array_equal(one, other)
