@@ -25,7 +25,7 @@ from sklearn.base import BaseEstimator
 from content_table_parts.certificates import Certificate
 from content_table_parts.features import Features
 from content_table_parts.ratings import Ratings, need_ratings
-from content_table_parts.settings import as_path, check_fitted, check_switch
+from content_table_parts.settings import as_path, check_fitted, check_switch, shown
 from content_table_parts.writing import write_whole
 
 FORMAT_VERSION = 5
@@ -518,7 +518,7 @@ def load_model(path: str | Path, ratings: Ratings | None, kinds: tuple[type, ...
         raise ValueError(f"{name} has format {version}, this version reads {FORMAT_VERSION}; train the model again.")
     known = sorted(each.__name__ for each in kinds)
     if kind not in known:
-        raise ValueError(f"{name} holds a model of kind {kind!r}; known are {known}.")
+        raise ValueError(f"{name} holds a model of kind {shown(kind)}; known are {known}.")
     try:
         model = _whole(about, arrays, kinds)
     except Exception as error:
