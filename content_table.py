@@ -138,7 +138,7 @@ from content_table_parts.posterior import (
 from content_table_parts.products import table_features
 from content_table_parts.ratings import Ratings, need_ratings
 from content_table_parts.readers import OwnList, load_mal_export, load_ratings
-from content_table_parts.regressions import check_solution, regress_rows, ridge, solve_all_rows
+from content_table_parts.regressions import check_solution, regress_rows, ridge, row_scores, solve_all_rows
 from content_table_parts.settings import (
     IMAGINARY,
     PER_RATING,
@@ -173,7 +173,6 @@ from content_table_parts.solvers import (
     log_certificate,
     neighbour_means,
     one_pass,
-    row_scores,
     run_splitting,
     similar_rows,
     solve_cvxpy,
@@ -1359,7 +1358,7 @@ class ALS(FactorModel):
         """(objective, training RMSE)."""
         cells, factors = self.ratings_.csr, (self.user_factors_, self.item_factors_)
         biases = self._intercept, self.user_bias_, self.item_bias_
-        residual = cells.data - row_scores(cells.indptr, cells.indices, *biases, *factors)
+        residual = cells.data - row_scores(cells, *biases, *factors, self.n_jobs)
         loss = squared_loss.unchecked(residual, self.in_use("reg"), *self._penalized())
         penalty = self.bias_reg * (self.user_bias_ @ self.user_bias_ + self.item_bias_ @ self.item_bias_)
         return float(loss + penalty), float(np.sqrt(np.mean(residual**2)))
@@ -1493,7 +1492,7 @@ class ImplicitALS(_OfLikes, FactorModel):
     def _objective(self, ratings):
         P, Q, cells = self.user_factors_, self.item_factors_, self._counted(ratings.csr)
         c = 1 + self.confidence * cells.data
-        x = row_scores(cells.indptr, cells.indices, 0.0, self.user_bias_, self.item_bias_, P, Q)  # biases are 0
+        x = row_scores(cells, 0.0, self.user_bias_, self.item_bias_, P, Q, self.n_jobs)  # biases are 0
         other = np.vdot(P.T @ P, Q.T @ Q) - x @ x  # sum of (p.q)^2 over all cells, less the liked ones
         P, Q = self._penalized()
         return float(other + c @ (1 - x) ** 2 + self.in_use("reg") * (np.vdot(P, P) + np.vdot(Q, Q)))

@@ -156,6 +156,37 @@ def _solve_block(indptr, indices, values, confidence, offset, other, base, per_r
                 out[start + n, a] = xs[a, n]
 
 
+def by_threads(work, indptr, n_jobs):
+    """`work(first, last)` over all rows of a CSR table, in threads that have about as many ratings each."""
+    n_rows = len(indptr) - 1
+    n_threads = min(workers(n_jobs), n_rows // 32 + 1)
+    if n_threads == 1:
+        work(0, n_rows)
+        return
+    ends = np.searchsorted(indptr, np.linspace(0, indptr[-1], n_threads + 1))
+    ends[0], ends[-1] = 0, n_rows
+    with ThreadPoolExecutor(n_threads) as pool:
+        list(pool.map(work, ends[:-1], ends[1:]))
+
+
+@compiled(nogil=True)
+def _score_rows(indptr, indices, mean, b_user, b_item, P, Q, scores, first, last):
+    for u in range(first, last):
+        own, level = P[u], mean + b_user[u]
+        for e in range(indptr[u], indptr[u + 1]):
+            scores[e] = level + b_item[indices[e]] + dot(own, Q[indices[e]])
+
+
+def row_scores(table, mean, b_user, b_item, P, Q, n_jobs=1):
+    """mean + b_u + b_i + p_u . q_i for each known cell of a CSR table, row by row: what belongs to a user is fetched
+    once."""
+    scores = np.empty(len(table.indices))
+    by_threads(
+        partial(_score_rows, table.indptr, table.indices, mean, b_user, b_item, P, Q, scores), table.indptr, n_jobs
+    )
+    return scores
+
+
 def solve_all_rows(
     indptr,
     indices,
@@ -180,14 +211,7 @@ def solve_all_rows(
     arrays = [a if a is None else locked(a) for a in (indptr, indices, *given)]
     arrays.insert(3, confidence if confidence is None else np.dtype(dtype).type(confidence))
     out = np.empty((len(indptr) - 1, other.shape[1]), dtype)
-    solve, n_threads = partial(_solve_block, *arrays, out), min(workers(n_jobs), len(out) // 32 + 1)
-    if n_threads == 1:
-        solve(0, len(out))
-    else:
-        ends = np.searchsorted(indptr, np.linspace(0, len(indices), n_threads + 1))  # as many ratings for each thread
-        ends[0], ends[-1] = 0, len(out)
-        with ThreadPoolExecutor(n_threads) as pool:
-            list(pool.map(solve, ends[:-1], ends[1:]))
+    by_threads(partial(_solve_block, *arrays, out), indptr, n_jobs)
     return out.astype(float, copy=False)
 
 

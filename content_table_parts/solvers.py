@@ -221,17 +221,6 @@ def pair_dots(P: np.ndarray, Q: np.ndarray, rows: np.ndarray, cols: np.ndarray) 
     return dots
 
 
-@compiled()
-def row_scores(indptr, indices, mean, b_user, b_item, P, Q):
-    """mean + b_u + b_i + p_u . q_i for each known cell, row by row: what belongs to a user is fetched once."""
-    scores = np.empty(len(indices))
-    for u in range(len(indptr) - 1):
-        own, level = P[u], mean + b_user[u]
-        for e in range(indptr[u], indptr[u + 1]):
-            scores[e] = level + b_item[indices[e]] + dot(own, Q[indices[e]])
-    return scores
-
-
 def squared_loss(residual: np.ndarray, reg: float = 0.0, *factors: np.ndarray) -> float:
     """sum residual^2 + reg (|F|^2 over the arrays `factors`): what every model of factors tries to make small."""
     return float(residual @ residual + reg * sum(np.vdot(F, F) for F in factors))
