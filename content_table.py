@@ -1284,8 +1284,8 @@ class ALS(FactorModel):
     random_state : int or Generator
         A Generator gives one number at each fit, which seeds it.
     dtype : "float64" or "float32"
-        Of the arithmetic within a half-step. float32 takes about a fifth less time on two million ratings; a half-step
-        is off by about 1e-6 of the factors, so `tol` should not be much smaller.
+        Of the arithmetic within a half-step. float32 takes about two thirds of the time on ten million ratings; a
+        half-step is off by about 1e-6 of the factors, so `tol` should not be much smaller.
     n_jobs : int
         Threads; -1 is one for each core. The digits do not depend on it.
     solver : "cholesky" or "spark"
