@@ -205,6 +205,11 @@ _LEARNT: dict[str, dict[str, _Rule]] = {
         )
     },
     "EASE": {"item_weights_": _pair_weights("float64", "float32")},
+    "MultVAE": {
+        "item_weights_": _table("nh"),
+        "hidden_bias_": _table("h"),
+        "factor_weights_": _table("hk"),
+    },
     "FactorModel": {"user_factors_": _table("mk"), "item_factors_": _table("nk")},
     "SGDMF": {"best_epoch_": _number(1, whole=True)},
     "_ContentModel": {"item_table_": _table("nd", sparse=True), "feature_weights_": _table("md")},

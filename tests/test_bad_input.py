@@ -369,6 +369,7 @@ KINDS = [
     ct.NuclearNorm(),
     ct.ImplicitALS(),
     ct.BPR(),
+    ct.MultVAE(n_epochs=20),
     ct.GradientDescentMF(),
     ct.SGDMF(),
     ct.ContentMF(ABOUT_FOUR),

@@ -26,6 +26,8 @@ FIXED_TITLES = [
     "EASE of likes",
     "BPR",
     "BPR of likes",
+    "MultVAE",
+    "MultVAE of likes",
     "hybrid",
     "hybrid, prefit",
 ]

@@ -138,22 +138,22 @@ SPACE = kind("None", called=["search space"])
 
 BY_NAME = [
     (NOTHING, "n n_splits n_trials n_folds n_boot n_components n_factors n_epochs n_neighbors max_features batch_size"),
-    (NOTHING, "n_sweeps n_kept n_chains"),
+    (NOTHING, "n_sweeps n_kept n_chains n_hidden"),
     (NOTHING, "patience about by conflicts protocol sampler refit schedule solver init metric reference use dtype"),
     (NOTHING, "repeats unknown sep decimal encoding"),
-    (WHOLE, "min_per_user min_per_item row"),
+    (WHOLE, "min_per_user min_per_item row anneal"),
     (WHOLE.also("None"), "burn_in"),
     (SHARE.also("None"), "interval"),
     (SEED, "random_state"),
     (NUMBER, "threshold low high primal dual"),
-    (NOT_BELOW_0, "reg bias_reg tol shrinkage damping confidence decay diversity content_weight nuclear_norm"),
+    (NOT_BELOW_0, "reg bias_reg tol shrinkage damping confidence decay diversity content_weight nuclear_norm beta"),
     (ABOVE_0, "learning_rate init_scale n_train n_test time"),
     (SHARE, "test_size validation_size level weight"),
     (
         SWITCH,
         "progress return_fallback keep_no_genres prune larger_is_better uncertainty of_a_rating log whole strict "
         "with_ratings has_seasons certify proven prefit biases shared_weights clip rescale weighted_reg binary "
-        "implicit",
+        "implicit variational",
     ),
     (SWITCH.also("None"), "one_per_work"),
     (TEXT, "unit what"),
@@ -207,6 +207,7 @@ def model_calls():
         ct.ALS: QUICK | {"biases": True},
         ct.ImplicitALS: QUICK,
         ct.BPR: {"n_factors": 2, "n_epochs": 3},
+        ct.MultVAE: {"n_factors": 2, "n_hidden": 3, "n_epochs": 3},
         ct.GradientDescentMF: QUICK,
         ct.SGDMF: descent,
         ct.ContentMF: about | {"user_features": ABOUT_USERS} | descent,
@@ -226,6 +227,7 @@ def model_calls():
         ct.EASE: {"reg": ABOVE_0, "liked": SHARE.also("0", "True", "None")},
         ct.ImplicitALS: {"reg": ABOVE_0.also("None"), "n_jobs": THREADS, "liked": SHARE.also("0", "True", "None")},
         ct.BPR: {"liked": SHARE.also("0", "True", "None")},
+        ct.MultVAE: {"liked": SHARE.also("0", "True", "None"), "dropout": SHARE.also("0")},
         ct.ContentOnly: {"reg": ABOVE_0},
         ct.Blend: {"first": kind("fitted model", "unfitted model"), "second": kind("fitted model", "unfitted model")}
         | {"weight": optional["weight"].also("0", "True")},
