@@ -167,7 +167,7 @@ def bayes_tables(runs):
     noise, cells = films["chains"]["noise"], films["chains"]["predictions"]["r_hat"]
     chains = (
         f"Two chains of 300 sweeps on MovieLens: R-hat of the noise {noise['r_hat']:.2f}, of a hundred predictions "
-        f"{cells['50%']:.2f}\nin the median, {cells['max']:.2f} at most. The noise has not settled; most predictions have."
+        f"{cells['50%']:.2f}\nin the median, {cells['max']:.2f} at most. The noise has not settled; most of them have."
     )
     tables = [markdown(["MovieLens, one seed", "RMSE", "seconds"], cost),
               markdown(["ratings", "seconds a sweep", "MB"], sweeps)]  # fmt: skip
