@@ -29,10 +29,9 @@ class Network(NamedTuple):
 
 def random_network(n: int, h: int, k: int, rng: np.random.Generator) -> Network:
     """Weights of variance 2 / (rows + columns), and biases of 0."""
-    shapes = Network((n, h), (h,), (h, k), (k,), (h, k), (k,), (n, k), (n,))
-    return Network(*(
-        rng.normal(0.0, np.sqrt(2 / sum(shape)), shape) if len(shape) == 2 else np.zeros(shape) for shape in shapes
-    ))  # fmt: skip
+    tables = [rng.normal(0.0, np.sqrt(2 / sum(shape)), shape) for shape in ((n, h), (h, k), (h, k), (n, k))]
+    biases = [np.zeros(size) for size in (h, k, k, n)]
+    return Network(*(part for pair in zip(tables, biases, strict=True) for part in pair))
 
 
 def unit_likes(S: sp.csr_array) -> sp.csr_array:
@@ -133,7 +132,7 @@ def network_pass(
 
     beta grows from 0 over the first `anneal` passes; with a beta of None it is 0 and z is not drawn but its mean.
     """
-    order, found = rng.permutation(likes.shape[0]), np.zeros(2)
+    order, entropy, divergence = rng.permutation(likes.shape[0]), 0.0, 0.0
     n_steps = -(-len(order) // batch_size)
     for start in range(0, len(order), batch_size):
         some = likes[order[start : start + batch_size]]
@@ -142,10 +141,11 @@ def network_pass(
         if beta is not None:
             noise = rng.standard_normal(noise.shape)
             weight = beta * min(1.0, adam.steps / max(1, anneal * n_steps))
-        *met, slopes = network_objective(adam.net, some, kept, noise, weight, reg * some.shape[0] / len(order))
+        share = some.shape[0] / len(order)
+        met, apart, slopes = network_objective(adam.net, some, kept, noise, weight, reg * share)
         adam.step(slopes)
-        found += met
-    return float(found[0]), float(found[1])
+        entropy, divergence = entropy + met, divergence + apart
+    return entropy, divergence
 
 
 def encoded(net: Network, S: sp.csr_array) -> np.ndarray:

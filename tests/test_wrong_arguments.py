@@ -264,7 +264,7 @@ def recommender_calls():
     for name in ("errors", "rmse", "mae"):
         yield f"Recommender.{name}", getattr(w.als, name), {"ratings": w.test}, {}
         yield name, getattr(ct, name), {"model": w.als, "ratings": w.test}, {}
-    for name in ("Recommender", "FactorModel", "EASE", "ImplicitALS", "BPR", "Hybrid"):
+    for name in ("Recommender", "FactorModel", "EASE", "ImplicitALS", "BPR", "MultVAE", "Hybrid"):
         yield f"{name}.in_use", w.als.in_use, {"name": "reg"}, {"name": NOTHING}
     yield "Recommender.predict", w.als.predict, {"users": [101, 102], "items": [11, 12]}, {}
     yield "Recommender.predict_cells", w.als.predict_cells, cells, {}
