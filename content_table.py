@@ -111,6 +111,20 @@ from content_table_parts.newcomers import (
 )
 from content_table_parts.pairwise import bpr_pass, bpr_row
 from content_table_parts.places import DATA, WEIGHTS
+from content_table_parts.policies import (
+    Belief,
+    PolicyLog,
+    cells_mean,
+    choose,
+    doubly_robust,
+    epsilon_greedy,
+    inclusion_probabilities,
+    ips,
+    replay,
+    snips,
+    thompson,
+    ucb,
+)
 from content_table_parts.posterior import (
     CELLS,
     LEAST_UNIT,
@@ -522,6 +536,10 @@ class Recommender(BaseEstimator):
             f"interval must be None for a {type(self).__name__}, which does not know how sure it is, got "
             f"{shown(interval)}; BayesianFM does, and for others uncertainty is a scale."
         )
+
+    def _draws_of(self, newcomer, at):
+        """Of a model that keeps samples: means, roots or None, and variances or None, as a `Belief` takes them, of the
+        predictions for a `Viewer` or `NewTitle`; means and variances (len(at), s). None of other models."""
 
     def predict_rows(self, rows: np.ndarray) -> np.ndarray:
         """Predictions of whole rows, (len(rows), n_items), given as positions, unknown cells filled as in `predict`."""
@@ -2494,12 +2512,17 @@ class BayesianFM(FactorModel):
     def _learnt_row(self, row):
         return self.user_biases_[row], self.user_factors_[row]
 
+    def _draws_of(self, newcomer, at):
+        row = newcomer.row
+        if row is None or (self.user_sampled_[row] == 0 and len(newcomer.at)):  # the chain has not met them
+            return newcomer.fold.cover(at)[0], newcomer.fold.roots(at), None
+        means, variances = self._draws(np.full(len(at), row), at, self._codes({}, len(at)))
+        return means, None, variances
+
     def _interval_of(self, newcomer, at, interval):
         check_share("interval", interval)
-        if newcomer.row is None:
-            means, variances = newcomer.fold.cover(at)
-        else:
-            means, variances = self._draws(np.full(len(at), newcomer.row), at, self._codes({}, len(at)))
+        means, roots, variances = self._draws_of(newcomer, at)
+        variances = (roots**2).sum(axis=2).T if variances is None else variances
         return tuple(self.steps_[each] for each in likely_run(self._chances(means, variances), interval))
 
 
@@ -3085,6 +3108,9 @@ class Tuned(_ModelOfModels):
     def _interval_of(self, newcomer, at, interval):
         return self.model_._interval_of(newcomer, at, interval)
 
+    def _draws_of(self, newcomer, at):
+        return self.model_._draws_of(newcomer, at)
+
     def _row_scores(self, rows):
         return self.model_.predict_rows(rows)
 
@@ -3233,6 +3259,7 @@ __all__ = [
     "TIE",
     "WEIGHTS",
     "BayesianFM",
+    "Belief",
     "BiasBaseline",
     "Blend",
     "Certificate",
@@ -3250,6 +3277,7 @@ __all__ = [
     "NewTitle",
     "NuclearNorm",
     "OwnList",
+    "PolicyLog",
     "Popularity",
     "Range",
     "Ratings",
@@ -3263,18 +3291,24 @@ __all__ = [
     "best_positions",
     "bias_certificate",
     "bias_solver",
+    "cells_mean",
     "check_memory",
     "check_number",
+    "choose",
     "compare",
     "comparison",
     "course_models",
     "declared_settings",
+    "doubly_robust",
+    "epsilon_greedy",
     "errors",
     "evaluate",
     "explain",
     "fetch",
     "fit_parquet",
     "frequent_titles",
+    "inclusion_probabilities",
+    "ips",
     "item_texts",
     "list_metrics",
     "load_export",
@@ -3296,6 +3330,7 @@ __all__ = [
     "rank_models",
     "rank_summary",
     "ranking_metrics",
+    "replay",
     "ridge_fold",
     "ridge_rows",
     "rmse",
@@ -3307,6 +3342,7 @@ __all__ = [
     "sgd_epoch",
     "shrink_singular_values",
     "similar_titles",
+    "snips",
     "solve_rows",
     "spectral_certificate",
     "spectral_norm_bound",
@@ -3316,8 +3352,10 @@ __all__ = [
     "summarize",
     "table_features",
     "tfidf_features",
+    "thompson",
     "top_lists",
     "tune",
+    "ucb",
     "write_lists",
     "write_whole",
 ]
