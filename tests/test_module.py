@@ -39,6 +39,7 @@ LAYERS = (  # each imports only from those before it
     "doors",
     "certificates",
     "autoencoders",
+    "graphs",
     "newcomers",
     "posterior",
     "files",
