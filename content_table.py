@@ -703,9 +703,9 @@ class Recommender(BaseEstimator):
         class solves titles by regressions of their own (baseline, popularity, ALS, ImplicitALS, gradient descent,
         spectral), so is each title with such a rating, and then these viewers once more: exact half-steps of the
         training, which cannot raise its objective. Models by stochastic descent solve only those titles that they have
-        not learnt; those that weigh pairs of titles (ItemKNN, EASE, GraphFilter, Hybrid), and BPR, keep what they have of them, and
-        refuse new titles; NuclearNorm refuses. Everything else stays as trained, the mean too, so it is no refit:
-        benchmarks/update.py says how far off, and a fit in the night makes it whole.
+        not learnt; those that weigh pairs of titles (ItemKNN, EASE, GraphFilter, Hybrid), and BPR, keep what they have
+        of them, and refuse new titles; NuclearNorm refuses. Everything else stays as trained, the mean too, so it is no
+        refit: benchmarks/update.py says how far off, and a fit in the night makes it whole.
 
         Parameters
         ----------
@@ -1148,7 +1148,7 @@ class EASE(_OfLikes, Recommender):
 
 
 class GraphFilter(_OfLikes, Recommender):
-    """Likes carried along the graph of viewers and titles, and a low-pass filter: nothing is trained, one row at a time.
+    """Likes carried along the graph of viewers and titles, a low-pass filter: LightGCN without its training.
 
     R (m, n) is the table of likes, D_u and D_i its sums by viewer and by title (degrees), S = D_u^-1/2 R D_i^-1/2.
     Scores: S H D_i^popularity with H = sum_j c_j (S'S)^j + low_pass (sum_j c_j) V V'. The first part is LightGCN with
@@ -1158,8 +1158,9 @@ class GraphFilter(_OfLikes, Recommender):
     sum_j c_j s^(2j), and by a constant more where it is among the first: a low-pass filter.
 
     `predict` gives a preference, which orders the titles of one viewer and has no scale of its own; `rmse` refuses it.
-    A viewer who likes nothing gets 0 for every title. It is linear in S's row, so `explain` is exact. A MemoryError
-    where the graph of titles takes more than 2 GiB: as good as surely below 13,000 titles it does not.
+    A viewer who likes nothing gets 0 for every title. Scores are linear in S's row, so `explain` is exact. A
+    MemoryError where the pairs of titles with a viewer in common take more than 2 GiB, 12 bytes each; those of 13,377
+    titles never do.
 
     Parameters
     ----------
@@ -1172,23 +1173,23 @@ class GraphFilter(_OfLikes, Recommender):
         How much the low-pass part counts, as a share of what the layers make of the first direction.
     popularity : float, at least 0
         Exponent of the number of likes of a title that its score is multiplied by. 0 is LightGCN; 0.5 with two layers
-        is how likely three random steps from the viewer end there.
+        orders unseen titles by how likely three random steps from the viewer end there.
     liked, binary : as in `EASE`
 
     Attributes
     ----------
     item_degrees_ (n,), item_graph_ (n, n) sparse, item_directions_ (n, r) : D_i, S'S, V
 
-    References: LightGCN: Simplifying and Powering Graph Convolution Network for Recommendation, SIGIR 2020; How Powerful
-    is Graph Convolution for Recommendation?, CIKM 2021 (GF-CF: one step plus the low-pass part, which there has the
-    exponent 0.5, and the step starts from R); Blockbusters and Wallflowers, RecSys 2015 (that exponent, as a penalty).
+    References: LightGCN: Simplifying and Powering Graph Convolution Network for Recommendation, SIGIR 2020; How
+    Powerful is Graph Convolution for Recommendation?, CIKM 2021 (GF-CF adds one step from R and a low-pass part with
+    the exponent 0.5); Blockbusters and Wallflowers, RecSys 2015 (three random steps, less popularity).
     """
 
     score_name = "preference"
 
     n_layers: int = setting(2, low=1, search=Range(2, 4, unit="layers"))
-    n_factors: int = setting(0, low=0, search=Range(5, 200, log=True, unit="directions"))
-    low_pass: float = setting(0.1, low=0, search=Range(0.01, 3.0, log=True, unit="share"))
+    n_factors: int = setting(0, low=0, search=Range(0, 200, unit="directions"))
+    low_pass: float = setting(0.03, low=0, search=Range(0.003, 1.0, log=True, unit="share"))
     popularity: float = setting(0.0, low=0, search=Range(0.0, 0.5, unit="exponent"))
     liked: float | None = setting(None, low=0, high=1)
     binary: bool = setting(False)

@@ -34,8 +34,8 @@ def layer_weights(n_layers: int) -> np.ndarray:
     """c such that the scores of LightGCN with one-hot embeddings are S sum_j c_j (S'S)^j, j < n_layers.
 
     Its embeddings are the mean of the powers 0..K of A = [[0, S], [S', 0]], applied to the identity, so its scores are
-    the viewers x titles block of their square: of the powers of A the odd ones, A^(2j+1), which hold S (S'S)^j, as often
-    as two numbers from 0 to K add up to 2j + 1.
+    the viewers x titles block of their square: of the powers of A the odd ones, A^(2j+1), which hold S (S'S)^j, as
+    often as two numbers from 0 to K add up to 2j + 1.
     """
     embedding = np.full(n_layers + 1, 1.0 / (n_layers + 1))
     return np.convolve(embedding, embedding)[1::2]
@@ -73,7 +73,7 @@ def _carry(start, cols, values, near_start, near, weights, out):
 
 
 def carried(X: Any, graph: Any, weights: np.ndarray) -> np.ndarray:
-    """X sum_j weights_j G^j, (rows, n), of sparse rows X: each power is one more walk along the edges of the graph G."""
+    """X sum_j weights_j G^j, (rows, n), of sparse rows X: each power is one more walk along the edges of G."""
     total = weights[0] * X.toarray()
     step = X
     for weight in weights[1:]:

@@ -283,6 +283,7 @@ def test_the_number_of_parameters_is_what_was_learnt(table):
         ct.ImplicitALS(2): 2 * (m + n),
         ct.BPR(2): 2 * (m + n) + n,
         ct.EASE(): n * n,
+        ct.GraphFilter(n_factors=2): n + n * n + 2 * n,
         ct.ContentOnly(features): 1 + m + m * n,
         ct.Blend(ct.GlobalMean(), ct.BiasBaseline(), weight=0.5): 1 + 1 + m + n + 1,
         ct.Hybrid(ct.BiasBaseline(), features): 1 + m + n + n * n,

@@ -204,6 +204,7 @@ def model_calls():
         ct.BiasBaseline: {},
         ct.ItemKNN: {},
         ct.EASE: {},
+        ct.GraphFilter: {"n_factors": 2},
         ct.ALS: QUICK | {"biases": True},
         ct.ImplicitALS: QUICK,
         ct.BPR: {"n_factors": 2, "n_epochs": 3},
@@ -225,6 +226,7 @@ def model_calls():
         ct.SpectralRegularization: {"reg": ABOVE_0.also("None"), "bias_reg": ABOVE_0},
         ct.EASE: {"reg": ABOVE_0, "liked": SHARE.also("0", "True", "None")},
         ct.ImplicitALS: {"reg": ABOVE_0.also("None"), "n_jobs": THREADS, "liked": SHARE.also("0", "True", "None")},
+        ct.GraphFilter: {"n_factors": WHOLE, "liked": SHARE.also("0", "True", "None")},
         ct.BPR: {"liked": SHARE.also("0", "True", "None")},
         ct.ContentOnly: {"reg": ABOVE_0},
         ct.Blend: {"first": kind("fitted model", "unfitted model"), "second": kind("fitted model", "unfitted model")}
@@ -262,7 +264,7 @@ def recommender_calls():
     for name in ("errors", "rmse", "mae"):
         yield f"Recommender.{name}", getattr(w.als, name), {"ratings": w.test}, {}
         yield name, getattr(ct, name), {"model": w.als, "ratings": w.test}, {}
-    for name in ("Recommender", "FactorModel", "EASE", "ImplicitALS", "BPR", "Hybrid"):
+    for name in ("Recommender", "FactorModel", "EASE", "GraphFilter", "ImplicitALS", "BPR", "Hybrid"):
         yield f"{name}.in_use", w.als.in_use, {"name": "reg"}, {"name": NOTHING}
     yield "Recommender.predict", w.als.predict, {"users": [101, 102], "items": [11, 12]}, {}
     yield "Recommender.predict_cells", w.als.predict_cells, cells, {}
