@@ -1164,14 +1164,14 @@ class GraphFilter(_OfLikes, Recommender):
 
     Parameters
     ----------
-    n_layers : int, at least 1
+    n_layers : int from 1 to 100
         Layers K of LightGCN. 1 stays at one's own titles, 2 takes one step beyond them, each more another one: nearer
         to popularity, and as much time again for the lists.
     n_factors : int
         Singular directions of the low-pass part; 0: none. Those that tie with the next one are left out.
     low_pass : float, at least 0
         How much the low-pass part counts, as a share of what the layers make of the first direction.
-    popularity : float, at least 0
+    popularity : float from 0 to 1
         Exponent of the number of likes of a title that its score is multiplied by. 0 is LightGCN; 0.5 with two layers
         orders unseen titles by how likely three random steps from the viewer end there.
     liked, binary : as in `EASE`
@@ -1187,10 +1187,10 @@ class GraphFilter(_OfLikes, Recommender):
 
     score_name = "preference"
 
-    n_layers: int = setting(2, low=1, search=Range(2, 4, unit="layers"))
+    n_layers: int = setting(2, low=1, high=100, search=Range(2, 4, unit="layers"))
     n_factors: int = setting(0, low=0, search=Range(0, 200, unit="directions"))
     low_pass: float = setting(0.03, low=0, search=Range(0.003, 1.0, log=True, unit="share"))
-    popularity: float = setting(0.0, low=0, search=Range(0.0, 0.5, unit="exponent"))
+    popularity: float = setting(0.0, low=0, high=1, search=Range(0.0, 0.5, unit="exponent"))
     liked: float | None = setting(None, low=0, high=1)
     binary: bool = setting(False)
 

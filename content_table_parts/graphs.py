@@ -14,7 +14,7 @@ MAX_GRAPH_BYTES = 2**31  # of the graph of titles, 12 bytes a pair: above this i
 BLOCK_TITLES = 256  # whose rows of that graph are made together
 DENSE_SIDE = 2000  # up to so many viewers, or titles, singular vectors are found by a dense table of their pairs
 LEAST = 1e-10  # of the largest squared singular value: below that there is no direction, only rounding
-TIED = 1e-9  # squared singular values that agree to this share of the largest are equal
+TIED = 1e-7  # squared singular values that agree to this share of the largest count as equal
 
 
 def inverse_root(degrees: np.ndarray) -> np.ndarray:

@@ -108,7 +108,10 @@ def test_every_number_down_to_its_bound_may_be_set_and_none_beyond(kind):
         refused = [lowest - step] + [lowest] * strict
         if not strict:
             declared.check(name, lowest)
-        if name in ("weight", "validation_size", "liked"):  # shares
+        if name == "n_layers":
+            declared.check(name, 100)
+            refused.append(101)
+        elif name in ("weight", "validation_size", "liked", "popularity"):  # shares
             declared.check(name, 1 - 1e-9)
             refused += [1 + 1e-9] + [1.0] * (name == "validation_size")
         else:
