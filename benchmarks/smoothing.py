@@ -1,4 +1,4 @@
-"""How far likes should travel along the graph of viewers and titles: lists by layers, on real data. Into smoothing.json.
+"""How far likes should travel along the graph of viewers and titles: lists on real data. Into results/smoothing.json.
 
     CONTENT_TABLE_DATA=... python benchmarks/smoothing.py         # about five minutes on one core
 
