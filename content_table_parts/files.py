@@ -137,6 +137,10 @@ def _similarities(table):
     return bounded and not table.diagonal().any() and (table != table.T).nnz == 0
 
 
+def _walks(table):
+    return (not table.nnz or table.data.min() >= 0) and (table != table.T).nnz == 0
+
+
 def _pair_weights(*dtypes):
     """Weights of pairs of titles, none of a title with itself, or their roots, with which a title keeps less than 1."""
     weights = _table("nn", also=(" with a diagonal of 0", lambda B: not np.diag(B).any()))
@@ -209,6 +213,11 @@ _LEARNT: dict[str, dict[str, _Rule]] = {
         )
     },
     "EASE": _pair_weights("float64", "float32"),
+    "GraphFilter": {
+        "item_degrees_": _table("n", also=(", at least 0", lambda degrees: bool((degrees >= 0).all()))),
+        "item_graph_": _table("nn", sparse=True, also=(", symmetric, at least 0", _walks)),
+        "item_directions_": _table("nr"),
+    },
     "FactorModel": {"user_factors_": _table("mk"), "item_factors_": _table("nk")},
     "SGDMF": {"best_epoch_": _number(1, whole=True)},
     "_ContentModel": {"item_table_": _table("nd", sparse=True), "feature_weights_": _table("md")},

@@ -428,7 +428,7 @@ OBJECTIVES = {
 
 # ---- Two fits ----
 
-CLOSED = (ct.GlobalMean, ct.Popularity, ct.BiasBaseline, ct.EASE, ct.ContentOnly)
+CLOSED = (ct.GlobalMean, ct.Popularity, ct.BiasBaseline, ct.EASE, ct.GraphFilter, ct.ContentOnly)
 CONVEX = (*CLOSED, ct.SpectralRegularization, ct.NuclearNorm)
 LEVELLED = (ct.GlobalMean, ct.BiasBaseline, ct.ItemKNN, ct.ContentOnly, ct.ALS, ct.SGDMF, ct.ContentMF,
             ct.SpectralRegularization)  # fmt: skip
@@ -771,8 +771,9 @@ def saved_models():
     about = ct.Features([5, 4, 1, 2], [[1, 0], [0, 2], [0.5, 0.5], [0, 1]], ["funny", "sad"])
     profile = ct.Features([1, 2, 3], [[1], [0], [1]], ["young"])
     few = {"n_factors": 2, "n_epochs": 5}
-    every = (ct.BiasBaseline(), ct.ItemKNN(), ct.EASE(), ct.Popularity(), ct.ALS(**few, tol=0, biases=True),
-             ct.ImplicitALS(**few, tol=0), ct.BPR(**few), ct.SGDMF(**few, patience=None), ct.ContentOnly(about),
+    every = (ct.BiasBaseline(), ct.ItemKNN(), ct.EASE(), ct.GraphFilter(n_factors=2), ct.Popularity(),
+             ct.ALS(**few, tol=0, biases=True), ct.ImplicitALS(**few, tol=0), ct.BPR(**few),
+             ct.SGDMF(**few, patience=None), ct.ContentOnly(about),
              ct.ContentMF(about, profile, **few, patience=None), ct.SpectralRegularization(2), ct.NuclearNorm(),
              ct.Blend(ct.BiasBaseline(), ct.ContentOnly(about), weight=0.5))  # fmt: skip
     found = {}

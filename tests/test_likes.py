@@ -18,6 +18,8 @@ NO = np.nan
 MODELS = {
     "EASE": ct.EASE(2),
     "EASE, graded": ct.EASE(2, binary=False),
+    "graph filter": ct.GraphFilter(3, 2, binary=True),
+    "graph filter, graded": ct.GraphFilter(),
     "implicit ALS": ct.ImplicitALS(2, reg=1),
     "implicit ALS, binary": ct.ImplicitALS(2, reg=1, binary=True),
     "BPR": ct.BPR(2, n_epochs=10),
@@ -55,6 +57,8 @@ def test_what_is_not_liked_is_as_if_it_were_not_rated(lister, table):
     alone = clone(lister).fit(without_the_rest(table, 8))
     if isinstance(lister, ct.EASE):
         assert np.array_equal(model.item_weights_, alone.item_weights_)
+    elif isinstance(lister, ct.GraphFilter):
+        assert model.complete() == pytest.approx(alone.complete(), abs=1e-14)
     else:
         assert np.array_equal(model.user_factors_, alone.user_factors_)
 

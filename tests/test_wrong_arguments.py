@@ -138,7 +138,7 @@ SPACE = kind("None", called=["search space"])
 
 BY_NAME = [
     (NOTHING, "n n_splits n_trials n_folds n_boot n_components n_factors n_epochs n_neighbors max_features batch_size"),
-    (NOTHING, "n_sweeps n_kept n_chains n_draws"),
+    (NOTHING, "n_sweeps n_kept n_chains n_draws n_layers"),
     (NOTHING, "patience about by conflicts protocol sampler refit schedule solver init metric reference use dtype"),
     (NOTHING, "repeats unknown sep decimal encoding"),
     (WHOLE, "min_per_user min_per_item row"),
@@ -146,7 +146,7 @@ BY_NAME = [
     (SHARE.also("None"), "interval"),
     (SEED, "random_state"),
     (NUMBER, "threshold low high primal dual"),
-    (NOT_BELOW_0, "reg bias_reg tol shrinkage damping confidence decay diversity content_weight nuclear_norm"),
+    (NOT_BELOW_0, "reg bias_reg tol shrinkage damping confidence decay diversity content_weight nuclear_norm low_pass"),
     (ABOVE_0, "learning_rate init_scale n_train n_test time"),
     (SHARE, "test_size validation_size level weight"),
     (
@@ -204,6 +204,7 @@ def model_calls():
         ct.BiasBaseline: {},
         ct.ItemKNN: {},
         ct.EASE: {},
+        ct.GraphFilter: {"n_factors": 2},
         ct.ALS: QUICK | {"biases": True},
         ct.ImplicitALS: QUICK,
         ct.BPR: {"n_factors": 2, "n_epochs": 3},
@@ -225,6 +226,7 @@ def model_calls():
         ct.SpectralRegularization: {"reg": ABOVE_0.also("None"), "bias_reg": ABOVE_0},
         ct.EASE: {"reg": ABOVE_0, "liked": SHARE.also("0", "True", "None")},
         ct.ImplicitALS: {"reg": ABOVE_0.also("None"), "n_jobs": THREADS, "liked": SHARE.also("0", "True", "None")},
+        ct.GraphFilter: {"n_factors": WHOLE, "popularity": kind("0", "0.5"), "liked": SHARE.also("0", "True", "None")},
         ct.BPR: {"liked": SHARE.also("0", "True", "None")},
         ct.ContentOnly: {"reg": ABOVE_0},
         ct.Blend: {"first": kind("fitted model", "unfitted model"), "second": kind("fitted model", "unfitted model")}
@@ -262,7 +264,7 @@ def recommender_calls():
     for name in ("errors", "rmse", "mae"):
         yield f"Recommender.{name}", getattr(w.als, name), {"ratings": w.test}, {}
         yield name, getattr(ct, name), {"model": w.als, "ratings": w.test}, {}
-    for name in ("Recommender", "FactorModel", "EASE", "ImplicitALS", "BPR", "Hybrid"):
+    for name in ("Recommender", "FactorModel", "EASE", "GraphFilter", "ImplicitALS", "BPR", "Hybrid"):
         yield f"{name}.in_use", w.als.in_use, {"name": "reg"}, {"name": NOTHING}
     yield "Recommender.predict", w.als.predict, {"users": [101, 102], "items": [11, 12]}, {}
     yield "Recommender.predict_cells", w.als.predict_cells, cells, {}
