@@ -137,9 +137,9 @@ def network_pass(
     for start in range(0, len(order), batch_size):
         some = likes[order[start : start + batch_size]]
         kept = (rng.random(some.nnz) >= dropout) / (1 - dropout)
-        noise, weight = np.zeros((some.shape[0], len(adam.net.b))), 0.0
+        size, weight = (some.shape[0], len(adam.net.b)), 0.0
+        noise = np.zeros(size) if beta is None else rng.standard_normal(size)
         if beta is not None:
-            noise = rng.standard_normal(noise.shape)
             weight = beta * min(1.0, adam.steps / max(1, anneal * n_steps))
         share = some.shape[0] / len(order)
         met, apart, slopes = network_objective(adam.net, some, kept, noise, weight, reg * share)

@@ -158,6 +158,7 @@ LOOPS = {
     "BiasBaseline, again and again": "ct.BiasBaseline().fit(ratings)",
     "ItemKNN, again and again": "ct.ItemKNN().fit(ratings)",
     "EASE, again and again": "ct.EASE().fit(ratings)",
+    "GraphFilter, again and again": "ct.GraphFilter(n_factors=5).fit(ratings)",
     "ContentOnly, again and again": "ct.ContentOnly(features).fit(ratings)",
     "Blend": "ct.Blend(ct.GlobalMean(), slow).fit(ratings)",
     "Tuned": "ct.Tuned(slow, n_trials=3).fit(ratings)",
