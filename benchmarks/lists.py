@@ -71,7 +71,6 @@ def candidates():
         "BPR": ([ct.BPR(reg=0.01), ct.BPR(reg=0.01, liked=LIKED)], STEPS, "BPR"),
         "GraphFilter": ([ct.GraphFilter(), ct.GraphFilter(liked=LIKED)], GRAPH, "graph"),
         "MultVAE": ([ct.MultVAE(n_epochs=60)], NETWORK | {"beta": ct.Range(0.05, 1.0, log=True)}, "VAE"),
-        "MultDAE": ([ct.MultVAE(n_epochs=60, variational=False)], NETWORK, "VAE"),
     }
     try:
         import implicit  # noqa: F401

@@ -1979,6 +1979,22 @@ def error_against_list(tasks):
     show(fig, tight=False, seen=seen)
 
 
+# ---- Lesson 15 -------------------------------------------------------------------------------------------------------
+
+
+def autoencoder_rungs(panels, reference):
+    """NDCG less the reference's with intervals, a panel a data set; `panels`: {data: table of difference, half_width,
+    verdict, by model in the order of the rungs}."""
+    fig, axes = plt.subplots(1, len(panels), figsize=(10.4, 4.4), sharey=True, layout="constrained")
+    for ax, (name, table) in zip(axes, panels.items(), strict=True):
+        _verdict_bars(ax, table)
+        ax.set(title=f"real {name}", xlabel=f"NDCG@10 less that of {reference}")
+    fig.legend(handles=VERDICT_KEY, loc="outside lower center", ncols=3, fontsize=9.5)
+    fig.suptitle("Grades help where there are many titles; no network beats the closed form here", fontsize=12)
+    words = [f"on {name}, {table['verdict'].value_counts().to_dict()}" for name, table in panels.items()]
+    show(fig, tight=False, seen=re.sub(r"[{}']", "", "; ".join(words)))
+
+
 # ---- Lesson 20 -------------------------------------------------------------------------------------------------------
 
 ARM_LOOKS = {  # colour, marker, line style
