@@ -112,10 +112,19 @@ from content_table_parts.newcomers import (
     NewTitle,
     Viewer,
     explain,
+    nonnegative_fold,
     residual_noise,
     ridge_fold,
     score_columns,
     stopped_fold,
+)
+from content_table_parts.nonnegative import (
+    check_nonnegative,
+    leading,
+    mean_parts,
+    nonnegative_rows,
+    part_names,
+    steepest,
 )
 from content_table_parts.pairwise import bpr_pass, bpr_row
 from content_table_parts.places import DATA, WEIGHTS
@@ -422,6 +431,10 @@ class Recommender(BaseEstimator):
     def _feature_reasons(self, viewer, col):
         """(parts by name, reasons by feature) of a prediction, for models with features."""
         raise ValueError(f"{self!r} knows nothing of what titles are about; explain by ratings.")
+
+    def _part_reasons(self, viewer, col):
+        """(other parts by name, reasons by part) of a prediction, for models whose parts only add."""
+        raise ValueError(f"{self!r} has no parts that only add, as those of NMF; explain by ratings.")
 
     def check_settings(self) -> None:
         """Refuse a setting outside its bounds, by an error that names it; `fit` begins with it."""
@@ -1312,7 +1325,8 @@ class FactorModel(Recommender):
             return self._intercept + bias, (factors, np.ones((len(factors), 1))), np.append(penalty, bias_reg)
         counts = self.ratings_.user_counts if axis else self._item_counts
         lost = (counts == 0) | (n_ratings == 0)  # these get the mean, as in `predict`
-        return np.where(lost, self.global_mean_, 0.0), (np.where(lost[:, None], 0.0, factors),), penalty
+        offset = np.where(lost, self.global_mean_, self._intercept)
+        return offset, (np.where(lost[:, None], 0.0, factors),), penalty
 
     def _penalized(self):
         """(P, Q) as the penalty sees them: reg times the sum of their squares."""
@@ -1354,6 +1368,18 @@ class FactorModel(Recommender):
         found = self._start(ratings, seed) if self.solver == "cholesky" else spark_factors(self, ratings, seed)
         self.user_factors_, self.item_factors_ = found
         return (self.user_factors_, self.user_bias_), (self.item_factors_, self.item_bias_)
+
+    def _left(self):
+        """Rating minus prediction, row by row, of `ALS` and `NMF`."""
+        cells, (intercept, P, Q) = self.ratings_.csr, self._factors()
+        return cells.data - row_scores(cells, intercept, self.user_bias_, self.item_bias_, P, Q, self.n_jobs)
+
+    def _objective(self):
+        """(objective, training RMSE) of `ALS` and `NMF`."""
+        residual = self._left()
+        loss = squared_loss.unchecked(residual, self.in_use("reg"), *self._penalized())
+        penalty = self.bias_reg * (self.user_bias_ @ self.user_bias_ + self.item_bias_ @ self.item_bias_)
+        return float(loss + penalty), float(np.sqrt(np.mean(residual**2)))
 
     def _run_passes(self, learn):
         """Repeat `learn()`, one pass that returns a row for `history_`, until its objective has settled."""
@@ -1475,15 +1501,6 @@ class ALS(FactorModel):
         rows = regress_rows(table, other, penalty, offset, *how, per_rating)
         factors[:], bias[:] = rows[:, :-1], rows[:, -1]
 
-    def _objective(self):
-        """(objective, training RMSE)."""
-        cells, factors = self.ratings_.csr, (self.user_factors_, self.item_factors_)
-        biases = self._intercept, self.user_bias_, self.item_bias_
-        residual = cells.data - row_scores(cells, *biases, *factors, self.n_jobs)
-        loss = squared_loss.unchecked(residual, self.in_use("reg"), *self._penalized())
-        penalty = self.bias_reg * (self.user_bias_ @ self.user_bias_ + self.item_bias_ @ self.item_bias_)
-        return float(loss + penalty), float(np.sqrt(np.mean(residual**2)))
-
     def certificate(self) -> Certificate | None:
         """The certificate of this fit, from a convex fit that is made for it; None at reg = 0.
 
@@ -1498,27 +1515,32 @@ class ALS(FactorModel):
         self.fitted()
         if self.in_use("reg") == 0:
             return None
-        with warnings.catch_warnings(), whole_fits():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # any dual point bounds; a rough one only loosely
-            bound = (_weighted_bound if self.weighted_reg else _spectral_bound)(self)
-        return Certificate(self._objective()[0], 2 * bound.dual, bound.proven)
+        return _factored_certificate(self, _weighted_bound if self.weighted_reg else _spectral_bound, self.ratings_)
 
 
-def _spectral_bound(model):
-    """The certificate of a spectral fit with the penalties of an ALS."""
+def _factored_certificate(model, bound_of, ratings):
+    """The certificate of a product of factors on the ratings, by a bound of the convex problem."""
+    with warnings.catch_warnings(), whole_fits():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # any dual point bounds; a rough one only loosely
+        bound = bound_of(model, ratings)
+    return Certificate(model._objective()[0], 2 * bound.dual, bound.proven)
+
+
+def _spectral_bound(model, ratings):
+    """The certificate of a spectral fit to the ratings, with the penalties of an ALS on these."""
     convex = SpectralRegularization(model.in_use("reg"), biases=model.biases, n_epochs=1000)
     if model.biases:
         convex.set_params(bias_reg=model.bias_reg)
     convex._beginning = model.user_factors_, model.item_factors_, -model.errors(model.ratings_)
-    bound = convex.fit(model.ratings_).certified_
+    bound = convex.fit(ratings).certified_
     if model.biases and model.global_mean_ != convex.global_mean_:  # after `update`: the objective has the older mean
         bound = convex._certify_from(model.global_mean_)
     return bound
 
 
-def _weighted_bound(model):
+def _weighted_bound(model, ratings):
     """The same with the weights of `weighted_reg`: the better of two residuals as dual points."""
-    ratings, target = model.ratings_, model.ratings_.values - model._intercept
+    target = ratings.values - model._intercept
     wider = clone(model).set_params(n_factors=min(4 * model.n_factors, *ratings.shape), solver="cholesky")
     wider.set_params(init="random", random_state=0, n_epochs=300, tol=1e-6, progress=False).fit(ratings)
     scales = tuple(np.sqrt(np.maximum(counts, 1)) for counts in (ratings.user_counts, ratings.item_counts))
@@ -1531,6 +1553,123 @@ def _weighted_bound(model):
         return spectral_certificate(target, residual, *cells, reg, 0.0, biases, bias_reg, scales=scales)
 
     return max(bound(model), bound(wider), key=lambda found: found.dual)
+
+
+class NMF(FactorModel):
+    """Non-negative matrix factorization on the known cells: a prediction is a sum of parts, and none is taken away.
+
+    Objective, over P >= 0 and Q >= 0: sum (A - mu - b_u - b_i - p.q)^2 + bias_reg (|b_u|^2 + |b_i|^2) +
+    reg (|P|^2 + |Q|^2), the biases of either sign; without `biases`, sum (A - low - p.q)^2 + reg (|P|^2 + |Q|^2), low
+    the lower end of the rating scale.
+
+    Coordinate descent: each number in turn gets its best value with all others held fixed, and 0 where that is below
+    0: p_uf = max(0, sum_i q_if (A_ui - the prediction without part f) / (sum_i q_if^2 + reg)). A pass has all viewers,
+    then all titles. So the objective never rises. The problem is not convex: where a fit stops depends on the start,
+    and `stationarity` says how far it is from a point where no single number can be improved.
+
+    Parameters
+    ----------
+    n_factors : int
+        Parts; one that does not pay for its penalty fades to 0.
+    reg : float above 0, optional
+        lambda. None: 8 with biases, 5 without.
+    biases, bias_reg : bool, float above 0
+        Whether to add mu + b_u + b_i, found together with the parts. Without them the parts have to explain the level
+        too, at a cost in accuracy (benchmarks/nmf.py).
+    n_epochs, tol : int, float
+        As in `ALS`. The fit ends with the viewers: p_u is the exact minimum given the final Q.
+    init : "random", "ones", or a pair of arrays (P, Q)
+        None below 0. From all ones the parts stay equal.
+    random_state, n_jobs, progress : as in `ALS`
+
+    Attributes
+    ----------
+    user_factors_ (m, k), item_factors_ (n, k), user_bias_, item_bias_
+    history_ : list of dict
+        epoch, objective, train_rmse after each pass.
+
+    `certificate()`: the bound of `ALS` holds with fewer P, Q to choose from. It does not know that they are not
+    negative, so its gap stays open at the best fit too.
+
+    Reference: Fast Local Algorithms for Large Scale Nonnegative Matrix and Tensor Factorizations, IEICE Transactions on
+    Fundamentals E92-A(3), 2009 (the updates, for full tables and without a penalty).
+    """
+
+    _usual_reg: ClassVar[dict] = {(False, False): 5.0, (True, False): 8.0}
+    _one_regression = False
+
+    n_factors: int = setting(10, low=1, search=RANK)
+    reg: float | None = setting(None, above=0, search=IMAGINARY)
+    biases: bool = setting(True)
+    bias_reg: float = setting(5.0, above=0, search=IMAGINARY, needs="biases")
+    n_epochs: int = setting(500, low=1)
+    tol: float = setting(1e-5, low=0)
+    init: str | tuple[np.ndarray, np.ndarray] = "random"
+    random_state: int | np.random.Generator = setting(0, low=0)
+    n_jobs: int = setting(1, low=-1)
+    progress: bool = setting(False)
+
+    @property
+    def _intercept(self):
+        return self.global_mean_ if self.biases else self.ratings_.scale[0]
+
+    def _fit(self, ratings, validation):
+        level = ratings.values.std() if self.biases else self.global_mean_ - self._intercept
+        start = self._start(ratings, _seed(self.random_state), np.sqrt(level / self.n_factors))
+        self.user_factors_, self.item_factors_ = (np.abs(P) for P in start)
+        if not isinstance(self.init, str):
+            check_nonnegative("init", *start)
+        self._run_passes(self._one_pass)
+        self._half_step(0, 0)
+
+    def _one_pass(self, epoch):
+        self._half_step(0, 1)
+        self._half_step(1, 1)
+        return dict(zip(("objective", "train_rmse"), self._objective(), strict=True))
+
+    def _half_step(self, axis, n_sweeps):
+        """So many sweeps over the numbers of each viewer (axis 0) or title (axis 1); with 0, to their minimum."""
+        table = self.ratings_.csc.T if axis else self.ratings_.csr
+        problem = self._regression(axis, 1, self.in_use("reg"), self.bias_reg)
+        nonnegative_rows(table, *problem, *self._solved(axis), n_sweeps=n_sweeps, n_jobs=self.n_jobs)
+
+    def _newcomer(self, axis, at, values, features=None):
+        problem = self._regression(axis, len(at), self.in_use("reg"), self.bias_reg)
+        return nonnegative_fold(*problem, at, values, int(self.biases))
+
+    def stationarity(self) -> float:
+        """The largest slope of the objective that a number could still follow: |dE/dx|, of a number at 0 only what of
+        dE/dx is below 0. At 0 the Karush-Kuhn-Tucker conditions hold, which a minimum needs; another may lie lower."""
+        cells, penalties = self.fitted().csr, (self.in_use("reg"), self.bias_reg)
+        R = sp.csr_array((self._left(), cells.indices, cells.indptr), cells.shape)
+        (P, *b_user), (Q, *b_item) = self._solved(0), self._solved(1)
+        return max(steepest(R, *penalties, Q, P, *b_user), steepest(R.T, *penalties, P, Q, *b_item))
+
+    def certificate(self) -> Certificate:
+        """The certificate of this fit, from a convex fit that is made for it, as in `ALS`."""
+        ratings = self.fitted()
+        low, high = ratings.scale  # without biases P Q' explains the height above the end of the scale
+        heights = {} if self.biases else {"values": ratings.values - low, "scale": (0.0, high - low)}
+        return _factored_certificate(self, _spectral_bound, dataclasses.replace(ratings, **heights))
+
+    def titles_of_parts(self, n: int = 5) -> pd.DataFrame:
+        """The `n` titles that each part adds most to, part by part: part (the column of the factors), rank, item_id,
+        title, and `adds`, rating points, mean over the viewers of the training part."""
+        ratings = self.fitted()
+        check_number("n", n, low=1, whole=True)
+        adds = self.item_factors_ * mean_parts(self.user_factors_, ratings.user_counts > 0)
+        part, rank, col = leading(adds, n)
+        what = {"item_id": ratings.item_ids[col]} | ratings.named(col) | {"adds": adds[col, part]}
+        return pd.DataFrame({"part": part, "rank": rank} | what)
+
+    def _part_reasons(self, viewer, col):
+        x = viewer.fold.solve @ viewer.fold.target
+        if viewer.row is not None:
+            x = np.append(self.user_factors_[viewer.row], self.user_bias_[viewer.row])
+        adds, own = x[: self.n_factors] * self.item_factors_[col], x[self.n_factors :].sum()
+        others = {"this viewer": own, "what everybody gets": viewer.scores[col] - adds.sum() - own}
+        names = part_names(self.item_factors_, self.ratings_.item_labels)
+        return others, [(name, np.nan, add) for name, add in zip(names, adds.tolist(), strict=True) if add > 0]
 
 
 class ImplicitALS(_OfLikes, FactorModel):
@@ -3217,6 +3356,9 @@ class Tuned(_ModelOfModels):
     def _feature_reasons(self, viewer, col):
         return self.model_._feature_reasons(viewer, col)
 
+    def _part_reasons(self, viewer, col):
+        return self.model_._part_reasons(viewer, col)
+
 
 # ---- Saved models, lists in numbers, the course's comparison, the command --------------------------------------------
 
@@ -3228,6 +3370,7 @@ MODELS: tuple[type[Recommender], ...] = (
     EASE,
     GraphFilter,
     ALS,
+    NMF,
     ImplicitALS,
     BPR,
     GradientDescentMF,
@@ -3346,6 +3489,7 @@ __all__ = [
     "FORMAT_VERSION",
     "IMAGINARY",
     "MODELS",
+    "NMF",
     "PROTOCOLS",
     "PUBLISHED_SPACE",
     "RANK",

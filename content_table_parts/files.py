@@ -170,6 +170,7 @@ _POINTS = _Rule(
 )
 _HISTORY = _Rule("a list of dicts of numbers", _is_history)
 _SHARED = {"scale": _POINTS, "titles": _table("n", "U", optional=True), "has_seasons": _one_of(bool)}
+_ADDING = (", at least 0", lambda factors: bool((factors >= 0).all()))
 _LEARNT: dict[str, dict[str, _Rule]] = {
     "Ratings": {
         "user_ids": _table("m", _IDS),
@@ -219,6 +220,7 @@ _LEARNT: dict[str, dict[str, _Rule]] = {
         "item_directions_": _table("nr"),
     },
     "FactorModel": {"user_factors_": _table("mk"), "item_factors_": _table("nk")},
+    "NMF": {"user_factors_": _table("mk", also=_ADDING), "item_factors_": _table("nk", also=_ADDING)},
     "SGDMF": {"best_epoch_": _number(1, whole=True)},
     "_ContentModel": {"item_table_": _table("nd", sparse=True), "feature_weights_": _table("md")},
     "ContentMF": {"user_table_": _table("mf", sparse=True), "group_weights_": _table("fd")},

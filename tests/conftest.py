@@ -36,6 +36,8 @@ MODELS = ct.course_models() | {
     "ALS without a penalty": ct.ALS(n_factors=2, reg=0, n_epochs=20, tol=0),
     "ALS, weighted": ct.ALS(n_factors=3, reg=0.2, weighted_reg=True),
     "ALS with biases, weighted": ct.ALS(n_factors=2, reg=0.2, biases=True, bias_reg=1, weighted_reg=True),
+    "NMF": ct.NMF(n_factors=3, reg=0.5),
+    "NMF without biases": ct.NMF(n_factors=2, reg=1, biases=False),
     "ALS from all ones": ct.ALS(n_factors=2, reg=2, init="ones", n_epochs=5, tol=0),
     "spectral by soft-impute": ct.SpectralRegularization(reg=2, solver="soft_impute"),
     "spectral with biases by soft-impute": ct.SpectralRegularization(reg=1, biases=True, solver="soft_impute"),

@@ -300,6 +300,7 @@ def run_guided(target, arguments):
         for name in (
             "solvers",
             "regressions",
+            "nonnegative",
             "pairwise",
             "bayes",
             "autoencoders",

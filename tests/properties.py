@@ -290,8 +290,8 @@ def what_is_unknown_is_a_number(model, table, filled):
 
 
 def an_objective_of_exact_steps_never_rises(model, table, filled):
-    if isinstance(model, (ct.ALS, ct.ImplicitALS)):
-        with checked("the objective of alternating least squares never rises"):
+    if isinstance(model, (ct.ALS, ct.NMF, ct.ImplicitALS)):
+        with checked("the objective of exact steps never rises"):
             values = [row["objective"] for row in model.history_]
             nothing = np.sum(table.values**2)  # the objective without any factors: its terms are rounded
             if isinstance(model, ct.ImplicitALS):
@@ -358,7 +358,7 @@ def _of_biases(model, table):
 
 
 def _of_als(model, table):
-    mean, bias_reg = (model.global_mean_, model.bias_reg) if model.biases else (0.0, 0.0)
+    mean, bias_reg = model._intercept, model.bias_reg if model.biases else 0.0
     times = [np.maximum(counts, 1) if model.weighted_reg else 1 for counts in (table.user_counts, table.item_counts)]
 
     def objective(P, Q, b_user, b_item):
@@ -419,6 +419,7 @@ def _of_nuclear(model, table):
 OBJECTIVES = {
     ct.BiasBaseline: _of_biases,
     ct.ALS: _of_als,
+    ct.NMF: _of_als,
     ct.EASE: _of_ease,
     ct.ContentOnly: _of_content,
     ct.SpectralRegularization: _of_spectral,
@@ -773,7 +774,7 @@ def saved_models():
     few = {"n_factors": 2, "n_epochs": 5}
     every = (ct.BiasBaseline(), ct.ItemKNN(), ct.EASE(), ct.GraphFilter(n_factors=2), ct.Popularity(),
              ct.ALS(**few, tol=0, biases=True), ct.ImplicitALS(**few, tol=0), ct.BPR(**few),
-             ct.SGDMF(**few, patience=None), ct.ContentOnly(about),
+             ct.SGDMF(**few, patience=None), ct.ContentOnly(about), ct.NMF(**few, tol=0),
              ct.ContentMF(about, profile, **few, patience=None), ct.SpectralRegularization(2), ct.NuclearNorm(),
              ct.Blend(ct.BiasBaseline(), ct.ContentOnly(about), weight=0.5))  # fmt: skip
     found = {}

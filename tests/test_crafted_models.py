@@ -24,6 +24,7 @@ ROOT = Path(ct.__file__).parent
 ORIGINALS = {
     "baseline": ct.BiasBaseline(),
     "ALS": ct.ALS(n_factors=3, reg=1, n_epochs=5, tol=0),
+    "NMF": ct.NMF(n_factors=2, reg=1, n_epochs=5, tol=0),
     "SGD": ct.SGDMF(n_factors=2, n_epochs=5, patience=None),
     "content": ct.ContentMF(ABOUT_ITEMS, ABOUT_USERS, n_factors=2, n_epochs=5, patience=None),
     "content only": ct.ContentOnly(ABOUT_ITEMS),

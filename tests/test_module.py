@@ -33,6 +33,7 @@ LAYERS = (  # each imports only from those before it
     "solvers",
     "vectors",
     "regressions",
+    "nonnegative",
     "pairwise",
     "bayes",
     "lists",
@@ -59,7 +60,7 @@ LONGER = {
     "Tuned",
     "Blend",
 }  # each says why in its body
-HOOKS = {"_fit", "_scores", "_row_scores", "_known", "_factors", "_newcomer", "_feature_reasons"}
+HOOKS = {"_fit", "_scores", "_row_scores", "_known", "_factors", "_newcomer", "_feature_reasons", "_part_reasons"}
 HOOKS |= {"_solved", "_blank", "_unexplained", "_settle"}  # of a model that grows
 HOOKS |= {"_part_scores", "_interval_of", "_draws_of"}  # of one that knows how sure it is
 
@@ -281,6 +282,7 @@ def test_the_number_of_parameters_is_what_was_learnt(table):
         ct.BiasBaseline(): 1 + m + n,
         ct.ALS(2): 1 + 2 * (m + n),
         ct.ALS(2, biases=True): 1 + 3 * (m + n),
+        ct.NMF(2, reg=0.1): 1 + 3 * (m + n),
         ct.ImplicitALS(2): 2 * (m + n),
         ct.BPR(2): 2 * (m + n) + n,
         ct.EASE(): n * n,

@@ -14,7 +14,7 @@ from content_table_parts.newcomers import ridge_fold
 
 EXACT = ["global mean", "baseline", "baseline without a penalty", "baseline by cvxpy", "item neighbours",
          "two neighbours", "ALS as published", "ALS with biases", "ALS", "ALS, weighted",
-         "ALS with biases, weighted", "ALS without a penalty", "content only",
+         "ALS with biases, weighted", "ALS without a penalty", "NMF", "NMF without biases", "content only",
          "blend"]  # fmt: skip
 CERTIFIED = [name for name in MODELS if name.startswith(("spectral", "nuclear"))]  # exact at the optimum
 

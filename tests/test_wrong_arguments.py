@@ -206,6 +206,7 @@ def model_calls():
         ct.EASE: {},
         ct.GraphFilter: {"n_factors": 2},
         ct.ALS: QUICK | {"biases": True},
+        ct.NMF: QUICK,
         ct.ImplicitALS: QUICK,
         ct.BPR: {"n_factors": 2, "n_epochs": 3},
         ct.GradientDescentMF: QUICK,
@@ -223,6 +224,7 @@ def model_calls():
     optional["clip"] = ABOVE_0.also("None")
     own = {
         ct.ALS: {"reg": optional["reg"], "n_jobs": THREADS},
+        ct.NMF: {"reg": ABOVE_0.also("None"), "bias_reg": ABOVE_0, "n_jobs": THREADS},
         ct.SpectralRegularization: {"reg": ABOVE_0.also("None"), "bias_reg": ABOVE_0},
         ct.EASE: {"reg": ABOVE_0, "liked": SHARE.also("0", "True", "None")},
         ct.ImplicitALS: {"reg": ABOVE_0.also("None"), "n_jobs": THREADS, "liked": SHARE.also("0", "True", "None")},
@@ -479,6 +481,9 @@ def feature_calls():
         yield f"{name}.uncertainty", seen.uncertainty, {ids: one}, {ids: asked.also("[]")}
         yield f"{name}.explain", seen.explain, {"other": one}, {"other": asked, "n": few}
     yield "Viewer.terms", w.described.terms, {"item": 11}, {"n": few}
+    nmf = ct.NMF(2, 1).fit(w.train)
+    yield "Viewer.parts", nmf.viewer(101).parts, {"item": 11}, {"n": few}
+    yield "NMF.titles_of_parts", nmf.titles_of_parts, {}, {}
     leave = kind("[]", "{}", called=["no title", "item id", "an item"])
     own = {
         "exclude": leave,
