@@ -1590,7 +1590,9 @@ class BPR(_OfLikes, FactorModel):
                 draws = (rng.random(len(rows)) * others[order]).astype(np.int64)
                 table = likes.indptr, likes.indices, self.item_bias_, P, Q
                 loss = bpr_pass(rows[order], cols[order], draws, *table, float(self.learning_rate), float(self.reg))
-                self.history_.append({"epoch": epoch, "train_loss": _checked_loss(self, loss / max(len(rows), 1), epoch)})
+                self.history_.append(
+                    {"epoch": epoch, "train_loss": _checked_loss(self, loss / max(len(rows), 1), epoch)}
+                )
         except KeyboardInterrupt:
             self._keep_after_interrupt()
         P[(counts == 0) | (counts == ratings.n_items)] = 0.0  # who likes nothing, or everything, prefers nothing
@@ -1668,14 +1670,14 @@ class DeepMF(_OfLikes, Recommender):
     score_name = "preference"
     half_steps = "viewers"
 
-    n_factors: int = setting(16, low=1, search=Range(4, 64, log=True, unit="factors"))
+    n_factors: int = setting(16, low=1, search=Range(4, 32, log=True, unit="factors"))
     hidden: tuple[int, ...] = (32, 16)
     dot_product: bool = setting(False)
     n_negatives: int = setting(4, low=1)
-    reg: float = setting(1e-4, low=0, search=Range(1e-6, 1e-2, log=True, unit="lambda, once for each pair"))
-    learning_rate: float = setting(0.005, above=0, search=Range(1e-3, 0.03, log=True, unit="step of Adam"))
-    batch_size: int = setting(256, low=1)
-    n_epochs: int = setting(30, low=1)
+    reg: float = setting(3e-4, low=0, search=Range(1e-5, 3e-3, log=True, unit="lambda, once for each pair"))
+    learning_rate: float = setting(0.005, above=0, search=Range(1e-3, 0.02, log=True, unit="step of Adam"))
+    batch_size: int = setting(64, low=1)
+    n_epochs: int = setting(20, low=1)
     liked: float | None = setting(None, low=0, high=1)
     random_state: int | np.random.Generator = setting(0, low=0)
     progress: bool = setting(False)

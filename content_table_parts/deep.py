@@ -4,6 +4,8 @@ Products of matrices are written out, in vectors and always in the same order: t
 digits from processor to processor, and thousands of steps would carry that to the first ones.
 """
 
+from itertools import pairwise
+
 import numpy as np
 
 from content_table_parts.pairwise import doubt, other_title
@@ -25,10 +27,15 @@ def layer_sizes(n_factors: int, hidden: tuple[int, ...]) -> np.ndarray:
     return np.array([2 * n_factors, *hidden, 1], dtype=np.int64)
 
 
+def n_weights(sizes: np.ndarray) -> int:
+    """How many weights a network of these layers has, b among them."""
+    return sum((int(inputs) + 1) * int(units) for inputs, units in pairwise(sizes))
+
+
 def network_layers(network: np.ndarray, sizes: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """[(W (inputs, units), b (units,)), ...] of a network, as views."""
     found, at = [], 0
-    for inputs, units in zip(sizes[:-1], sizes[1:], strict=True):
+    for inputs, units in pairwise(sizes):
         table = network[at : at + (inputs + 1) * units].reshape(inputs + 1, units)
         found.append((table[:-1], table[-1]))
         at += table.size
@@ -39,7 +46,7 @@ def first_numbers(n_rows: int, sizes: np.ndarray, rng: np.random.Generator) -> n
     """All that is learnt, one after the other: P and Q from N(0, 0.1^2), then of each layer W from N(0, 2 / inputs),
     and b, 0."""
     parts = [rng.normal(0.0, 0.1, n_rows * sizes[0] // 2)]
-    for inputs, units in zip(sizes[:-1], sizes[1:], strict=True):
+    for inputs, units in pairwise(sizes):
         parts += [rng.normal(0.0, np.sqrt(2 / inputs), inputs * units), np.zeros(units)]
     return np.concatenate(parts)
 

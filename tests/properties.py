@@ -249,7 +249,7 @@ def repeats_exactly(model):
         return repeats_exactly(model.model_)
     if isinstance(model, ct.Blend):
         return repeats_exactly(model.first_) and repeats_exactly(model.second_)
-    if isinstance(model, (ct.SGDMF, ct.BPR, ct.BayesianFM, ct.SpectralRegularization, ct.NuclearNorm)):
+    if isinstance(model, (ct.SGDMF, ct.BPR, ct.DeepMF, ct.BayesianFM, ct.SpectralRegularization, ct.NuclearNorm)):
         return False
     reg = getattr(model, "reg", 1.0)
     return not isinstance(model, ct.GradientDescentMF) and (reg is None or reg > 1e-6)
@@ -771,8 +771,8 @@ def saved_models():
     profile = ct.Features([1, 2, 3], [[1], [0], [1]], ["young"])
     few = {"n_factors": 2, "n_epochs": 5}
     every = (ct.BiasBaseline(), ct.ItemKNN(), ct.EASE(), ct.Popularity(), ct.ALS(**few, tol=0, biases=True),
-             ct.ImplicitALS(**few, tol=0), ct.BPR(**few), ct.SGDMF(**few, patience=None), ct.ContentOnly(about),
-             ct.ContentMF(about, profile, **few, patience=None), ct.SpectralRegularization(2), ct.NuclearNorm(),
+             ct.ImplicitALS(**few, tol=0), ct.BPR(**few), ct.DeepMF(**few), ct.SGDMF(**few, patience=None),
+             ct.ContentOnly(about), ct.ContentMF(about, profile, **few, patience=None), ct.SpectralRegularization(2), ct.NuclearNorm(),
              ct.Blend(ct.BiasBaseline(), ct.ContentOnly(about), weight=0.5))  # fmt: skip
     found = {}
     with tempfile.TemporaryDirectory() as folder:

@@ -369,6 +369,7 @@ KINDS = [
     ct.NuclearNorm(),
     ct.ImplicitALS(),
     ct.BPR(),
+    ct.DeepMF(),
     ct.GradientDescentMF(),
     ct.SGDMF(),
     ct.ContentMF(ABOUT_FOUR),
@@ -376,7 +377,7 @@ KINDS = [
     ct.Blend(ct.GlobalMean(), ct.ContentOnly(ABOUT_FOUR)),
 ]
 NUMBERS = ("reg", "bias_reg", "tol", "shrinkage", "n_factors", "n_epochs", "n_neighbors", "confidence", "learning_rate",
-           "decay", "clip", "init_scale", "batch_size", "patience", "validation_size", "content_weight",
+           "decay", "clip", "init_scale", "batch_size", "n_negatives", "patience", "validation_size", "content_weight",
            "weight", "damping")  # fmt: skip
 MAY_BE_NONE = ("clip", "batch_size", "patience", "weight")  # and `reg` of ALS and of spectral regularization
 PARAMETERS = [(kind, name) for kind in KINDS for name in NUMBERS if name in kind.get_params()]

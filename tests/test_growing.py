@@ -26,6 +26,8 @@ FIXED_TITLES = [
     "EASE of likes",
     "BPR",
     "BPR of likes",
+    "deep",
+    "deep, with the product, of likes",
     "hybrid",
     "hybrid, prefit",
 ]
