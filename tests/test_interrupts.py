@@ -245,6 +245,15 @@ def test_loops_stop_publish_nothing_and_leave_no_process(name, number):
     assert left == []
 
 
+@pytest.mark.slow
+def test_a_process_that_joblib_replaces_is_waited_for_where_warnings_are_errors():
+    script = "from growing import *; print(side_by_side([delayed(grow)(i) for i in range(6)], n_jobs=2))"
+    command = [sys.executable, "-W", "error::UserWarning", "-c", script]
+    place = {"cwd": Path(__file__).parent, "env": os.environ | {"PYTHONPATH": str(ROOT)}}
+    run = subprocess.run(command, **place, timeout=120, capture_output=True, text=True)
+    assert run.stdout == "[0, 1, 2, 3, 4, 5]\n", run.stderr
+
+
 def test_no_compiled_loop_that_is_entered_from_python_returns_a_tuple():
     """numba builds a tuple by calls of Python, in which a waiting Ctrl-C becomes a SystemError."""
     for model in (ct.ItemKNN(), ct.ALS(2), ct.SGDMF(n_epochs=2, batch_size=4, patience=None), ct.SGDMF(n_epochs=2)):
