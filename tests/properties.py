@@ -161,7 +161,7 @@ def state_of(model, table):
         if isinstance(value, ct.Features):
             arrays += [value.ids, value.matrix.data, value.matrix.indices, value.matrix.indptr]
         elif isinstance(value, tuple):
-            arrays += list(value)
+            arrays += [part for part in value if isinstance(part, np.ndarray)]
     return [array.tobytes() for array in arrays]
 
 
@@ -772,7 +772,8 @@ def saved_models():
     few = {"n_factors": 2, "n_epochs": 5}
     every = (ct.BiasBaseline(), ct.ItemKNN(), ct.EASE(), ct.Popularity(), ct.ALS(**few, tol=0, biases=True),
              ct.ImplicitALS(**few, tol=0), ct.BPR(**few), ct.DeepMF(**few), ct.SGDMF(**few, patience=None),
-             ct.ContentOnly(about), ct.ContentMF(about, profile, **few, patience=None), ct.SpectralRegularization(2), ct.NuclearNorm(),
+             ct.ContentOnly(about), ct.ContentMF(about, profile, **few, patience=None),
+             ct.SpectralRegularization(2), ct.NuclearNorm(),
              ct.Blend(ct.BiasBaseline(), ct.ContentOnly(about), weight=0.5))  # fmt: skip
     found = {}
     with tempfile.TemporaryDirectory() as folder:
