@@ -60,12 +60,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from tqdm import tqdm
 
 from content_table_parts import command, files
-from content_table_parts.autoencoders import (
-    autoencoder_certificate,
-    autoencoder_weights,
-    check_title_pairs,
-    weighed,
-)
+from content_table_parts.autoencoders import PairWeights, autoencoder_certificate, pair_weights
 from content_table_parts.bayes import chain, normalised_sets, one_hot
 from content_table_parts.certificates import (
     Certificate,
@@ -117,6 +112,20 @@ from content_table_parts.newcomers import (
 )
 from content_table_parts.pairwise import bpr_pass, bpr_row
 from content_table_parts.places import DATA, WEIGHTS
+from content_table_parts.policies import (
+    Belief,
+    PolicyLog,
+    cells_mean,
+    choose,
+    doubly_robust,
+    epsilon_greedy,
+    inclusion_probabilities,
+    ips,
+    replay,
+    snips,
+    thompson,
+    ucb,
+)
 from content_table_parts.posterior import (
     CELLS,
     LEAST_UNIT,
@@ -453,7 +462,7 @@ class Recommender(BaseEstimator):
         """How many numbers were learnt, the mean of a model of ratings among them; an array that stayed 0 throughout
         does not count."""
         self.fitted()
-        arrays = [getattr(self, name) for name in _LEARNT if hasattr(self, name)]
+        arrays = [array for name in _LEARNT if (array := getattr(self, name, None)) is not None]
         mean = self.score_name == "predicted_rating"
         return mean + sum(array.nnz if sp.issparse(array) else array.size * bool(np.any(array)) for array in arrays)
 
@@ -528,6 +537,10 @@ class Recommender(BaseEstimator):
             f"interval must be None for a {type(self).__name__}, which does not know how sure it is, got "
             f"{shown(interval)}; BayesianFM does, and for others uncertainty is a scale."
         )
+
+    def _draws_of(self, newcomer, at):
+        """Of a model that keeps samples: means, roots or None, and variances or None, as a `Belief` takes them, of the
+        predictions for a `Viewer` or `NewTitle`; means and variances (len(at), s). None of other models."""
 
     def predict_rows(self, rows: np.ndarray) -> np.ndarray:
         """Predictions of whole rows, (len(rows), n_items), given as positions, unknown cells filled as in `predict`."""
@@ -762,6 +775,7 @@ _LEARNT = (
     "similarity_",
     "item_weights_",
     "network_",
+    "item_roots_",
 )
 
 
@@ -1059,7 +1073,20 @@ class _OfLikes:
             )
 
 
-class EASE(_OfLikes, Recommender):
+class _OfPairs(_OfLikes):
+    """What the models share that weigh the titles that were liked beside each other."""
+
+    item_roots_ = None  # of a model saved before there were any
+
+    def _learn_pairs(self, S, dtype="float64"):
+        found = pair_weights(S, self.reg, dtype, f"{type(self).__name__}'s weights of pairs of titles")
+        self.item_weights_, self.item_roots_ = found.table, found.roots
+
+    def _pairs(self):
+        return PairWeights(self.item_weights_, self.item_roots_)
+
+
+class EASE(_OfPairs, Recommender):
     """The linear autoencoder: a title is preferred for the titles that were liked beside it, weights in closed form.
 
     Objective: |S - S B|^2 / 2 + reg |B|^2 / 2 over B with a zero diagonal (no title may explain itself), S the table of
@@ -1068,7 +1095,7 @@ class EASE(_OfLikes, Recommender):
 
     `predict` gives a preference (near 1: likes to watch; near 0: does not), not rating points; `rmse` refuses it. A
     viewer who likes nothing gets 0 for every title. A MemoryError where there are too many titles for a table of their
-    pairs: more than 16,384, or 23,170 in float32.
+    pairs and too many viewers for one of titles and viewers: more than 16,384 of both, or 23,170 in float32.
 
     Parameters
     ----------
@@ -1085,7 +1112,8 @@ class EASE(_OfLikes, Recommender):
 
     Attributes
     ----------
-    item_weights_ (n, n) : B
+    item_weights_ (n, n) : B; None where viewers are fewer than half as many as titles
+    item_roots_ (n, r) : then it is V, of r viewers: B_ij = (V V')_ij / (1 - (V V')_jj) off the diagonal; None else
 
     `certificate()`: the objective is reg-strongly convex, so its gap is at most |gradient|^2 / (2 reg), the gradient
     taken off the diagonal; in float64, whatever B has.
@@ -1102,8 +1130,7 @@ class EASE(_OfLikes, Recommender):
 
     def _fit(self, ratings, validation):
         self._need_likes(ratings)
-        check_title_pairs(ratings.n_items, "EASE's weights of pairs of titles", self.dtype)
-        self.item_weights_ = autoencoder_weights(self._told(ratings.csr), self.reg, self.dtype)
+        self._learn_pairs(self._told(ratings.csr), self.dtype)
 
     def _told(self, table):
         """S of a table by rows."""
@@ -1118,19 +1145,19 @@ class EASE(_OfLikes, Recommender):
 
     def certificate(self) -> Certificate:
         """The certificate of this fit."""
-        return autoencoder_certificate(self._told(self.fitted().csr), self.item_weights_, self.reg)
+        return autoencoder_certificate(self._told(self.fitted().csr), self._pairs(), self.reg)
 
     def _scores(self, rows, cols):
         return _pick_from_rows(self._row_scores, self.ratings_.n_items, rows, cols)
 
     def _row_scores(self, rows, wanted=None):
-        return weighed(self._told(self.ratings_.csr[rows]), self.item_weights_)
+        return self._pairs().weighed(self._told(self.ratings_.csr[rows]))
 
     def _newcomer(self, axis, at, values, features=None):
         """Each liked title adds its row of B."""
         if axis == 1:
             raise ValueError("EASE weighs the titles it was fitted to; for a new title fit it again.")
-        shares = self.item_weights_[at].T.astype(float)
+        shares = self._pairs().rows(at).T
         target = self._is_liked(values) * (1.0 if self.binary else self._share(values))
         return Fold(np.zeros(len(shares)), (shares,), np.eye(len(at)), target)
 
@@ -2599,12 +2626,17 @@ class BayesianFM(FactorModel):
     def _learnt_row(self, row):
         return self.user_biases_[row], self.user_factors_[row]
 
+    def _draws_of(self, newcomer, at):
+        row = newcomer.row
+        if row is None or (self.user_sampled_[row] == 0 and len(newcomer.at)):  # the chain has not met them
+            return newcomer.fold.cover(at)[0], newcomer.fold.roots(at), None
+        means, variances = self._draws(np.full(len(at), row), at, self._codes({}, len(at)))
+        return means, None, variances
+
     def _interval_of(self, newcomer, at, interval):
         check_share("interval", interval)
-        if newcomer.row is None:
-            means, variances = newcomer.fold.cover(at)
-        else:
-            means, variances = self._draws(np.full(len(at), newcomer.row), at, self._codes({}, len(at)))
+        means, roots, variances = self._draws_of(newcomer, at)
+        variances = (roots**2).sum(axis=2).T if variances is None else variances
         return tuple(self.steps_[each] for each in likely_run(self._chances(means, variances), interval))
 
 
@@ -2979,7 +3011,7 @@ class Blend(_ModelOfModels):
         return self.first_.reads_features or self.second_.reads_features
 
 
-class Hybrid(_OfLikes, Recommender):
+class Hybrid(_OfPairs, Recommender):
     """A list that follows the viewer: predicted ratings, and what the titles that somebody likes say besides.
 
     Match: a + spread(a) (likes_weight e / spread(e) + content_weight c / spread(c)), where a are the ratings that a
@@ -3008,7 +3040,7 @@ class Hybrid(_OfLikes, Recommender):
     Attributes
     ----------
     rating_ : the fitted model of ratings
-    item_weights_ (n, n), item_table_ (n, d) : B of `EASE`; unit rows of TF-IDF, sparse
+    item_weights_ (n, n) or item_roots_ (n, r), item_table_ (n, d) : as of `EASE`; unit rows of TF-IDF, sparse
 
     Reference: Hybrid Recommender Systems: Survey and Experiments, UMUAI 12, 2002 (the weighted kind). The weights were
     chosen on viewers who tell nothing but favourites: benchmarks/favourites.py.
@@ -3030,8 +3062,7 @@ class Hybrid(_OfLikes, Recommender):
         check_kind("item_features", self.item_features, (Features, type(None)), "Features, as of load_genres")
         if self.prefit and not self.rating.fitted().same_universe(ratings):
             raise ValueError(f"{self.rating} was fitted to a table with other users or items than {ratings}.")
-        check_title_pairs(ratings.n_items, "Hybrid's weights of pairs of titles")
-        self.item_weights_ = autoencoder_weights(self._likes(ratings.csr), self.reg)
+        self._learn_pairs(self._likes(ratings.csr))
         with whole_fits():
             self.rating_ = self.rating if self.prefit else clone(self.rating).fit(ratings, validation)
         about = sp.csr_array((ratings.n_items, 0))
@@ -3053,7 +3084,7 @@ class Hybrid(_OfLikes, Recommender):
 
     def _row_scores(self, rows, wanted=None):
         likes, C = self._likes(self.ratings_.csr[rows]), self.item_table_
-        ratings, others = self.rating_.predict_rows(rows), (likes @ self.item_weights_, (likes @ C @ C.T).toarray())
+        ratings, others = self.rating_.predict_rows(rows), (self._pairs().weighed(likes), (likes @ C @ C.T).toarray())
         shares = self._shares(ratings, *others)
         return ratings + sum(share[:, None] * other for share, other in zip(shares, others, strict=True))
 
@@ -3067,7 +3098,7 @@ class Hybrid(_OfLikes, Recommender):
         if axis == 1:
             raise ValueError("Hybrid weighs the titles it was fitted to; for a new title fit it again.")
         fold, liked = self.rating_._newcomer(0, at, values), self._is_liked(values).astype(float)
-        others = self.item_weights_[at].T, (self.item_table_ @ self.item_table_[at].T).toarray()
+        others = self._pairs().rows(at).T, (self.item_table_ @ self.item_table_[at].T).toarray()
         shares = self._shares(fold.scores(), *(other @ liked for other in others))
         blocks = tuple(share * other for share, other in zip(shares, others, strict=True))
         solve = np.vstack([fold.solve * fold.target, np.diag(liked), np.diag(liked)])
@@ -3190,6 +3221,9 @@ class Tuned(_ModelOfModels):
 
     def _interval_of(self, newcomer, at, interval):
         return self.model_._interval_of(newcomer, at, interval)
+
+    def _draws_of(self, newcomer, at):
+        return self.model_._draws_of(newcomer, at)
 
     def _row_scores(self, rows):
         return self.model_.predict_rows(rows)
@@ -3340,6 +3374,7 @@ __all__ = [
     "TIE",
     "WEIGHTS",
     "BayesianFM",
+    "Belief",
     "BiasBaseline",
     "Blend",
     "Certificate",
@@ -3358,6 +3393,7 @@ __all__ = [
     "NewTitle",
     "NuclearNorm",
     "OwnList",
+    "PolicyLog",
     "Popularity",
     "Range",
     "Ratings",
@@ -3371,18 +3407,24 @@ __all__ = [
     "best_positions",
     "bias_certificate",
     "bias_solver",
+    "cells_mean",
     "check_memory",
     "check_number",
+    "choose",
     "compare",
     "comparison",
     "course_models",
     "declared_settings",
+    "doubly_robust",
+    "epsilon_greedy",
     "errors",
     "evaluate",
     "explain",
     "fetch",
     "fit_parquet",
     "frequent_titles",
+    "inclusion_probabilities",
+    "ips",
     "item_texts",
     "list_metrics",
     "load_export",
@@ -3404,6 +3446,7 @@ __all__ = [
     "rank_models",
     "rank_summary",
     "ranking_metrics",
+    "replay",
     "ridge_fold",
     "ridge_rows",
     "rmse",
@@ -3415,6 +3458,7 @@ __all__ = [
     "sgd_epoch",
     "shrink_singular_values",
     "similar_titles",
+    "snips",
     "solve_rows",
     "spectral_certificate",
     "spectral_norm_bound",
@@ -3424,8 +3468,10 @@ __all__ = [
     "summarize",
     "table_features",
     "tfidf_features",
+    "thompson",
     "top_lists",
     "tune",
+    "ucb",
     "write_lists",
     "write_whole",
 ]

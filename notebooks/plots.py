@@ -1902,6 +1902,58 @@ def plot_fading(lives, differences):
     )
 
 
+# ---- Lesson 20 -------------------------------------------------------------------------------------------------------
+
+ARM_LOOKS = {  # colour, marker, line style
+    "random": ("#666666", "x", ":"),
+    "greedy": ("#D55E00", "s", "-"),
+    "one in five at random": ("#E69F00", "v", "-."),
+    "Thompson, viewers": ("#56B4E9", "D", "--"),
+    "Thompson, titles too": ("#0072B2", "o", "-"),
+}
+
+
+def plot_feedback(exposure, error):
+    """What ten evenings of lists do; `exposure` (Gini) and `error` (rating points): {arm: (evenings, 2) of mean and
+    half width}; the error also after the last evening."""
+    fig, axes = plt.subplots(1, 2, figsize=(10.4, 4.5))
+    for ax, paths, start in zip(axes, (exposure, error), (1, 0), strict=True):
+        for name, table in paths.items():
+            hue, marker, line = ARM_LOOKS[name]
+            x = np.arange(start, start + len(table))
+            size, face = (10, "none") if name == "Thompson, viewers" else (6, hue)
+            ax.fill_between(x, table[:, 0] - table[:, 1], table[:, 0] + table[:, 1], color=hue, alpha=0.18, lw=0)
+            ax.plot(x, table[:, 0], color=hue, marker=marker, ls=line, lw=2, ms=size, mfc=face, label=name)
+        ax.set(xlabel="evenings of showing and learning", xticks=np.arange(start, start + len(table)))
+    axes[0].set(title="Exposure: how unequally titles were shown", ylabel="Gini coefficient (0: all alike)", ylim=(0, 1))
+    axes[1].set(title="Error in the drawer, where nobody was shown anything", ylabel="RMSE from the truth (points)")
+    handles, names = axes[0].get_legend_handles_labels()
+    fig.legend(handles, names, ncols=5, loc="lower center", fontsize=10, handlelength=3)
+    fig.suptitle("What is shown decides what is learnt", fontsize=13)
+    fig.tight_layout(rect=(0, 0.08, 1, 1))
+    seen = "Left the greedy line starts near 1 and stays highest; right it falls slowest, and viewers' Thompson lies on it."
+    show(fig, tight=False, seen=seen)
+
+
+def plot_estimates(found, values, names):
+    """Estimates from many logs beside the truth; `found`: {(target, estimator): estimates}, `values`: {target: truth}."""
+    fig, axes = plt.subplots(1, len(values), figsize=(10.4, 4.2), sharey=True)
+    for ax, (target, value) in zip(axes, values.items(), strict=True):
+        for at, name in enumerate(names):
+            dots = np.asarray(found[target, name])
+            side = (np.arange(len(dots)) / max(len(dots) - 1, 1) - 0.5) * 0.4
+            hue = "#D55E00" if name == "plain mean" else "#0072B2"
+            ax.plot(side + at, dots, ".", color=hue, alpha=0.45, ms=7)
+            ax.plot([at - 0.3, at + 0.3], [dots.mean()] * 2, color=hue, lw=3)
+        ax.axhline(value, color="black", ls="--", lw=1.4)
+        ax.set_xticks(range(len(names)), names, fontsize=10, rotation=20)
+        ax.set_title(target)
+        ax.grid(axis="x", visible=False)
+    axes[0].set_ylabel("estimated rating (points)")
+    fig.suptitle("The plain mean tells what was shown; the weighted ones tell what would have been", fontsize=12)
+    show(fig, seen="A dashed line is the truth, a thick one the mean of the estimates, a dot one log.")
+
+
 # ---- Lesson 21 -------------------------------------------------------------------------------------------------------
 
 

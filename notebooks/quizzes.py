@@ -4,6 +4,7 @@ import textwrap
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import norm
 
 # ---- Quizzes: is an answer right, and if not, why not ----------------------------------------------------------------
 
@@ -1610,6 +1611,62 @@ def unseen_titles():
             ("far behind", "Fewer answers come, but each of them tells more, and the two effects nearly cancel."),
         ),
         choices=("still ahead", "no longer", "far behind"),
+    )
+
+
+# ---- Lesson 20 -------------------------------------------------------------------------------------------------------
+
+
+@quiz
+def shown_again():
+    """Cowboy Bebop has an average of 6; Fairy Tail one rating of 9: how many 4s in a row until its average is below?"""
+    return Quiz(
+        answer=next(k for k in range(1, 10) if (9 + 4 * k) / (1 + k) < 6),
+        because="(9 + 4 + 4) / 3 = 5.67 is below 6, while (9 + 4) / 2 = 6.5 is not.",
+        hint="After k ratings of 4 the average is (9 + 4k) / (1 + k); find the first k for which it is below 6.",
+        wrong=(
+            (1, "(9 + 4) / 2 = 6.5 still lies above 6."),
+            (3, "Three are enough, but two are already: (9 + 4 + 4) / 3 = 5.67."),
+        ),
+        tol=0.5,
+    )
+
+
+@quiz
+def thompson_of_two():
+    """How often does Thompson sampling show Cowboy Bebop, 6 +- 2, beside Fairy Tail, 8.5 +- 1?"""
+    gap, spread = 8.5 - 6, np.sqrt(2**2 + 1**2)
+    return Quiz(
+        answer=norm.cdf(-gap / spread),
+        because="The difference of the draws is normal with mean -2.5 and standard deviation sqrt(4 + 1) = 2.24; it "
+        "lies above 0 with probability 0.13.",
+        hint="norm.cdf(z) from scipy.stats, with z the difference of the means over the deviation of the difference.",
+        wrong=(
+            (1 - norm.cdf(-gap / spread), "This is how often Fairy Tail is shown."),
+            (norm.cdf(-gap / 3), "Variances add up, not standard deviations: sqrt(4 + 1), not 2 + 1."),
+            (norm.cdf(-gap / 5), "5 is the variance of the difference; divide by its root."),
+            (0.5, "Both are drawn, but not alike: the means differ."),
+            (0.0, "That is the greedy choice; a draw of Cowboy Bebop can lie above one of Fairy Tail."),
+        ),
+        tol=0.005,
+    )
+
+
+@quiz
+def one_heavy_weight():
+    """IPS of “always Mushishi”, from four evenings: Death Note 8, 7, 8 (propensity .625) and Mushishi 9 (.125)."""
+    return Quiz(
+        answer=9 / 0.125 / 4,
+        because="The weights are 0, 0, 0 and 1 / 0.125 = 8, and the sum is divided by all four evenings: 72 / 4 = 18. "
+        "Divided by the sum of the weights, as SNIPS does, it is 9.",
+        hint="A weight is the target's probability over the propensity; the mean is over all evenings, weight 0 or not.",
+        wrong=(
+            (9.0, "This is SNIPS, which divides by the sum of the weights."),
+            (8.0, "This is the plain mean of the four ratings, whatever the policy."),
+            (72.0, "This is the sum of the weighted ratings; it is divided by the four evenings."),
+            (2.25, "The rating must be weighted by 1 / 0.125."),
+        ),
+        tol=0.01,
     )
 
 

@@ -359,11 +359,12 @@ def _of_biases(model, table):
 
 def _of_als(model, table):
     mean, bias_reg = (model.global_mean_, model.bias_reg) if model.biases else (0.0, 0.0)
+    times = [np.maximum(counts, 1) if model.weighted_reg else 1 for counts in (table.user_counts, table.item_counts)]
 
     def objective(P, Q, b_user, b_item):
         X = P @ Q.T + mean + b_user[:, None] + b_item
         left = table.values - X[table.rows, table.cols]
-        norms = (P**2).sum() + (Q**2).sum()
+        norms = (times[0] * (P**2).sum(axis=1)).sum() + (times[1] * (Q**2).sum(axis=1)).sum()
         return left @ left + model.in_use("reg") * norms + bias_reg * (b_user @ b_user + b_item @ b_item)
 
     biases = (model.user_bias_, model.item_bias_)
@@ -381,7 +382,7 @@ def _of_ease(model, table):
         B = B - np.diag(np.diag(B))
         return (((S - S @ B) ** 2).sum() + model.reg * (B**2).sum()) / 2
 
-    return objective, around(model.item_weights_)
+    return objective, around(model._pairs().rows(np.arange(table.n_items)))
 
 
 def _of_content(model, table):

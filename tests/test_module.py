@@ -42,6 +42,7 @@ LAYERS = (  # each imports only from those before it
     "autoencoders",
     "newcomers",
     "posterior",
+    "policies",
     "files",
     "spark",
     "growing",
@@ -60,7 +61,7 @@ LONGER = {
 }  # each says why in its body
 HOOKS = {"_fit", "_scores", "_row_scores", "_known", "_factors", "_newcomer", "_feature_reasons"}
 HOOKS |= {"_solved", "_blank", "_unexplained", "_settle"}  # of a model that grows
-HOOKS |= {"_part_scores", "_interval_of"}  # of one that knows how sure it is
+HOOKS |= {"_part_scores", "_interval_of", "_draws_of"}  # of one that knows how sure it is
 
 
 def imports_of(path):
