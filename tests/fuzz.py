@@ -295,20 +295,8 @@ def run_guided(target, arguments):
     """libFuzzer on one reader; only our own files are watched, and of these not the compiled loops, which cannot be."""
     import atheris
 
-    loops = [
-        f"content_table_parts.{name}"
-        for name in [
-            "solvers",
-            "regressions",
-            "pairwise",
-            "deep",
-            "bayes",
-            "autoencoders",
-            "policies",
-            "doors",
-            "lists",
-        ]
-    ]
+    compiled = "solvers", "regressions", "pairwise", "deep", "bayes", "autoencoders", "policies", "doors", "lists"
+    loops = [f"content_table_parts.{name}" for name in compiled]
     with atheris.instrument_imports(include=["content_table_parts"], exclude=loops):
         read = reader_of(target)
     atheris.Setup([sys.argv[0], *arguments], read)
