@@ -68,6 +68,7 @@ from content_table_parts.certificates import (
     nuclear_certificate,
     spectral_certificate,
 )
+from content_table_parts.deep import Descent, layer_sizes, network_layers, network_scores, newcomer_parts, secants
 from content_table_parts.doors import (
     batch_epoch,
     best_positions,
@@ -797,6 +798,7 @@ _LEARNT = (
     "item_degrees_",
     "item_graph_",
     "item_directions_",
+    "network_",
     "item_roots_",
 )
 
@@ -1771,6 +1773,16 @@ class ImplicitALS(_OfLikes, FactorModel):
 # ---- Pairs of titles of which somebody prefers the first -------------------------------------------------------------
 
 
+def _checked_loss(model, loss, epoch):
+    """The mean loss of a pass, unless its steps were too long."""
+    if not loss < 100:
+        raise DivergenceError(
+            f"{type(model).__name__} diverged in pass {epoch}: its loss, 0.693 by chance, reached {loss:.3g}. "
+            f"learning_rate={model.learning_rate:g} is too long a step here; try {model.learning_rate / 10:g}."
+        )
+    return loss
+
+
 class BPR(_OfLikes, FactorModel):
     """Bayesian personalised ranking: of a title that somebody likes and one that they do not, the first comes first.
 
@@ -1838,20 +1850,13 @@ class BPR(_OfLikes, FactorModel):
                 draws = (rng.random(len(rows)) * others[order]).astype(np.int64)
                 table = likes.indptr, likes.indices, self.item_bias_, P, Q
                 loss = bpr_pass(rows[order], cols[order], draws, *table, float(self.learning_rate), float(self.reg))
-                self.history_.append({"epoch": epoch, "train_loss": self._checked(loss / max(len(rows), 1), epoch)})
+                self.history_.append(
+                    {"epoch": epoch, "train_loss": _checked_loss(self, loss / max(len(rows), 1), epoch)}
+                )
         except KeyboardInterrupt:
             self._keep_after_interrupt()
         P[(counts == 0) | (counts == ratings.n_items)] = 0.0  # who likes nothing, or everything, prefers nothing
         Q[ratings.item_counts == 0] = 0.0
-
-    def _checked(self, loss, epoch):
-        """The loss of a pass, unless its steps were too long."""
-        if not loss < 100:
-            raise DivergenceError(
-                f"BPR diverged in pass {epoch}: its loss, 0.693 by chance, reached {loss:.3g}. learning_rate="
-                f"{self.learning_rate:g} is too long a step here; try {self.learning_rate / 10:g}."
-            )
-        return loss
 
     def _newcomer(self, axis, at, values, features=None):
         """The steps of the fit for one viewer alone; what each like has added to p is told apart."""
@@ -1870,6 +1875,115 @@ class BPR(_OfLikes, FactorModel):
 
     def _solved(self, axis):
         return None if axis else (self.user_factors_,)
+
+
+class DeepMF(_OfLikes, Recommender):
+    """A network on two embeddings: score s_ui = network([p_u, q_i]), hidden layers of ReLUs; who likes i, and who not.
+
+    Objective: sum over the likes (u, i), each with `n_negatives` titles j that u does not like, drawn uniformly and
+    anew in each pass, of ln(1 + exp(-s_ui)) + sum_j ln(1 + exp(s_uj)), and for each of these pairs reg/2 |p_u, q,
+    network|^2. Not convex. Steps of Adam along its mean over `batch_size` likes; embeddings that a batch does not meet
+    stay where they are.
+
+    `predict` gives a preference, s_ui, the logarithm of the odds that u likes i rather than not, among such pairs.
+    Somebody who likes nothing has p = 0, and gets the list by network([0, q_i]), the same for everybody.
+
+    Parameters
+    ----------
+    n_factors : int
+        Of p and of q.
+    hidden : tuple of int
+        Units of the hidden layers, first to last; () is a weighted sum of [p, q], which gives everybody the same list
+        unless there is a `dot_product`.
+    dot_product : bool
+        Whether the score is network([p_u, q_i]) + p_u.q_i.
+    n_negatives : int
+    reg : float, at least 0
+    learning_rate : float, above 0
+        Of Adam: about the length of a step of each number.
+    batch_size : int
+        Likes a step.
+    n_epochs : int
+        Passes; all are made, and the last is kept.
+    liked : float from 0 to 1, optional
+        As in `EASE`. What somebody rated lower is among the titles that they do not like.
+    random_state, progress : as in `ALS`
+
+    Attributes
+    ----------
+    user_factors_ (m, k), item_factors_ (n, k), network_ (weights,), of which `layers()` gives W and b of each layer
+    item_bias_ (n,) : network([0, q_i])
+    history_ : list of dict
+        epoch; train_loss, the mean of the logarithms, each as its step met it: 0.693 is a coin.
+
+    Somebody new gets a hundred steps of Adam from p = 0 with everything else held fixed, always with the same draws.
+
+    Raises
+    ------
+    DivergenceError : the steps are too long.
+
+    References: the MLP of Neural Collaborative Filtering, WWW 2017, there with an embedding of its own beside a
+    weighted product (NeuMF); Neural Collaborative Filtering vs. Matrix Factorization Revisited, RecSys 2020; Adam: A
+    Method for Stochastic Optimization, ICLR 2015.
+    """
+
+    score_name = "preference"
+    half_steps = "viewers"
+
+    n_factors: int = setting(16, low=1, search=Range(4, 32, log=True, unit="factors"))
+    hidden: tuple[int, ...] = (32, 16)
+    dot_product: bool = setting(False)
+    n_negatives: int = setting(4, low=1)
+    reg: float = setting(3e-4, low=0, search=Range(1e-5, 3e-3, log=True, unit="lambda, once for each pair"))
+    learning_rate: float = setting(0.005, above=0, search=Range(1e-3, 0.02, log=True, unit="step of Adam"))
+    batch_size: int = setting(64, low=1)
+    n_epochs: int = setting(20, low=1)
+    liked: float | None = setting(None, low=0, high=1)
+    random_state: int | np.random.Generator = setting(0, low=0)
+    progress: bool = setting(False)
+
+    def _fit(self, ratings, validation):
+        self._need_likes(ratings)
+        how = self.n_factors, self.hidden, self.dot_product, self.n_negatives
+        descent = Descent(self._likes(ratings.csr), *how, np.random.default_rng(_seed(self.random_state)))
+        try:
+            for epoch in self._epochs():
+                loss = descent.run_pass(self.batch_size, self.learning_rate, self.reg)
+                self.history_.append({"epoch": epoch, "train_loss": _checked_loss(self, loss, epoch)})
+        except KeyboardInterrupt:
+            self._keep_after_interrupt()
+        self.user_factors_, self.item_factors_, self.network_ = descent.learnt()
+        nobody, every = np.zeros((1, self.n_factors)), np.arange(ratings.n_items)
+        self.item_bias_ = network_scores(np.zeros_like(every), every, nobody, *self._fixed())
+
+    def _fixed(self):
+        """What stays as it is when somebody new comes: the titles, and the network."""
+        return self.item_factors_, self.network_, layer_sizes(self.n_factors, self.hidden), bool(self.dot_product)
+
+    def layers(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """(W, b) of each layer, [p, q] first: ReLU(x W + b), the last of them without a ReLU."""
+        self.fitted()
+        return network_layers(self.network_, layer_sizes(self.n_factors, self.hidden))
+
+    def _scores(self, rows, cols):
+        return network_scores(rows, cols, self.user_factors_, *self._fixed())
+
+    def _newcomer(self, axis, at, values, features=None):
+        """Steps for one viewer alone; what each like has added to p is told apart, and secants make a line of ReLUs."""
+        if axis == 1:
+            raise ValueError("DeepMF orders the titles it was fitted to; for a new title fit it again.")
+        liked = np.flatnonzero(self._is_liked(values))
+        liked = liked[np.argsort(at[liked], kind="stable")]  # so the order in which they are told does not matter
+        solve = np.zeros((self.n_factors, len(at)))
+        solve[:, liked] = newcomer_parts(at[liked], self.n_negatives, *self._fixed(), self.reg).T
+        return Fold(self.item_bias_, (secants(solve.sum(axis=1), *self._fixed()),), solve, np.ones(len(at)))
+
+    def _solved(self, axis):
+        return None if axis else (self.user_factors_,)
+
+    def n_parameters(self) -> int:
+        """How many numbers were learnt: two tables of embeddings, and the weights of the network."""
+        return super().n_parameters() - self.item_bias_.size * bool(np.any(self.item_bias_))
 
 
 # ---- One step at a time: gradient descent, and its stochastic form with biases ---------------------------------------
@@ -3373,6 +3487,7 @@ MODELS: tuple[type[Recommender], ...] = (
     NMF,
     ImplicitALS,
     BPR,
+    DeepMF,
     GradientDescentMF,
     SGDMF,
     ContentMF,
@@ -3504,6 +3619,7 @@ __all__ = [
     "Certificate",
     "ContentMF",
     "ContentOnly",
+    "DeepMF",
     "DivergenceError",
     "FactorModel",
     "Features",

@@ -74,6 +74,8 @@ RANKERS = {
     "graph filter of likes": ct.GraphFilter(3, 2, popularity=0.3, liked=0.6, binary=True),
     "BPR": ct.BPR(n_factors=2, n_epochs=20),
     "BPR of likes": ct.BPR(n_factors=2, n_epochs=20, liked=0.6),
+    "deep": ct.DeepMF(n_factors=2, hidden=(4, 3), n_epochs=20, batch_size=4),
+    "deep, with the product, of likes": ct.DeepMF(2, (5,), True, n_epochs=20, liked=0.6),
     "hybrid": ct.Hybrid(ct.BiasBaseline(), ABOUT_ITEMS, reg=2),
     "hybrid without features": ct.Hybrid(ct.ALS(2, 1, biases=True), reg=2),
 }  # no rating points

@@ -302,6 +302,7 @@ def run_guided(target, arguments):
             "regressions",
             "nonnegative",
             "pairwise",
+            "deep",
             "bayes",
             "autoencoders",
             "policies",

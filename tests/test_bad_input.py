@@ -371,6 +371,7 @@ KINDS = [
     ct.ImplicitALS(),
     ct.GraphFilter(),
     ct.BPR(),
+    ct.DeepMF(),
     ct.GradientDescentMF(),
     ct.SGDMF(),
     ct.ContentMF(ABOUT_FOUR),
@@ -378,7 +379,7 @@ KINDS = [
     ct.Blend(ct.GlobalMean(), ct.ContentOnly(ABOUT_FOUR)),
 ]
 NUMBERS = ("reg", "bias_reg", "tol", "shrinkage", "n_factors", "n_epochs", "n_neighbors", "confidence", "learning_rate",
-           "decay", "clip", "init_scale", "batch_size", "patience", "validation_size", "content_weight",
+           "decay", "clip", "init_scale", "batch_size", "n_negatives", "patience", "validation_size", "content_weight",
            "weight", "damping", "n_layers", "low_pass", "popularity")  # fmt: skip
 MAY_BE_NONE = ("clip", "batch_size", "patience", "weight")  # and `reg` of ALS and of spectral regularization
 PARAMETERS = [(kind, name) for kind in KINDS for name in NUMBERS if name in kind.get_params()]

@@ -39,6 +39,7 @@ ORIGINALS = {
     "EASE, float32": ct.EASE(2, dtype="float32"),
     "graph filter": ct.GraphFilter(n_factors=2),
     "BPR": ct.BPR(n_factors=2, n_epochs=5),
+    "deep": ct.DeepMF(n_factors=2, hidden=(3, 2), n_epochs=5),
     "blend": ct.Blend(ct.BiasBaseline(), ct.ItemKNN(), weight=0.5),
 }
 

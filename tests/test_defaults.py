@@ -25,6 +25,8 @@ AS_THEY_COME = {  # the figures of benchmarks/defaults.py are theirs: who change
                      "liked": None, "binary": False},
     ct.BPR: {"n_factors": 20, "reg": 0.03, "learning_rate": 0.05, "n_epochs": 100, "liked": None, "init": "random",
              "random_state": 0},
+    ct.DeepMF: {"n_factors": 16, "hidden": (32, 16), "dot_product": False, "n_negatives": 4, "reg": 3e-4,
+                "learning_rate": 0.005, "batch_size": 64, "n_epochs": 20, "liked": None, "random_state": 0},
     ct.GradientDescentMF: {"n_factors": 5, "reg": 5, "learning_rate": 1e-3, "n_epochs": 5000, "tol": 1e-6,
                            "init": "random", "random_state": 0},
     ct.SGDMF: DESCENT,

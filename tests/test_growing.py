@@ -29,6 +29,8 @@ FIXED_TITLES = [
     "graph filter of likes",
     "BPR",
     "BPR of likes",
+    "deep",
+    "deep, with the product, of likes",
     "hybrid",
     "hybrid, prefit",
 ]

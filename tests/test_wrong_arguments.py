@@ -138,7 +138,7 @@ SPACE = kind("None", called=["search space"])
 
 BY_NAME = [
     (NOTHING, "n n_splits n_trials n_folds n_boot n_components n_factors n_epochs n_neighbors max_features batch_size"),
-    (NOTHING, "n_sweeps n_kept n_chains n_draws n_layers"),
+    (NOTHING, "n_sweeps n_kept n_chains n_draws n_layers n_negatives"),
     (NOTHING, "patience about by conflicts protocol sampler refit schedule solver init metric reference use dtype"),
     (NOTHING, "repeats unknown sep decimal encoding"),
     (WHOLE, "min_per_user min_per_item row"),
@@ -153,7 +153,7 @@ BY_NAME = [
         SWITCH,
         "progress return_fallback keep_no_genres prune larger_is_better uncertainty of_a_rating log whole strict "
         "with_ratings has_seasons certify proven prefit biases shared_weights clip rescale weighted_reg binary "
-        "implicit",
+        "implicit dot_product",
     ),
     (SWITCH.also("None"), "one_per_work"),
     (TEXT, "unit what"),
@@ -209,6 +209,7 @@ def model_calls():
         ct.NMF: QUICK,
         ct.ImplicitALS: QUICK,
         ct.BPR: {"n_factors": 2, "n_epochs": 3},
+        ct.DeepMF: {"n_factors": 2, "n_epochs": 3, "hidden": (3,)},
         ct.GradientDescentMF: QUICK,
         ct.SGDMF: descent,
         ct.ContentMF: about | {"user_features": ABOUT_USERS} | descent,
@@ -230,6 +231,7 @@ def model_calls():
         ct.ImplicitALS: {"reg": ABOVE_0.also("None"), "n_jobs": THREADS, "liked": SHARE.also("0", "True", "None")},
         ct.GraphFilter: {"n_factors": WHOLE, "popularity": kind("0", "0.5"), "liked": SHARE.also("0", "True", "None")},
         ct.BPR: {"liked": SHARE.also("0", "True", "None")},
+        ct.DeepMF: {"liked": SHARE.also("0", "True", "None"), "hidden": kind("[]", "()")},
         ct.ContentOnly: {"reg": ABOVE_0},
         ct.Blend: {"first": kind("fitted model", "unfitted model"), "second": kind("fitted model", "unfitted model")}
         | {"weight": optional["weight"].also("0", "True")},
@@ -266,7 +268,7 @@ def recommender_calls():
     for name in ("errors", "rmse", "mae"):
         yield f"Recommender.{name}", getattr(w.als, name), {"ratings": w.test}, {}
         yield name, getattr(ct, name), {"model": w.als, "ratings": w.test}, {}
-    for name in ("Recommender", "FactorModel", "EASE", "GraphFilter", "ImplicitALS", "BPR", "Hybrid"):
+    for name in ("Recommender", "FactorModel", "EASE", "GraphFilter", "ImplicitALS", "BPR", "DeepMF", "Hybrid"):
         yield f"{name}.in_use", w.als.in_use, {"name": "reg"}, {"name": NOTHING}
     yield "Recommender.predict", w.als.predict, {"users": [101, 102], "items": [11, 12]}, {}
     yield "Recommender.predict_cells", w.als.predict_cells, cells, {}
