@@ -300,7 +300,9 @@ def run_guided(target, arguments):
         for name in (
             "solvers",
             "regressions",
+            "nonnegative",
             "pairwise",
+            "deep",
             "bayes",
             "autoencoders",
             "variational",
