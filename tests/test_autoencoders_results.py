@@ -1,4 +1,4 @@
-"""What `python benchmarks/autoencoders.py` filed: means of its splits, one split computed again, and what is claimed."""
+"""What `python benchmarks/autoencoders.py` filed: means of splits, one split computed again, and what is claimed."""
 
 import json
 import os
