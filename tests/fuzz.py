@@ -297,7 +297,20 @@ def run_guided(target, arguments):
 
     loops = [
         f"content_table_parts.{name}"
-        for name in ("solvers", "regressions", "pairwise", "bayes", "autoencoders", "policies", "doors", "lists")
+        for name in (
+            "solvers",
+            "regressions",
+            "nonnegative",
+            "pairwise",
+            "deep",
+            "bayes",
+            "autoencoders",
+            "variational",
+            "policies",
+            "graphs",
+            "doors",
+            "lists",
+        )
     ]
     with atheris.instrument_imports(include=["content_table_parts"], exclude=loops):
         read = reader_of(target)
