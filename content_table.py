@@ -1201,7 +1201,7 @@ class GraphFilter(_OfLikes, Recommender):
     S (m, n) is the table of likes, D_u and D_i its sums by viewer and by title (degrees), T = D_u^-1/2 S D_i^-1/2.
     Scores: T H D_i^popularity with H = sum_j c_j (T'T)^j + low_pass (sum_j c_j) V V'. The first part is LightGCN with
     one-hot embeddings instead of trained ones: each embedding is the mean of its `n_layers` + 1 layers, and a score the
-    product of two. T'T takes one step from a title to its viewers and on to their titles. V (n, n_factors) are the
+    product of two. T'T makes a round, from titles to their viewers and on to what these like. V (n, n_factors) are the
     singular vectors of T with the largest singular values. So H multiplies the direction of a singular value s by
     sum_j c_j s^(2j), and by a constant more where it is among the first: a low-pass filter.
 
@@ -1213,7 +1213,7 @@ class GraphFilter(_OfLikes, Recommender):
     Parameters
     ----------
     n_layers : int from 1 to 100
-        Layers K of LightGCN. 1 stays at one's own titles, 2 takes one step beyond them, each more another one: nearer
+        Layers K of LightGCN. 1 stays at one's own titles, 2 makes one round beyond them, each more another one: nearer
         to popularity, and as much time again for the lists.
     n_factors : int
         Singular directions of the low-pass part; 0: none. Those that tie with the next one are left out.

@@ -58,6 +58,12 @@ def singular_values(ratings, largest=20):
     return np.linalg.svd(T.toarray(), compute_uv=False)[:largest].round(4).tolist()
 
 
+def spectra(ratings):
+    """Singular values of a table, and of the same table dealt again."""
+    again = dealt(ratings, np.random.default_rng(0))
+    return {"singular_values": singular_values(ratings), "dealt_again": singular_values(again)}
+
+
 def listed(scores, seen):
     """(m, N) positions of each viewer's best unseen titles; ties by position."""
     left = np.where(seen, -np.inf, np.round(scores, ct.TIE))
@@ -79,10 +85,8 @@ def data_results(name):
             ndcg = ct.ranking_metrics(top, test, threshold)["ndcg"].mean()
             rows.append({"family": family, "count": count, "ndcg": ndcg, "shared": shared} | sizes)
         print(name, split, flush=True)
-    again = dealt(ratings, np.random.default_rng(0))
-    spectra = {"singular_values": singular_values(ratings), "dealt_again": singular_values(again)}
     about = {"data": describe(ratings, real_data(*parts)), "threshold": threshold}
-    return about | spectra | summary(rows)
+    return about | spectra(ratings) | summary(rows)
 
 
 def summary(rows):
@@ -108,7 +112,8 @@ def main():
     print(f"{time.perf_counter() - start:.0f} s")
     if options.data == list(DATA):
         settings = {"command": "python benchmarks/smoothing.py", "list_length": N, "machine": machine()}
-        write_results("smoothing.json", {"settings": settings, "data": found})
+        sample = spectra(ct.load_ratings(ct.DATA / "100x100.csv"))
+        write_results("smoothing.json", {"settings": settings, "sample": sample, "data": found})
 
 
 if __name__ == "__main__":

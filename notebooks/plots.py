@@ -2023,7 +2023,7 @@ SMOOTH_LOOKS = {  # colour, marker, line style
 
 
 def graph_smoothing(panels):
-    """NDCG less that of one step, and titles shared with the list by popularity, by how far likes have travelled.
+    """NDCG less that of one round, and titles shared with the list by degree, by how far likes have travelled.
 
     `panels`: {data: table with family, count, difference, half_width, shared}
     """
@@ -2033,7 +2033,7 @@ def graph_smoothing(panels):
     for (title, table), (up, down) in zip(panels.items(), axes.T, strict=True):
         for family, (hue, marker, line) in SMOOTH_LOOKS.items():
             part = table[table["family"] == family]
-            at = part["count"].to_numpy() - (family == "layers")  # K layers reach K - 1 steps
+            at = part["count"].to_numpy() - (family == "layers")  # K layers reach K - 1 rounds
             look = {"color": hue, "marker": marker, "ls": line, "lw": 1.8, "ms": 6}
             up.errorbar(at, part["difference"], yerr=part["half_width"], capsize=3, **look)
             down.plot(at, part["shared"], label=names[family], **look)
@@ -2041,11 +2041,11 @@ def graph_smoothing(panels):
         up.axhline(0, color="#333333", lw=1)
         up.set_title(title)
         down.set(xticks=range(1, 7), ylim=(0, 10.4))
-    axes[0, 0].set_ylabel("NDCG less that of one step")
+    axes[0, 0].set_ylabel("NDCG less that of one round")
     axes[1, 0].set_ylabel("of 10 titles, popularity's")
-    fig.supxlabel("steps from title to viewers to titles", fontsize=11)
+    fig.supxlabel("rounds, each from titles to their viewers and on to their titles", fontsize=11)
     axes[0, 0].legend(*axes[1, 0].get_legend_handles_labels(), loc="lower left", fontsize=9.5)
-    fig.suptitle("Smoothed too far, every list becomes the list by popularity", fontsize=12)
+    fig.suptitle("Round by round, lists become the list by popularity", fontsize=12)
     show(fig, tight=False, seen=f"Shared titles rise everywhere; differences: {'; '.join(said)}.")
 
 
