@@ -1207,8 +1207,9 @@ class GraphFilter(_OfLikes, Recommender):
 
     `predict` gives a preference, which orders the titles of one viewer and has no scale of its own; `rmse` refuses it.
     A viewer who likes nothing gets 0 for every title. Scores are linear in T's row, so `explain` is exact. A
-    MemoryError where the pairs of titles with a viewer in common take more than 2 GiB, 12 bytes each; those of 13,377
-    titles never do.
+    fit takes a step for each pair of likes of one viewer; a list one for each like and pair of its title, and above two
+    layers one for each pair and layer. A MemoryError where the pairs of titles with a viewer in common take more than
+    2 GiB, 12 bytes each; those of 13,377 titles never do.
 
     Parameters
     ----------
@@ -1220,8 +1221,8 @@ class GraphFilter(_OfLikes, Recommender):
     low_pass : float, at least 0
         How much the low-pass part counts, as a share of what the layers make of the first direction.
     popularity : float from 0 to 1
-        Exponent of the number of likes of a title that its score is multiplied by. 0 is LightGCN; 0.5 with two layers
-        orders unseen titles by how likely three random steps from the viewer end there.
+        Exponent of a title's degree that its score is multiplied by. 0 is LightGCN; 0.5 with two layers orders unseen
+        titles by how likely three random steps from the viewer end there.
     liked, binary : as in `EASE`
 
     Attributes

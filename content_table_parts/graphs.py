@@ -8,11 +8,11 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from content_table_parts.interrupts import check_time
-from content_table_parts.solvers import DENSE_SPEED, compiled, csr_arrays
+from content_table_parts.solvers import DENSE_SPEED, check_memory, compiled, csr_arrays
 
 MAX_GRAPH_BYTES = 2**31  # of the graph of titles, 12 bytes a pair: above this it is refused
 BLOCK_TITLES = 256  # whose rows of that graph are made together
-DENSE_SIDE = 2000  # up to so many viewers, or titles, singular vectors are found by a dense table of their pairs
+DENSE_SIDE = 2000  # up to so many viewers, or titles if these are fewer, a dense table of their pairs is decomposed
 LEAST = 1e-10  # of the largest squared singular value: below that there is no direction, only rounding
 TIED = 1e-7  # squared singular values that agree to this share of the largest count as equal
 
@@ -110,6 +110,7 @@ def _top_pairs(small, count):
     """The largest eigenvalues of small small', falling, and their vectors: `count` of them, or as many as there are."""
     side = small.shape[0]
     if side <= DENSE_SIDE or count >= side:
+        check_memory((side, side), "GraphFilter's n_factors: so many singular directions of so large a table")
         check_time(ahead=10.0 * float(side) ** 3 / DENSE_SPEED)
         last = [max(0, side - count), side - 1]
         squares, vectors = scipy.linalg.eigh((small @ small.T).toarray(), subset_by_index=last)
