@@ -2072,18 +2072,19 @@ def plot_feedback(exposure, error):
             ax.fill_between(x, table[:, 0] - table[:, 1], table[:, 0] + table[:, 1], color=hue, alpha=0.18, lw=0)
             ax.plot(x, table[:, 0], color=hue, marker=marker, ls=line, lw=2, ms=size, mfc=face, label=name)
         ax.set(xlabel="evenings of showing and learning", xticks=np.arange(start, start + len(table)))
-    axes[0].set(title="Exposure: how unequally titles were shown", ylabel="Gini coefficient (0: all alike)", ylim=(0, 1))
+    axes[0].set(title="Exposure: how unequally titles were shown", ylabel="Gini (0: all titles alike)", ylim=(0, 1))
     axes[1].set(title="Error in the drawer, where nobody was shown anything", ylabel="RMSE from the truth (points)")
     handles, names = axes[0].get_legend_handles_labels()
     fig.legend(handles, names, ncols=5, loc="lower center", fontsize=10, handlelength=3)
     fig.suptitle("What is shown decides what is learnt", fontsize=13)
     fig.tight_layout(rect=(0, 0.08, 1, 1))
-    seen = "Left the greedy line starts near 1 and stays highest; right it falls slowest, and viewers' Thompson lies on it."
+    seen = "Left greedy starts near 1 and stays highest; right it falls slowest, and Thompson by viewers lies on it."
     show(fig, tight=False, seen=seen)
 
 
 def plot_estimates(found, values, names):
-    """Estimates from many logs beside the truth; `found`: {(target, estimator): estimates}, `values`: {target: truth}."""
+    """Estimates from many logs beside the truth; `found`: {(target, estimator): estimates}, `values`: {target: truth},
+    `names`: the estimators."""
     fig, axes = plt.subplots(1, len(values), figsize=(10.4, 4.2), sharey=True)
     for ax, (target, value) in zip(axes, values.items(), strict=True):
         for at, name in enumerate(names):

@@ -1788,7 +1788,7 @@ def one_heavy_weight():
         answer=9 / 0.125 / 4,
         because="The weights are 0, 0, 0 and 1 / 0.125 = 8, and the sum is divided by all four evenings: 72 / 4 = 18. "
         "Divided by the sum of the weights, as SNIPS does, it is 9.",
-        hint="A weight is the target's probability over the propensity; the mean is over all evenings, weight 0 or not.",
+        hint="A weight is the target's probability over the propensity; the mean is over all four evenings.",
         wrong=(
             (9.0, "This is SNIPS, which divides by the sum of the weights."),
             (8.0, "This is the plain mean of the four ratings, whatever the policy."),
