@@ -592,6 +592,7 @@ LOOKS = {
     "SGD": ("#8856A7", "P"),
     "content": ("#B2182B", "h"),
     "half spectral, half content": ("#000000", "x"),
+    "mean of Bayesian FMs": ("#D55E00", "p"),
 }
 
 
