@@ -3,7 +3,7 @@
     CONTENT_TABLE_DATA=... python benchmarks/bayes_ladder.py      # about a quarter of an hour on one core
 
 Every rung is a `BayesianFM` with one kind of feature more: of the course's real tables with two factors, on 20 random
-splits; of MovieLens latest-small with ten, on 5. Errors are clipped, and differences to the rung with factors and
+splits; of MovieLens latest-small with ten, on 4. Errors are clipped, and differences to the rung with factors and
 genres are paired, with the interval of `ct.split_interval`. MovieLens has dates, so that its rungs are also measured
 with the last 15 % of the ratings of each viewer held out: one split, three seeds, and an interval over viewers.
 "one sample" is the last sample of the richest rung without context, in place of the mean over all 50 that it keeps.
@@ -13,10 +13,11 @@ Lesson 18 shows the figures, and measures the like of them on the sample by code
 """
 
 import argparse
+import json
 
 import joblib
 import numpy as np
-from common import describe, machine, real_data, write_results
+from common import RESULTS, describe, machine, real_data, write_results
 from sklearn.base import clone
 
 import content_table as ct
@@ -24,6 +25,7 @@ import content_table as ct
 REFERENCE, ONE = "factors, genres", "one sample"
 WEEK = 7 * 24 * 3600  # seconds
 TABLES = {"data 1": "100x100.csv", "data 2": "100x100_2.csv"}
+ALL = (*TABLES, "MovieLens")
 
 
 # ---- What is measured ------------------------------------------------------------------------------------------------
@@ -168,29 +170,36 @@ def over_units(squares, units, reference, draws=1000):
 # ---- All of it -------------------------------------------------------------------------------------------------------
 
 
-def table(name, options):
+def sections(name, options):
+    """(name, what it holds) of each section of a table, one after the other as they are measured."""
     on_films = name == "MovieLens"
     ratings, path, known = movielens() if on_films else course_table(name)
     rungs = machines(known, 10, n_sweeps=200) if on_films else machines(known, 2)
     draws = options.films if on_films else options.splits
-    print(name)
-    found = {"data": describe(ratings, path), "factors": 10 if on_films else 2, "draws": draws}
-    found["random"] = over(draws, ratings, rungs, options)
-    found["new titles"] = new_titles(ratings, rungs, 1 if on_films else 4, options)
-    return found | ({"by time": by_time(ratings, rungs, options)} if on_films else {})
+    yield "data", describe(ratings, path)
+    yield "factors", 10 if on_films else 2
+    yield "random", over(draws, ratings, rungs, options)
+    if on_films:
+        yield "by time", by_time(ratings, rungs, options)
+    yield "new titles", new_titles(ratings, rungs, 1 if on_films else 4, options)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--splits", type=int, default=20)
-    parser.add_argument("--films", type=int, default=5, help="random splits of MovieLens")
+    parser.add_argument("--films", type=int, default=4, help="random splits of MovieLens")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--tables", nargs="+", choices=ALL, default=list(ALL), help="what to measure anew")
     options = parser.parse_args()
+    path = RESULTS / "bayes_ladder.json"
+    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"tables": {}}
     how = {"command": "python benchmarks/bayes_ladder.py", "machine": machine(), "reference": REFERENCE}
-    tables = {}
-    for name in (*TABLES, "MovieLens"):
-        tables[name] = table(name, options)
-        write_results("bayes_ladder.json", {"settings": how, "tables": tables})
+    tables = results["tables"]
+    for name in options.tables:
+        tables[name] = {}
+        for section, found in sections(name, options):
+            tables[name][section] = found
+            write_results("bayes_ladder.json", {"settings": how, "tables": tables})
 
 
 if __name__ == "__main__":
