@@ -60,12 +60,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from tqdm import tqdm
 
 from content_table_parts import command, files
-from content_table_parts.autoencoders import (
-    autoencoder_certificate,
-    autoencoder_weights,
-    check_title_pairs,
-    weighed,
-)
+from content_table_parts.autoencoders import PairWeights, autoencoder_certificate, pair_weights
 from content_table_parts.bayes import chain, normalised_sets, one_hot
 from content_table_parts.certificates import (
     Certificate,
@@ -100,6 +95,14 @@ from content_table_parts.features import (
 )
 from content_table_parts.fetching import fetch
 from content_table_parts.files import FORMAT_VERSION
+from content_table_parts.graphs import (
+    carried,
+    inverse_root,
+    layer_weights,
+    scaled,
+    smooth_directions,
+    title_graph,
+)
 from content_table_parts.growing import add_viewer, update_model
 from content_table_parts.interrupts import check_time, may_keep_half, whole_fits
 from content_table_parts.lists import Screen, best_lists, rows_as_they_are
@@ -116,6 +119,20 @@ from content_table_parts.newcomers import (
 )
 from content_table_parts.pairwise import bpr_pass, bpr_row
 from content_table_parts.places import DATA, WEIGHTS
+from content_table_parts.policies import (
+    Belief,
+    PolicyLog,
+    cells_mean,
+    choose,
+    doubly_robust,
+    epsilon_greedy,
+    inclusion_probabilities,
+    ips,
+    replay,
+    snips,
+    thompson,
+    ucb,
+)
 from content_table_parts.posterior import (
     CELLS,
     LEAST_UNIT,
@@ -452,7 +469,7 @@ class Recommender(BaseEstimator):
         """How many numbers were learnt, the mean of a model of ratings among them; an array that stayed 0 throughout
         does not count."""
         self.fitted()
-        arrays = [getattr(self, name) for name in _LEARNT if hasattr(self, name)]
+        arrays = [array for name in _LEARNT if (array := getattr(self, name, None)) is not None]
         mean = self.score_name == "predicted_rating"
         return mean + sum(array.nnz if sp.issparse(array) else array.size * bool(np.any(array)) for array in arrays)
 
@@ -527,6 +544,10 @@ class Recommender(BaseEstimator):
             f"interval must be None for a {type(self).__name__}, which does not know how sure it is, got "
             f"{shown(interval)}; BayesianFM does, and for others uncertainty is a scale."
         )
+
+    def _draws_of(self, newcomer, at):
+        """Of a model that keeps samples: means, roots or None, and variances or None, as a `Belief` takes them, of the
+        predictions for a `Viewer` or `NewTitle`; means and variances (len(at), s). None of other models."""
 
     def predict_rows(self, rows: np.ndarray) -> np.ndarray:
         """Predictions of whole rows, (len(rows), n_items), given as positions, unknown cells filled as in `predict`."""
@@ -695,9 +716,9 @@ class Recommender(BaseEstimator):
         class solves titles by regressions of their own (baseline, popularity, ALS, ImplicitALS, gradient descent,
         spectral), so is each title with such a rating, and then these viewers once more: exact half-steps of the
         training, which cannot raise its objective. Models by stochastic descent solve only those titles that they have
-        not learnt; those that weigh pairs of titles (ItemKNN, EASE, Hybrid), and BPR, keep what they have of them, and
-        refuse new titles; NuclearNorm refuses. Everything else stays as trained, the mean too, so it is no refit:
-        benchmarks/update.py says how far off, and a fit in the night makes it whole.
+        not learnt; those that weigh pairs of titles (ItemKNN, EASE, GraphFilter, Hybrid), and BPR, keep what they have
+        of them, and refuse new titles; NuclearNorm refuses. Everything else stays as trained, the mean too, so it is no
+        refit: benchmarks/update.py says how far off, and a fit in the night makes it whole.
 
         Parameters
         ----------
@@ -760,6 +781,10 @@ _LEARNT = (
     "counts_",
     "similarity_",
     "item_weights_",
+    "item_degrees_",
+    "item_graph_",
+    "item_directions_",
+    "item_roots_",
 )
 
 
@@ -1039,6 +1064,17 @@ class _OfLikes:
         part = self._liked_part(table)
         return sp.csr_array((np.ones(part.nnz), part.indices, part.indptr), part.shape)
 
+    def _told(self, table):
+        """How much each liked rating of a table by rows says, as such a table: 1 if `binary`, else its share."""
+        part = self._likes(table) if self.binary else self._liked_part(table)
+        weights = part.data if self.binary else self._share(part.data)
+        return sp.csr_array((weights, part.indices, part.indptr), part.shape)
+
+    def _share(self, values):
+        """Where ratings lie on the scale, from 0 to 1."""
+        low, high = self.ratings_.scale
+        return (values - low) / (high - low)
+
     def _counted(self, table):
         """The liked ratings of a table by rows, as what `confidence` multiplies."""
         return self._likes(table) if self.binary else self._liked_part(table)
@@ -1057,7 +1093,20 @@ class _OfLikes:
             )
 
 
-class EASE(_OfLikes, Recommender):
+class _OfPairs(_OfLikes):
+    """What the models share that weigh the titles that were liked beside each other."""
+
+    item_roots_ = None  # of a model saved before there were any
+
+    def _learn_pairs(self, S, dtype="float64"):
+        found = pair_weights(S, self.reg, dtype, f"{type(self).__name__}'s weights of pairs of titles")
+        self.item_weights_, self.item_roots_ = found.table, found.roots
+
+    def _pairs(self):
+        return PairWeights(self.item_weights_, self.item_roots_)
+
+
+class EASE(_OfPairs, Recommender):
     """The linear autoencoder: a title is preferred for the titles that were liked beside it, weights in closed form.
 
     Objective: |S - S B|^2 / 2 + reg |B|^2 / 2 over B with a zero diagonal (no title may explain itself), S the table of
@@ -1066,7 +1115,7 @@ class EASE(_OfLikes, Recommender):
 
     `predict` gives a preference (near 1: likes to watch; near 0: does not), not rating points; `rmse` refuses it. A
     viewer who likes nothing gets 0 for every title. A MemoryError where there are too many titles for a table of their
-    pairs: more than 16,384, or 23,170 in float32.
+    pairs and too many viewers for one of titles and viewers: more than 16,384 of both, or 23,170 in float32.
 
     Parameters
     ----------
@@ -1083,7 +1132,8 @@ class EASE(_OfLikes, Recommender):
 
     Attributes
     ----------
-    item_weights_ (n, n) : B
+    item_weights_ (n, n) : B; None where viewers are fewer than half as many as titles
+    item_roots_ (n, r) : then it is V, of r viewers: B_ij = (V V')_ij / (1 - (V V')_jj) off the diagonal; None else
 
     `certificate()`: the objective is reg-strongly convex, so its gap is at most |gradient|^2 / (2 reg), the gradient
     taken off the diagonal; in float64, whatever B has.
@@ -1100,37 +1150,108 @@ class EASE(_OfLikes, Recommender):
 
     def _fit(self, ratings, validation):
         self._need_likes(ratings)
-        check_title_pairs(ratings.n_items, "EASE's weights of pairs of titles", self.dtype)
-        self.item_weights_ = autoencoder_weights(self._told(ratings.csr), self.reg, self.dtype)
-
-    def _told(self, table):
-        """S of a table by rows."""
-        if self.binary:
-            return self._likes(table)
-        part = self._liked_part(table)
-        return sp.csr_array((self._share(part.data), part.indices, part.indptr), part.shape)
-
-    def _share(self, values):
-        low, high = self.ratings_.scale
-        return (values - low) / (high - low)
+        self._learn_pairs(self._told(ratings.csr), self.dtype)
 
     def certificate(self) -> Certificate:
         """The certificate of this fit."""
-        return autoencoder_certificate(self._told(self.fitted().csr), self.item_weights_, self.reg)
+        return autoencoder_certificate(self._told(self.fitted().csr), self._pairs(), self.reg)
 
     def _scores(self, rows, cols):
         return _pick_from_rows(self._row_scores, self.ratings_.n_items, rows, cols)
 
     def _row_scores(self, rows, wanted=None):
-        return weighed(self._told(self.ratings_.csr[rows]), self.item_weights_)
+        return self._pairs().weighed(self._told(self.ratings_.csr[rows]))
 
     def _newcomer(self, axis, at, values, features=None):
         """Each liked title adds its row of B."""
         if axis == 1:
             raise ValueError("EASE weighs the titles it was fitted to; for a new title fit it again.")
-        shares = self.item_weights_[at].T.astype(float)
+        shares = self._pairs().rows(at).T
         target = self._is_liked(values) * (1.0 if self.binary else self._share(values))
         return Fold(np.zeros(len(shares)), (shares,), np.eye(len(at)), target)
+
+    def _solved(self, axis):
+        return None if axis else ()  # the preferences of a viewer follow from their ratings
+
+
+class GraphFilter(_OfLikes, Recommender):
+    """Likes carried along the graph of viewers and titles, a low-pass filter: LightGCN without its training.
+
+    R (m, n) is the table of likes, D_u and D_i its sums by viewer and by title (degrees), S = D_u^-1/2 R D_i^-1/2.
+    Scores: S H D_i^popularity with H = sum_j c_j (S'S)^j + low_pass (sum_j c_j) V V'. The first part is LightGCN with
+    one-hot embeddings instead of trained ones: each embedding is the mean of its `n_layers` + 1 layers, and a score the
+    product of two. S'S takes one step from a title to its viewers and on to their titles. V (n, n_factors) are the
+    singular vectors of S with the largest singular values. So H multiplies the direction of a singular value s by
+    sum_j c_j s^(2j), and by a constant more where it is among the first: a low-pass filter.
+
+    `predict` gives a preference, which orders the titles of one viewer and has no scale of its own; `rmse` refuses it.
+    A viewer who likes nothing gets 0 for every title. Scores are linear in S's row, so `explain` is exact. A
+    MemoryError where the pairs of titles with a viewer in common take more than 2 GiB, 12 bytes each; those of 13,377
+    titles never do.
+
+    Parameters
+    ----------
+    n_layers : int from 1 to 100
+        Layers K of LightGCN. 1 stays at one's own titles, 2 takes one step beyond them, each more another one: nearer
+        to popularity, and as much time again for the lists.
+    n_factors : int
+        Singular directions of the low-pass part; 0: none. Those that tie with the next one are left out.
+    low_pass : float, at least 0
+        How much the low-pass part counts, as a share of what the layers make of the first direction.
+    popularity : float from 0 to 1
+        Exponent of the number of likes of a title that its score is multiplied by. 0 is LightGCN; 0.5 with two layers
+        orders unseen titles by how likely three random steps from the viewer end there.
+    liked, binary : as in `EASE`
+
+    Attributes
+    ----------
+    item_degrees_ (n,), item_graph_ (n, n) sparse, item_directions_ (n, r) : D_i, S'S, V
+
+    References: LightGCN: Simplifying and Powering Graph Convolution Network for Recommendation, SIGIR 2020; How
+    Powerful is Graph Convolution for Recommendation?, CIKM 2021 (GF-CF adds one step from R and a low-pass part with
+    the exponent 0.5); Blockbusters and Wallflowers, RecSys 2015 (three random steps, less popularity).
+    """
+
+    score_name = "preference"
+
+    n_layers: int = setting(2, low=1, high=100, search=Range(2, 4, unit="layers"))
+    n_factors: int = setting(0, low=0, search=Range(0, 200, unit="directions"))
+    low_pass: float = setting(0.03, low=0, search=Range(0.003, 1.0, log=True, unit="share"))
+    popularity: float = setting(0.0, low=0, high=1, search=Range(0.0, 0.5, unit="exponent"))
+    liked: float | None = setting(None, low=0, high=1)
+    binary: bool = setting(False)
+
+    def _fit(self, ratings, validation):
+        self._need_likes(ratings)
+        if self.n_layers == 1 and not (self.n_factors and self.low_pass):
+            raise ValueError("n_layers must be at least 2 where n_factors is 0: one layer stays at one's own titles.")
+        likes = self._told(ratings.csr)
+        self.item_degrees_ = np.asarray(likes.sum(axis=0), dtype=float)
+        S = scaled(likes, inverse_root(self.item_degrees_))
+        self.item_graph_ = title_graph(S)
+        self.item_directions_ = smooth_directions(S, self.n_factors)
+
+    def _filtered(self, rows):
+        """Rows of S, sparse, times H D_i^popularity."""
+        weights, V = layer_weights(self.n_layers), self.item_directions_
+        scores = carried(rows, self.item_graph_, weights) + self.low_pass * weights.sum() * ((rows @ V) @ V.T)
+        return scores * self.item_degrees_**self.popularity
+
+    def _scores(self, rows, cols):
+        return _pick_from_rows(self._row_scores, self.ratings_.n_items, rows, cols)
+
+    def _row_scores(self, rows, wanted=None):
+        return self._filtered(scaled(self._told(self.ratings_.csr[rows]), inverse_root(self.item_degrees_)))
+
+    def _newcomer(self, axis, at, values, features=None):
+        """Each liked title adds its own row of D_i^-1/2 H D_i^popularity."""
+        if axis == 1:
+            raise ValueError("GraphFilter knows the titles it was fitted to; for a new title fit it again.")
+        likes = self._is_liked(values) * (1.0 if self.binary else self._share(values))
+        start = inverse_root(self.item_degrees_)[at]
+        own = sp.csr_array((start, at, np.arange(len(at) + 1)), (len(at), len(self.item_degrees_)))
+        target = likes * inverse_root(likes.sum(keepdims=True))
+        return Fold(np.zeros(own.shape[1]), (self._filtered(own).T,), np.eye(len(at)), target)
 
     def _solved(self, axis):
         return None if axis else ()  # the preferences of a viewer follow from their ratings
@@ -2485,12 +2606,17 @@ class BayesianFM(FactorModel):
     def _learnt_row(self, row):
         return self.user_biases_[row], self.user_factors_[row]
 
+    def _draws_of(self, newcomer, at):
+        row = newcomer.row
+        if row is None or (self.user_sampled_[row] == 0 and len(newcomer.at)):  # the chain has not met them
+            return newcomer.fold.cover(at)[0], newcomer.fold.roots(at), None
+        means, variances = self._draws(np.full(len(at), row), at, self._codes({}, len(at)))
+        return means, None, variances
+
     def _interval_of(self, newcomer, at, interval):
         check_share("interval", interval)
-        if newcomer.row is None:
-            means, variances = newcomer.fold.cover(at)
-        else:
-            means, variances = self._draws(np.full(len(at), newcomer.row), at, self._codes({}, len(at)))
+        means, roots, variances = self._draws_of(newcomer, at)
+        variances = (roots**2).sum(axis=2).T if variances is None else variances
         return tuple(self.steps_[each] for each in likely_run(self._chances(means, variances), interval))
 
 
@@ -2865,7 +2991,7 @@ class Blend(_ModelOfModels):
         return self.first_.reads_features or self.second_.reads_features
 
 
-class Hybrid(_OfLikes, Recommender):
+class Hybrid(_OfPairs, Recommender):
     """A list that follows the viewer: predicted ratings, and what the titles that somebody likes say besides.
 
     Match: a + spread(a) (likes_weight e / spread(e) + content_weight c / spread(c)), where a are the ratings that a
@@ -2894,7 +3020,7 @@ class Hybrid(_OfLikes, Recommender):
     Attributes
     ----------
     rating_ : the fitted model of ratings
-    item_weights_ (n, n), item_table_ (n, d) : B of `EASE`; unit rows of TF-IDF, sparse
+    item_weights_ (n, n) or item_roots_ (n, r), item_table_ (n, d) : as of `EASE`; unit rows of TF-IDF, sparse
 
     Reference: Hybrid Recommender Systems: Survey and Experiments, UMUAI 12, 2002 (the weighted kind). The weights were
     chosen on viewers who tell nothing but favourites: benchmarks/favourites.py.
@@ -2916,8 +3042,7 @@ class Hybrid(_OfLikes, Recommender):
         check_kind("item_features", self.item_features, (Features, type(None)), "Features, as of load_genres")
         if self.prefit and not self.rating.fitted().same_universe(ratings):
             raise ValueError(f"{self.rating} was fitted to a table with other users or items than {ratings}.")
-        check_title_pairs(ratings.n_items, "Hybrid's weights of pairs of titles")
-        self.item_weights_ = autoencoder_weights(self._likes(ratings.csr), self.reg)
+        self._learn_pairs(self._likes(ratings.csr))
         with whole_fits():
             self.rating_ = self.rating if self.prefit else clone(self.rating).fit(ratings, validation)
         about = sp.csr_array((ratings.n_items, 0))
@@ -2939,7 +3064,7 @@ class Hybrid(_OfLikes, Recommender):
 
     def _row_scores(self, rows, wanted=None):
         likes, C = self._likes(self.ratings_.csr[rows]), self.item_table_
-        ratings, others = self.rating_.predict_rows(rows), (likes @ self.item_weights_, (likes @ C @ C.T).toarray())
+        ratings, others = self.rating_.predict_rows(rows), (self._pairs().weighed(likes), (likes @ C @ C.T).toarray())
         shares = self._shares(ratings, *others)
         return ratings + sum(share[:, None] * other for share, other in zip(shares, others, strict=True))
 
@@ -2953,7 +3078,7 @@ class Hybrid(_OfLikes, Recommender):
         if axis == 1:
             raise ValueError("Hybrid weighs the titles it was fitted to; for a new title fit it again.")
         fold, liked = self.rating_._newcomer(0, at, values), self._is_liked(values).astype(float)
-        others = self.item_weights_[at].T, (self.item_table_ @ self.item_table_[at].T).toarray()
+        others = self._pairs().rows(at).T, (self.item_table_ @ self.item_table_[at].T).toarray()
         shares = self._shares(fold.scores(), *(other @ liked for other in others))
         blocks = tuple(share * other for share, other in zip(shares, others, strict=True))
         solve = np.vstack([fold.solve * fold.target, np.diag(liked), np.diag(liked)])
@@ -3077,6 +3202,9 @@ class Tuned(_ModelOfModels):
     def _interval_of(self, newcomer, at, interval):
         return self.model_._interval_of(newcomer, at, interval)
 
+    def _draws_of(self, newcomer, at):
+        return self.model_._draws_of(newcomer, at)
+
     def _row_scores(self, rows):
         return self.model_.predict_rows(rows)
 
@@ -3098,6 +3226,7 @@ MODELS: tuple[type[Recommender], ...] = (
     BiasBaseline,
     ItemKNN,
     EASE,
+    GraphFilter,
     ALS,
     ImplicitALS,
     BPR,
@@ -3225,6 +3354,7 @@ __all__ = [
     "TIE",
     "WEIGHTS",
     "BayesianFM",
+    "Belief",
     "BiasBaseline",
     "Blend",
     "Certificate",
@@ -3236,12 +3366,14 @@ __all__ = [
     "Fold",
     "GlobalMean",
     "GradientDescentMF",
+    "GraphFilter",
     "Hybrid",
     "ImplicitALS",
     "ItemKNN",
     "NewTitle",
     "NuclearNorm",
     "OwnList",
+    "PolicyLog",
     "Popularity",
     "Range",
     "Ratings",
@@ -3255,18 +3387,24 @@ __all__ = [
     "best_positions",
     "bias_certificate",
     "bias_solver",
+    "cells_mean",
     "check_memory",
     "check_number",
+    "choose",
     "compare",
     "comparison",
     "course_models",
     "declared_settings",
+    "doubly_robust",
+    "epsilon_greedy",
     "errors",
     "evaluate",
     "explain",
     "fetch",
     "fit_parquet",
     "frequent_titles",
+    "inclusion_probabilities",
+    "ips",
     "item_texts",
     "list_metrics",
     "load_export",
@@ -3288,6 +3426,7 @@ __all__ = [
     "rank_models",
     "rank_summary",
     "ranking_metrics",
+    "replay",
     "ridge_fold",
     "ridge_rows",
     "rmse",
@@ -3299,6 +3438,7 @@ __all__ = [
     "sgd_epoch",
     "shrink_singular_values",
     "similar_titles",
+    "snips",
     "solve_rows",
     "spectral_certificate",
     "spectral_norm_bound",
@@ -3308,8 +3448,10 @@ __all__ = [
     "summarize",
     "table_features",
     "tfidf_features",
+    "thompson",
     "top_lists",
     "tune",
+    "ucb",
     "write_lists",
     "write_whole",
 ]

@@ -119,6 +119,22 @@ def list_models_tables(runs):
     return "\n\n".join(tables)
 
 
+def choices_table(runs):
+    """Lists of EASE before and after the titles are dealt again, popularity and chance beside it."""
+    rows = []
+    for name, one in runs["data"].items():
+        for row in one["gains"]:
+            if row["model"] == "EASE":
+                chance = next(r["ndcg"] for r in one["gains"] if (r["table"], r["model"]) == (row["table"], "random"))
+                gain = f"{row['gain']:+.3f} ± {row['half_width']:.3f}"
+                figures = map(three, (row["ndcg"], row["popularity"], chance))
+                rows.append([name, row["table"], *figures, gain])
+    table = markdown(["table", "", "EASE", "popularity", "random", "EASE less popularity"], rows)
+    tuned = [f"{name} {three(one['by its lists']['ndcg'])} ± {three(one['by its lists']['half_width'])}"
+             for name, one in runs["data"].items()]  # fmt: skip
+    return f"{table}\n\nALS with biases, tuned by its lists: {', '.join(tuned)}."
+
+
 def many_titles_table(runs):
     """EASE by the number of titles: what a fit takes, and its certificate where that was asked for."""
     rows = []
@@ -148,6 +164,30 @@ def by_time_table(runs):
         rows.append([label, new, sum(run["trials"].values()), f"{run['seconds']:.0f} s",
                      *(f"{mean_of(run['rmse'][name]):.4f}" for name in names)])  # fmt: skip
     return markdown(["split by time", "new test viewers", "trials", "search took", *names.values()], rows)
+
+
+def bayes_tables(runs):
+    """`BayesianFM`: its error and log score, the coverage of its intervals, and its cost."""
+    films = runs["movielens"]
+    parts = {"data 1": runs["tables"]["data 1"], "data 2": runs["tables"]["data 2"]}
+    parts |= {f"MovieLens, {name}": films[name] for name in ("train only", "train and validation")}
+    rows = [[name, f"{one['rmse']:.4f}", f"{one['log_score']:.3f}", *(f"{share:.3f}" for share in one["coverage"])]
+            for name, one in parts.items()]  # fmt: skip
+    sample = {"the sample, held out": "held out", "the sample, cells that nobody rated": "unrated"}
+    rows += [[name, "", "", *(f"{x:.3f}" for x in runs["sample"][key])] for name, key in sample.items()]
+    accuracy = markdown(["held-out ratings", "RMSE", "log score", "in the 50 % interval", "80 %", "95 %"], rows)
+    beside = films["beside myfm"]
+    cost = [[f"BayesianFM, {n} sweeps", one["rmse"], one["seconds"]] for n, one in beside["BayesianFM"].items()]
+    cost += [["myfm, 300 sweeps", beside["myfm"]["rmse"], beside["myfm"]["seconds"]]]
+    sweeps = [[f"{one['n_ratings']:,}", one["seconds"], one["megabytes"]] for one in runs["growth"]]
+    noise, cells = films["chains"]["noise"], films["chains"]["predictions"]["r_hat"]
+    chains = (
+        f"Two chains of 300 sweeps on MovieLens: R-hat of the noise {noise['r_hat']:.2f}, of a hundred predictions "
+        f"{cells['50%']:.2f}\nin the median, {cells['max']:.2f} at most. The noise has not settled; most of them have."
+    )
+    tables = [markdown(["MovieLens, one seed", "RMSE", "seconds"], cost),
+              markdown(["ratings", "seconds a sweep", "MB"], sweeps)]  # fmt: skip
+    return "\n\n".join([accuracy, chains, *tables, f"Machine: {runs['settings']['machine']}."])
 
 
 def defaults_table(runs):
@@ -495,9 +535,11 @@ def sections():
         "tuned": tuned_table(tuned),
         "lists": lists_table(tuned),
         "list models": list_models_tables(likes) + f"\n\nMachine: {likes['settings']['machine']}, one of them used.",
+        "choices": choices_table(read("choices.json")),
         "many titles": many_titles_table(read("scale_ease.json")),
         "other splits": other_splits_table(tuned),
         "by time": by_time_table(tuned),
+        "bayes": bayes_tables(read("bayes.json")),
         "solvers": solver_table(solvers),
         "solvers machine": f"Machine: {solvers['settings']['machine']}.",
         "movielens": movielens_table(films) + "\n\n" + choice,

@@ -2,9 +2,9 @@
 
     OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/scale_ease.py     # about ten minutes
 
-Tables are made from a seed: 40,000 viewers (or 2,000, where the inverse is that of a table of viewers), 50 ratings a
-title and more. Each fit runs in a process of its own; MB are what it has held at most, the table included. The
-certificate takes longer than the fit and is asked for where that is a few minutes.
+Tables are made from a seed: 40,000 viewers (or 2,000, whose weights are kept as a table of titles and viewers), 50
+ratings a title and more. Each fit runs in a process of its own; MB are what it has held at most, the table included.
+The certificate takes longer than the fit and is asked for where that is a few minutes.
 """
 
 import argparse

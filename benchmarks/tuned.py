@@ -1,6 +1,7 @@
 """Every model tuned inside each split: the two real course tables, and MovieLens by time. Into results/tuned.json.
 
-    CONTENT_TABLE_DATA=... python benchmarks/tuned.py --jobs 2         # about half an hour on two cores
+    CONTENT_TABLE_DATA=... python benchmarks/tuned.py --jobs 2         # about three quarters of an hour on two cores
+    python benchmarks/tuned.py --only "Bayesian FM"                    # one row of the real tables, among the stored
 
 Real tables: 20 random 80/20 splits. A model's settings, and in the row `chosen` the model too, come from a
 cross-validation inside the training part of each split; the test part is read once. MovieLens latest-small: settings
@@ -10,6 +11,7 @@ alone and on training and validation together.
 
 import argparse
 import hashlib
+import json
 import os
 import tempfile
 import time
@@ -18,7 +20,9 @@ from pathlib import Path
 
 import joblib
 import numpy as np
-from common import describe, machine, real_data, write_results
+import pandas as pd
+from bayes import CHAINS, machines
+from common import RESULTS, describe, machine, real_data, write_results
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
@@ -35,6 +39,24 @@ SPACES = {  # of tables of this size; the others search their own
     "content": SGD_SPACE | {"content_weight": ct.Range(0.5, 3.0, log=True)},
 }
 THRESHOLD = 8  # of a relevant title, rating points
+
+
+RANKS = (0, 1, 2, 4)
+
+
+def averaged(models):
+    """The mean of what so many models predict, a power of two, as blends of blends."""
+    while len(models) > 1:
+        models = [ct.Blend(*pair, weight=0.5) for pair in zip(models[::2], models[1::2], strict=True)]
+    return models[0]
+
+
+class SeveralChains(ct.Tuned):
+    """A kind of Bayesian machine is chosen with one chain each, and averages over `CHAINS`."""
+
+    def _fit(self, ratings, validation):
+        super()._fit(ratings, validation)
+        self.model_ = clone(self.model_).set_params(n_chains=CHAINS, n_kept=25 * CHAINS).fit(ratings)
 
 
 class Remembered(ct.Tuned):
@@ -69,37 +91,53 @@ def comparison_models(features):
     tuned = {name: Remembered(model, space=SPACES.get(name), **inside) for name, model in models.items()}
     several = {name: models[name] for name in ("baseline", "spectral with biases", "content")}
     spaces = {name: SPACES[name] for name in several if name in SPACES}
+    kinds = machines(features)
+    bayesian = averaged([ct.BayesianFM(rank, implicit=implicit, item_features=features, n_chains=2)
+                        for rank in RANKS for implicit in (False, True)])  # fmt: skip
     return {
         "global mean": ct.GlobalMean(),
         **tuned,
         "half spectral, half content": ct.Blend(tuned["spectral with biases"], tuned["content"], weight=0.5),
         "chosen": Remembered(several, space=spaces, **inside),
+        "Bayesian FM": SeveralChains(kinds, space={name: {} for name in kinds}, n_folds=5),
+        "mean of Bayesian FMs": bayesian,
+        "half Bayesian, half content": ct.Blend(bayesian, tuned["content"], weight=0.5),
         "ALS as published": ct.course_models()["ALS as published"],
         "nuclear norm": ct.NuclearNorm(),
         "implicit ALS": ct.ImplicitALS(reg=30),
     }
 
 
-def table_results(file, options):
+def table_results(file, options, stored):
+    """All rows of a table; of `options.only` those alone are measured, and put among the stored."""
     path = real_data("mal", file)
     ratings = ct.load_ratings(path)
     features = ct.load_features(real_data("mal", "anime_id_to_genre.csv"), ratings, use=("genres",))
+    models = comparison_models(features)
+    models = {name: models[name] for name in options.only or models}
     how = {"n_splits": options.splits, "n_jobs": options.jobs, "progress": True, "minutes": None}
-    results = ct.compare(comparison_models(features), ratings, THRESHOLD, features=features, **how)
+    results = ct.compare(models, ratings, THRESHOLD, features=features, **how)
+    if options.only:
+        results = results[results["model"].isin(options.only)]
     results = results.drop(columns=["fit_seconds", "certify_seconds"])
     table = ct.comparison(results).drop(columns=["fit_seconds", "certify_seconds"])
     print(
         table[["model", "train_rmse", "rmse_clipped", "half_width", "ndcg", "stability", "failed"]].round(4).to_string()
     )
-    paired = {reference: ct.paired_differences(results, reference).round(6).to_dict("records")
+    rows, splits = plain(table), results[["model", "split", "rmse_clipped", "train_rmse", "ndcg"]].round(5)
+    if options.only:
+        rows += [row for row in stored["comparison"] if row["model"] not in options.only]
+        earlier = pd.DataFrame(stored["splits"])
+        splits = pd.concat([splits, earlier[~earlier["model"].isin(options.only)]])
+    sizes = splits.assign(n_train=results["n_train"].iloc[0], n_test=results["n_test"].iloc[0])
+    paired = {reference: ct.paired_differences(sizes, reference).round(6).to_dict("records")
               for reference in ("baseline", "spectral with biases")}  # fmt: skip
-    chosen = results.loc[results["model"] == "chosen", "chosen"].value_counts().to_dict()
-    splits = results[["model", "split", "rmse_clipped", "train_rmse", "ndcg"]].round(5)
+    chosen = stored["chosen"] if options.only else results.loc[results["model"] == "chosen", "chosen"].value_counts()
     return {
         "data": describe(ratings, path),
-        "comparison": plain(table),
+        "comparison": sorted(rows, key=lambda row: row["rmse_clipped"] or np.inf),
         "paired": paired,
-        "chosen": chosen,
+        "chosen": dict(chosen),
         "splits": plain(splits),
     }
 
@@ -171,18 +209,26 @@ def main():
     parser.add_argument("--splits", type=int, default=20)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--trials", type=int, default=30)
+    parser.add_argument("--only", nargs="+", default=[], help="measure these rows of the real tables alone")
     options = parser.parse_args()
+    path = RESULTS / "tuned.json"
+    stored = json.loads(path.read_text(encoding="utf-8")) if options.only else {"tables": dict.fromkeys(TABLES)}
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         os.environ[MEMORY] = folder
         warnings.simplefilter("ignore", ConvergenceWarning)  # the published ALS runs out of passes, as published
-        films = {split: movielens_results(split, options.trials) for split in ("split_user_time", "split_global_time")}
-        tables = {name: table_results(file, options) for name, file in TABLES.items()}
-        others = other_splits(options)
+        tables = {name: table_results(file, options, stored["tables"][name]) for name, file in TABLES.items()}
+        if not options.only:
+            films = {
+                split: movielens_results(split, options.trials) for split in ("split_user_time", "split_global_time")
+            }
+            stored |= {"other_splits": other_splits(options), "movielens": films}
         print(len(list(Path(folder).iterdir())), "models tuned")
     settings = {"command": "python benchmarks/tuned.py", "splits": f"{options.splits} random 80/20 splits",
                 "inside": f"{N_TRIALS} trials of {N_FOLDS}-fold cross-validation in each split", "threshold": THRESHOLD,
                 "clip": "rmse_clipped: predictions clipped to the scale", "machine": machine()}  # fmt: skip
-    write_results("tuned.json", {"settings": settings, "tables": tables, "other_splits": others, "movielens": films})
+    order = ("settings", "tables", "other_splits", "movielens")
+    stored |= {"settings": settings, "tables": tables}
+    write_results("tuned.json", {name: stored[name] for name in order})
 
 
 if __name__ == "__main__":

@@ -137,15 +137,23 @@ def _similarities(table):
     return bounded and not table.diagonal().any() and (table != table.T).nnz == 0
 
 
+def _walks(table):
+    return (not table.nnz or table.data.min() >= 0) and (table != table.T).nnz == 0
+
+
 def _pair_weights(*dtypes):
-    """Weights of pairs of titles, none of a title with itself."""
-    rule = _table("nn", also=(" with a diagonal of 0", lambda B: not np.diag(B).any()))
+    """Weights of pairs of titles, none of a title with itself, or their roots, with which a title keeps less than 1."""
+    weights = _table("nn", also=(" with a diagonal of 0", lambda B: not np.diag(B).any()))
+    roots = _table("nr", also=(" with rows shorter than 1", lambda V: bool((np.einsum("ij,ij->i", V, V) < 1).all())))
 
-    def fits(value, sizes):
-        known = isinstance(value, np.ndarray) and value.dtype.name in dtypes
-        return known and rule.fits(value.astype(np.float64, copy=False), sizes)
+    def of(rule):
+        def fits(value, sizes):
+            known = isinstance(value, np.ndarray) and value.dtype.name in dtypes
+            return known and rule.fits(value.astype(np.float64, copy=False), sizes)
 
-    return dataclasses.replace(rule, fits=fits)
+        return dataclasses.replace(rule, fits=fits, optional=True)
+
+    return {"item_weights_": of(weights), "item_roots_": of(roots)}
 
 
 def _is_history(value, sizes):
@@ -204,7 +212,12 @@ _LEARNT: dict[str, dict[str, _Rule]] = {
             "nn", sparse=True, also=(", symmetric, above 0 and at most 1, without a diagonal", _similarities)
         )
     },
-    "EASE": {"item_weights_": _pair_weights("float64", "float32")},
+    "EASE": _pair_weights("float64", "float32"),
+    "GraphFilter": {
+        "item_degrees_": _table("n", also=(", at least 0", lambda degrees: bool((degrees >= 0).all()))),
+        "item_graph_": _table("nn", sparse=True, also=(", symmetric, at least 0", _walks)),
+        "item_directions_": _table("nr"),
+    },
     "FactorModel": {"user_factors_": _table("mk"), "item_factors_": _table("nk")},
     "SGDMF": {"best_epoch_": _number(1, whole=True)},
     "_ContentModel": {"item_table_": _table("nd", sparse=True), "feature_weights_": _table("md")},
@@ -239,11 +252,7 @@ _LEARNT: dict[str, dict[str, _Rule]] = {
     },
     "NuclearNorm": {"violation_": _number(0)},
     "Blend": {"first_": _one_of(BaseEstimator), "second_": _one_of(BaseEstimator), "weight_": _number(0, 1)},
-    "Hybrid": {
-        "rating_": _one_of(BaseEstimator),
-        "item_weights_": _pair_weights("float64"),
-        "item_table_": _table("nd", sparse=True),
-    },
+    "Hybrid": {"rating_": _one_of(BaseEstimator), "item_table_": _table("nd", sparse=True)} | _pair_weights("float64"),
 }  # what each class learns besides what its parents do
 _OURS = {*_LEARNT, "GlobalMean", "BiasBaseline", "ALS", "ImplicitALS", "BPR", "GradientDescentMF", "ContentOnly"} | {
     "SpectralRegularization"
@@ -341,6 +350,8 @@ def _contradictions(model, rules):
     """What does not fit together in a model whose parts are all well by themselves, in words."""
     if "best_epoch_" in rules and model.best_epoch_ > len(model.history_):
         yield f"best_epoch_ is {model.best_epoch_}, but history_ has {len(model.history_)} passes"
+    if "item_roots_" in rules and (model.item_weights_ is None) == (model.item_roots_ is None):
+        yield "either item_weights_ or item_roots_ must be there, and not both"
     table = getattr(model, "item_table_", None)
     described = "feature_weights_" in rules or (table is not None and table.shape[1])
     if described and not isinstance(model.item_features, Features):
@@ -628,6 +639,8 @@ def _without_viewers(model):
             model.noise()  # it is computed from the ratings that will be missing
     for name, value in vars(model).items():
         vars(bare)[name] = _without_rows(type(model).__name__, name, value, rules.get(name))
+    if getattr(model, "item_roots_", None) is not None:  # turned to axes that are nobody's; their products stay
+        bare.item_roots_ = model.item_roots_ @ np.linalg.eigh(model.item_roots_.T @ model.item_roots_)[1]
     if "group_weights_" in vars(model):  # only the weights that everybody shares are used for somebody new
         bare.group_weights_ = model.group_weights_[: int(bool(model.shared_weights))]
         bare.user_table_ = bare.user_table_[:, : len(bare.group_weights_)]

@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -96,13 +97,22 @@ def side_by_side(calls: Sequence[Call], n_jobs: int, progress: bool = False, nam
     bar = tqdm(total=len(calls), desc="fits", disable=not progress)
     if n_workers == 1:
         return _awaited((_whole(call) for call in calls), names, bar)
-    with sigterm_raises():
+    with sigterm_raises(), _replaced_in_silence():
         try:
             in_turn = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
             return _awaited(in_turn(joblib.delayed(_in_worker)(os.getpid(), call) for call in calls), names, bar)
         except BaseException:
             get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
             raise
+
+
+@contextmanager
+def _replaced_in_silence():
+    """joblib replaces a process whose memory has grown, and warns of it in a thread that all results come through:
+    where warnings are errors that thread would end, and this one wait for ever."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
+        yield
 
 
 def _awaited(results, names, bar):

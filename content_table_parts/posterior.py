@@ -303,9 +303,11 @@ def _matched(link, shares, mean, sd):
 @dataclass(frozen=True)
 class PosteriorFold(Fold):
     """A `Fold` whose numbers are posterior means: `cover(at)` gives means and variances of the predictions at these
-    positions in each sample, both (len(at), s); `row` is (biases (s,), factors (s k,)) of the new row."""
+    positions in each sample, both (len(at), s), and `roots(at)` (s, len(at), 1 + k) R of their covariances R R'; `row`
+    is (biases (s,), factors (s k,)) of the new row."""
 
     cover: Any = None
+    roots: Any = None
     noise: float = 1.0
     row: tuple = ()
 
@@ -378,11 +380,14 @@ def posterior_fold(side: Side, at: np.ndarray, values: np.ndarray, noise: float)
     def cover(met):
         total, z = factors.sum(axis=0) + about[:, 1:], side.factors[met]
         means = side.levels + side.biases[met] + biases.sum(axis=0) + rest + (z * total).sum(axis=2)
-        z = np.concatenate([np.ones((len(met), n_samples, 1)), z + s + N], axis=2).transpose(1, 2, 0)
-        return means, (z * np.linalg.solve(M, z)).sum(axis=1).T
+        return means, (roots(met) ** 2).sum(axis=2).T
+
+    def roots(met):
+        z = np.concatenate([np.ones((len(met), n_samples, 1)), side.factors[met] + s + N], axis=2).transpose(1, 2, 0)
+        return np.linalg.solve(np.linalg.cholesky(M), z).transpose(0, 2, 1)
 
     row = biases.sum(axis=0) + rest, (factors.sum(axis=0) + about[:, 1:]).ravel() / np.sqrt(n_samples)
-    return PosteriorFold(offset, (flat, ones), solve, np.ones(len(at)), cover=cover, noise=noise, row=row)
+    return PosteriorFold(offset, (flat, ones), solve, np.ones(len(at)), cover=cover, roots=roots, noise=noise, row=row)
 
 
 def _described(side):

@@ -732,7 +732,7 @@ class Ratings:
         n_test = round(len(self) * test_size)
         if n_test == 0 or n_test == len(self):
             raise ValueError(f"{len(self)} ratings cannot give a test share of {test_size} and leave some to train on.")
-        order = _generator(random_state).permutation(len(self))
+        order = generator(random_state).permutation(len(self))
         return self._parted(order[:n_test])
 
     def _parted(self, held_out):
@@ -745,7 +745,7 @@ class Ratings:
         check_number("n_folds", n_folds, low=2, whole=True)
         if n_folds > len(self):
             raise ValueError(f"{len(self)} ratings cannot make {n_folds} folds.")
-        fold = _generator(random_state).permutation(len(self)) % n_folds
+        fold = generator(random_state).permutation(len(self)) % n_folds
         return [(self.part(fold != at), self.part(fold == at)) for at in range(n_folds)]
 
     def split_user_time(self, train: float = 0.7, validation: float = 0.15) -> tuple[Self, Self, Self]:
@@ -774,7 +774,7 @@ class Ratings:
 
     def split_leave_one_out(self, random_state: Any = 0) -> tuple[Self, Self]:
         """(train, test): one rating of each user who has two or more; the latest where times are known, else any."""
-        rng, n = _generator(random_state), len(self)
+        rng, n = generator(random_state), len(self)
         # Entries from the first to the last: the inverse of a permutation, which says how late each is, or by time.
         order = _inverse(rng.permutation(n)) if self.times is None else np.argsort(self.times, kind="stable")
         last = np.zeros(self.n_users, dtype=np.intp)
@@ -836,7 +836,8 @@ def _typed_id(text):
     return int(text) if isinstance(text, str) and text.strip().isdecimal() and len(text) < 20 else None
 
 
-def _generator(random_state):
+def generator(random_state: Any) -> np.random.Generator:
+    """A NumPy Generator, of a seed or as it was given."""
     try:
         return np.random.default_rng(random_state)
     except (TypeError, ValueError) as error:

@@ -333,6 +333,22 @@ def expose(viewers, titles, taste, rng):
     return rated
 
 
+def propensities(world, rows):
+    """(viewers, titles) the chance with which each of these viewers rated each title; exact, given how many they rated.
+
+    `world` is what `simulate` gives, `rows` are positions of light or casual viewers, the only ones who draw their
+    titles by weights alone: a heavy viewer's also depend on what the others rate.
+    """
+    if (np.asarray(rows) < N_HEAVY).any():
+        raise ValueError(f"rows must be of light or casual viewers, from {N_HEAVY} on, got {np.min(rows)}.")
+    taste = np.einsum("uk,k,ik->ui", world["viewer_taste"][rows], AXIS_WEIGHTS, world["title_taste"])
+    popularity = np.log(10) * world["titles"].popularity.to_numpy()
+    log_weights = POPULARITY_POWER["light"] * popularity + TASTE_PULL * taste
+    weights = np.exp(log_weights - log_weights.max(axis=1, keepdims=True))
+    counts = world["rated"][rows].sum(axis=1).tolist()
+    return np.array([ct.inclusion_probabilities(*each) for each in zip(weights, counts, strict=True)])
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Scores and their truth
 # ---------------------------------------------------------------------------------------------------------------------

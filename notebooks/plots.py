@@ -199,6 +199,7 @@ PARTS = {  # the colour of each part
     "convexity": "#56B4E9",
     "judging": "#CC79A7",
     "lists": "#009E73",
+    "who rated what": "#0072B2",
     "in the world": "#D55E00",
     "to look up": "#F0E442",
 }
@@ -217,7 +218,7 @@ def plot_course(lessons):
             _box(ax, (column * STEP, -row), lesson, needed_directly(lesson.number, lessons))
         rows = max(rows, len(own))
     ax.set(xlim=(-0.86, (len(PARTS) - 1) * STEP + 0.86), ylim=(0.4 - rows, 2.4), aspect="equal")
-    ax.set_title("The course in six parts, and two pages to look things up")
+    ax.set_title("The course in seven parts, and two pages to look things up")
     ax.set_axis_off()
     show(fig, alt=course_in_words(lessons))
 
@@ -289,6 +290,15 @@ def _picture(ax, part, x, y):
         for place, width in enumerate((0.75, 0.6, 0.5, 0.4)):
             square(-0.35, 0.3 - 0.25 * place, width, 0.17, True)
             ax.text(x - 0.48, y + 0.38 - 0.25 * place, str(place + 1), ha="center", va="center", fontsize=9)
+    elif part == "who rated what":
+        marks = ((0, 0), (0, 2), (1, 1), (1, 3), (2, 0), (2, 2), (3, 1), (3, 3))
+        for row in range(4):
+            for col in range(4):
+                square(-0.5 + 0.25 * col, -0.5 + 0.25 * row, 0.25, 0.25, False)
+        for row, col in marks:
+            across, up = x - 0.375 + 0.25 * col, y - 0.375 + 0.25 * row
+            tick = [across - 0.07, across - 0.02, across + 0.08], [up + 0.01, up - 0.06, up + 0.08]
+            ax.plot(*tick, color=hue, lw=2.5, solid_capstyle="round")
     elif part == "in the world":
         for across, up in ((-0.5, -0.5), (0.15, -0.5), (-0.18, 0.15)):
             square(across, up, 0.36, 0.36, True)
@@ -1902,6 +1912,73 @@ def plot_fading(lives, differences):
     )
 
 
+# ---- Lesson 14 -------------------------------------------------------------------------------------------------------
+
+
+DEAL_LOOKS = {  # colour, marker, line
+    "EASE": ("#0072B2", "o", "-"),
+    "popularity": ("#E69F00", "^", "--"),
+    "random": ("#777777", "x", ":"),
+}
+
+
+def dealt_again(panels):
+    """NDCG before and after the titles are dealt again; `panels`: {data: {"as it is": table, "dealt again": table}},
+    a row a split."""
+    fig, axes = plt.subplots(1, len(panels), figsize=(10.4, 3.9), layout="constrained")
+    for ax, (title, tables) in zip(axes, panels.items(), strict=True):
+        for name, (hue, marker, line) in DEAL_LOOKS.items():
+            means = [table[name].mean() for table in tables.values()]
+            ax.plot((0, 1), means, line, color=hue, marker=marker, lw=2, ms=8, mew=2, label=name)
+        top = max(table["EASE"].mean() for table in tables.values())
+        top = 1.2 * max(top, 0.1)
+        ax.set(title=title, xlim=(-0.3, 1.3), ylim=(-0.04 * top, top), xticks=(0, 1))
+        ax.set_xticklabels(["as it is", "dealt\nagain"])
+        ax.grid(axis="x", visible=False)
+    axes[0].set_ylabel("NDCG@10 of what will be rated")
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9.5)
+    fig.suptitle("Deal the titles again, and what EASE knew of real viewers is gone", fontsize=12)
+    words = "On the real tables EASE falls from far above popularity to the level of popularity or luck; on the sample "
+    show(fig, tight=False, seen=f"{words}all lines are nearly level.")
+
+
+OF_CHOICES = ("ImplicitALS, binary", "EASE", "BPR", "Hybrid")  # list models without an error, and their markers
+CHOICE_MARKERS = dict(zip(OF_CHOICES, ("o", "s", "D", "P"), strict=True))
+
+
+def error_against_list(tasks):
+    """Held-out error across, NDCG up; models without an error in a strip of their own, yardsticks as lines.
+
+    `tasks`: {data: (table of rmse_clipped and ndcg, NDCG of the models of who rated what and of the yardsticks)}
+    """
+    fig, axes = plt.subplots(
+        1, 2 * len(tasks), figsize=(11, 5), width_ratios=(3.2, 1.3) * len(tasks), layout="constrained"
+    )
+    names = {"global mean": "table order", "ALS as published": "ALS from ones"}
+    for (title, (errors, lists)), ax, strip in zip(tasks.items(), axes[::2], axes[1::2], strict=True):
+        for name, place in errors.drop(["chosen", "half spectral, half content"], errors="ignore").iterrows():
+            marker, hue = LOOKS[name][0], COLORS[name]
+            ax.plot(*place, marker=marker, color=hue, ms=9, ls="none", label=names.get(name, name))
+        for name in OF_CHOICES:
+            strip.plot(0, lists[name], marker=CHOICE_MARKERS[name], color=PARTS["who rated what"], ms=9, ls="none")
+        for one in (ax, strip):
+            one.set_ylim(0, 0.215)
+            for name, line in (("popularity", "--"), ("random", ":")):
+                one.axhline(lists[name], color=DEAL_LOOKS[name][0], ls=line, lw=1.8, label=name)
+        strip.set(xlim=(-0.15, 1), xticks=(), xlabel="no error", yticklabels=())
+        ax.set(title=f"real {title}", xlabel="held-out RMSE (rating points)")
+        places = sorted(((lists[name], name) for name in OF_CHOICES), reverse=True)
+        height = np.inf
+        for up, name in places:  # names beside the strip, none on another
+            height = min(up, height - 0.009)
+            strip.text(0.1, height, name.replace(", binary", ""), va="center", fontsize=9.5)
+    axes[0].set_ylabel("NDCG@10 (larger is better)")
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize=9)
+    fig.suptitle("A small error does not make a good list, and the best lists predict no rating at all", fontsize=12)
+    seen = "In both panels the models with an error lie below 0.11, in no order; those without one lie above them."
+    show(fig, tight=False, seen=seen)
+
+
 # ---- Lesson 18 ------------------------------------------------------------------------------------------------------
 
 
@@ -1927,6 +2004,58 @@ def plot_rungs(panels, order, reference):
 
 def _verdict(mean, half):
     return "tie" if abs(mean) <= half else "better" if mean < 0 else "worse"
+
+
+# ---- Lesson 20 -------------------------------------------------------------------------------------------------------
+
+ARM_LOOKS = {  # colour, marker, line style
+    "random": ("#666666", "x", ":"),
+    "greedy": ("#D55E00", "s", "-"),
+    "one in five at random": ("#E69F00", "v", "-."),
+    "Thompson, viewers": ("#56B4E9", "D", "--"),
+    "Thompson, titles too": ("#0072B2", "o", "-"),
+}
+
+
+def plot_feedback(exposure, error):
+    """What ten evenings of lists do; `exposure` (Gini) and `error` (rating points): {arm: (evenings, 2) of mean and
+    half width}; the error also after the last evening."""
+    fig, axes = plt.subplots(1, 2, figsize=(10.4, 4.5))
+    for ax, paths, start in zip(axes, (exposure, error), (1, 0), strict=True):
+        for name, table in paths.items():
+            hue, marker, line = ARM_LOOKS[name]
+            x = np.arange(start, start + len(table))
+            size, face = (10, "none") if name == "Thompson, viewers" else (6, hue)
+            ax.fill_between(x, table[:, 0] - table[:, 1], table[:, 0] + table[:, 1], color=hue, alpha=0.18, lw=0)
+            ax.plot(x, table[:, 0], color=hue, marker=marker, ls=line, lw=2, ms=size, mfc=face, label=name)
+        ax.set(xlabel="evenings of showing and learning", xticks=np.arange(start, start + len(table)))
+    axes[0].set(title="Exposure: how unequally titles were shown", ylabel="Gini coefficient (0: all alike)", ylim=(0, 1))
+    axes[1].set(title="Error in the drawer, where nobody was shown anything", ylabel="RMSE from the truth (points)")
+    handles, names = axes[0].get_legend_handles_labels()
+    fig.legend(handles, names, ncols=5, loc="lower center", fontsize=10, handlelength=3)
+    fig.suptitle("What is shown decides what is learnt", fontsize=13)
+    fig.tight_layout(rect=(0, 0.08, 1, 1))
+    seen = "Left the greedy line starts near 1 and stays highest; right it falls slowest, and viewers' Thompson lies on it."
+    show(fig, tight=False, seen=seen)
+
+
+def plot_estimates(found, values, names):
+    """Estimates from many logs beside the truth; `found`: {(target, estimator): estimates}, `values`: {target: truth}."""
+    fig, axes = plt.subplots(1, len(values), figsize=(10.4, 4.2), sharey=True)
+    for ax, (target, value) in zip(axes, values.items(), strict=True):
+        for at, name in enumerate(names):
+            dots = np.asarray(found[target, name])
+            side = (np.arange(len(dots)) / max(len(dots) - 1, 1) - 0.5) * 0.4
+            hue = "#D55E00" if name == "plain mean" else "#0072B2"
+            ax.plot(side + at, dots, ".", color=hue, alpha=0.45, ms=7)
+            ax.plot([at - 0.3, at + 0.3], [dots.mean()] * 2, color=hue, lw=3)
+        ax.axhline(value, color="black", ls="--", lw=1.4)
+        ax.set_xticks(range(len(names)), names, fontsize=10, rotation=20)
+        ax.set_title(target)
+        ax.grid(axis="x", visible=False)
+    axes[0].set_ylabel("estimated rating (points)")
+    fig.suptitle("The plain mean tells what was shown; the weighted ones tell what would have been", fontsize=12)
+    show(fig, seen="A dashed line is the truth, a thick one the mean of the estimates, a dot one log.")
 
 
 # ---- Lesson 21 -------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import textwrap
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import norm
 
 # ---- Quizzes: is an answer right, and if not, why not ----------------------------------------------------------------
 
@@ -1613,6 +1614,77 @@ def unseen_titles():
     )
 
 
+# ---- Lesson 14 -------------------------------------------------------------------------------------------------------
+
+
+@quiz
+def ann_likes_one():
+    """Ann's preference for Toradora where only ratings from 4 up count, so that her 2 for Your Name is a hole."""
+    Q = np.array([[2.0, 1.0], [1.0, 2.0], [2.0, 0.0], [0.0, 2.0]])
+
+    def toradora(c, s):
+        return (np.linalg.solve((Q.T * c) @ Q + np.eye(2), Q.T @ (c * s)) @ Q[3]).item()
+
+    c, s = np.array([5.0, 1, 1, 1]), np.array([1.0, 0, 0, 0])
+    return Quiz(
+        answer=toradora(c, s),
+        because="The matrix is now (26, 12; 12, 14) and the right side (10, 5), so p = (80, 10)/220 and 2 p2 = 0.09. "
+        "Nothing but Attack on Titan speaks for romance any more.",
+        hint="Your Name has s = 0 and c = 1 now. Take its part out of both sides, and put it back with the weight 1.",
+        wrong=(
+            (
+                toradora(np.array([5.0, 3, 1, 1]), np.array([1.0, 1, 0, 0])),
+                "That is the answer with the 2 counted as a preference, as it was before.",
+            ),
+            (
+                toradora(np.array([5.0, 3, 1, 1]), s),
+                "You kept the confidence 3 for Your Name. A rating that does not count is a hole like any other, with "
+                "c = 1.",
+            ),
+            (
+                toradora(np.array([5.0, 0, 0, 0]), s),
+                "You left the holes out. They count here, with s = 0 and c = 1.",
+            ),
+        ),
+        tol=0.006,
+    )
+
+
+@quiz
+def a_hole_says():
+    """What a hole says of its title: that it is disliked, liked, or neither."""
+    return Quiz(
+        answer="neither",
+        choices=("disliked", "liked", "neither"),
+        because="Most titles are unrated because nobody came round to them. A hole is a doubtful zero, and so its "
+        "confidence is the smallest of all.",
+        hint="Think of your own holes: of all titles that you have not rated, do you dislike every one?",
+        wrong=(
+            ("disliked", "Then the titles that you have never heard of would be the ones that you like least."),
+            (
+                "liked",
+                "Somebody who liked it would be a little likelier to have rated it.",
+            ),
+        ),
+    )
+
+
+@quiz
+def after_the_deal():
+    """What a deal that keeps all counts does to a lead that comes from counts alone."""
+    return Quiz(
+        answer="stay",
+        choices=("stay", "vanish", "double"),
+        because="The deal changes no count, so whatever a model has from counts it can have again. A lead that goes "
+        "must have come from something else.",
+        hint="Which numbers does the deal leave as they are, and what is the lead made of in this question?",
+        wrong=(
+            ("vanish", "What would have to change for that? Each title has as many ratings after the deal as before."),
+            ("double", "Nothing becomes easier: each title has as many ratings after the deal as before."),
+        ),
+    )
+
+
 # ---- Lesson 18 -------------------------------------------------------------------------------------------------------
 
 
@@ -1680,6 +1752,62 @@ def weights_of_genres():
             ),
         ),
         choices=("lowers it", "hardly anything", "raises it"),
+    )
+
+
+# ---- Lesson 20 -------------------------------------------------------------------------------------------------------
+
+
+@quiz
+def shown_again():
+    """Cowboy Bebop has an average of 6; Fairy Tail one rating of 9: how many 4s in a row until its average is below?"""
+    return Quiz(
+        answer=next(k for k in range(1, 10) if (9 + 4 * k) / (1 + k) < 6),
+        because="(9 + 4 + 4) / 3 = 5.67 is below 6, while (9 + 4) / 2 = 6.5 is not.",
+        hint="After k ratings of 4 the average is (9 + 4k) / (1 + k); find the first k for which it is below 6.",
+        wrong=(
+            (1, "(9 + 4) / 2 = 6.5 still lies above 6."),
+            (3, "Three are enough, but two are already: (9 + 4 + 4) / 3 = 5.67."),
+        ),
+        tol=0.5,
+    )
+
+
+@quiz
+def thompson_of_two():
+    """How often does Thompson sampling show Cowboy Bebop, 6 +- 2, beside Fairy Tail, 8.5 +- 1?"""
+    gap, spread = 8.5 - 6, np.sqrt(2**2 + 1**2)
+    return Quiz(
+        answer=norm.cdf(-gap / spread),
+        because="The difference of the draws is normal with mean -2.5 and standard deviation sqrt(4 + 1) = 2.24; it "
+        "lies above 0 with probability 0.13.",
+        hint="norm.cdf(z) from scipy.stats, with z the difference of the means over the deviation of the difference.",
+        wrong=(
+            (1 - norm.cdf(-gap / spread), "This is how often Fairy Tail is shown."),
+            (norm.cdf(-gap / 3), "Variances add up, not standard deviations: sqrt(4 + 1), not 2 + 1."),
+            (norm.cdf(-gap / 5), "5 is the variance of the difference; divide by its root."),
+            (0.5, "Both are drawn, but not alike: the means differ."),
+            (0.0, "That is the greedy choice; a draw of Cowboy Bebop can lie above one of Fairy Tail."),
+        ),
+        tol=0.005,
+    )
+
+
+@quiz
+def one_heavy_weight():
+    """IPS of “always Mushishi”, from four evenings: Death Note 8, 7, 8 (propensity .625) and Mushishi 9 (.125)."""
+    return Quiz(
+        answer=9 / 0.125 / 4,
+        because="The weights are 0, 0, 0 and 1 / 0.125 = 8, and the sum is divided by all four evenings: 72 / 4 = 18. "
+        "Divided by the sum of the weights, as SNIPS does, it is 9.",
+        hint="A weight is the target's probability over the propensity; the mean is over all evenings, weight 0 or not.",
+        wrong=(
+            (9.0, "This is SNIPS, which divides by the sum of the weights."),
+            (8.0, "This is the plain mean of the four ratings, whatever the policy."),
+            (72.0, "This is the sum of the weighted ratings; it is divided by the four evenings."),
+            (2.25, "The rating must be weighted by 1 / 0.125."),
+        ),
+        tol=0.01,
     )
 
 

@@ -68,6 +68,8 @@ RANKERS = {
     "implicit ALS, weighted": ct.ImplicitALS(n_factors=2, reg=0.3, weighted_reg=True),
     "EASE": ct.EASE(2),
     "EASE of likes": ct.EASE(2, liked=0.6, binary=False),
+    "graph filter": ct.GraphFilter(),
+    "graph filter of likes": ct.GraphFilter(3, 2, popularity=0.3, liked=0.6, binary=True),
     "BPR": ct.BPR(n_factors=2, n_epochs=20),
     "BPR of likes": ct.BPR(n_factors=2, n_epochs=20, liked=0.6),
     "hybrid": ct.Hybrid(ct.BiasBaseline(), ABOUT_ITEMS, reg=2),

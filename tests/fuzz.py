@@ -297,7 +297,17 @@ def run_guided(target, arguments):
 
     loops = [
         f"content_table_parts.{name}"
-        for name in ("solvers", "regressions", "pairwise", "bayes", "autoencoders", "doors", "lists")
+        for name in (
+            "solvers",
+            "regressions",
+            "pairwise",
+            "bayes",
+            "autoencoders",
+            "policies",
+            "graphs",
+            "doors",
+            "lists",
+        )
     ]
     with atheris.instrument_imports(include=["content_table_parts"], exclude=loops):
         read = reader_of(target)

@@ -359,11 +359,12 @@ def _of_biases(model, table):
 
 def _of_als(model, table):
     mean, bias_reg = (model.global_mean_, model.bias_reg) if model.biases else (0.0, 0.0)
+    times = [np.maximum(counts, 1) if model.weighted_reg else 1 for counts in (table.user_counts, table.item_counts)]
 
     def objective(P, Q, b_user, b_item):
         X = P @ Q.T + mean + b_user[:, None] + b_item
         left = table.values - X[table.rows, table.cols]
-        norms = (P**2).sum() + (Q**2).sum()
+        norms = (times[0] * (P**2).sum(axis=1)).sum() + (times[1] * (Q**2).sum(axis=1)).sum()
         return left @ left + model.in_use("reg") * norms + bias_reg * (b_user @ b_user + b_item @ b_item)
 
     biases = (model.user_bias_, model.item_bias_)
@@ -381,7 +382,7 @@ def _of_ease(model, table):
         B = B - np.diag(np.diag(B))
         return (((S - S @ B) ** 2).sum() + model.reg * (B**2).sum()) / 2
 
-    return objective, around(model.item_weights_)
+    return objective, around(model._pairs().rows(np.arange(table.n_items)))
 
 
 def _of_content(model, table):
@@ -427,7 +428,7 @@ OBJECTIVES = {
 
 # ---- Two fits ----
 
-CLOSED = (ct.GlobalMean, ct.Popularity, ct.BiasBaseline, ct.EASE, ct.ContentOnly)
+CLOSED = (ct.GlobalMean, ct.Popularity, ct.BiasBaseline, ct.EASE, ct.GraphFilter, ct.ContentOnly)
 CONVEX = (*CLOSED, ct.SpectralRegularization, ct.NuclearNorm)
 LEVELLED = (ct.GlobalMean, ct.BiasBaseline, ct.ItemKNN, ct.ContentOnly, ct.ALS, ct.SGDMF, ct.ContentMF,
             ct.SpectralRegularization)  # fmt: skip
@@ -770,8 +771,9 @@ def saved_models():
     about = ct.Features([5, 4, 1, 2], [[1, 0], [0, 2], [0.5, 0.5], [0, 1]], ["funny", "sad"])
     profile = ct.Features([1, 2, 3], [[1], [0], [1]], ["young"])
     few = {"n_factors": 2, "n_epochs": 5}
-    every = (ct.BiasBaseline(), ct.ItemKNN(), ct.EASE(), ct.Popularity(), ct.ALS(**few, tol=0, biases=True),
-             ct.ImplicitALS(**few, tol=0), ct.BPR(**few), ct.SGDMF(**few, patience=None), ct.ContentOnly(about),
+    every = (ct.BiasBaseline(), ct.ItemKNN(), ct.EASE(), ct.GraphFilter(n_factors=2), ct.Popularity(),
+             ct.ALS(**few, tol=0, biases=True), ct.ImplicitALS(**few, tol=0), ct.BPR(**few),
+             ct.SGDMF(**few, patience=None), ct.ContentOnly(about),
              ct.ContentMF(about, profile, **few, patience=None), ct.SpectralRegularization(2), ct.NuclearNorm(),
              ct.Blend(ct.BiasBaseline(), ct.ContentOnly(about), weight=0.5))  # fmt: skip
     found = {}

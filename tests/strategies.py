@@ -135,9 +135,10 @@ def numbers_within(name, declared):
 
 
 def setting_values(name, declared, small):
-    """Values that a declared setting allows; the conic solver only for small tables."""
+    """Values that a declared setting allows; the conic solver only for small tables, and no Spark."""
     if declared.among:
-        slow_or_rough = "cvxpy", "float32"  # of half the digits the properties, which count digits, say nothing
+        # of half the digits the properties, which count digits, say nothing
+        slow_or_rough = "cvxpy", "spark", "float32"
         quick = [value for value in declared.among if value not in slow_or_rough]
         rare = quick * 4 + ["cvxpy"] if small and "cvxpy" in declared.among else quick
         return st.sampled_from(rare)

@@ -368,6 +368,7 @@ KINDS = [
     ct.SpectralRegularization(),
     ct.NuclearNorm(),
     ct.ImplicitALS(),
+    ct.GraphFilter(),
     ct.BPR(),
     ct.GradientDescentMF(),
     ct.SGDMF(),
@@ -377,7 +378,7 @@ KINDS = [
 ]
 NUMBERS = ("reg", "bias_reg", "tol", "shrinkage", "n_factors", "n_epochs", "n_neighbors", "confidence", "learning_rate",
            "decay", "clip", "init_scale", "batch_size", "patience", "validation_size", "content_weight",
-           "weight", "damping")  # fmt: skip
+           "weight", "damping", "n_layers", "low_pass", "popularity")  # fmt: skip
 MAY_BE_NONE = ("clip", "batch_size", "patience", "weight")  # and `reg` of ALS and of spectral regularization
 PARAMETERS = [(kind, name) for kind in KINDS for name in NUMBERS if name in kind.get_params()]
 

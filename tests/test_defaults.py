@@ -14,6 +14,7 @@ AS_THEY_COME = {  # the figures of benchmarks/defaults.py are theirs: who change
     ct.BiasBaseline: {"reg": 5, "solver": "direct"},
     ct.ItemKNN: {"n_neighbors": 40, "shrinkage": 100, "reg": 3, "damping": 0.3},
     ct.EASE: {"reg": 100, "liked": None, "binary": True, "dtype": "float64"},
+    ct.GraphFilter: {"n_layers": 2, "n_factors": 0, "low_pass": 0.03, "popularity": 0, "liked": None, "binary": False},
     ct.ALS: {"n_factors": 20, "reg": None, "biases": False, "bias_reg": 5, "n_epochs": 500, "tol": 1e-6,
              "init": "random", "random_state": 0, "dtype": "float64", "n_jobs": 1, "weighted_reg": False,
              "solver": "cholesky"},
@@ -58,6 +59,10 @@ FUNCTIONS = {
     ct.split_interval: {"level": 0.95},
     ct.rank_differences: {"n_boot": 2000, "random_state": 0, "level": 0.95},
     ct.rank_models: {"n": 10},
+    ct.Belief.draw: {"n_draws": 1, "random_state": 0},
+    ct.thompson: {"n_draws": 1000, "scale": 1.0, "random_state": 0},
+    ct.choose: {"random_state": 0},
+    ct.cells_mean: {"n_cells": None},
     ct.top_lists: {"n": 10},
     ct.similar_titles: {"n": 10},
     ct.frequent_titles: {"n": 10},
@@ -99,13 +104,18 @@ def test_every_number_down_to_its_bound_may_be_set_and_none_beyond(kind):
             continue
         strict = name in ABOVE_0 or (name == "reg" and kind in REG_ABOVE_0)
         strict |= name == "bias_reg" and kind is ct.SpectralRegularization
-        whole = {"random_state": 0, "n_jobs": -1, "burn_in": 0} | ({"n_factors": 0} if kind is ct.BayesianFM else {})
+        whole = {"random_state": 0, "n_jobs": -1, "burn_in": 0} | (
+            {"n_factors": 0} if kind in (ct.BayesianFM, ct.GraphFilter) else {}
+        )
         lowest, step = (whole.get(name, 1), 1) if declared.whole else (0.0, 1e-9)
         declared.check(name, lowest + step)
         refused = [lowest - step] + [lowest] * strict
         if not strict:
             declared.check(name, lowest)
-        if name in ("weight", "validation_size", "liked"):  # shares
+        if name == "n_layers":
+            declared.check(name, 100)
+            refused.append(101)
+        elif name in ("weight", "validation_size", "liked", "popularity"):  # shares
             declared.check(name, 1 - 1e-9)
             refused += [1 + 1e-9] + [1.0] * (name == "validation_size")
         else:

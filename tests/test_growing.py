@@ -24,6 +24,8 @@ FIXED_TITLES = [
     "two neighbours",
     "EASE",
     "EASE of likes",
+    "graph filter",
+    "graph filter of likes",
     "BPR",
     "BPR of likes",
     "hybrid",

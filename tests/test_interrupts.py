@@ -157,6 +157,7 @@ LOOPS = {
     "BiasBaseline, again and again": "ct.BiasBaseline().fit(ratings)",
     "ItemKNN, again and again": "ct.ItemKNN().fit(ratings)",
     "EASE, again and again": "ct.EASE().fit(ratings)",
+    "GraphFilter, again and again": "ct.GraphFilter(n_factors=5).fit(ratings)",
     "ContentOnly, again and again": "ct.ContentOnly(features).fit(ratings)",
     "Blend": "ct.Blend(ct.GlobalMean(), slow).fit(ratings)",
     "Tuned": "ct.Tuned(slow, n_trials=3).fit(ratings)",
@@ -242,6 +243,15 @@ def test_loops_stop_publish_nothing_and_leave_no_process(name, number):
         }[number]
     )
     assert left == []
+
+
+@pytest.mark.slow
+def test_a_process_that_joblib_replaces_is_waited_for_where_warnings_are_errors():
+    script = "from growing import *; print(side_by_side([delayed(grow)(i) for i in range(6)], n_jobs=2))"
+    command = [sys.executable, "-W", "error::UserWarning", "-c", script]
+    place = {"cwd": Path(__file__).parent, "env": os.environ | {"PYTHONPATH": str(ROOT)}}
+    run = subprocess.run(command, **place, timeout=120, capture_output=True, text=True)
+    assert run.stdout == "[0, 1, 2, 3, 4, 5]\n", run.stderr
 
 
 def test_no_compiled_loop_that_is_entered_from_python_returns_a_tuple():

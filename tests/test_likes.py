@@ -18,6 +18,8 @@ NO = np.nan
 MODELS = {
     "EASE": ct.EASE(2),
     "EASE, graded": ct.EASE(2, binary=False),
+    "graph filter": ct.GraphFilter(3, 2, binary=True),
+    "graph filter, graded": ct.GraphFilter(),
     "implicit ALS": ct.ImplicitALS(2, reg=1),
     "implicit ALS, binary": ct.ImplicitALS(2, reg=1, binary=True),
     "BPR": ct.BPR(2, n_epochs=10),
@@ -55,6 +57,8 @@ def test_what_is_not_liked_is_as_if_it_were_not_rated(lister, table):
     alone = clone(lister).fit(without_the_rest(table, 8))
     if isinstance(lister, ct.EASE):
         assert np.array_equal(model.item_weights_, alone.item_weights_)
+    elif isinstance(lister, ct.GraphFilter):
+        assert model.complete() == pytest.approx(alone.complete(), abs=1e-14)
     else:
         assert np.array_equal(model.user_factors_, alone.user_factors_)
 
@@ -235,34 +239,88 @@ def test_weights_by_titles_and_by_viewers_are_those_of_the_inverse(shape, dtype,
     P = np.linalg.inv(S.T @ S + 2.0 * np.eye(shape[1]))
     B = -P / np.diag(P)
     np.fill_diagonal(B, 0.0)
-    found = autoencoders.autoencoder_weights(sp.csr_array(S), 2.0, dtype)
-    assert found.dtype == dtype
-    assert found == pytest.approx(B, abs=accuracy)
-    assert found.flags.c_contiguous
+    found = autoencoders.pair_weights(sp.csr_array(S), 2.0, dtype, "weights")
+    kept = found.table if found.roots is None else found.roots
+    assert (found.table is None) == (shape == (12, 40))
+    assert kept.dtype == dtype
+    assert kept.flags.c_contiguous
+    assert found.rows(np.array([3, 0])) == pytest.approx(B[[3, 0]], abs=accuracy)
+    assert found.columns(slice(2, 5)) == pytest.approx(B[:, 2:5], abs=accuracy)
+    assert found.weighed(sp.csr_array(S)) == pytest.approx(S @ B, abs=10 * accuracy)
+    assert found.weighed(sp.csr_array(S)).dtype == found.rows(np.array([0])).dtype == np.float64
 
 
 def test_both_ways_and_any_blocks_give_the_same_weights(monkeypatch):
     S = sp.random_array((20, 50), density=0.2, rng=np.random.default_rng(2))
     S.data[:] = 1.0
-    by_viewers = autoencoders.autoencoder_weights(S, 3.0)
+    by_viewers = autoencoders.pair_weights(S, 3.0, "float64", "weights")
     certificate = autoencoders.autoencoder_certificate(S, by_viewers, 3.0)
     monkeypatch.setattr(autoencoders, "FEW", 0)
     monkeypatch.setattr(autoencoders, "BLOCK_CELLS", 350)  # 7 titles at a time
-    assert autoencoders.autoencoder_weights(S, 3.0) == pytest.approx(by_viewers, abs=1e-12)
-    blocks = autoencoders.autoencoder_certificate(S, by_viewers, 3.0)
+    by_titles = autoencoders.pair_weights(S, 3.0, "float64", "weights")
+    assert by_titles.table == pytest.approx(by_viewers.rows(np.arange(50)), abs=1e-12)
+    blocks = autoencoders.autoencoder_certificate(S, by_titles, 3.0)
     assert blocks.primal == pytest.approx(certificate.primal, rel=1e-12)
     assert blocks.dual == pytest.approx(certificate.dual, rel=1e-12)
 
 
-def test_a_table_of_pairs_that_would_not_fit_is_refused_with_its_size(table, large, monkeypatch):
+@pytest.fixture
+def few_viewers():
+    """12 viewers of 40 titles: ratings from 1 to 10."""
+    rng = np.random.default_rng(3)
+    rows, cols = np.nonzero(rng.random((12, 40)) < 0.3)
+    return ct.Ratings(np.arange(12), np.arange(40), rows, cols, rng.integers(1, 11, len(rows)).astype(float))
+
+
+@pytest.mark.parametrize("model", [ct.EASE(5.0), ct.EASE(5.0, binary=False), ct.Hybrid(ct.BiasBaseline(), reg=5.0)])
+def test_a_model_of_few_viewers_says_what_the_table_of_pairs_says(monkeypatch, few_viewers, tmp_path, model):
+    few = clone(model).fit(few_viewers)
+    assert few.item_weights_ is None
+    assert few.item_roots_.shape == (40, 12)
+    monkeypatch.setattr(autoencoders, "FEW", 0)
+    table = clone(model).fit(few_viewers)
+    assert table.item_roots_ is None
+    assert few.complete() == pytest.approx(table.complete(), abs=1e-10)
+    users = few_viewers.user_ids[[4, 7]]
+    assert few.predict(users, few_viewers.item_ids[[9, 30]]) == pytest.approx(
+        few.complete()[[4, 7], [9, 30]], abs=1e-12
+    )
+    own = told(few_viewers, 4)
+    assert few.fold_in(own).scores == pytest.approx(few.complete()[4], abs=1e-12)
+    reasons = [each.fold_in(own).explain(few_viewers.item_ids[9]) for each in (few, table)]
+    assert reasons[0].iloc[:, -1].to_numpy() == pytest.approx(reasons[1].iloc[:, -1].to_numpy(), abs=1e-10)
+    few.save(tmp_path / "few.npz")
+    assert np.array_equal(ct.load_model(tmp_path / "few.npz").complete(), few.complete())
+
+
+def test_without_its_viewers_a_model_of_few_holds_the_row_of_none(few_viewers, tmp_path):
+    model = ct.EASE(5.0).fit(few_viewers)
+    first = few_viewers.known.toarray()[0]
+    assert np.corrcoef(model.item_roots_[:, 0], first)[0, 1] == pytest.approx(1)  # V = S' L'^-1: one viewer alone
+    model.save(tmp_path / "bare.npz", with_ratings=False)
+    bare = ct.load_model(tmp_path / "bare.npz")
+    known = few_viewers.known.toarray()
+    assert np.abs(np.corrcoef(bare.item_roots_.T, known)[:12, 12:]).max() < 0.999
+    own = told(few_viewers, 4)
+    assert bare.fold_in(own).scores == pytest.approx(model.fold_in(own).scores, abs=1e-10)
+
+
+def test_a_table_of_pairs_that_would_not_fit_is_refused_with_its_size(table, large, few_viewers, monkeypatch):
     for model, size in ((ct.EASE(), 8), (ct.EASE(dtype="float32"), 4), (ct.Hybrid(ct.BiasBaseline()), 8)):
         monkeypatch.setattr(autoencoders, "MAX_PAIR_BYTES", size * 25)
         model.fit(table)
         monkeypatch.setattr(autoencoders, "MAX_PAIR_BYTES", size * 25 - 1)
         with pytest.raises(MemoryError, match=r"need a dense 5 x 5 table of 0\.0 GiB; the limit is"):
             model.fit(table)
-    monkeypatch.setattr(autoencoders, "MAX_PAIR_BYTES", 2**29)
-    with pytest.raises(MemoryError, match=r'10,000 x 10,000 table of 0\.7 GiB; .* 8,192 titles.*dtype="float32"'):
+    monkeypatch.setattr(autoencoders, "MAX_PAIR_BYTES", 8 * 40 * 12)
+    ct.EASE().fit(few_viewers)
+    monkeypatch.setattr(autoencoders, "MAX_PAIR_BYTES", 8 * 40 * 12 - 1)
+    with pytest.raises(MemoryError, match=r"EASE's weights of pairs of titles need a dense 40 x 12 table"):
+        ct.EASE().fit(few_viewers)
+    ct.EASE(dtype="float32").fit(few_viewers)
+    width = np.count_nonzero(large.user_counts)
+    monkeypatch.setattr(autoencoders, "MAX_PAIR_BYTES", 80_000 * width - 1)
+    with pytest.raises(MemoryError, match=rf'10,000 x {width} table of .* titles in float64 .*dtype="float32"'):
         ct.EASE().fit(large)
 
 

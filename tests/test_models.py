@@ -210,7 +210,7 @@ def test_blocks_of_users_do_not_show_in_the_lists():
 
 CLASSES = [ct.BiasBaseline, ct.ItemKNN, ct.EASE, ct.ALS, ct.SpectralRegularization, ct.NuclearNorm]
 SHORTER = [ct.ImplicitALS, ct.BPR, ct.BayesianFM, ct.GradientDescentMF, ct.SGDMF, ct.ContentMF, ct.ContentOnly]
-SHORTER += [ct.Blend]  # "... as in `ALS`"
+SHORTER += [ct.Blend, ct.GraphFilter]  # "... as in `ALS`"
 
 
 @pytest.mark.parametrize("kind", SHORTER)

@@ -39,8 +39,10 @@ LAYERS = (  # each imports only from those before it
     "doors",
     "certificates",
     "autoencoders",
+    "graphs",
     "newcomers",
     "posterior",
+    "policies",
     "files",
     "spark",
     "growing",
@@ -59,7 +61,7 @@ LONGER = {
 }  # each says why in its body
 HOOKS = {"_fit", "_scores", "_row_scores", "_known", "_factors", "_newcomer", "_feature_reasons"}
 HOOKS |= {"_solved", "_blank", "_unexplained", "_settle"}  # of a model that grows
-HOOKS |= {"_part_scores", "_interval_of"}  # of one that knows how sure it is
+HOOKS |= {"_part_scores", "_interval_of", "_draws_of"}  # of one that knows how sure it is
 
 
 def imports_of(path):
@@ -282,6 +284,7 @@ def test_the_number_of_parameters_is_what_was_learnt(table):
         ct.ImplicitALS(2): 2 * (m + n),
         ct.BPR(2): 2 * (m + n) + n,
         ct.EASE(): n * n,
+        ct.GraphFilter(n_factors=2): n + n * n + 2 * n,
         ct.ContentOnly(features): 1 + m + m * n,
         ct.Blend(ct.GlobalMean(), ct.BiasBaseline(), weight=0.5): 1 + 1 + m + n + 1,
         ct.Hybrid(ct.BiasBaseline(), features): 1 + m + n + n * n,

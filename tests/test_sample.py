@@ -44,6 +44,22 @@ def written(request, tmp_path_factory):
     return request.param, folder, make_sample.write_sample(folder, request.param)
 
 
+def test_light_viewers_rate_titles_as_often_as_their_propensities_say():
+    world = make_sample.simulate()
+    rows = make_sample.N_HEAVY + np.arange(40)
+    p, rated = make_sample.propensities(world, rows), world["rated"][rows]
+    assert p.sum(axis=1) == pytest.approx(rated.sum(axis=1), abs=1e-8)
+    for low, high in [(0, 0.01), (0.01, 0.05), (0.05, 0.15), (0.15, 1)]:
+        here = (p > low) & (p <= high)
+        assert rated[here].sum() == pytest.approx(p[here].sum(), abs=4 * np.sqrt((p * (1 - p))[here].sum()))
+    truth = world["expected"][rows].mean()
+    found, error = ct.cells_mean(world["scores"][rows][rated], p[rated])
+    assert abs(found - truth) < 3 * error
+    assert world["scores"][rows][rated].mean() > truth + 0.3  # the plain mean is of what people chose to watch
+    with pytest.raises(ValueError, match="rows must be of light or casual viewers, from 178 on, got 3"):
+        make_sample.propensities(world, [3, 200])
+
+
 def test_every_seed_has_the_size_and_the_scores_of_the_real_tables(written):
     _, _, sample = written
     for column, name in enumerate((FIRST, SECOND)):

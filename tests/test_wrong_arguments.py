@@ -138,7 +138,7 @@ SPACE = kind("None", called=["search space"])
 
 BY_NAME = [
     (NOTHING, "n n_splits n_trials n_folds n_boot n_components n_factors n_epochs n_neighbors max_features batch_size"),
-    (NOTHING, "n_sweeps n_kept n_chains"),
+    (NOTHING, "n_sweeps n_kept n_chains n_draws n_layers"),
     (NOTHING, "patience about by conflicts protocol sampler refit schedule solver init metric reference use dtype"),
     (NOTHING, "repeats unknown sep decimal encoding"),
     (WHOLE, "min_per_user min_per_item row"),
@@ -146,7 +146,7 @@ BY_NAME = [
     (SHARE.also("None"), "interval"),
     (SEED, "random_state"),
     (NUMBER, "threshold low high primal dual"),
-    (NOT_BELOW_0, "reg bias_reg tol shrinkage damping confidence decay diversity content_weight nuclear_norm"),
+    (NOT_BELOW_0, "reg bias_reg tol shrinkage damping confidence decay diversity content_weight nuclear_norm low_pass"),
     (ABOVE_0, "learning_rate init_scale n_train n_test time"),
     (SHARE, "test_size validation_size level weight"),
     (
@@ -204,6 +204,7 @@ def model_calls():
         ct.BiasBaseline: {},
         ct.ItemKNN: {},
         ct.EASE: {},
+        ct.GraphFilter: {"n_factors": 2},
         ct.ALS: QUICK | {"biases": True},
         ct.ImplicitALS: QUICK,
         ct.BPR: {"n_factors": 2, "n_epochs": 3},
@@ -225,6 +226,7 @@ def model_calls():
         ct.SpectralRegularization: {"reg": ABOVE_0.also("None"), "bias_reg": ABOVE_0},
         ct.EASE: {"reg": ABOVE_0, "liked": SHARE.also("0", "True", "None")},
         ct.ImplicitALS: {"reg": ABOVE_0.also("None"), "n_jobs": THREADS, "liked": SHARE.also("0", "True", "None")},
+        ct.GraphFilter: {"n_factors": WHOLE, "popularity": kind("0", "0.5"), "liked": SHARE.also("0", "True", "None")},
         ct.BPR: {"liked": SHARE.also("0", "True", "None")},
         ct.ContentOnly: {"reg": ABOVE_0},
         ct.Blend: {"first": kind("fitted model", "unfitted model"), "second": kind("fitted model", "unfitted model")}
@@ -262,7 +264,7 @@ def recommender_calls():
     for name in ("errors", "rmse", "mae"):
         yield f"Recommender.{name}", getattr(w.als, name), {"ratings": w.test}, {}
         yield name, getattr(ct, name), {"model": w.als, "ratings": w.test}, {}
-    for name in ("Recommender", "FactorModel", "EASE", "ImplicitALS", "BPR", "Hybrid"):
+    for name in ("Recommender", "FactorModel", "EASE", "GraphFilter", "ImplicitALS", "BPR", "Hybrid"):
         yield f"{name}.in_use", w.als.in_use, {"name": "reg"}, {"name": NOTHING}
     yield "Recommender.predict", w.als.predict, {"users": [101, 102], "items": [11, 12]}, {}
     yield "Recommender.predict_cells", w.als.predict_cells, cells, {}
@@ -616,6 +618,61 @@ def algebra_calls():
     yield "best_positions", ct.best_positions, {"scores": np.array([1.0, 3.0, 2.0]), "n": 2}, own
 
 
+def policy_calls():
+    """Beliefs, policies, and what they are worth."""
+    w, sure = world(), ct.Belief([[6.0, 8.0], [7.0, 5.0]])
+    given = {
+        "means": np.ones((2, 2)),
+        "roots": np.ones((1, 2, 1)),
+        "variances": np.ones((2, 2)),
+        "unseen": [True, False],
+    }
+    own = {
+        "means": kind(called=["roots"]),
+        "roots": kind("None", "array (2, 2, 2)"),
+        "variances": kind("None"),
+        "unseen": kind("None"),
+    }
+    yield "Belief", ct.Belief, given, own
+    yield "Belief.of", ct.Belief.of, {"viewer": w.viewer}, {"viewer": kind()}
+    after = {
+        "Z": np.eye(2),
+        "penalty": [1.0, 2.0],
+        "at": np.array([0, 1]),
+        "values": np.array([6.0, 7.0]),
+        "noise": 1.0,
+    }
+    own = {"Z": kind(called=SIZES), "penalty": kind("array of halves"), "at": kind(called=SIZES)}
+    own |= {"values": ARRAY.named(*SIZES), "noise": ABOVE_0, "offset": ARRAY.also("None")}
+    yield "Belief.ridge", ct.Belief.ridge, after, own
+    yield "Belief.without", sure.without, {"at": [0]}, {}
+    yield "Belief.draw", sure.draw, {"n_draws": 2}, {"random_state": ANY_SEED}
+    belief = {"belief": kind()}
+    yield "epsilon_greedy", ct.epsilon_greedy, {"belief": sure, "epsilon": 0.1}, belief | {"epsilon": SHARE.also("0")}
+    yield "ucb", ct.ucb, {"belief": sure, "alpha": 1.0}, belief | {"alpha": NOT_BELOW_0}
+    own = belief | {"scale": NOT_BELOW_0, "random_state": ANY_SEED}
+    yield "thompson", ct.thompson, {"belief": sure, "n_draws": 3}, own
+    chances = {"probabilities": kind(), "random_state": ANY_SEED}
+    yield "choose", ct.choose, {"probabilities": [0.5, 0.5]}, chances
+    shown = {"rows": [0, 1], "cols": [1, 0], "rewards": [6.0, 7.0], "propensities": [0.5, 0.5]}
+    entries = kind("array beyond", called=SIZES)
+    own = {"rows": entries, "cols": entries, "rewards": ARRAY, "propensities": kind()}
+    yield "PolicyLog", ct.PolicyLog, shown, own
+    log = ct.PolicyLog(**shown)
+    yield "PolicyLog.weights", log.weights, {"target": np.full((2, 2), 0.5)}, {"target": kind()}
+    judged, own = {"log": log, "target": np.full((2, 2), 0.5)}, {"log": kind(), "target": kind()}
+    yield "ips", ct.ips, judged, own
+    yield "snips", ct.snips, judged, own
+    predicted = {"predicted": np.ones((2, 2))}
+    yield "doubly_robust", ct.doubly_robust, judged | predicted, own | {"predicted": kind()}
+    yield "replay", ct.replay, {"log": log, "policy": lambda row, kept: 1}, {"log": kind(), "policy": kind()}
+    cells = {"values": [6.0, 7.0], "propensities": [0.5, 0.2], "n_cells": 9}
+    own = {"values": ARRAY, "propensities": kind(), "n_cells": kind("None")}
+    yield "cells_mean", ct.cells_mean, cells, own
+    own = {"weights": kind("array of halves", "array beyond")}
+    yield "inclusion_probabilities", ct.inclusion_probabilities, {"weights": [1.0, 2.0], "n": 1}, own
+
+
 @cache
 def calls():
     """{name: (function, a valid call, the kinds of its arguments)}."""
@@ -629,6 +686,7 @@ def calls():
         setting_calls,
         study_calls,
         algebra_calls,
+        policy_calls,
     )
     for group in groups:
         made |= {name: (function, valid, own) for name, function, valid, own in group()}
