@@ -1995,8 +1995,9 @@ def plot_rungs(panels, order, reference):
         ax.margins(x=0.12)
         ax.locator_params(axis="x", nbins=4)
     axes[0].set_yticklabels(order)
-    fig.supxlabel(f"held-out RMSE less that of the {reference} (rating points): left is better", fontsize=11)
-    fig.suptitle("What a column is worth depends on the table; the mean of many samples is worth most")
+    across = f"held-out RMSE less that of the {reference}, rating points; each panel has a scale of its own"
+    fig.supxlabel(f"{across}\nblue circle: better; grey diamond: not told apart; orange square: worse", fontsize=10)
+    fig.suptitle("What a column is worth depends on the table, and one sample loses it all")
     rows = {name: [(rung, _verdict(*each)) for rung, each in panel.items()] for name, panel in panels.items()}
     said = [f"{name}: {by_verdict(pd.DataFrame(own, columns=['model', 'verdict']))}" for name, own in rows.items()]
     show(fig, seen=". ".join(said) + ".")
