@@ -68,6 +68,7 @@ from content_table_parts.certificates import (
     nuclear_certificate,
     spectral_certificate,
 )
+from content_table_parts.deep import Descent, layer_sizes, network_layers, network_scores, newcomer_parts, secants
 from content_table_parts.doors import (
     batch_epoch,
     best_positions,
@@ -112,10 +113,19 @@ from content_table_parts.newcomers import (
     NewTitle,
     Viewer,
     explain,
+    nonnegative_fold,
     residual_noise,
     ridge_fold,
     score_columns,
     stopped_fold,
+)
+from content_table_parts.nonnegative import (
+    check_nonnegative,
+    leading,
+    mean_parts,
+    nonnegative_rows,
+    part_names,
+    steepest,
 )
 from content_table_parts.pairwise import bpr_pass, bpr_row
 from content_table_parts.places import DATA, WEIGHTS
@@ -223,6 +233,7 @@ from content_table_parts.study import (
 )
 from content_table_parts.tables import load_table, write_frames
 from content_table_parts.titles import plain_title, season_order, series_of
+from content_table_parts.variational import Adam, encoded, encoded_parts, network_pass, random_network
 from content_table_parts.writing import write_whole
 
 __version__ = "0.3.0"
@@ -422,6 +433,10 @@ class Recommender(BaseEstimator):
     def _feature_reasons(self, viewer, col):
         """(parts by name, reasons by feature) of a prediction, for models with features."""
         raise ValueError(f"{self!r} knows nothing of what titles are about; explain by ratings.")
+
+    def _part_reasons(self, viewer, col):
+        """(other parts by name, reasons by part) of a prediction, for models whose parts only add."""
+        raise ValueError(f"{self!r} has no parts that only add, as those of NMF; explain by ratings.")
 
     def check_settings(self) -> None:
         """Refuse a setting outside its bounds, by an error that names it; `fit` begins with it."""
@@ -716,9 +731,9 @@ class Recommender(BaseEstimator):
         class solves titles by regressions of their own (baseline, popularity, ALS, ImplicitALS, gradient descent,
         spectral), so is each title with such a rating, and then these viewers once more: exact half-steps of the
         training, which cannot raise its objective. Models by stochastic descent solve only those titles that they have
-        not learnt; those that weigh pairs of titles (ItemKNN, EASE, GraphFilter, Hybrid), and BPR, keep what they have
-        of them, and refuse new titles; NuclearNorm refuses. Everything else stays as trained, the mean too, so it is no
-        refit: benchmarks/update.py says how far off, and a fit in the night makes it whole.
+        not learnt; those that weigh pairs of titles (ItemKNN, EASE, GraphFilter, Hybrid), BPR and MultVAE keep what
+        they have of them, and refuse new titles; NuclearNorm refuses. Everything else stays as trained, the mean too,
+        so it is no refit: benchmarks/update.py says how far off, and a fit in the night makes it whole.
 
         Parameters
         ----------
@@ -781,9 +796,12 @@ _LEARNT = (
     "counts_",
     "similarity_",
     "item_weights_",
+    "hidden_bias_",
+    "factor_weights_",
     "item_degrees_",
     "item_graph_",
     "item_directions_",
+    "network_",
     "item_roots_",
 )
 
@@ -1084,6 +1102,10 @@ class _OfLikes:
         part = ratings.part(self._is_liked(ratings.values)) if self.liked else ratings
         return part._with({"values": np.ones(len(part))}) if self.binary else part
 
+    def _told_of(self, values):
+        """How much each rating of somebody new says, 0 where it is not liked."""
+        return self._is_liked(values) * (1.0 if self.binary else self._share(values))
+
     def _need_likes(self, ratings):
         """Refuse a table in which nobody likes anything: there would be nothing to learn."""
         if not self._is_liked(ratings.values).any():
@@ -1167,8 +1189,7 @@ class EASE(_OfPairs, Recommender):
         if axis == 1:
             raise ValueError("EASE weighs the titles it was fitted to; for a new title fit it again.")
         shares = self._pairs().rows(at).T
-        target = self._is_liked(values) * (1.0 if self.binary else self._share(values))
-        return Fold(np.zeros(len(shares)), (shares,), np.eye(len(at)), target)
+        return Fold(np.zeros(len(shares)), (shares,), np.eye(len(at)), self._told_of(values))
 
     def _solved(self, axis):
         return None if axis else ()  # the preferences of a viewer follow from their ratings
@@ -1247,7 +1268,7 @@ class GraphFilter(_OfLikes, Recommender):
         """Each liked title adds its own row of D_i^-1/2 H D_i^popularity."""
         if axis == 1:
             raise ValueError("GraphFilter knows the titles it was fitted to; for a new title fit it again.")
-        likes = self._is_liked(values) * (1.0 if self.binary else self._share(values))
+        likes = self._told_of(values)
         start = inverse_root(self.item_degrees_)[at]
         own = sp.csr_array((start, at, np.arange(len(at) + 1)), (len(at), len(self.item_degrees_)))
         target = likes * inverse_root(likes.sum(keepdims=True))
@@ -1312,7 +1333,8 @@ class FactorModel(Recommender):
             return self._intercept + bias, (factors, np.ones((len(factors), 1))), np.append(penalty, bias_reg)
         counts = self.ratings_.user_counts if axis else self._item_counts
         lost = (counts == 0) | (n_ratings == 0)  # these get the mean, as in `predict`
-        return np.where(lost, self.global_mean_, 0.0), (np.where(lost[:, None], 0.0, factors),), penalty
+        offset = np.where(lost, self.global_mean_, self._intercept)
+        return offset, (np.where(lost[:, None], 0.0, factors),), penalty
 
     def _penalized(self):
         """(P, Q) as the penalty sees them: reg times the sum of their squares."""
@@ -1354,6 +1376,18 @@ class FactorModel(Recommender):
         found = self._start(ratings, seed) if self.solver == "cholesky" else spark_factors(self, ratings, seed)
         self.user_factors_, self.item_factors_ = found
         return (self.user_factors_, self.user_bias_), (self.item_factors_, self.item_bias_)
+
+    def _left(self):
+        """Rating minus prediction, row by row, of `ALS` and `NMF`."""
+        cells, (intercept, P, Q) = self.ratings_.csr, self._factors()
+        return cells.data - row_scores(cells, intercept, self.user_bias_, self.item_bias_, P, Q, self.n_jobs)
+
+    def _objective(self):
+        """(objective, training RMSE) of `ALS` and `NMF`."""
+        residual = self._left()
+        loss = squared_loss.unchecked(residual, self.in_use("reg"), *self._penalized())
+        penalty = self.bias_reg * (self.user_bias_ @ self.user_bias_ + self.item_bias_ @ self.item_bias_)
+        return float(loss + penalty), float(np.sqrt(np.mean(residual**2)))
 
     def _run_passes(self, learn):
         """Repeat `learn()`, one pass that returns a row for `history_`, until its objective has settled."""
@@ -1475,15 +1509,6 @@ class ALS(FactorModel):
         rows = regress_rows(table, other, penalty, offset, *how, per_rating)
         factors[:], bias[:] = rows[:, :-1], rows[:, -1]
 
-    def _objective(self):
-        """(objective, training RMSE)."""
-        cells, factors = self.ratings_.csr, (self.user_factors_, self.item_factors_)
-        biases = self._intercept, self.user_bias_, self.item_bias_
-        residual = cells.data - row_scores(cells, *biases, *factors, self.n_jobs)
-        loss = squared_loss.unchecked(residual, self.in_use("reg"), *self._penalized())
-        penalty = self.bias_reg * (self.user_bias_ @ self.user_bias_ + self.item_bias_ @ self.item_bias_)
-        return float(loss + penalty), float(np.sqrt(np.mean(residual**2)))
-
     def certificate(self) -> Certificate | None:
         """The certificate of this fit, from a convex fit that is made for it; None at reg = 0.
 
@@ -1498,27 +1523,32 @@ class ALS(FactorModel):
         self.fitted()
         if self.in_use("reg") == 0:
             return None
-        with warnings.catch_warnings(), whole_fits():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # any dual point bounds; a rough one only loosely
-            bound = (_weighted_bound if self.weighted_reg else _spectral_bound)(self)
-        return Certificate(self._objective()[0], 2 * bound.dual, bound.proven)
+        return _factored_certificate(self, _weighted_bound if self.weighted_reg else _spectral_bound, self.ratings_)
 
 
-def _spectral_bound(model):
-    """The certificate of a spectral fit with the penalties of an ALS."""
+def _factored_certificate(model, bound_of, ratings):
+    """The certificate of a product of factors on the ratings, by a bound of the convex problem."""
+    with warnings.catch_warnings(), whole_fits():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # any dual point bounds; a rough one only loosely
+        bound = bound_of(model, ratings)
+    return Certificate(model._objective()[0], 2 * bound.dual, bound.proven)
+
+
+def _spectral_bound(model, ratings):
+    """The certificate of a spectral fit to the ratings, with the penalties of an ALS on these."""
     convex = SpectralRegularization(model.in_use("reg"), biases=model.biases, n_epochs=1000)
     if model.biases:
         convex.set_params(bias_reg=model.bias_reg)
     convex._beginning = model.user_factors_, model.item_factors_, -model.errors(model.ratings_)
-    bound = convex.fit(model.ratings_).certified_
+    bound = convex.fit(ratings).certified_
     if model.biases and model.global_mean_ != convex.global_mean_:  # after `update`: the objective has the older mean
         bound = convex._certify_from(model.global_mean_)
     return bound
 
 
-def _weighted_bound(model):
+def _weighted_bound(model, ratings):
     """The same with the weights of `weighted_reg`: the better of two residuals as dual points."""
-    ratings, target = model.ratings_, model.ratings_.values - model._intercept
+    target = ratings.values - model._intercept
     wider = clone(model).set_params(n_factors=min(4 * model.n_factors, *ratings.shape), solver="cholesky")
     wider.set_params(init="random", random_state=0, n_epochs=300, tol=1e-6, progress=False).fit(ratings)
     scales = tuple(np.sqrt(np.maximum(counts, 1)) for counts in (ratings.user_counts, ratings.item_counts))
@@ -1531,6 +1561,123 @@ def _weighted_bound(model):
         return spectral_certificate(target, residual, *cells, reg, 0.0, biases, bias_reg, scales=scales)
 
     return max(bound(model), bound(wider), key=lambda found: found.dual)
+
+
+class NMF(FactorModel):
+    """Non-negative matrix factorization on the known cells: a prediction is a sum of parts, and none is taken away.
+
+    Objective, over P >= 0 and Q >= 0: sum (A - mu - b_u - b_i - p.q)^2 + bias_reg (|b_u|^2 + |b_i|^2) +
+    reg (|P|^2 + |Q|^2), the biases of either sign; without `biases`, sum (A - low - p.q)^2 + reg (|P|^2 + |Q|^2), low
+    the lower end of the rating scale.
+
+    Coordinate descent: each number in turn gets its best value with all others held fixed, and 0 where that is below
+    0: p_uf = max(0, sum_i q_if (A_ui - the prediction without part f) / (sum_i q_if^2 + reg)). A pass has all viewers,
+    then all titles. So the objective never rises. The problem is not convex: where a fit stops depends on the start,
+    and `stationarity` says how far it is from a point where no single number can be improved.
+
+    Parameters
+    ----------
+    n_factors : int
+        Parts; one that does not pay for its penalty fades to 0.
+    reg : float above 0, optional
+        lambda. None: 8 with biases, 5 without.
+    biases, bias_reg : bool, float above 0
+        Whether to add mu + b_u + b_i, found together with the parts. Without them the parts have to explain the level
+        too, at a cost in accuracy (benchmarks/nmf.py).
+    n_epochs, tol : int, float
+        As in `ALS`. The fit ends with the viewers: p_u is the exact minimum given the final Q.
+    init : "random", "ones", or a pair of arrays (P, Q)
+        None below 0. From all ones the parts stay equal.
+    random_state, n_jobs, progress : as in `ALS`
+
+    Attributes
+    ----------
+    user_factors_ (m, k), item_factors_ (n, k), user_bias_, item_bias_
+    history_ : list of dict
+        epoch, objective, train_rmse after each pass.
+
+    `certificate()`: the bound of `ALS` holds with fewer P, Q to choose from. It does not know that they are not
+    negative, so its gap stays open at the best fit too.
+
+    Reference: Fast Local Algorithms for Large Scale Nonnegative Matrix and Tensor Factorizations, IEICE Transactions on
+    Fundamentals E92-A(3), 2009 (the updates, for full tables and without a penalty).
+    """
+
+    _usual_reg: ClassVar[dict] = {(False, False): 5.0, (True, False): 8.0}
+    _one_regression = False
+
+    n_factors: int = setting(10, low=1, search=RANK)
+    reg: float | None = setting(None, above=0, search=IMAGINARY)
+    biases: bool = setting(True)
+    bias_reg: float = setting(5.0, above=0, search=IMAGINARY, needs="biases")
+    n_epochs: int = setting(500, low=1)
+    tol: float = setting(1e-5, low=0)
+    init: str | tuple[np.ndarray, np.ndarray] = "random"
+    random_state: int | np.random.Generator = setting(0, low=0)
+    n_jobs: int = setting(1, low=-1)
+    progress: bool = setting(False)
+
+    @property
+    def _intercept(self):
+        return self.global_mean_ if self.biases else self.ratings_.scale[0]
+
+    def _fit(self, ratings, validation):
+        level = ratings.values.std() if self.biases else self.global_mean_ - self._intercept
+        start = self._start(ratings, _seed(self.random_state), np.sqrt(level / self.n_factors))
+        self.user_factors_, self.item_factors_ = (np.abs(P) for P in start)
+        if not isinstance(self.init, str):
+            check_nonnegative("init", *start)
+        self._run_passes(self._one_pass)
+        self._half_step(0, 0)
+
+    def _one_pass(self, epoch):
+        self._half_step(0, 1)
+        self._half_step(1, 1)
+        return dict(zip(("objective", "train_rmse"), self._objective(), strict=True))
+
+    def _half_step(self, axis, n_sweeps):
+        """So many sweeps over the numbers of each viewer (axis 0) or title (axis 1); with 0, to their minimum."""
+        table = self.ratings_.csc.T if axis else self.ratings_.csr
+        problem = self._regression(axis, 1, self.in_use("reg"), self.bias_reg)
+        nonnegative_rows(table, *problem, *self._solved(axis), n_sweeps=n_sweeps, n_jobs=self.n_jobs)
+
+    def _newcomer(self, axis, at, values, features=None):
+        problem = self._regression(axis, len(at), self.in_use("reg"), self.bias_reg)
+        return nonnegative_fold(*problem, at, values, int(self.biases))
+
+    def stationarity(self) -> float:
+        """The largest slope of the objective that a number could still follow: |dE/dx|, of a number at 0 only what of
+        dE/dx is below 0. At 0 the Karush-Kuhn-Tucker conditions hold, which a minimum needs; another may lie lower."""
+        cells, penalties = self.fitted().csr, (self.in_use("reg"), self.bias_reg)
+        R = sp.csr_array((self._left(), cells.indices, cells.indptr), cells.shape)
+        (P, *b_user), (Q, *b_item) = self._solved(0), self._solved(1)
+        return max(steepest(R, *penalties, Q, P, *b_user), steepest(R.T, *penalties, P, Q, *b_item))
+
+    def certificate(self) -> Certificate:
+        """The certificate of this fit, from a convex fit that is made for it, as in `ALS`."""
+        ratings = self.fitted()
+        low, high = ratings.scale  # without biases P Q' explains the height above the end of the scale
+        heights = {} if self.biases else {"values": ratings.values - low, "scale": (0.0, high - low)}
+        return _factored_certificate(self, _spectral_bound, dataclasses.replace(ratings, **heights))
+
+    def titles_of_parts(self, n: int = 5) -> pd.DataFrame:
+        """The `n` titles that each part adds most to, part by part: part (the column of the factors), rank, item_id,
+        title, and `adds`, rating points, mean over the viewers of the training part."""
+        ratings = self.fitted()
+        check_number("n", n, low=1, whole=True)
+        adds = self.item_factors_ * mean_parts(self.user_factors_, ratings.user_counts > 0)
+        part, rank, col = leading(adds, n)
+        what = {"item_id": ratings.item_ids[col]} | ratings.named(col) | {"adds": adds[col, part]}
+        return pd.DataFrame({"part": part, "rank": rank} | what)
+
+    def _part_reasons(self, viewer, col):
+        x = viewer.fold.solve @ viewer.fold.target
+        if viewer.row is not None:
+            x = np.append(self.user_factors_[viewer.row], self.user_bias_[viewer.row])
+        adds, own = x[: self.n_factors] * self.item_factors_[col], x[self.n_factors :].sum()
+        others = {"this viewer": own, "what everybody gets": viewer.scores[col] - adds.sum() - own}
+        names = part_names(self.item_factors_, self.ratings_.item_labels)
+        return others, [(name, np.nan, add) for name, add in zip(names, adds.tolist(), strict=True) if add > 0]
 
 
 class ImplicitALS(_OfLikes, FactorModel):
@@ -1632,6 +1779,16 @@ class ImplicitALS(_OfLikes, FactorModel):
 # ---- Pairs of titles of which somebody prefers the first -------------------------------------------------------------
 
 
+def _checked_loss(model, loss, epoch, chance):
+    """The loss of a pass, unless its steps were too long."""
+    if not loss < 100:
+        raise DivergenceError(
+            f"{type(model).__name__} diverged in pass {epoch}: its loss, {chance:.3g} by chance, reached {loss:.3g}. "
+            f"learning_rate={model.learning_rate:g} is too long a step here; try {model.learning_rate / 10:g}."
+        )
+    return loss
+
+
 class BPR(_OfLikes, FactorModel):
     """Bayesian personalised ranking: of a title that somebody likes and one that they do not, the first comes first.
 
@@ -1699,20 +1856,12 @@ class BPR(_OfLikes, FactorModel):
                 draws = (rng.random(len(rows)) * others[order]).astype(np.int64)
                 table = likes.indptr, likes.indices, self.item_bias_, P, Q
                 loss = bpr_pass(rows[order], cols[order], draws, *table, float(self.learning_rate), float(self.reg))
-                self.history_.append({"epoch": epoch, "train_loss": self._checked(loss / max(len(rows), 1), epoch)})
+                loss = _checked_loss(self, loss / max(len(rows), 1), epoch, np.log(2))
+                self.history_.append({"epoch": epoch, "train_loss": loss})
         except KeyboardInterrupt:
             self._keep_after_interrupt()
         P[(counts == 0) | (counts == ratings.n_items)] = 0.0  # who likes nothing, or everything, prefers nothing
         Q[ratings.item_counts == 0] = 0.0
-
-    def _checked(self, loss, epoch):
-        """The loss of a pass, unless its steps were too long."""
-        if not loss < 100:
-            raise DivergenceError(
-                f"BPR diverged in pass {epoch}: its loss, 0.693 by chance, reached {loss:.3g}. learning_rate="
-                f"{self.learning_rate:g} is too long a step here; try {self.learning_rate / 10:g}."
-            )
-        return loss
 
     def _newcomer(self, axis, at, values, features=None):
         """The steps of the fit for one viewer alone; what each like has added to p is told apart."""
@@ -1728,6 +1877,237 @@ class BPR(_OfLikes, FactorModel):
             bpr_row(at[liked].astype(np.int64), draws, self.item_bias_, Q, *steps, parts)
             solve[:, liked] = parts.T
         return Fold(self.item_bias_, (Q,), solve, np.ones(len(at)))
+
+    def _solved(self, axis):
+        return None if axis else (self.user_factors_,)
+
+
+class DeepMF(_OfLikes, Recommender):
+    """A network on two embeddings: score s_ui = network([p_u, q_i]), hidden layers of ReLUs; who likes i, and who not.
+
+    Objective: sum over the likes (u, i), each with `n_negatives` titles j that u does not like, drawn uniformly and
+    anew in each pass, of ln(1 + exp(-s_ui)) + sum_j ln(1 + exp(s_uj)), and for each of these pairs reg/2 |p_u, q,
+    network|^2. Not convex. Steps of Adam along its mean over `batch_size` likes; embeddings that a batch does not meet
+    stay where they are.
+
+    `predict` gives a preference, s_ui, the logarithm of the odds that u likes i rather than not, among such pairs.
+    Somebody who likes nothing has p = 0, and gets the list by network([0, q_i]), the same for everybody.
+
+    Parameters
+    ----------
+    n_factors : int
+        Of p and of q.
+    hidden : tuple of int
+        Units of the hidden layers, first to last; () is a weighted sum of [p, q], which gives everybody the same list
+        unless there is a `dot_product`.
+    dot_product : bool
+        Whether the score is network([p_u, q_i]) + p_u.q_i.
+    n_negatives : int
+    reg : float, at least 0
+    learning_rate : float, above 0
+        Of Adam: about the length of a step of each number.
+    batch_size : int
+        Likes a step.
+    n_epochs : int
+        Passes; all are made, and the last is kept.
+    liked : float from 0 to 1, optional
+        As in `EASE`. What somebody rated lower is among the titles that they do not like.
+    random_state, progress : as in `ALS`
+
+    Attributes
+    ----------
+    user_factors_ (m, k), item_factors_ (n, k), network_ (weights,), of which `layers()` gives W and b of each layer
+    item_bias_ (n,) : network([0, q_i])
+    history_ : list of dict
+        epoch; train_loss, the mean of the logarithms, each as its step met it: 0.693 is a coin.
+
+    Somebody new gets a hundred steps of Adam from p = 0 with everything else held fixed, always with the same draws.
+
+    Raises
+    ------
+    DivergenceError : the steps are too long.
+
+    References: the MLP of Neural Collaborative Filtering, WWW 2017, there with an embedding of its own beside a
+    weighted product (NeuMF); Neural Collaborative Filtering vs. Matrix Factorization Revisited, RecSys 2020; Adam: A
+    Method for Stochastic Optimization, ICLR 2015.
+    """
+
+    score_name = "preference"
+    half_steps = "viewers"
+
+    n_factors: int = setting(16, low=1, search=Range(4, 32, log=True, unit="factors"))
+    hidden: tuple[int, ...] = (32, 16)
+    dot_product: bool = setting(False)
+    n_negatives: int = setting(4, low=1)
+    reg: float = setting(3e-4, low=0, search=Range(1e-5, 3e-3, log=True, unit="lambda, once for each pair"))
+    learning_rate: float = setting(0.005, above=0, search=Range(1e-3, 0.02, log=True, unit="step of Adam"))
+    batch_size: int = setting(64, low=1)
+    n_epochs: int = setting(20, low=1)
+    liked: float | None = setting(None, low=0, high=1)
+    random_state: int | np.random.Generator = setting(0, low=0)
+    progress: bool = setting(False)
+
+    def _fit(self, ratings, validation):
+        self._need_likes(ratings)
+        how = self.n_factors, self.hidden, self.dot_product, self.n_negatives
+        descent = Descent(self._likes(ratings.csr), *how, np.random.default_rng(_seed(self.random_state)))
+        try:
+            for epoch in self._epochs():
+                loss = descent.run_pass(self.batch_size, self.learning_rate, self.reg)
+                self.history_.append({"epoch": epoch, "train_loss": _checked_loss(self, loss, epoch, np.log(2))})
+        except KeyboardInterrupt:
+            self._keep_after_interrupt()
+        self.user_factors_, self.item_factors_, self.network_ = descent.learnt()
+        nobody, every = np.zeros((1, self.n_factors)), np.arange(ratings.n_items)
+        self.item_bias_ = network_scores(np.zeros_like(every), every, nobody, *self._fixed())
+
+    def _fixed(self):
+        """What stays as it is when somebody new comes: the titles, and the network."""
+        return self.item_factors_, self.network_, layer_sizes(self.n_factors, self.hidden), bool(self.dot_product)
+
+    def layers(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """(W, b) of each layer, [p, q] first: ReLU(x W + b), the last of them without a ReLU."""
+        self.fitted()
+        return network_layers(self.network_, layer_sizes(self.n_factors, self.hidden))
+
+    def _scores(self, rows, cols):
+        return network_scores(rows, cols, self.user_factors_, *self._fixed())
+
+    def _newcomer(self, axis, at, values, features=None):
+        """Steps for one viewer alone; what each like has added to p is told apart, and secants make a line of ReLUs."""
+        if axis == 1:
+            raise ValueError("DeepMF orders the titles it was fitted to; for a new title fit it again.")
+        liked = np.flatnonzero(self._is_liked(values))
+        liked = liked[np.argsort(at[liked], kind="stable")]  # so the order in which they are told does not matter
+        solve = np.zeros((self.n_factors, len(at)))
+        solve[:, liked] = newcomer_parts(at[liked], self.n_negatives, *self._fixed(), self.reg).T
+        return Fold(self.item_bias_, (secants(solve.sum(axis=1), *self._fixed()),), solve, np.ones(len(at)))
+
+    def _solved(self, axis):
+        return None if axis else (self.user_factors_,)
+
+    def n_parameters(self) -> int:
+        """How many numbers were learnt: two tables of embeddings, and the weights of the network."""
+        return super().n_parameters() - self.item_bias_.size * bool(np.any(self.item_bias_))
+
+
+# ---- Factors that a network reads out of the likes -------------------------------------------------------------------
+
+
+class MultVAE(_OfLikes, FactorModel):
+    """The variational autoencoder: a network reads what somebody likes and says where their factors lie, how surely.
+
+    Objective: sum over users of [-sum_i s_ui ln pi_ui + beta KL(N(mu_u, sigma_u^2) || N(0, 1))] + reg/2 |weights|^2,
+    s_ui = 1 where liked, or by how much, else 0; pi_u = softmax(z_u Q' + c), z_u drawn from N(mu_u, sigma_u^2): how
+    surely the titles that somebody likes are drawn from all. The encoder: mu and ln sigma^2 are linear in tanh(x_u W +
+    a), x_u the row s_u divided by its length, of which in each pass a share `dropout` is left out. Not convex; steps of
+    Adam, each for a batch of users, with the gradient in `content_table_parts/variational.py`.
+
+    `predict` gives a preference, b_i + p_u.q_i: what `softmax` takes, less what it does not ask for. It says what comes
+    before what and has no scale of its own. p_u = mu_u - mu(nothing), so somebody who likes nothing has p = 0, and gets
+    the list by b_i, the same for everybody; somebody new has their p by one pass of the encoder, as in training.
+
+    Parameters
+    ----------
+    n_factors : int
+    n_hidden : int
+        Units of the encoder's hidden layer. The decoder has none: scores are linear in z, which made better lists on
+        MovieLens and on one real table, and as good ones on the other.
+    beta : float, at least 0
+        Weight of the divergence from N(0, 1): below 1 factors may say more of their user than a posterior would.
+    anneal : int
+        Passes over which beta grows from 0.
+    dropout : float, at least 0 and below 1
+    reg : float, at least 0
+        lambda.
+    learning_rate : float, above 0
+    batch_size : int
+        Users in a step.
+    n_epochs : int
+        Passes; all are made, and the last is kept.
+    variational : bool
+        Whether z is drawn. False: z is mu and beta 0, which is the denoising autoencoder, MultDAE.
+    liked : float from 0 to 1, optional
+        As in `EASE`.
+    binary : bool
+        As in `EASE`; False made better lists on all three of benchmarks/lists.py.
+    random_state, progress : as in `ALS`
+
+    Attributes
+    ----------
+    user_factors_ (m, k), item_factors_ (n, k), item_bias_ (n,) : p, q, and c + Q mu(nothing)
+    item_weights_ (n, h), hidden_bias_ (h,), factor_weights_ (h, k) : W, a, and the weights of mu
+    history_ : list of dict
+        epoch; train_loss, the mean of -ln pi for each like, as its step met it: ln n is chance; divergence, the mean KL
+        of a user, not of a denoising autoencoder.
+
+    Raises
+    ------
+    DivergenceError : the steps are too long.
+
+    Reference: Variational Autoencoders for Collaborative Filtering, WWW 2018. Departures: the decoder has no hidden
+    layer, and likes may be graded.
+    """
+
+    score_name = "preference"
+    half_steps = "viewers"
+    _intercept = 0.0
+
+    n_factors: int = setting(20, low=1, search=RANK)
+    n_hidden: int = setting(100, low=1)
+    beta: float = setting(
+        0.2, low=0, search=Range(0.01, 1.0, log=True, unit="share of the divergence"), needs="variational"
+    )
+    anneal: int = setting(20, low=0)
+    dropout: float = setting(0.5, low=0, below=1)
+    reg: float = setting(1.0, low=0, search=Range(0.01, 10.0, log=True, unit="lambda"))
+    learning_rate: float = setting(5e-3, above=0, search=Range(1e-3, 1e-2, log=True, unit="step of one batch"))
+    batch_size: int = setting(100, low=1)
+    n_epochs: int = setting(100, low=1)
+    variational: bool = setting(True)
+    liked: float | None = setting(None, low=0, high=1)
+    binary: bool = setting(False)
+    random_state: int | np.random.Generator = setting(0, low=0)
+    progress: bool = setting(False)
+
+    def _fit(self, ratings, validation):
+        self._need_likes(ratings)
+        rng, told = np.random.default_rng(_seed(self.random_state)), self._told(ratings.csr)
+        likes = told[told.sum(axis=1) > 0]
+        check_memory(
+            (min(self.batch_size, likes.shape[0]), ratings.n_items),
+            f"a step of batch_size={self.batch_size} (try fewer)",
+        )
+        net = random_network(ratings.n_items, self.n_hidden, self.n_factors, rng)
+        net.W[told.sum(axis=0) == 0] = 0.0  # what nobody likes says nothing
+        adam = Adam(net, float(self.learning_rate))
+        how = self.dropout, self.reg, self.beta if self.variational else None, self.anneal
+        try:
+            for epoch in self._epochs():
+                entropy, divergence = network_pass(adam, likes, rng, self.batch_size, *how)
+                loss = _checked_loss(self, entropy / max(likes.sum(), 1e-300), epoch, np.log(ratings.n_items))
+                vars(self).update(self._as_factors(net, told))
+                further = {"divergence": divergence / max(likes.shape[0], 1)} if self.variational else {}
+                self.history_.append({"epoch": epoch, "train_loss": loss} | further)
+        except KeyboardInterrupt:
+            self._keep_after_interrupt()
+
+    def _as_factors(self, net, told):
+        """The learnt arrays that a network stands for, copies all."""
+        Q = np.where(self.ratings_.item_counts[:, None] > 0, net.Q, 0.0)
+        bias = net.c + Q @ (np.tanh(net.a) @ net.M + net.b)
+        learnt = {"user_factors_": encoded(net, told), "item_factors_": Q, "item_bias_": bias}
+        encoder = {"item_weights_": net.W, "hidden_bias_": net.a, "factor_weights_": net.M}
+        return learnt | {name: array.copy() for name, array in encoder.items()}
+
+    def _newcomer(self, axis, at, values, features=None):
+        """One pass of the encoder; what each like adds to p is told apart."""
+        if axis == 1:
+            raise ValueError("MultVAE reads the titles it was fitted to; for a new title fit it again.")
+        x = self._told_of(values)
+        x = x / (np.sqrt(x @ x) or 1.0)
+        parts = encoded_parts(self.item_weights_[at], self.hidden_bias_, self.factor_weights_, x)
+        return Fold(self.item_bias_, (self.item_factors_,), parts.T, np.ones(len(at)))
 
     def _solved(self, axis):
         return None if axis else (self.user_factors_,)
@@ -3217,6 +3597,9 @@ class Tuned(_ModelOfModels):
     def _feature_reasons(self, viewer, col):
         return self.model_._feature_reasons(viewer, col)
 
+    def _part_reasons(self, viewer, col):
+        return self.model_._part_reasons(viewer, col)
+
 
 # ---- Saved models, lists in numbers, the course's comparison, the command --------------------------------------------
 
@@ -3228,8 +3611,11 @@ MODELS: tuple[type[Recommender], ...] = (
     EASE,
     GraphFilter,
     ALS,
+    NMF,
     ImplicitALS,
     BPR,
+    DeepMF,
+    MultVAE,
     GradientDescentMF,
     SGDMF,
     ContentMF,
@@ -3346,6 +3732,7 @@ __all__ = [
     "FORMAT_VERSION",
     "IMAGINARY",
     "MODELS",
+    "NMF",
     "PROTOCOLS",
     "PUBLISHED_SPACE",
     "RANK",
@@ -3360,6 +3747,7 @@ __all__ = [
     "Certificate",
     "ContentMF",
     "ContentOnly",
+    "DeepMF",
     "DivergenceError",
     "FactorModel",
     "Features",
@@ -3370,6 +3758,7 @@ __all__ = [
     "Hybrid",
     "ImplicitALS",
     "ItemKNN",
+    "MultVAE",
     "NewTitle",
     "NuclearNorm",
     "OwnList",

@@ -14,6 +14,7 @@ from sklearn.preprocessing import normalize
 
 from content_table_parts.doors import check_positions
 from content_table_parts.features import Features, genre_mask, item_vectors
+from content_table_parts.nonnegative import settle
 from content_table_parts.ratings import Ratings
 from content_table_parts.regressions import left_out_squares
 from content_table_parts.settings import (
@@ -102,6 +103,22 @@ def ridge_fold(offset: np.ndarray, blocks: tuple, penalty: ArrayLike, at: np.nda
         solve = np.linalg.solve(gram, Z.T)
         variance = lambda z: (z * np.linalg.solve(gram, z.T).T).sum(axis=1)  # noqa: E731
     return replace(fold, solve=solve, variance=variance)
+
+
+def nonnegative_fold(
+    offset: np.ndarray, blocks: tuple, penalty: ArrayLike, at: np.ndarray, values: np.ndarray, n_signed: int = 0
+) -> Fold:
+    """The minimum of `ridge_fold` over x >= 0, the last `n_signed` numbers of either sign; all penalties above 0.
+
+    It is the ridge regression on the columns whose numbers are above 0, so each rating's part can be told there too.
+    """
+    fold, Z, D = _set_up(offset, blocks, penalty, at, values)
+    gram, x = Z.T @ Z + np.diag(D), np.zeros(len(D))
+    settle(gram, Z.T @ fold.target, n_signed, x)
+    inside = x > 0
+    inside[len(x) - n_signed :] = True
+    fold.solve[inside] = np.linalg.solve(gram[np.ix_(inside, inside)], Z[:, inside].T)
+    return fold
 
 
 def stopped_fold(
@@ -231,7 +248,7 @@ class _Newcomer:
         The penalty is taken for the spread of tastes before a rating is known, and each rating narrows it down:
         noise() sqrt(z' (Z'Z + D)^-1 z). With `of_a_rating` the noise of a single rating is added. Tastes spread more
         widely than a penalty tuned for prediction says, and the other side is an estimate too, so the true error is
-        larger, 2.4 times in lesson 13: a scale to compare titles by, not a promise.
+        larger, 2.4 times in lesson 13: a scale to compare titles by, not a promise. `BayesianFM` allows for both.
         """
         check_switch("of_a_rating", of_a_rating)
         noise = self.model.noise()
@@ -378,6 +395,11 @@ class Viewer(_Newcomer):
         others, own = self.model._feature_reasons(self, self._other("item", item))
         return reasons(own, others, n, "terms")
 
+    def parts(self, item: Any, n: int | None = None) -> pd.DataFrame:
+        """Where a prediction comes from, by parts none of which is below 0: for `NMF`."""
+        others, own = self.model._part_reasons(self, self._other("item", item))
+        return reasons(own, others, n, "parts")
+
 
 def _diverse_positions(scores, n, diversity, vectors):
     """Positions, best first, chosen one by one: each costs the next ones `diversity` times their cosine with it."""
@@ -417,18 +439,18 @@ def explain(model: Any, viewer: Any, title: Any, n: int | None = None, by: str =
     title : item id, or a title, or a part of it that no other title has
     n : int, optional
         Only the `n` reasons that contribute most; the others are one row, so the sum stays.
-    by : "ratings" or "terms"
-        What the viewer's own ratings contribute; or what the words that describe the title do, for models with
-        features.
+    by : "ratings", "terms" or "parts"
+        What the viewer's own ratings contribute; what the words that describe the title do, for models with features;
+        or what each part does, for `NMF`, where no part is below 0.
     """
-    check_choice("by", by, ("ratings", "terms"))
+    check_choice("by", by, ("ratings", "terms", "parts"))
     check_fitted("model", model)
     if not isinstance(viewer, Viewer):
         viewer = model.viewer(viewer)
     elif viewer.model is not model:
         raise ValueError(f"this viewer was folded into another model: {viewer.model!r}, not {model!r}.")
     item = model.ratings_.item_id(title)
-    return viewer.explain(item, n) if by == "ratings" else viewer.terms(item, n)
+    return {"ratings": viewer.explain, "terms": viewer.terms, "parts": viewer.parts}[by](item, n)
 
 
 def unit_rows(vectors: Any) -> np.ndarray:

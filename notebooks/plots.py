@@ -200,6 +200,7 @@ PARTS = {  # the colour of each part
     "judging": "#CC79A7",
     "lists": "#009E73",
     "who rated what": "#0072B2",
+    "how sure": "#6A3D9A",
     "in the world": "#D55E00",
     "to look up": "#F0E442",
 }
@@ -218,7 +219,7 @@ def plot_course(lessons):
             _box(ax, (column * STEP, -row), lesson, needed_directly(lesson.number, lessons))
         rows = max(rows, len(own))
     ax.set(xlim=(-0.86, (len(PARTS) - 1) * STEP + 0.86), ylim=(0.4 - rows, 2.4), aspect="equal")
-    ax.set_title("The course in seven parts, and two pages to look things up")
+    ax.set_title("The course in eight parts, and two pages to look things up")
     ax.set_axis_off()
     show(fig, alt=course_in_words(lessons))
 
@@ -299,6 +300,13 @@ def _picture(ax, part, x, y):
             across, up = x - 0.375 + 0.25 * col, y - 0.375 + 0.25 * row
             tick = [across - 0.07, across - 0.02, across + 0.08], [up + 0.01, up - 0.06, up + 0.08]
             ax.plot(*tick, color=hue, lw=2.5, solid_capstyle="round")
+    elif part == "how sure":
+        across = np.linspace(-0.55, 0.55, 60)
+        curve = -0.4 + 0.85 * np.exp(-((across / 0.2) ** 2) / 2)
+        inside = np.abs(across) < 0.27
+        ax.fill_between(x + across[inside], y - 0.4, y + curve[inside], color=hue, alpha=0.45, lw=0)
+        ax.plot(x + across, y + curve, color=dark, lw=2)
+        ax.plot([x - 0.27, x + 0.27], [y - 0.53, y - 0.53], "|-", color=dark, lw=2, markersize=9)
     elif part == "in the world":
         for across, up in ((-0.5, -0.5), (0.15, -0.5), (-0.18, 0.15)):
             square(across, up, 0.36, 0.36, True)
@@ -1977,6 +1985,71 @@ def error_against_list(tasks):
     fig.suptitle("A small error does not make a good list, and the best lists predict no rating at all", fontsize=12)
     seen = "In both panels the models with an error lie below 0.11, in no order; those without one lie above them."
     show(fig, tight=False, seen=seen)
+
+
+# ---- Lesson 17 -------------------------------------------------------------------------------------------------------
+
+PROMISES = (("#E69F00", "o"), ("#0072B2", "s"), ("#009E73", "D"))  # colour, marker of each promise
+
+
+def promises_kept(rungs, promised, before):
+    """The share inside for each promise, with its interval: `rungs` are {name: [(share, half width), ...]}, of which
+    the first `before` stand above a line."""
+    fig, ax = plt.subplots(figsize=(9.5, 4.8))
+    places = np.arange(len(rungs))[::-1]
+    for at, (promise, (hue, marker)) in enumerate(zip(promised, PROMISES, strict=True)):
+        shares, halves = np.transpose([found[at] for found in rungs.values()])
+        ax.axvline(promise, color=hue, ls="--", lw=1.5)
+        label = f"{100 * promise:.0f} % promised"
+        ax.errorbar(shares, places, xerr=halves, fmt=marker, color=hue, ms=7, capsize=3, label=label)
+    line = len(rungs) - before - 0.5
+    ax.axhline(line, color="#333333", lw=1)
+    for word, up in (("before", line + 0.3), ("after", line - 0.3)):
+        ax.text(0.305, up, word, va="center", style="italic", fontsize=10)
+    ax.set(
+        xlim=(0.3, 1), ylim=(-0.6, len(rungs) - 0.4), yticks=places, yticklabels=list(rungs),
+        xlabel="share of held-out ratings inside (mean of the splits, 95 % interval)",
+        title="Lesson 13's model promised too much; the posterior keeps its word",
+    )  # fmt: skip
+    ax.grid(axis="y", visible=False)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.35, -0.16), ncols=3)
+    show(
+        fig,
+        seen="Lesson 13's marks lie left of all three lines, far left with its residual; those below lie near them.",
+    )
+
+
+def two_risks(chances, names, ends):
+    """The chance of each rating from 1 to 10 for two titles, and below them their intervals."""
+    fig, ax = plt.subplots(figsize=(8.4, 4.2))
+    scores, looks = np.arange(1, 11), (("#0072B2", -0.2, None), ("#E69F00", 0.2, "//"))
+    for place, (chance, name, end, look) in enumerate(zip(chances, names, np.asarray(ends), looks, strict=True), 1):
+        hue, shift, hatch = look
+        ax.bar(scores + shift, chance, 0.38, color=hue, hatch=hatch, edgecolor="white", label=name)
+        ax.plot(end + np.array([-0.4, 0.4]), np.full(2, -0.03 * place), "|-", color=hue, lw=3, ms=10, mew=2)
+    ax.text(0.6, -0.045, "intervals of 80 %", va="center", fontsize=9.5)
+    ax.axhline(0, color="#333333", lw=1)
+    top = np.max(chances) + 0.03
+    ax.set(xticks=scores, xlabel="rating", ylabel="chance", ylim=(-0.085, top), yticks=np.arange(0, top, 0.05))
+    ax.set_title("Almost one prediction, and two risks")
+    ax.grid(axis="x", visible=False)
+    ax.legend(loc="upper left")
+    show(fig, seen="One title's bars are taller in the middle, the other's reach further to both sides.")
+
+
+def two_chains(yours, theirs, true_noise):
+    """The noise as two chains draw it, sweep by sweep: of the reader's sampler, and with factors."""
+    fig, axes = plt.subplots(1, 2, figsize=(9.5, 3.9), sharey=True)
+    names = "biases: your sampler", "with factors: the library"
+    for ax, chains, title in zip(axes, (yours, theirs), names, strict=True):
+        for at, (chain, hue, line) in enumerate(zip(chains, ("#0072B2", "#D55E00"), ("-", "--"), strict=True), 1):
+            ax.plot(np.arange(100, 100 + len(chain)), chain, line, color=hue, lw=1.2, label=f"chain {at}")
+        ax.axhline(true_noise, color="#333333", ls=":", lw=2, label="true noise")
+        ax.set(title=title, xlabel="sweep")
+    axes[0].set_ylabel("noise (rating points)")
+    axes[1].legend(loc="upper right")
+    fig.suptitle("Biases have settled after a hundred sweeps, factors have not after three hundred", fontsize=12)
+    show(fig, seen="Left two level chains cross all the time, above the true noise; right both sink, apart, towards it")
 
 
 # ---- Lesson 18 ------------------------------------------------------------------------------------------------------

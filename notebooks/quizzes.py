@@ -1685,6 +1685,67 @@ def after_the_deal():
     )
 
 
+# ---- Lesson 17 ------------------------------------------------------------------------------------------------------
+
+
+@quiz
+def posterior_after_four():
+    """Mean and standard deviation of a bias after t = 2, 1, 3 and then -2, where the noise is 2 and λ is 1."""
+    t = np.array([2.0, 1.0, 3.0, -2.0])
+    mean, sd = t.sum() / (len(t) + 1), 2 / np.sqrt(len(t) + 1)
+    return Quiz(
+        answer=(mean, sd),
+        because="4 / (4 + 1) is 0.8, and the variance 4 / (4 + 1) has the root 0.894: a surprise moves the mean, "
+        "and each rating narrows the curve, whatever it says.",
+        hint="The mean is the sum of t over n + λ, the variance is σ² over n + λ, and n is now 4.",
+        wrong=(
+            ((mean, sd**2), "The second number is the variance; its root was asked for."),
+            ((t.mean(), sd), "That is the plain mean; λ counts as one more rating of 0."),
+            ((t.mean(), 1.0), "That is the plain mean of the four; divide by n + λ, in both numbers."),
+            ((mean, 1.0), "The mean is right; the variance falls to 4 / 5 with the fourth rating."),
+            ((mean, np.sqrt(sd**2 + 4)), "That is the spread of the next rating, noise added; asked is the bias."),
+        ),
+        tol=0.006,
+    )
+
+
+@quiz
+def noise_of_three():
+    """The noise that three deviations 2, 1, 3 tell of, one number having been fitted to them without a penalty."""
+    t = np.array([2.0, 1.0, 3.0])
+    left = ((t - t.mean()) ** 2).sum()
+    return Quiz(
+        answer=np.sqrt(left / 2),
+        because="The squares left are 0, 1 and 1; one of three numbers went into the fit, so 2 is divided by 2.",
+        hint="Fit the mean, square what is left, and divide by the ratings less the numbers that were fitted.",
+        wrong=(
+            (np.sqrt(left / 3), "That is the training residual: the mean has bent to these three, and hides a third."),
+            (np.sqrt((t**2).sum() / 3), "That is the spread about 0; the mean, 2, comes off first."),
+            (left, "That is the sum of squares: divide it by 3 - 1."),
+            (np.sqrt(left / 4), "Fitting takes a rating away from the count; it does not add one."),
+        ),
+        tol=0.006,
+    )
+
+
+@quiz
+def likeliest_run():
+    """The likeliest run of ratings with a probability nearest to 0.8: 6 to 10 with .10, .20, .40, .25 and .05."""
+    return Quiz(
+        answer=(7, 9),
+        because="8 has 0.40, then 9 joins and makes 0.65, then 7 makes 0.85, which is nearer to 0.80 than 0.65 is; "
+        "with 6 it would be 0.95.",
+        hint="Begin with 8. Of its neighbours the likelier one joins, as long as the sum gets nearer to 0.8.",
+        wrong=(
+            ((8, 9), "That run has 0.65; with 7 it has 0.85, which is nearer to 0.80."),
+            ((6, 9), "That run has 0.95, and 7 to 9 with 0.85 is nearer."),
+            ((8, 10), "That run has 0.70; 7 is likelier than 10, and joins before it."),
+            ((7, 8), "9 is likelier than 7 and joins first; then 7 makes it 0.85."),
+        ),
+        tol=0.1,
+    )
+
+
 # ---- Lesson 18 -------------------------------------------------------------------------------------------------------
 
 

@@ -300,9 +300,12 @@ def run_guided(target, arguments):
         for name in (
             "solvers",
             "regressions",
+            "nonnegative",
             "pairwise",
+            "deep",
             "bayes",
             "autoencoders",
+            "variational",
             "policies",
             "graphs",
             "doors",

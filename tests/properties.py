@@ -161,7 +161,7 @@ def state_of(model, table):
         if isinstance(value, ct.Features):
             arrays += [value.ids, value.matrix.data, value.matrix.indices, value.matrix.indptr]
         elif isinstance(value, tuple):
-            arrays += list(value)
+            arrays += [part for part in value if isinstance(part, np.ndarray)]
     return [array.tobytes() for array in arrays]
 
 
@@ -249,7 +249,7 @@ def repeats_exactly(model):
         return repeats_exactly(model.model_)
     if isinstance(model, ct.Blend):
         return repeats_exactly(model.first_) and repeats_exactly(model.second_)
-    if isinstance(model, (ct.SGDMF, ct.BPR, ct.BayesianFM, ct.SpectralRegularization, ct.NuclearNorm)):
+    if isinstance(model, (ct.SGDMF, ct.BPR, ct.DeepMF, ct.BayesianFM, ct.SpectralRegularization, ct.NuclearNorm)):
         return False
     reg = getattr(model, "reg", 1.0)
     return not isinstance(model, ct.GradientDescentMF) and (reg is None or reg > 1e-6)
@@ -290,8 +290,8 @@ def what_is_unknown_is_a_number(model, table, filled):
 
 
 def an_objective_of_exact_steps_never_rises(model, table, filled):
-    if isinstance(model, (ct.ALS, ct.ImplicitALS)):
-        with checked("the objective of alternating least squares never rises"):
+    if isinstance(model, (ct.ALS, ct.NMF, ct.ImplicitALS)):
+        with checked("the objective of exact steps never rises"):
             values = [row["objective"] for row in model.history_]
             nothing = np.sum(table.values**2)  # the objective without any factors: its terms are rounded
             if isinstance(model, ct.ImplicitALS):
@@ -358,7 +358,7 @@ def _of_biases(model, table):
 
 
 def _of_als(model, table):
-    mean, bias_reg = (model.global_mean_, model.bias_reg) if model.biases else (0.0, 0.0)
+    mean, bias_reg = model._intercept, model.bias_reg if model.biases else 0.0
     times = [np.maximum(counts, 1) if model.weighted_reg else 1 for counts in (table.user_counts, table.item_counts)]
 
     def objective(P, Q, b_user, b_item):
@@ -419,6 +419,7 @@ def _of_nuclear(model, table):
 OBJECTIVES = {
     ct.BiasBaseline: _of_biases,
     ct.ALS: _of_als,
+    ct.NMF: _of_als,
     ct.EASE: _of_ease,
     ct.ContentOnly: _of_content,
     ct.SpectralRegularization: _of_spectral,
@@ -772,8 +773,8 @@ def saved_models():
     profile = ct.Features([1, 2, 3], [[1], [0], [1]], ["young"])
     few = {"n_factors": 2, "n_epochs": 5}
     every = (ct.BiasBaseline(), ct.ItemKNN(), ct.EASE(), ct.GraphFilter(n_factors=2), ct.Popularity(),
-             ct.ALS(**few, tol=0, biases=True), ct.ImplicitALS(**few, tol=0), ct.BPR(**few),
-             ct.SGDMF(**few, patience=None), ct.ContentOnly(about),
+             ct.ALS(**few, tol=0, biases=True), ct.ImplicitALS(**few, tol=0), ct.BPR(**few), ct.DeepMF(**few),
+             ct.MultVAE(**few), ct.SGDMF(**few, patience=None), ct.ContentOnly(about), ct.NMF(**few, tol=0),
              ct.ContentMF(about, profile, **few, patience=None), ct.SpectralRegularization(2), ct.NuclearNorm(),
              ct.Blend(ct.BiasBaseline(), ct.ContentOnly(about), weight=0.5))  # fmt: skip
     found = {}

@@ -365,11 +365,14 @@ KINDS = [
     ct.ItemKNN(),
     ct.EASE(),
     ct.ALS(),
+    ct.NMF(),
     ct.SpectralRegularization(),
     ct.NuclearNorm(),
     ct.ImplicitALS(),
     ct.GraphFilter(),
     ct.BPR(),
+    ct.DeepMF(),
+    ct.MultVAE(),
     ct.GradientDescentMF(),
     ct.SGDMF(),
     ct.ContentMF(ABOUT_FOUR),
@@ -377,8 +380,9 @@ KINDS = [
     ct.Blend(ct.GlobalMean(), ct.ContentOnly(ABOUT_FOUR)),
 ]
 NUMBERS = ("reg", "bias_reg", "tol", "shrinkage", "n_factors", "n_epochs", "n_neighbors", "confidence", "learning_rate",
-           "decay", "clip", "init_scale", "batch_size", "patience", "validation_size", "content_weight",
-           "weight", "damping", "n_layers", "low_pass", "popularity")  # fmt: skip
+           "decay", "clip", "init_scale", "batch_size", "n_negatives", "patience", "validation_size", "content_weight",
+           "weight", "damping", "n_layers", "low_pass", "popularity", "n_hidden", "beta", "anneal",
+           "dropout")  # fmt: skip
 MAY_BE_NONE = ("clip", "batch_size", "patience", "weight")  # and `reg` of ALS and of spectral regularization
 PARAMETERS = [(kind, name) for kind in KINDS for name in NUMBERS if name in kind.get_params()]
 
@@ -701,6 +705,7 @@ def test_a_dense_table_that_would_fill_the_machine_is_refused_with_its_size(huge
         ct.SpectralRegularization(reg=5, n_epochs=10),
         ct.SpectralRegularization(reg=5, biases=True, n_epochs=10),
         ct.Popularity(),
+        ct.NMF(n_factors=5, n_epochs=2, tol=0),
         ct.ImplicitALS(n_factors=5, n_epochs=2, tol=0),
         ct.GradientDescentMF(n_epochs=2, tol=0),
         ct.SGDMF(n_factors=5, n_epochs=2, patience=None),

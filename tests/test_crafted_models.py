@@ -24,6 +24,7 @@ ROOT = Path(ct.__file__).parent
 ORIGINALS = {
     "baseline": ct.BiasBaseline(),
     "ALS": ct.ALS(n_factors=3, reg=1, n_epochs=5, tol=0),
+    "NMF": ct.NMF(n_factors=2, reg=1, n_epochs=5, tol=0),
     "SGD": ct.SGDMF(n_factors=2, n_epochs=5, patience=None),
     "content": ct.ContentMF(ABOUT_ITEMS, ABOUT_USERS, n_factors=2, n_epochs=5, patience=None),
     "content only": ct.ContentOnly(ABOUT_ITEMS),
@@ -38,6 +39,8 @@ ORIGINALS = {
     "EASE, float32": ct.EASE(2, dtype="float32"),
     "graph filter": ct.GraphFilter(n_factors=2),
     "BPR": ct.BPR(n_factors=2, n_epochs=5),
+    "deep": ct.DeepMF(n_factors=2, hidden=(3, 2), n_epochs=5),
+    "MultVAE": ct.MultVAE(n_factors=2, n_hidden=3, n_epochs=5),
     "blend": ct.Blend(ct.BiasBaseline(), ct.ItemKNN(), weight=0.5),
 }
 

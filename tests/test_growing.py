@@ -17,6 +17,7 @@ ALL = {name: model for name, model in (MODELS | RANKERS).items() if name != "dam
     "hybrid, prefit": ct.Hybrid(ct.BiasBaseline(), prefit=True),
 }
 SOLVES_TITLES = ["baseline", "ALS", "ALS with biases", "ALS, weighted", "ALS with biases, weighted",
+                 "NMF", "NMF without biases",
                  "implicit ALS", "implicit ALS, weighted", "implicit ALS of likes", "gradient descent", "spectral",
                  "spectral with biases", "popularity", "blend"]  # fmt: skip
 FIXED_TITLES = [
@@ -28,6 +29,10 @@ FIXED_TITLES = [
     "graph filter of likes",
     "BPR",
     "BPR of likes",
+    "deep",
+    "deep, with the product, of likes",
+    "MultVAE",
+    "MultVAE of likes",
     "hybrid",
     "hybrid, prefit",
 ]

@@ -143,8 +143,11 @@ print("published", flush=True)
 FITS = {
     "ALS": "slow",
     "ALS with biases": "ct.ALS(10, biases=True, **endless)",
+    "NMF": "ct.NMF(10, **endless)",
     "ImplicitALS": "ct.ImplicitALS(10, **endless)",
     "BPR": "ct.BPR(n_epochs=10**9)",
+    "DeepMF": "ct.DeepMF(n_epochs=10**9)",
+    "MultVAE": "ct.MultVAE(n_epochs=10**9)",
     "GradientDescentMF": "ct.GradientDescentMF(learning_rate=1e-5, **endless)",
     "SGDMF": "ct.SGDMF(learning_rate=1e-4, n_epochs=10**9, patience=None)",
     "ContentMF": "ct.ContentMF(features, learning_rate=1e-4, n_epochs=10**9, patience=None)",

@@ -33,12 +33,15 @@ LAYERS = (  # each imports only from those before it
     "solvers",
     "vectors",
     "regressions",
+    "nonnegative",
     "pairwise",
+    "deep",
     "bayes",
     "lists",
     "doors",
     "certificates",
     "autoencoders",
+    "variational",
     "graphs",
     "newcomers",
     "posterior",
@@ -59,7 +62,7 @@ LONGER = {
     "Tuned",
     "Blend",
 }  # each says why in its body
-HOOKS = {"_fit", "_scores", "_row_scores", "_known", "_factors", "_newcomer", "_feature_reasons"}
+HOOKS = {"_fit", "_scores", "_row_scores", "_known", "_factors", "_newcomer", "_feature_reasons", "_part_reasons"}
 HOOKS |= {"_solved", "_blank", "_unexplained", "_settle"}  # of a model that grows
 HOOKS |= {"_part_scores", "_interval_of", "_draws_of"}  # of one that knows how sure it is
 
@@ -281,8 +284,11 @@ def test_the_number_of_parameters_is_what_was_learnt(table):
         ct.BiasBaseline(): 1 + m + n,
         ct.ALS(2): 1 + 2 * (m + n),
         ct.ALS(2, biases=True): 1 + 3 * (m + n),
+        ct.NMF(2, reg=0.1): 1 + 3 * (m + n),
         ct.ImplicitALS(2): 2 * (m + n),
         ct.BPR(2): 2 * (m + n) + n,
+        ct.DeepMF(2, (3,)): 2 * (m + n) + (4 * 3 + 3) + (3 + 1),
+        ct.MultVAE(2, 3): 2 * (m + n) + n + 3 * n + 3 + 3 * 2,
         ct.EASE(): n * n,
         ct.GraphFilter(n_factors=2): n + n * n + 2 * n,
         ct.ContentOnly(features): 1 + m + m * n,

@@ -39,7 +39,7 @@ def test_a_loaded_model_recommends_exactly_the_same(fitted, loaded):
     pd.testing.assert_frame_equal(loaded.recommend_all(3), fitted.recommend_all(3))
 
 
-CONVEX = (ct.BiasBaseline, ct.ALS, ct.ContentOnly, ct.SpectralRegularization, ct.NuclearNorm)
+CONVEX = (ct.BiasBaseline, ct.ALS, ct.NMF, ct.ContentOnly, ct.SpectralRegularization, ct.NuclearNorm)
 
 
 def test_certificate_and_history_are_kept(fitted, loaded):

@@ -12,7 +12,9 @@ from content_table_parts import interrupts, solvers, study
 
 BY_PASSES = [
     ct.ALS(2),
+    ct.NMF(2),
     ct.ImplicitALS(2),
+    ct.MultVAE(2),
     ct.GradientDescentMF(2),
     ct.SGDMF(2),
     ct.SpectralRegularization(),
