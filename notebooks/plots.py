@@ -2122,6 +2122,34 @@ def two_chains(yours, theirs, true_noise):
     show(fig, seen="Left two level chains cross all the time, above the true noise; right both sink, apart, towards it")
 
 
+# ---- Lesson 18 ------------------------------------------------------------------------------------------------------
+
+
+def plot_rungs(panels, order, reference):
+    """`panels`: {name of a table: {rung: (difference to the reference, half width)}}; a table may lack some rungs."""
+    fig, axes = plt.subplots(1, len(panels), figsize=(2.6 * len(panels), 3.8), sharey=True)
+    for ax, (name, panel) in zip(axes, panels.items(), strict=True):
+        ax.axvline(0, color="black", linewidth=1)
+        for rung, (mean, half) in panel.items():
+            hue, marker = VERDICT_LOOKS[_verdict(mean, half)]
+            look = {"color": hue, "marker": marker, "markersize": 8, "capsize": 4, "linewidth": 1.8}
+            ax.errorbar(mean, order.index(rung), xerr=half, **look)
+        ax.set(title=name, ylim=(len(order) - 0.5, -0.5), yticks=range(len(order)))
+        ax.margins(x=0.12)
+        ax.locator_params(axis="x", nbins=4)
+    axes[0].set_yticklabels(order)
+    across = f"held-out RMSE less that of the {reference}, rating points; each panel has a scale of its own"
+    fig.supxlabel(f"{across}\nblue circle: better; grey diamond: not told apart; orange square: worse", fontsize=10)
+    fig.suptitle("What a column is worth depends on the table, and one sample loses it all")
+    rows = {name: [(rung, _verdict(*each)) for rung, each in panel.items()] for name, panel in panels.items()}
+    said = [f"{name}: {by_verdict(pd.DataFrame(own, columns=['model', 'verdict']))}" for name, own in rows.items()]
+    show(fig, seen=". ".join(said) + ".")
+
+
+def _verdict(mean, half):
+    return "tie" if abs(mean) <= half else "better" if mean < 0 else "worse"
+
+
 # ---- Lesson 20 -------------------------------------------------------------------------------------------------------
 
 ARM_LOOKS = {  # colour, marker, line style

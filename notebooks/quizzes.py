@@ -1804,6 +1804,76 @@ def likeliest_run():
     )
 
 
+# ---- Lesson 18 -------------------------------------------------------------------------------------------------------
+
+
+def _eight_features():
+    """The machine of the pencil case: w and v by feature, and w0 = 3; Demon Slayer has no rating and no own numbers."""
+    w = {"Ben": -0.5, "Cleo": 0.5, "Attack on Titan": 0.5, "Your Name": 0.5}
+    v = {"Ann": 1.0, "Ben": -1.0, "Cleo": 1.0, "Attack on Titan": 0.5, "action": 0.5, "romance": -0.5}
+    return w, v
+
+
+@quiz
+def machine_of_a_new_title():
+    """What the machine of the pencil case predicts for Ben and Demon Slayer, an action title without ratings."""
+    w, v = _eight_features()
+    plain = 3 + w["Ben"]
+    return Quiz(
+        answer=plain + v["Ben"] * v["action"],
+        because="Three ones: Ben, Demon Slayer, action. 3 - 0.5, and of the three products only Ben times action is "
+        "not 0: -1 times 0.5.",
+        hint="Write down the three columns that hold a 1, add their w to 3, then multiply their v by pairs.",
+        wrong=(
+            (plain, "That is what matrix factorization would say, which has no column for action."),
+            (plain - v["Ben"] * v["action"], "Ben's v is negative: a viewer who likes action less than others do."),
+        ),
+        tol=0.02,
+    )
+
+
+@quiz
+def one_number_by_hand():
+    """The mean of the normal from which v of action is drawn, nu = 0, lambda = 1.5, sigma = 1."""
+    w, v = _eight_features()
+    h = np.array([v["Ann"], v["Cleo"]]) + v["Attack on Titan"]
+    own = np.array([0, w["Cleo"]]) + w["Attack on Titan"] + np.array([v["Ann"], v["Cleo"]]) * v["Attack on Titan"]
+    left = np.array([5, 4]) - 3 - own  # what the ratings leave to v of action
+    return Quiz(
+        answer=h @ left / (1.5 + h @ h),
+        because="Both slopes are 1.5, so the precision is 1.5 + 4.5 = 6; the sums in the numerator are -1.5 and "
+        "0.5 times 4.5, together 0.75, and 0.75 / 6 = 0.125.",
+        hint="h is 1.5 for both ratings, e is 0.25 and -1.25, and v is 0.5 now.",
+        wrong=(
+            (h @ left / (h @ h), "The prior counts too: lambda = 1.5 belongs in the precision."),
+            (
+                h @ (left - h * v["action"]) / (1.5 + h @ h),
+                "The errors e hold what v = 0.5 says already: add v times the sum of h squared.",
+            ),
+        ),
+        tol=0.002,
+    )
+
+
+@quiz
+def weights_of_genres():
+    """What a weight for each genre, without factors, does to the held-out error of titles that have ratings."""
+    return Quiz(
+        answer="hardly anything",
+        because="How good a title is, its own weight says already, from its own ratings. A weight of a genre adds the "
+        "same for every viewer, and so can only help where a title has few ratings or none.",
+        hint="Without factors no column meets another. Which numbers could a weight of a genre replace?",
+        wrong=(
+            ("lowers it", "It would, if genres told of a title what its own ratings do not."),
+            (
+                "raises it",
+                "Thirty numbers more could do harm, but they are shrunk, and little is left of them to do any.",
+            ),
+        ),
+        choices=("lowers it", "hardly anything", "raises it"),
+    )
+
+
 # ---- Lesson 20 -------------------------------------------------------------------------------------------------------
 
 
