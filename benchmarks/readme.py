@@ -150,6 +150,23 @@ def autoencoders_table(runs):
     return markdown(header, rows)
 
 
+def smoothing_table(runs):
+    """Lists by how far likes have travelled along the graph, nothing tuned."""
+    names = {"paths": "paths, degrees ignored", "steps": "rounds, the last place alone", "layers": "layers averaged"}
+    names["directions"] = "singular directions, whole"
+    rows = []
+    for name, one in runs["data"].items():
+        for row in one["filters"]:
+            less = f"{row['difference']:+.3f} ± {row['half_width']:.3f}"
+            rows.append([name, names[row["family"]], row["count"], three(row["ndcg"]), less, f"{row['shared']:.1f}"])
+    table = markdown(["table", "filter", "how many", "NDCG@10", "less one round", "of 10, popularity's"], rows)
+    spectra = {"sample": runs["sample"]} | runs["data"]
+    seconds = [
+        f"{name} {one['singular_values'][1]:.2f} and {one['dealt_again'][1]:.2f}" for name, one in spectra.items()
+    ]
+    return f"{table}\n\nThe second singular value as it is, and dealt again: {', '.join(seconds)}."
+
+
 def many_titles_table(runs):
     """EASE by the number of titles: what a fit takes, and its certificate where that was asked for."""
     rows = []
@@ -203,6 +220,21 @@ def bayes_tables(runs):
     tables = [markdown(["MovieLens, one seed", "RMSE", "seconds"], cost),
               markdown(["ratings", "seconds a sweep", "MB"], sweeps)]  # fmt: skip
     return "\n\n".join([accuracy, chains, *tables, f"Machine: {runs['settings']['machine']}."])
+
+
+def ladder_table(runs):
+    """What each kind of feature brings to a `BayesianFM`: errors, and paired differences to factors with genres."""
+    parts = {(name, how): table[how] for name, table in runs["tables"].items() for how in table if how in LADDERS}
+    models = dict.fromkeys(model for part in parts.values() for model in part)
+
+    def cell(row):
+        return f"{row['rmse']:.3f} ({row['minus'][0]:+.3f} ± {row['minus'][1]:.3f})" if row else ""
+
+    rows = [[model, *(cell(part.get(model)) for part in parts.values())] for model in models]
+    return markdown(["", *(f"{name}, {LADDERS[how]}" for name, how in parts)], rows)
+
+
+LADDERS = {"random": "at random", "by time": "by time", "new titles": "new titles"}
 
 
 def defaults_table(runs):
@@ -552,10 +584,12 @@ def sections():
         "list models": list_models_tables(likes) + f"\n\nMachine: {likes['settings']['machine']}, one of them used.",
         "choices": choices_table(read("choices.json")),
         "autoencoders": autoencoders_table(read("autoencoders.json")),
+        "smoothing": smoothing_table(read("smoothing.json")),
         "many titles": many_titles_table(read("scale_ease.json")),
         "other splits": other_splits_table(tuned),
         "by time": by_time_table(tuned),
         "bayes": bayes_tables(read("bayes.json")),
+        "bayes ladder": ladder_table(read("bayes_ladder.json")),
         "solvers": solver_table(solvers),
         "solvers machine": f"Machine: {solvers['settings']['machine']}.",
         "movielens": movielens_table(films) + "\n\n" + choice,
@@ -590,6 +624,7 @@ LOOKS = {
     "SGD": ("#8856A7", "P"),
     "content": ("#B2182B", "h"),
     "half spectral, half content": ("#000000", "x"),
+    "mean of Bayesian FMs": ("#D55E00", "p"),
 }
 
 

@@ -200,6 +200,7 @@ PARTS = {  # the colour of each part
     "judging": "#CC79A7",
     "lists": "#009E73",
     "who rated what": "#0072B2",
+    "how sure": "#6A3D9A",
     "in the world": "#D55E00",
     "to look up": "#F0E442",
 }
@@ -218,7 +219,7 @@ def plot_course(lessons):
             _box(ax, (column * STEP, -row), lesson, needed_directly(lesson.number, lessons))
         rows = max(rows, len(own))
     ax.set(xlim=(-0.86, (len(PARTS) - 1) * STEP + 0.86), ylim=(0.4 - rows, 2.4), aspect="equal")
-    ax.set_title("The course in seven parts, and two pages to look things up")
+    ax.set_title("The course in eight parts, and two pages to look things up")
     ax.set_axis_off()
     show(fig, alt=course_in_words(lessons))
 
@@ -299,6 +300,13 @@ def _picture(ax, part, x, y):
             across, up = x - 0.375 + 0.25 * col, y - 0.375 + 0.25 * row
             tick = [across - 0.07, across - 0.02, across + 0.08], [up + 0.01, up - 0.06, up + 0.08]
             ax.plot(*tick, color=hue, lw=2.5, solid_capstyle="round")
+    elif part == "how sure":
+        across = np.linspace(-0.55, 0.55, 60)
+        curve = -0.4 + 0.85 * np.exp(-((across / 0.2) ** 2) / 2)
+        inside = np.abs(across) < 0.27
+        ax.fill_between(x + across[inside], y - 0.4, y + curve[inside], color=hue, alpha=0.45, lw=0)
+        ax.plot(x + across, y + curve, color=dark, lw=2)
+        ax.plot([x - 0.27, x + 0.27], [y - 0.53, y - 0.53], "|-", color=dark, lw=2, markersize=9)
     elif part == "in the world":
         for across, up in ((-0.5, -0.5), (0.15, -0.5), (-0.18, 0.15)):
             square(across, up, 0.36, 0.36, True)
@@ -1996,6 +2004,169 @@ def autoencoder_rungs(panels, reference):
     show(fig, tight=False, seen=re.sub(r"[{}']", "", "; ".join(words)))
 
 
+# ---- Lesson 16 -------------------------------------------------------------------------------------------------------
+
+
+LAYER_HUES = ("#CC79A7", "#009E73", "#E69F00", "#D55E00", "#000000")  # of curves, few layers first
+
+
+def graph_filters(s, layers, cutoff):
+    """What each filter multiplies a direction by, against its singular value; dots are those of a table.
+
+    `layers`: {number of layers: function of s, 1 at s = 1}; `cutoff`: how many directions a truncated SVD keeps
+    """
+    fig, axes = plt.subplots(1, 2, figsize=(10, 4.4), sharey=True, layout="constrained")
+    across = np.linspace(0, 1, 201)
+    for (count, respond), hue in zip(layers.items(), LAYER_HUES, strict=False):
+        terms = " + ".join(["1", "s", *(f"s^{power}" for power in range(2, count + 1))][: count + 1])
+        label = f"$({terms})\\,/\\,{count + 1}$" if count < 4 else f"{count} layers"
+        axes[0].plot(across, respond(across), color=hue, lw=2.2, label=label)
+        axes[0].plot(s, respond(s), "o", color=hue, ms=4.5, alpha=0.7)
+    edge = (s[cutoff - 1] + s[cutoff]) / 2
+    axes[1].plot((0, edge, edge, 1), (0, 0, 1, 1), color=COLORS["spectral with biases"], lw=2.2)
+    axes[1].plot(s, np.arange(len(s)) < cutoff, "o", color=COLORS["spectral with biases"], ms=4.5, alpha=0.7)
+    for ax, title in zip(
+        axes, ("layers averaged: a slope", f"truncated SVD, {cutoff} directions: a step"), strict=True
+    ):
+        ax.plot(s, np.full(len(s), -0.08), "|", color="#333333", ms=9)
+        ax.set(title=title, xlabel="singular value s of the direction", xlim=(0, 1.04), ylim=(-0.13, 1.08))
+    axes[0].set_ylabel("what the filter multiplies it by")
+    axes[0].legend(loc="upper left", fontsize=10)
+    axes[1].annotate("popularity", (1, 1), (-14, -34), textcoords="offset points", ha="right", fontsize=10,
+                     arrowprops={"arrowstyle": "-", "color": "#333333"})  # fmt: skip
+    for ax in axes:
+        ax.text(0.5, -0.08, "strokes: the sample's directions", fontsize=9, va="center")
+    fig.suptitle("Two low-pass filters of one graph", fontsize=12)
+    seen = "Left all curves rise to 1 at s = 1, steeper with more layers; right what lies above an edge passes whole."
+    show(fig, tight=False, seen=seen)
+
+
+SMOOTH_LOOKS = {  # colour, marker, line style
+    "steps": ("#D55E00", "o", "-"),
+    "layers": ("#009E73", "s", "--"),
+}
+
+
+def graph_smoothing(panels):
+    """NDCG less that of one round, and titles shared with the list by degree, by how far likes have travelled.
+
+    `panels`: {data: table with family, count, difference, half_width, shared}
+    """
+    fig, axes = plt.subplots(2, len(panels), figsize=(11, 5.8), sharex=True, sharey="row", layout="constrained")
+    names = {"steps": "the last place alone", "layers": "layers averaged"}
+    said = []
+    for (title, table), (up, down) in zip(panels.items(), axes.T, strict=True):
+        for family, (hue, marker, line) in SMOOTH_LOOKS.items():
+            part = table[table["family"] == family]
+            at = part["count"].to_numpy() - (family == "layers")  # K layers reach K - 1 rounds
+            look = {"color": hue, "marker": marker, "ls": line, "lw": 1.8, "ms": 6}
+            up.errorbar(at, part["difference"], yerr=part["half_width"], capsize=3, **look)
+            down.plot(at, part["shared"], label=names[family], **look)
+            said.append(f"{title}, {names[family]}, {part['difference'].iloc[-1]:+.2f} at the end")
+        up.axhline(0, color="#333333", lw=1)
+        up.set_title(title)
+        down.set(xticks=range(1, 7), ylim=(0, 10.4))
+    axes[0, 0].set_ylabel("NDCG less that of one round")
+    axes[1, 0].set_ylabel("of 10 titles, popularity's")
+    fig.supxlabel("rounds, each from titles to their viewers and on to their titles", fontsize=11)
+    axes[0, 0].legend(*axes[1, 0].get_legend_handles_labels(), loc="lower left", fontsize=9.5)
+    fig.suptitle("Round by round, lists become the list by popularity", fontsize=12)
+    show(fig, tight=False, seen=f"Shared titles rise everywhere; differences: {'; '.join(said)}.")
+
+
+# ---- Lesson 17 -------------------------------------------------------------------------------------------------------
+
+PROMISES = (("#E69F00", "o"), ("#0072B2", "s"), ("#009E73", "D"))  # colour, marker of each promise
+
+
+def promises_kept(rungs, promised, before):
+    """The share inside for each promise, with its interval: `rungs` are {name: [(share, half width), ...]}, of which
+    the first `before` stand above a line."""
+    fig, ax = plt.subplots(figsize=(9.5, 4.8))
+    places = np.arange(len(rungs))[::-1]
+    for at, (promise, (hue, marker)) in enumerate(zip(promised, PROMISES, strict=True)):
+        shares, halves = np.transpose([found[at] for found in rungs.values()])
+        ax.axvline(promise, color=hue, ls="--", lw=1.5)
+        label = f"{100 * promise:.0f} % promised"
+        ax.errorbar(shares, places, xerr=halves, fmt=marker, color=hue, ms=7, capsize=3, label=label)
+    line = len(rungs) - before - 0.5
+    ax.axhline(line, color="#333333", lw=1)
+    for word, up in (("before", line + 0.3), ("after", line - 0.3)):
+        ax.text(0.305, up, word, va="center", style="italic", fontsize=10)
+    ax.set(
+        xlim=(0.3, 1), ylim=(-0.6, len(rungs) - 0.4), yticks=places, yticklabels=list(rungs),
+        xlabel="share of held-out ratings inside (mean of the splits, 95 % interval)",
+        title="Lesson 13's model promised too much; the posterior keeps its word",
+    )  # fmt: skip
+    ax.grid(axis="y", visible=False)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.35, -0.16), ncols=3)
+    show(
+        fig,
+        seen="Lesson 13's marks lie left of all three lines, far left with its residual; those below lie near them.",
+    )
+
+
+def two_risks(chances, names, ends):
+    """The chance of each rating from 1 to 10 for two titles, and below them their intervals."""
+    fig, ax = plt.subplots(figsize=(8.4, 4.2))
+    scores, looks = np.arange(1, 11), (("#0072B2", -0.2, None), ("#E69F00", 0.2, "//"))
+    for place, (chance, name, end, look) in enumerate(zip(chances, names, np.asarray(ends), looks, strict=True), 1):
+        hue, shift, hatch = look
+        ax.bar(scores + shift, chance, 0.38, color=hue, hatch=hatch, edgecolor="white", label=name)
+        ax.plot(end + np.array([-0.4, 0.4]), np.full(2, -0.03 * place), "|-", color=hue, lw=3, ms=10, mew=2)
+    ax.text(0.6, -0.045, "intervals of 80 %", va="center", fontsize=9.5)
+    ax.axhline(0, color="#333333", lw=1)
+    top = np.max(chances) + 0.03
+    ax.set(xticks=scores, xlabel="rating", ylabel="chance", ylim=(-0.085, top), yticks=np.arange(0, top, 0.05))
+    ax.set_title("Almost one prediction, and two risks")
+    ax.grid(axis="x", visible=False)
+    ax.legend(loc="upper left")
+    show(fig, seen="One title's bars are taller in the middle, the other's reach further to both sides.")
+
+
+def two_chains(yours, theirs, true_noise):
+    """The noise as two chains draw it, sweep by sweep: of the reader's sampler, and with factors."""
+    fig, axes = plt.subplots(1, 2, figsize=(9.5, 3.9), sharey=True)
+    names = "biases: your sampler", "with factors: the library"
+    for ax, chains, title in zip(axes, (yours, theirs), names, strict=True):
+        for at, (chain, hue, line) in enumerate(zip(chains, ("#0072B2", "#D55E00"), ("-", "--"), strict=True), 1):
+            ax.plot(np.arange(100, 100 + len(chain)), chain, line, color=hue, lw=1.2, label=f"chain {at}")
+        ax.axhline(true_noise, color="#333333", ls=":", lw=2, label="true noise")
+        ax.set(title=title, xlabel="sweep")
+    axes[0].set_ylabel("noise (rating points)")
+    axes[1].legend(loc="upper right")
+    fig.suptitle("Biases have settled after a hundred sweeps, factors have not after three hundred", fontsize=12)
+    show(fig, seen="Left two level chains cross all the time, above the true noise; right both sink, apart, towards it")
+
+
+# ---- Lesson 18 ------------------------------------------------------------------------------------------------------
+
+
+def plot_rungs(panels, order, reference):
+    """`panels`: {name of a table: {rung: (difference to the reference, half width)}}; a table may lack some rungs."""
+    fig, axes = plt.subplots(1, len(panels), figsize=(2.6 * len(panels), 3.8), sharey=True)
+    for ax, (name, panel) in zip(axes, panels.items(), strict=True):
+        ax.axvline(0, color="black", linewidth=1)
+        for rung, (mean, half) in panel.items():
+            hue, marker = VERDICT_LOOKS[_verdict(mean, half)]
+            look = {"color": hue, "marker": marker, "markersize": 8, "capsize": 4, "linewidth": 1.8}
+            ax.errorbar(mean, order.index(rung), xerr=half, **look)
+        ax.set(title=name, ylim=(len(order) - 0.5, -0.5), yticks=range(len(order)))
+        ax.margins(x=0.12)
+        ax.locator_params(axis="x", nbins=4)
+    axes[0].set_yticklabels(order)
+    across = f"held-out RMSE less that of the {reference}, rating points; each panel has a scale of its own"
+    fig.supxlabel(f"{across}\nblue circle: better; grey diamond: not told apart; orange square: worse", fontsize=10)
+    fig.suptitle("What a column is worth depends on the table, and one sample loses it all")
+    rows = {name: [(rung, _verdict(*each)) for rung, each in panel.items()] for name, panel in panels.items()}
+    said = [f"{name}: {by_verdict(pd.DataFrame(own, columns=['model', 'verdict']))}" for name, own in rows.items()]
+    show(fig, seen=". ".join(said) + ".")
+
+
+def _verdict(mean, half):
+    return "tie" if abs(mean) <= half else "better" if mean < 0 else "worse"
+
+
 # ---- Lesson 20 -------------------------------------------------------------------------------------------------------
 
 ARM_LOOKS = {  # colour, marker, line style
@@ -2019,20 +2190,19 @@ def plot_feedback(exposure, error):
             ax.fill_between(x, table[:, 0] - table[:, 1], table[:, 0] + table[:, 1], color=hue, alpha=0.18, lw=0)
             ax.plot(x, table[:, 0], color=hue, marker=marker, ls=line, lw=2, ms=size, mfc=face, label=name)
         ax.set(xlabel="evenings of showing and learning", xticks=np.arange(start, start + len(table)))
-    axes[0].set(
-        title="Exposure: how unequally titles were shown", ylabel="Gini coefficient (0: all alike)", ylim=(0, 1)
-    )
+    axes[0].set(title="Exposure: how unequally titles were shown", ylabel="Gini (0: all titles alike)", ylim=(0, 1))
     axes[1].set(title="Error in the drawer, where nobody was shown anything", ylabel="RMSE from the truth (points)")
     handles, names = axes[0].get_legend_handles_labels()
     fig.legend(handles, names, ncols=5, loc="lower center", fontsize=10, handlelength=3)
     fig.suptitle("What is shown decides what is learnt", fontsize=13)
     fig.tight_layout(rect=(0, 0.08, 1, 1))
-    seen = "Left the greedy line starts near 1 and stays highest; right it falls slowest, and viewers' Thompson lies on it."
+    seen = "Left greedy starts near 1 and stays highest; right it falls slowest, and Thompson by viewers lies on it."
     show(fig, tight=False, seen=seen)
 
 
 def plot_estimates(found, values, names):
-    """Estimates from many logs beside the truth; `found`: {(target, estimator): estimates}, `values`: {target: truth}."""
+    """Estimates from many logs beside the truth; `found`: {(target, estimator): estimates}, `values`: {target: truth},
+    `names`: the estimators."""
     fig, axes = plt.subplots(1, len(values), figsize=(10.4, 4.2), sharey=True)
     for ax, (target, value) in zip(axes, values.items(), strict=True):
         for at, name in enumerate(names):
