@@ -5,8 +5,8 @@
 
 Accuracy: both real course tables on 20 random 80/20 splits, MovieLens latest-small on 4; settings from trials inside
 the training part of each split (cross-validation on the course tables, a part set aside on MovieLens). Seconds: of the
-processor, on the whole of MovieLens, one thread. Parts: correlations of the titles' columns of two starts, paired so that
-they are as alike as can be; beside them those of tables whose ratings have been dealt anew among their cells.
+processor, on the whole of MovieLens, one thread. Parts: correlations of the titles' columns of two starts, paired so
+that they are as alike as can be; beside them those of tables whose ratings were dealt anew among their cells.
 """
 
 import argparse
