@@ -119,6 +119,22 @@ def list_models_tables(runs):
     return "\n\n".join(tables)
 
 
+def choices_table(runs):
+    """Lists of EASE before and after the titles are dealt again, popularity and chance beside it."""
+    rows = []
+    for name, one in runs["data"].items():
+        for row in one["gains"]:
+            if row["model"] == "EASE":
+                chance = next(r["ndcg"] for r in one["gains"] if (r["table"], r["model"]) == (row["table"], "random"))
+                gain = f"{row['gain']:+.3f} ± {row['half_width']:.3f}"
+                figures = map(three, (row["ndcg"], row["popularity"], chance))
+                rows.append([name, row["table"], *figures, gain])
+    table = markdown(["table", "", "EASE", "popularity", "random", "EASE less popularity"], rows)
+    tuned = [f"{name} {three(one['by its lists']['ndcg'])} ± {three(one['by its lists']['half_width'])}"
+             for name, one in runs["data"].items()]  # fmt: skip
+    return f"{table}\n\nALS with biases, tuned by its lists: {', '.join(tuned)}."
+
+
 def many_titles_table(runs):
     """EASE by the number of titles: what a fit takes, and its certificate where that was asked for."""
     rows = []
@@ -519,6 +535,7 @@ def sections():
         "tuned": tuned_table(tuned),
         "lists": lists_table(tuned),
         "list models": list_models_tables(likes) + f"\n\nMachine: {likes['settings']['machine']}, one of them used.",
+        "choices": choices_table(read("choices.json")),
         "many titles": many_titles_table(read("scale_ease.json")),
         "other splits": other_splits_table(tuned),
         "by time": by_time_table(tuned),

@@ -41,6 +41,16 @@ SPACES = {  # of tables of this size; the others search their own
 THRESHOLD = 8  # of a relevant title, rating points
 
 
+RANKS = (0, 1, 2, 4)
+
+
+def averaged(models):
+    """The mean of what so many models predict, a power of two, as blends of blends."""
+    while len(models) > 1:
+        models = [ct.Blend(*pair, weight=0.5) for pair in zip(models[::2], models[1::2], strict=True)]
+    return models[0]
+
+
 class SeveralChains(ct.Tuned):
     """A kind of Bayesian machine is chosen with one chain each, and averages over `CHAINS`."""
 
@@ -82,12 +92,16 @@ def comparison_models(features):
     several = {name: models[name] for name in ("baseline", "spectral with biases", "content")}
     spaces = {name: SPACES[name] for name in several if name in SPACES}
     kinds = machines(features)
+    bayesian = averaged([ct.BayesianFM(rank, implicit=implicit, item_features=features, n_chains=2)
+                        for rank in RANKS for implicit in (False, True)])  # fmt: skip
     return {
         "global mean": ct.GlobalMean(),
         **tuned,
         "half spectral, half content": ct.Blend(tuned["spectral with biases"], tuned["content"], weight=0.5),
         "chosen": Remembered(several, space=spaces, **inside),
         "Bayesian FM": SeveralChains(kinds, space={name: {} for name in kinds}, n_folds=5),
+        "mean of Bayesian FMs": bayesian,
+        "half Bayesian, half content": ct.Blend(bayesian, tuned["content"], weight=0.5),
         "ALS as published": ct.course_models()["ALS as published"],
         "nuclear norm": ct.NuclearNorm(),
         "implicit ALS": ct.ImplicitALS(reg=30),

@@ -23,6 +23,7 @@ from numpy.lib import format as npy
 from sklearn.base import BaseEstimator
 
 from content_table_parts.certificates import Certificate
+from content_table_parts.deep import layer_sizes, n_weights
 from content_table_parts.features import Features
 from content_table_parts.ratings import Ratings, need_ratings
 from content_table_parts.settings import as_path, check_fitted, check_switch, shown
@@ -137,6 +138,10 @@ def _similarities(table):
     return bounded and not table.diagonal().any() and (table != table.T).nnz == 0
 
 
+def _walks(table):
+    return (not table.nnz or table.data.min() >= 0) and (table != table.T).nnz == 0
+
+
 def _pair_weights(*dtypes):
     """Weights of pairs of titles, none of a title with itself, or their roots, with which a title keeps less than 1."""
     weights = _table("nn", also=(" with a diagonal of 0", lambda B: not np.diag(B).any()))
@@ -210,8 +215,19 @@ _LEARNT: dict[str, dict[str, _Rule]] = {
         )
     },
     "EASE": _pair_weights("float64", "float32"),
+    "MultVAE": {
+        "item_weights_": _table("nh"),
+        "hidden_bias_": _table("h"),
+        "factor_weights_": _table("hk"),
+    },
+    "GraphFilter": {
+        "item_degrees_": _table("n", also=(", at least 0", lambda degrees: bool((degrees >= 0).all()))),
+        "item_graph_": _table("nn", sparse=True, also=(", symmetric, at least 0", _walks)),
+        "item_directions_": _table("nr"),
+    },
     "FactorModel": {"user_factors_": _table("mk"), "item_factors_": _table("nk")},
     "NMF": {"user_factors_": _table("mk", also=_ADDING), "item_factors_": _table("nk", also=_ADDING)},
+    "DeepMF": {"user_factors_": _table("mk"), "item_factors_": _table("nk"), "network_": _table("w")},
     "SGDMF": {"best_epoch_": _number(1, whole=True)},
     "_ContentModel": {"item_table_": _table("nd", sparse=True), "feature_weights_": _table("md")},
     "ContentMF": {"user_table_": _table("mf", sparse=True), "group_weights_": _table("fd")},
@@ -343,6 +359,10 @@ def _contradictions(model, rules):
     """What does not fit together in a model whose parts are all well by themselves, in words."""
     if "best_epoch_" in rules and model.best_epoch_ > len(model.history_):
         yield f"best_epoch_ is {model.best_epoch_}, but history_ has {len(model.history_)} passes"
+    if "network_" in rules:
+        expected = n_weights(layer_sizes(model.n_factors, model.hidden))
+        if len(model.network_) != expected:
+            yield f"network_ must have {expected:,} weights, as hidden={model.hidden} says, got {len(model.network_):,}"
     if "item_roots_" in rules and (model.item_weights_ is None) == (model.item_roots_ is None):
         yield "either item_weights_ or item_roots_ must be there, and not both"
     table = getattr(model, "item_table_", None)
@@ -653,6 +673,8 @@ def _without_rows(kind, name, value, rule):
         return value
     if isinstance(value, tuple) and all(isinstance(part, str) for part in value):
         return value  # names of columns
+    if name == "hidden":
+        return value  # sizes of layers
     if name == "init":
         return "random"  # starting points of the viewers
     if name.startswith("user_"):

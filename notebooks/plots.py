@@ -199,6 +199,7 @@ PARTS = {  # the colour of each part
     "convexity": "#56B4E9",
     "judging": "#CC79A7",
     "lists": "#009E73",
+    "who rated what": "#0072B2",
     "in the world": "#D55E00",
     "to look up": "#F0E442",
 }
@@ -217,7 +218,7 @@ def plot_course(lessons):
             _box(ax, (column * STEP, -row), lesson, needed_directly(lesson.number, lessons))
         rows = max(rows, len(own))
     ax.set(xlim=(-0.86, (len(PARTS) - 1) * STEP + 0.86), ylim=(0.4 - rows, 2.4), aspect="equal")
-    ax.set_title("The course in six parts, and two pages to look things up")
+    ax.set_title("The course in seven parts, and two pages to look things up")
     ax.set_axis_off()
     show(fig, alt=course_in_words(lessons))
 
@@ -289,6 +290,15 @@ def _picture(ax, part, x, y):
         for place, width in enumerate((0.75, 0.6, 0.5, 0.4)):
             square(-0.35, 0.3 - 0.25 * place, width, 0.17, True)
             ax.text(x - 0.48, y + 0.38 - 0.25 * place, str(place + 1), ha="center", va="center", fontsize=9)
+    elif part == "who rated what":
+        marks = ((0, 0), (0, 2), (1, 1), (1, 3), (2, 0), (2, 2), (3, 1), (3, 3))
+        for row in range(4):
+            for col in range(4):
+                square(-0.5 + 0.25 * col, -0.5 + 0.25 * row, 0.25, 0.25, False)
+        for row, col in marks:
+            across, up = x - 0.375 + 0.25 * col, y - 0.375 + 0.25 * row
+            tick = [across - 0.07, across - 0.02, across + 0.08], [up + 0.01, up - 0.06, up + 0.08]
+            ax.plot(*tick, color=hue, lw=2.5, solid_capstyle="round")
     elif part == "in the world":
         for across, up in ((-0.5, -0.5), (0.15, -0.5), (-0.18, 0.15)):
             square(across, up, 0.36, 0.36, True)
@@ -1945,6 +1955,73 @@ def plot_fading(lives, differences):
         fig,
         seen="One line falls from far above zero towards it, the other stays below zero and is lowest in the middle.",
     )
+
+
+# ---- Lesson 14 -------------------------------------------------------------------------------------------------------
+
+
+DEAL_LOOKS = {  # colour, marker, line
+    "EASE": ("#0072B2", "o", "-"),
+    "popularity": ("#E69F00", "^", "--"),
+    "random": ("#777777", "x", ":"),
+}
+
+
+def dealt_again(panels):
+    """NDCG before and after the titles are dealt again; `panels`: {data: {"as it is": table, "dealt again": table}},
+    a row a split."""
+    fig, axes = plt.subplots(1, len(panels), figsize=(10.4, 3.9), layout="constrained")
+    for ax, (title, tables) in zip(axes, panels.items(), strict=True):
+        for name, (hue, marker, line) in DEAL_LOOKS.items():
+            means = [table[name].mean() for table in tables.values()]
+            ax.plot((0, 1), means, line, color=hue, marker=marker, lw=2, ms=8, mew=2, label=name)
+        top = max(table["EASE"].mean() for table in tables.values())
+        top = 1.2 * max(top, 0.1)
+        ax.set(title=title, xlim=(-0.3, 1.3), ylim=(-0.04 * top, top), xticks=(0, 1))
+        ax.set_xticklabels(["as it is", "dealt\nagain"])
+        ax.grid(axis="x", visible=False)
+    axes[0].set_ylabel("NDCG@10 of what will be rated")
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9.5)
+    fig.suptitle("Deal the titles again, and what EASE knew of real viewers is gone", fontsize=12)
+    words = "On the real tables EASE falls from far above popularity to the level of popularity or luck; on the sample "
+    show(fig, tight=False, seen=f"{words}all lines are nearly level.")
+
+
+OF_CHOICES = ("ImplicitALS, binary", "EASE", "BPR", "Hybrid")  # list models without an error, and their markers
+CHOICE_MARKERS = dict(zip(OF_CHOICES, ("o", "s", "D", "P"), strict=True))
+
+
+def error_against_list(tasks):
+    """Held-out error across, NDCG up; models without an error in a strip of their own, yardsticks as lines.
+
+    `tasks`: {data: (table of rmse_clipped and ndcg, NDCG of the models of who rated what and of the yardsticks)}
+    """
+    fig, axes = plt.subplots(
+        1, 2 * len(tasks), figsize=(11, 5), width_ratios=(3.2, 1.3) * len(tasks), layout="constrained"
+    )
+    names = {"global mean": "table order", "ALS as published": "ALS from ones"}
+    for (title, (errors, lists)), ax, strip in zip(tasks.items(), axes[::2], axes[1::2], strict=True):
+        for name, place in errors.drop(["chosen", "half spectral, half content"], errors="ignore").iterrows():
+            marker, hue = LOOKS[name][0], COLORS[name]
+            ax.plot(*place, marker=marker, color=hue, ms=9, ls="none", label=names.get(name, name))
+        for name in OF_CHOICES:
+            strip.plot(0, lists[name], marker=CHOICE_MARKERS[name], color=PARTS["who rated what"], ms=9, ls="none")
+        for one in (ax, strip):
+            one.set_ylim(0, 0.215)
+            for name, line in (("popularity", "--"), ("random", ":")):
+                one.axhline(lists[name], color=DEAL_LOOKS[name][0], ls=line, lw=1.8, label=name)
+        strip.set(xlim=(-0.15, 1), xticks=(), xlabel="no error", yticklabels=())
+        ax.set(title=f"real {title}", xlabel="held-out RMSE (rating points)")
+        places = sorted(((lists[name], name) for name in OF_CHOICES), reverse=True)
+        height = np.inf
+        for up, name in places:  # names beside the strip, none on another
+            height = min(up, height - 0.009)
+            strip.text(0.1, height, name.replace(", binary", ""), va="center", fontsize=9.5)
+    axes[0].set_ylabel("NDCG@10 (larger is better)")
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize=9)
+    fig.suptitle("A small error does not make a good list, and the best lists predict no rating at all", fontsize=12)
+    seen = "In both panels the models with an error lie below 0.11, in no order; those without one lie above them."
+    show(fig, tight=False, seen=seen)
 
 
 # ---- Lesson 20 -------------------------------------------------------------------------------------------------------

@@ -1669,6 +1669,77 @@ def unseen_titles():
     )
 
 
+# ---- Lesson 14 -------------------------------------------------------------------------------------------------------
+
+
+@quiz
+def ann_likes_one():
+    """Ann's preference for Toradora where only ratings from 4 up count, so that her 2 for Your Name is a hole."""
+    Q = np.array([[2.0, 1.0], [1.0, 2.0], [2.0, 0.0], [0.0, 2.0]])
+
+    def toradora(c, s):
+        return (np.linalg.solve((Q.T * c) @ Q + np.eye(2), Q.T @ (c * s)) @ Q[3]).item()
+
+    c, s = np.array([5.0, 1, 1, 1]), np.array([1.0, 0, 0, 0])
+    return Quiz(
+        answer=toradora(c, s),
+        because="The matrix is now (26, 12; 12, 14) and the right side (10, 5), so p = (80, 10)/220 and 2 p2 = 0.09. "
+        "Nothing but Attack on Titan speaks for romance any more.",
+        hint="Your Name has s = 0 and c = 1 now. Take its part out of both sides, and put it back with the weight 1.",
+        wrong=(
+            (
+                toradora(np.array([5.0, 3, 1, 1]), np.array([1.0, 1, 0, 0])),
+                "That is the answer with the 2 counted as a preference, as it was before.",
+            ),
+            (
+                toradora(np.array([5.0, 3, 1, 1]), s),
+                "You kept the confidence 3 for Your Name. A rating that does not count is a hole like any other, with "
+                "c = 1.",
+            ),
+            (
+                toradora(np.array([5.0, 0, 0, 0]), s),
+                "You left the holes out. They count here, with s = 0 and c = 1.",
+            ),
+        ),
+        tol=0.006,
+    )
+
+
+@quiz
+def a_hole_says():
+    """What a hole says of its title: that it is disliked, liked, or neither."""
+    return Quiz(
+        answer="neither",
+        choices=("disliked", "liked", "neither"),
+        because="Most titles are unrated because nobody came round to them. A hole is a doubtful zero, and so its "
+        "confidence is the smallest of all.",
+        hint="Think of your own holes: of all titles that you have not rated, do you dislike every one?",
+        wrong=(
+            ("disliked", "Then the titles that you have never heard of would be the ones that you like least."),
+            (
+                "liked",
+                "Somebody who liked it would be a little likelier to have rated it.",
+            ),
+        ),
+    )
+
+
+@quiz
+def after_the_deal():
+    """What a deal that keeps all counts does to a lead that comes from counts alone."""
+    return Quiz(
+        answer="stay",
+        choices=("stay", "vanish", "double"),
+        because="The deal changes no count, so whatever a model has from counts it can have again. A lead that goes "
+        "must have come from something else.",
+        hint="Which numbers does the deal leave as they are, and what is the lead made of in this question?",
+        wrong=(
+            ("vanish", "What would have to change for that? Each title has as many ratings after the deal as before."),
+            ("double", "Nothing becomes easier: each title has as many ratings after the deal as before."),
+        ),
+    )
+
+
 # ---- Lesson 20 -------------------------------------------------------------------------------------------------------
 
 

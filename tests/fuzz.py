@@ -302,9 +302,12 @@ def run_guided(target, arguments):
             "regressions",
             "nonnegative",
             "pairwise",
+            "deep",
             "bayes",
             "autoencoders",
+            "variational",
             "policies",
+            "graphs",
             "doors",
             "lists",
         )

@@ -161,7 +161,7 @@ def state_of(model, table):
         if isinstance(value, ct.Features):
             arrays += [value.ids, value.matrix.data, value.matrix.indices, value.matrix.indptr]
         elif isinstance(value, tuple):
-            arrays += list(value)
+            arrays += [part for part in value if isinstance(part, np.ndarray)]
     return [array.tobytes() for array in arrays]
 
 
@@ -249,7 +249,7 @@ def repeats_exactly(model):
         return repeats_exactly(model.model_)
     if isinstance(model, ct.Blend):
         return repeats_exactly(model.first_) and repeats_exactly(model.second_)
-    if isinstance(model, (ct.SGDMF, ct.BPR, ct.BayesianFM, ct.SpectralRegularization, ct.NuclearNorm)):
+    if isinstance(model, (ct.SGDMF, ct.BPR, ct.DeepMF, ct.BayesianFM, ct.SpectralRegularization, ct.NuclearNorm)):
         return False
     reg = getattr(model, "reg", 1.0)
     return not isinstance(model, ct.GradientDescentMF) and (reg is None or reg > 1e-6)
@@ -429,7 +429,7 @@ OBJECTIVES = {
 
 # ---- Two fits ----
 
-CLOSED = (ct.GlobalMean, ct.Popularity, ct.BiasBaseline, ct.EASE, ct.ContentOnly)
+CLOSED = (ct.GlobalMean, ct.Popularity, ct.BiasBaseline, ct.EASE, ct.GraphFilter, ct.ContentOnly)
 CONVEX = (*CLOSED, ct.SpectralRegularization, ct.NuclearNorm)
 LEVELLED = (ct.GlobalMean, ct.BiasBaseline, ct.ItemKNN, ct.ContentOnly, ct.ALS, ct.SGDMF, ct.ContentMF,
             ct.SpectralRegularization)  # fmt: skip
@@ -772,9 +772,9 @@ def saved_models():
     about = ct.Features([5, 4, 1, 2], [[1, 0], [0, 2], [0.5, 0.5], [0, 1]], ["funny", "sad"])
     profile = ct.Features([1, 2, 3], [[1], [0], [1]], ["young"])
     few = {"n_factors": 2, "n_epochs": 5}
-    every = (ct.BiasBaseline(), ct.ItemKNN(), ct.EASE(), ct.Popularity(), ct.ALS(**few, tol=0, biases=True),
-             ct.ImplicitALS(**few, tol=0), ct.BPR(**few), ct.SGDMF(**few, patience=None), ct.ContentOnly(about),
-             ct.NMF(**few, tol=0),
+    every = (ct.BiasBaseline(), ct.ItemKNN(), ct.EASE(), ct.GraphFilter(n_factors=2), ct.Popularity(),
+             ct.ALS(**few, tol=0, biases=True), ct.ImplicitALS(**few, tol=0), ct.BPR(**few), ct.DeepMF(**few),
+             ct.MultVAE(**few), ct.SGDMF(**few, patience=None), ct.ContentOnly(about), ct.NMF(**few, tol=0),
              ct.ContentMF(about, profile, **few, patience=None), ct.SpectralRegularization(2), ct.NuclearNorm(),
              ct.Blend(ct.BiasBaseline(), ct.ContentOnly(about), weight=0.5))  # fmt: skip
     found = {}

@@ -37,7 +37,10 @@ ORIGINALS = {
     "implicit ALS": ct.ImplicitALS(n_factors=2, n_epochs=5, tol=0),
     "EASE": ct.EASE(2),
     "EASE, float32": ct.EASE(2, dtype="float32"),
+    "graph filter": ct.GraphFilter(n_factors=2),
     "BPR": ct.BPR(n_factors=2, n_epochs=5),
+    "deep": ct.DeepMF(n_factors=2, hidden=(3, 2), n_epochs=5),
+    "MultVAE": ct.MultVAE(n_factors=2, n_hidden=3, n_epochs=5),
     "blend": ct.Blend(ct.BiasBaseline(), ct.ItemKNN(), weight=0.5),
 }
 
@@ -421,6 +424,8 @@ def say(name, value):
         ("nuclear norm", say("violation_", "none"), r"violation_ must be a finite number from 0, got 'none'"),
         ("SGD", say("best_epoch_", 10**15), r"best_epoch_ is 1000000000000000, but history_ has 5 passes"),
         ("EASE", put("item_weights_", lambda B: B + 1), r"item_weights_ must be .*diagonal of 0"),
+        ("graph filter", put("item_graph_", lambda at: np.roll(at, 1)), r"item_graph_ must be .*symmetric, at least 0"),
+        ("graph filter", put("item_degrees_", lambda d: -d), r"item_degrees_ must be .*at least 0"),
         ("popularity", put("counts_", lambda c: -c), r"counts_ must be .*at least 0"),
         ("blend", say("weight_", 1.5), r"Blend.weight_ must be a finite number from 0 to 1, got 1.5"),
         ("blend", say("first", {"kind": "GlobalMean", "state": {}}), r"first_ must be a GlobalMean as the setting is"),

@@ -14,6 +14,7 @@ AS_THEY_COME = {  # the figures of benchmarks/defaults.py are theirs: who change
     ct.BiasBaseline: {"reg": 5, "solver": "direct"},
     ct.ItemKNN: {"n_neighbors": 40, "shrinkage": 100, "reg": 3, "damping": 0.3},
     ct.EASE: {"reg": 100, "liked": None, "binary": True, "dtype": "float64"},
+    ct.GraphFilter: {"n_layers": 2, "n_factors": 0, "low_pass": 0.03, "popularity": 0, "liked": None, "binary": False},
     ct.ALS: {"n_factors": 20, "reg": None, "biases": False, "bias_reg": 5, "n_epochs": 500, "tol": 1e-6,
              "init": "random", "random_state": 0, "dtype": "float64", "n_jobs": 1, "weighted_reg": False,
              "solver": "cholesky"},
@@ -24,6 +25,11 @@ AS_THEY_COME = {  # the figures of benchmarks/defaults.py are theirs: who change
                      "liked": None, "binary": False},
     ct.BPR: {"n_factors": 20, "reg": 0.03, "learning_rate": 0.05, "n_epochs": 100, "liked": None, "init": "random",
              "random_state": 0},
+    ct.DeepMF: {"n_factors": 16, "hidden": (32, 16), "dot_product": False, "n_negatives": 4, "reg": 3e-4,
+                "learning_rate": 0.005, "batch_size": 64, "n_epochs": 20, "liked": None, "random_state": 0},
+    ct.MultVAE: {"n_factors": 20, "n_hidden": 100, "beta": 0.2, "anneal": 20, "dropout": 0.5, "reg": 1,
+                 "learning_rate": 5e-3, "batch_size": 100, "n_epochs": 100, "variational": True, "liked": None,
+                 "binary": False, "random_state": 0},
     ct.GradientDescentMF: {"n_factors": 5, "reg": 5, "learning_rate": 1e-3, "n_epochs": 5000, "tol": 1e-6,
                            "init": "random", "random_state": 0},
     ct.SGDMF: DESCENT,
@@ -105,15 +111,20 @@ def test_every_number_down_to_its_bound_may_be_set_and_none_beyond(kind):
             continue
         strict = name in ABOVE_0 or (name == "reg" and kind in REG_ABOVE_0)
         strict |= name == "bias_reg" and kind in (ct.SpectralRegularization, ct.NMF)
-        whole = {"random_state": 0, "n_jobs": -1, "burn_in": 0} | ({"n_factors": 0} if kind is ct.BayesianFM else {})
+        whole = {"random_state": 0, "n_jobs": -1, "burn_in": 0, "anneal": 0} | (
+            {"n_factors": 0} if kind in (ct.BayesianFM, ct.GraphFilter) else {}
+        )
         lowest, step = (whole.get(name, 1), 1) if declared.whole else (0.0, 1e-9)
         declared.check(name, lowest + step)
         refused = [lowest - step] + [lowest] * strict
         if not strict:
             declared.check(name, lowest)
-        if name in ("weight", "validation_size", "liked"):  # shares
+        if name == "n_layers":
+            declared.check(name, 100)
+            refused.append(101)
+        elif name in ("weight", "validation_size", "liked", "popularity", "dropout"):  # shares
             declared.check(name, 1 - 1e-9)
-            refused += [1 + 1e-9] + [1.0] * (name == "validation_size")
+            refused += [1 + 1e-9] + [1.0] * (name in ("validation_size", "dropout"))
         else:
             declared.check(name, 10**9)
         for value in [*refused, np.nan, np.inf]:

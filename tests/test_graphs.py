@@ -1,0 +1,205 @@
+"""GraphFilter: LightGCN's graph written out, by hand, as a filter of singular values, and odd graphs."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from conftest import TYPED
+
+import content_table as ct
+from content_table_parts import graphs
+from content_table_parts.interrupts import OutOfTime, in_time
+
+NO = np.nan
+
+
+def every_row(model):
+    return model.predict_rows(np.arange(model.ratings_.n_users))
+
+
+def likes_of(ratings, binary, edge=-np.inf):
+    """R, dense: 1 or the share of the scale where liked."""
+    low, high = ratings.scale
+    R = np.zeros(ratings.shape)
+    R[ratings.rows, ratings.cols] = (ratings.values >= edge) * (
+        1.0 if binary else (ratings.values - low) / (high - low)
+    )
+    return R
+
+
+def normalised(R):
+    """S = D_u^-1/2 R D_i^-1/2, dense."""
+    scales = [np.array([1 / np.sqrt(d) if d > 0 else 0.0 for d in R.sum(axis=axis)]) for axis in (1, 0)]
+    return scales[0][:, None] * R * scales[1]
+
+
+def lightgcn(R, n_layers):
+    """LightGCN with one-hot embeddings: all nodes' adjacency, the layers averaged, scores as products of embeddings."""
+    m, n = R.shape
+    A = np.block([[np.zeros((m, m)), normalised(R)], [normalised(R).T, np.zeros((n, n))]])
+    layers = [np.eye(m + n)]
+    for _ in range(n_layers):
+        layers.append(A @ layers[-1])
+    embeddings = np.mean(layers, axis=0)
+    return embeddings[:m] @ embeddings[m:].T
+
+
+@pytest.mark.parametrize("n_layers", [2, 3, 4, 6])
+@pytest.mark.parametrize("how", [{"binary": True}, {"binary": False}, {"binary": True, "liked": 0.6}])
+def test_the_scores_are_those_of_lightgcn_with_one_hot_embeddings(sample, n_layers, how):
+    model = ct.GraphFilter(n_layers, **how).fit(sample)
+    R = likes_of(sample, how["binary"], 1 + 9 * how.get("liked", -1))
+    assert every_row(model) == pytest.approx(lightgcn(R, n_layers), abs=1e-10)
+
+
+@pytest.mark.parametrize(("n_layers", "n_factors"), [(1, 5), (2, 0), (2, 20), (5, 7), (3, 500)])
+def test_the_polynomial_is_a_filter_of_singular_values(sample, n_layers, n_factors):
+    model = ct.GraphFilter(n_layers, n_factors, low_pass=0.4, popularity=0.3).fit(sample)
+    R = likes_of(sample, binary=False)
+    U, s, Vt = np.linalg.svd(normalised(R), full_matrices=False)
+
+    def embedding(s):
+        return sum(s**layer for layer in range(n_layers + 1)) / (n_layers + 1)
+
+    response = (embedding(s) ** 2 - embedding(-s) ** 2) / 2  # the block of the squared embeddings, s (...)
+    at_1 = (embedding(1.0) ** 2 - embedding(-1.0) ** 2) / 2
+    response += 0.4 * at_1 * s * (np.arange(len(s)) < n_factors)
+    assert every_row(model) == pytest.approx((U * response) @ Vt * R.sum(axis=0) ** 0.3, abs=1e-10)
+
+
+def test_two_layers_by_hand():
+    """Ann and Bob like film 0, Bob and Cy film 1, Cy alone film 2."""
+    ratings = ct.Ratings.from_matrix([[1, NO, NO], [1, 1, NO], [NO, 1, 1]], scale=(0, 1))
+    model = ct.GraphFilter(binary=True).fit(ratings)
+    ann_0 = 1 / np.sqrt(1 * 2)  # of S
+    bob_0, bob_1 = 1 / np.sqrt(2 * 2), 1 / np.sqrt(2 * 2)
+    assert model.predict(0, [1, 2]) == pytest.approx([2 / 9 * ann_0 * bob_0 * bob_1, 0], abs=1e-15)
+    further = ct.GraphFilter(3, binary=True).fit(ratings).predict(0, 2)[0]
+    cy_1, cy_2 = 1 / np.sqrt(2 * 2), 1 / np.sqrt(2 * 1)
+    assert further == pytest.approx(2 / 16 * ann_0 * bob_0 * bob_1 * cy_1 * cy_2, abs=1e-15)  # one path, of five steps
+
+
+def test_with_an_exponent_of_a_half_it_is_three_random_steps(sample):
+    model = ct.GraphFilter(popularity=0.5, binary=True).fit(sample)
+    R = likes_of(sample, binary=True)
+    on, back = R / R.sum(axis=1, keepdims=True), (R / np.maximum(R.sum(axis=0), 1)).T
+    steps = on @ back @ on * 2 / 9 * np.sqrt(R.sum(axis=1, keepdims=True))
+    unseen = R == 0
+    assert every_row(model)[unseen] == pytest.approx(steps[unseen], abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "how", [{}, {"n_factors": 6, "popularity": 0.2}, {"n_layers": 4, "liked": 0.7, "binary": True}]
+)
+def test_somebody_of_the_training_part_gets_their_row_again_and_reasons_that_add_up(sample, how):
+    model = ct.GraphFilter(**how).fit(sample)
+    for row in (0, 7, 50):
+        own = sample.csr[[row]]
+        told = dict(zip(sample.item_ids[own.indices].tolist(), own.data.tolist(), strict=True))
+        viewer = model.viewer(sample.user_ids[row].item())
+        assert model.fold_in(told).scores == pytest.approx(viewer.scores, abs=1e-14)
+        title = viewer.recommend(1)["item_id"][0]
+        reasons = ct.explain(model, viewer, title)
+        assert reasons["contribution"].sum() == pytest.approx(viewer.predict(title)[0], abs=1e-14)
+        assert len(reasons) == len(told)
+        alone = model.fold_in({max(told, key=told.get): 10.0})  # a like of the top rating, by itself
+        assert alone.scores.max() > 0
+
+
+# ---- The low-pass part ----
+
+
+def test_signs_of_singular_vectors_do_not_matter(sample):
+    model = ct.GraphFilter(n_factors=5).fit(sample)
+    before = every_row(model)
+    model.item_directions_ = model.item_directions_ * np.array([1, -1, 1, -1, -1])
+    assert np.array_equal(every_row(model), before)
+
+
+def test_directions_that_tie_across_the_edge_are_left_out_together():
+    """Three friends apart from three others: the singular value 1 comes twice."""
+    R = np.kron(np.eye(2), np.ones((3, 4)))
+    S = sp.csr_array(normalised(R))
+    assert graphs.smooth_directions(S, 1).shape == (8, 0)
+    V = graphs.smooth_directions(S, 2)
+    np.testing.assert_allclose(V @ V.T, np.kron(np.eye(2), np.full((4, 4), 0.25)), atol=1e-12)
+    assert graphs.smooth_directions(S, 5).shape == (8, 2)  # there are no more
+    ratings = ct.Ratings.from_matrix(np.where(R > 0, 1.0, NO), scale=(0, 1))
+    assert np.isfinite(ct.GraphFilter(n_factors=1).fit(ratings).complete()).all()
+
+
+@pytest.mark.parametrize("shape", [(30, 50), (50, 30)])
+def test_many_titles_have_the_same_directions(shape, monkeypatch):
+    R = (np.random.default_rng(0).random(shape) < 0.2).astype(float)
+    S = sp.csr_array(normalised(R))
+    dense = graphs.smooth_directions(S, 6)
+    assert dense.T @ dense == pytest.approx(np.eye(6), abs=1e-12)
+    monkeypatch.setattr(graphs, "DENSE_SIDE", 0)
+    found = graphs.smooth_directions(S, 6)
+    assert found @ found.T == pytest.approx(dense @ dense.T, abs=1e-12)
+    assert graphs.smooth_directions(S, 400) == pytest.approx(graphs.smooth_directions(S, 30), abs=1e-12)
+
+
+# ---- The graph ----
+
+
+def test_the_graph_is_made_in_blocks_and_is_symmetric(monkeypatch):
+    S = sp.random_array((40, 23), density=0.2, rng=np.random.default_rng(1), format="csr")
+    whole = graphs.title_graph(S)
+    assert whole.toarray() == pytest.approx((S.T @ S).toarray(), abs=1e-15)
+    assert (whole != whole.T).nnz == 0
+    monkeypatch.setattr(graphs, "BLOCK_TITLES", 5)
+    assert (graphs.title_graph(S) != whole).nnz == 0
+
+
+def test_a_graph_that_would_not_fit_is_refused_with_its_pairs(table, monkeypatch):
+    pairs = ct.GraphFilter().fit(table).item_graph_.nnz
+    monkeypatch.setattr(graphs, "MAX_GRAPH_BYTES", 12 * pairs)
+    ct.GraphFilter().fit(table)
+    monkeypatch.setattr(graphs, "MAX_GRAPH_BYTES", 12 * pairs - 1)
+    with pytest.raises(MemoryError, match=rf"the graph of 5 titles has {pairs} pairs .* the first 5 alone.*liked="):
+        ct.GraphFilter().fit(table)
+
+
+def test_a_graph_without_time_is_given_up(sample):
+    with pytest.raises(OutOfTime), in_time(1e-9):
+        ct.GraphFilter(n_factors=5).fit(sample)
+
+
+def test_titles_and_viewers_that_nothing_leads_to_get_0():
+    low = ct.Ratings.from_matrix([[5, 1, NO], [4, NO, NO], [NO, NO, 1]], scale=(1, 5))  # the lowest rating says nothing
+    scores = ct.GraphFilter(4, 2).fit(low).complete()
+    assert scores[:, 1:] == pytest.approx(0, abs=1e-15)
+    assert (scores[2] == 0).all()
+
+
+@pytest.mark.parametrize("how", [{"n_layers": 1}, {"n_layers": 1, "n_factors": 5, "low_pass": 0}])
+def test_settings_that_reach_no_other_title_are_refused(table, how):
+    with pytest.raises(ValueError, match="n_layers must be at least 2 where n_factors is 0"):
+        ct.GraphFilter(**how).fit(table)
+
+
+def test_a_new_title_is_refused(table):
+    with pytest.raises(ValueError, match="GraphFilter knows the titles it was fitted to; for a new title fit it again"):
+        ct.GraphFilter().fit(table).fold_in_item({101: 5})
+
+
+def test_what_is_added_changes_nobody_elses_list(table):
+    model = ct.GraphFilter(3, 2).fit(table)
+    grown = model.add(model.fold_in({11: 9, 14: 3}), 200).update(table.part(np.arange(len(table)) < 2))
+    assert every_row(grown)[: table.n_users] == pytest.approx(every_row(model), abs=1e-15)
+
+
+def test_it_is_tuned_by_its_lists(sample):
+    train, _ = sample.split_random(0.2, 3)
+    found = ct.tune(ct.GraphFilter(), train, n_trials=4, score="ndcg", threshold=8)
+    assert found.study.best_params.keys() == {"n_layers", "n_factors", "low_pass", "popularity"}
+    assert -found.study.best_value > 0
+
+
+def test_many_layers_end_at_popularity(table):
+    """Without an average, S (S'S)^j approaches the first direction, whose entries are roots of degrees."""
+    S, R = sp.csr_array(normalised(likes_of(table, binary=True))), likes_of(table, binary=True)
+    last = graphs.carried(S, graphs.title_graph(S), np.append(np.zeros(80), 1.0))
+    expected = np.sqrt(np.outer(R.sum(axis=1), R.sum(axis=0))) / R.sum()
+    assert last == pytest.approx(expected, abs=1e-9)
+    assert TYPED.shape == last.shape
