@@ -2047,7 +2047,9 @@ def plot_feedback(exposure, error):
             ax.fill_between(x, table[:, 0] - table[:, 1], table[:, 0] + table[:, 1], color=hue, alpha=0.18, lw=0)
             ax.plot(x, table[:, 0], color=hue, marker=marker, ls=line, lw=2, ms=size, mfc=face, label=name)
         ax.set(xlabel="evenings of showing and learning", xticks=np.arange(start, start + len(table)))
-    axes[0].set(title="Exposure: how unequally titles were shown", ylabel="Gini coefficient (0: all alike)", ylim=(0, 1))
+    axes[0].set(
+        title="Exposure: how unequally titles were shown", ylabel="Gini coefficient (0: all alike)", ylim=(0, 1)
+    )
     axes[1].set(title="Error in the drawer, where nobody was shown anything", ylabel="RMSE from the truth (points)")
     handles, names = axes[0].get_legend_handles_labels()
     fig.legend(handles, names, ncols=5, loc="lower center", fontsize=10, handlelength=3)
