@@ -1198,38 +1198,39 @@ class EASE(_OfPairs, Recommender):
 class GraphFilter(_OfLikes, Recommender):
     """Likes carried along the graph of viewers and titles, a low-pass filter: LightGCN without its training.
 
-    R (m, n) is the table of likes, D_u and D_i its sums by viewer and by title (degrees), S = D_u^-1/2 R D_i^-1/2.
-    Scores: S H D_i^popularity with H = sum_j c_j (S'S)^j + low_pass (sum_j c_j) V V'. The first part is LightGCN with
+    S (m, n) is the table of likes, D_u and D_i its sums by viewer and by title (degrees), T = D_u^-1/2 S D_i^-1/2.
+    Scores: T H D_i^popularity with H = sum_j c_j (T'T)^j + low_pass (sum_j c_j) V V'. The first part is LightGCN with
     one-hot embeddings instead of trained ones: each embedding is the mean of its `n_layers` + 1 layers, and a score the
-    product of two. S'S takes one step from a title to its viewers and on to their titles. V (n, n_factors) are the
-    singular vectors of S with the largest singular values. So H multiplies the direction of a singular value s by
+    product of two. T'T makes a round, from titles to their viewers and on to what these like. V (n, n_factors) are the
+    singular vectors of T with the largest singular values. So H multiplies the direction of a singular value s by
     sum_j c_j s^(2j), and by a constant more where it is among the first: a low-pass filter.
 
     `predict` gives a preference, which orders the titles of one viewer and has no scale of its own; `rmse` refuses it.
-    A viewer who likes nothing gets 0 for every title. Scores are linear in S's row, so `explain` is exact. A
-    MemoryError where the pairs of titles with a viewer in common take more than 2 GiB, 12 bytes each; those of 13,377
-    titles never do.
+    A viewer who likes nothing gets 0 for every title. Scores are linear in T's row, so `explain` is exact. A
+    fit takes a step for each pair of likes of one viewer; a list one for each like and pair of its title, and above two
+    layers one for each pair and layer. A MemoryError where the pairs of titles with a viewer in common take more than
+    2 GiB, 12 bytes each; those of 13,377 titles never do.
 
     Parameters
     ----------
     n_layers : int from 1 to 100
-        Layers K of LightGCN. 1 stays at one's own titles, 2 takes one step beyond them, each more another one: nearer
+        Layers K of LightGCN. 1 stays at one's own titles, 2 makes one round beyond them, each more another one: nearer
         to popularity, and as much time again for the lists.
     n_factors : int
         Singular directions of the low-pass part; 0: none. Those that tie with the next one are left out.
     low_pass : float, at least 0
         How much the low-pass part counts, as a share of what the layers make of the first direction.
     popularity : float from 0 to 1
-        Exponent of the number of likes of a title that its score is multiplied by. 0 is LightGCN; 0.5 with two layers
-        orders unseen titles by how likely three random steps from the viewer end there.
+        Exponent of a title's degree that its score is multiplied by. 0 is LightGCN; 0.5 with two layers orders unseen
+        titles by how likely three random steps from the viewer end there.
     liked, binary : as in `EASE`
 
     Attributes
     ----------
-    item_degrees_ (n,), item_graph_ (n, n) sparse, item_directions_ (n, r) : D_i, S'S, V
+    item_degrees_ (n,), item_graph_ (n, n) sparse, item_directions_ (n, r) : D_i, T'T, V
 
     References: LightGCN: Simplifying and Powering Graph Convolution Network for Recommendation, SIGIR 2020; How
-    Powerful is Graph Convolution for Recommendation?, CIKM 2021 (GF-CF adds one step from R and a low-pass part with
+    Powerful is Graph Convolution for Recommendation?, CIKM 2021 (GF-CF adds one step from S and a low-pass part with
     the exponent 0.5); Blockbusters and Wallflowers, RecSys 2015 (three random steps, less popularity).
     """
 
@@ -1248,12 +1249,12 @@ class GraphFilter(_OfLikes, Recommender):
             raise ValueError("n_layers must be at least 2 where n_factors is 0: one layer stays at one's own titles.")
         likes = self._told(ratings.csr)
         self.item_degrees_ = np.asarray(likes.sum(axis=0), dtype=float)
-        S = scaled(likes, inverse_root(self.item_degrees_))
-        self.item_graph_ = title_graph(S)
-        self.item_directions_ = smooth_directions(S, self.n_factors)
+        T = scaled(likes, inverse_root(self.item_degrees_))
+        self.item_graph_ = title_graph(T)
+        self.item_directions_ = smooth_directions(T, self.n_factors)
 
     def _filtered(self, rows):
-        """Rows of S, sparse, times H D_i^popularity."""
+        """Rows of T, sparse, times H D_i^popularity."""
         weights, V = layer_weights(self.n_layers), self.item_directions_
         scores = carried(rows, self.item_graph_, weights) + self.low_pass * weights.sum() * ((rows @ V) @ V.T)
         return scores * self.item_degrees_**self.popularity
