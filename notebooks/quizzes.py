@@ -1740,6 +1740,41 @@ def after_the_deal():
     )
 
 
+# ---- Lesson 15 -------------------------------------------------------------------------------------------------------
+
+
+@quiz
+def weight_back():
+    """The weight from Demon Slayer to Attack on Titan: two viewers have both, one has Attack on Titan alone."""
+    return Quiz(
+        answer=2 / 3,
+        because="Now only the two who like Demon Slayer have anything to explain Attack on Titan by: 2 (1 - w)^2 + "
+        "w^2, least at 2 / (2 + 1). A rarer title speaks louder for a common one than the common one for it.",
+        hint="Write the sum down: how many viewers have Demon Slayer, and how many of them Attack on Titan?",
+        wrong=(
+            (0.5, "That is the weight in the other direction. B is not symmetric: count who likes Demon Slayer."),
+            (1.0, "That would be it without the penalty."),
+        ),
+        tol=0.007,
+    )
+
+
+@quiz
+def all_even_costs():
+    """What Ann's two likes cost if all four titles have the same share."""
+    return Quiz(
+        answer=2 * np.log(4),
+        because="Each share is 1/4, so each like costs ln 4 = 1.39, and two cost 2.77. Better scores made it 2.08.",
+        hint="Equal scores give equal shares, which sum to 1. Each like costs the negative logarithm of its share.",
+        wrong=(
+            (np.log(4), "That is one like. She has two."),
+            (2.08, "That was with scores that favour her two titles."),
+            (0.0, "It would be 0 if all of the share lay on the like itself; a second like could have nothing then."),
+        ),
+        tol=0.006,
+    )
+
+
 # ---- Lesson 16 -------------------------------------------------------------------------------------------------------
 
 
