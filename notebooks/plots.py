@@ -1062,6 +1062,51 @@ def als_map(points, names, first):
     show(fig, seen=seen, tight=False)
 
 
+# ---- Lesson 05c ------------------------------------------------------------------------------------------------------
+
+PART_HUES = ("#56B4E9", "#E69F00", "#7B3294")
+
+
+def nmf_bars(adds, titles, names):
+    """Titles as sums of three parts, rating points; `adds`: (n, 3), in groups, one after the other, of equal size."""
+    fig, ax = plt.subplots(figsize=(9.6, 8.2))
+    each = len(titles) // adds.shape[1]
+    down = np.arange(len(titles)) + np.arange(len(titles)) // each  # a gap after each group
+    ax.barh(down, 1, color="#CCCCCC", height=0.78, label="the lowest rating, 1")
+    start = np.ones(len(titles))
+    for part, (name, hue) in enumerate(zip(names, PART_HUES, strict=True)):
+        ax.barh(down, adds[:, part], left=start, color=hue, height=0.78, label=name)
+        for at in np.flatnonzero(adds[:, part] >= 0.45):
+            place = start[at] + adds[at, part] / 2
+            tone = "white" if hue == PART_HUES[2] else "black"
+            ax.text(place, down[at], f"{adds[at, part]:.1f}", ha="center", va="center", fontsize=9, color=tone)
+        start = start + adds[:, part]
+    ax.set_yticks(down, [short_title(title, 34) for title in titles], fontsize=9.5)
+    ax.invert_yaxis()
+    ax.grid(visible=False, axis="y")
+    ax.set(xlim=(0, 10), xlabel="predicted rating, mean over all viewers (rating points)")
+    ax.set_title("Every title is a sum of three parts, and none of them takes anything away", fontsize=12)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.4, -0.08), ncols=4, fontsize=10)
+    own = [adds[part * each : (part + 1) * each, part].mean() for part in range(adds.shape[1])]
+    seen = "; ".join(f"in its own group of titles {name} adds {add:.1f}" for name, add in zip(names, own, strict=True))
+    show(fig, seen=f"{seen[0].upper()}{seen[1:]}, mean of each group; no bar goes to the left.")
+
+
+def nmf_starts(ranks, found, dealt):
+    """How alike the parts of two starts are, by the number of parts: of the ratings, and of the ratings dealt anew."""
+    fig, ax = plt.subplots(figsize=(7.2, 4.2))
+    for values, look, name in (
+        (found, {"color": COLORS["train"], "marker": "o", "ls": "-"}, "the ratings"),
+        (dealt, {"color": "#777777", "marker": "s", "ls": "--"}, "the same ratings dealt anew"),
+    ):
+        ax.plot(ranks, values, label=name, lw=2, markersize=7, **look)
+    ax.set(xticks=ranks, ylim=(0, 1.04), xlabel="number of parts", ylabel="correlation, mean over pairs of starts")
+    ax.set_title("Two parts come back from every start, and the more there are the fewer do")
+    ax.legend(loc="lower left")
+    said = ", ".join(f"{value:.2f} at {rank}" for rank, value in zip(ranks, found, strict=True))
+    show(fig, seen=f"The upper line falls: {said}.")
+
+
 # ---- Lesson 06 -------------------------------------------------------------------------------------------------------
 
 

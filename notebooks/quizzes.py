@@ -853,6 +853,61 @@ def als_translate():
     )
 
 
+# ---- Lesson 05c ------------------------------------------------------------------------------------------------------
+
+
+@quiz
+def nmf_cleo():
+    """Cleo, heights 8 for Naruto and 3 for Sword Art Online, from (1, 1) with lambda 1: her second number."""
+    first = (3 - 1) / (1 + 1)
+    return Quiz(
+        answer=(2 * 8 + (3 - first)) / (4 + 1 + 1),
+        because="Her first number sees Sword Art Online alone: (3 - 1) / (1 + 1) = 1. With that held, fights have to "
+        "explain 8 of Naruto and 3 - 1 = 2 of Sword Art Online: (2 · 8 + 1 · 2) / (4 + 1 + 1) = 18 / 6.",
+        hint="First love, with fights held at 1; then fights, with the new love. Toradora! she has not rated.",
+        wrong=(
+            (3.6, "18 over 5: the penalty of 1 below the line is missing."),
+            (1, "That is her first number, love."),
+            (17 / 6, "You held love at a value other than the new one: it is 1 after its update, and 3 - 1 is 2."),
+            (19 / 6, "You left out what love explains of Sword Art Online: 3 - 1 is left, not 3."),
+        ),
+        tol=0.02,
+    )
+
+
+@quiz
+def nmf_ben():
+    """Ben, p = (3, 0), and Naruto, q = (0, 2), heights counted from 1."""
+    return Quiz(
+        answer=1,
+        because="3 · 0 + 0 · 2 is a height of 0, and heights are counted from 1: no part speaks for Naruto, and none "
+        "can speak against it. With p = (3, -1) it would be a -1, below the scale.",
+        hint="Multiply pairwise, add, and do not forget where heights are counted from.",
+        wrong=(
+            (0, "That is the height. The rating is 1 more."),
+            (-1, "That is what the second number -1 would give; it was set to 0."),
+            (7, "Naruto has no love in it: 3 is multiplied by 0."),
+        ),
+        tol=0.02,
+    )
+
+
+@quiz
+def nmf_alike():
+    """Which measure of likeness to trust for columns that have no negative number."""
+    return Quiz(
+        answer="correlation",
+        because="On ratings dealt anew there is nothing to find, and yet the cosine is high; the correlation, with "
+        "each column's mean taken away, sees only what is particular to a part.",
+        hint="Look at what each of them says of the ratings dealt anew, where nothing is to be found.",
+        wrong=(
+            ("cosine", "It is above 0.8 even where there is nothing to find, so a high value says little."),
+            ("both", "They disagree about the table without parts, and one of them is wrong there."),
+        ),
+        choices=("cosine", "correlation", "both"),
+    )
+
+
 # ---- Lesson 06 -------------------------------------------------------------------------------------------------------
 
 
