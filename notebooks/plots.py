@@ -1628,7 +1628,7 @@ def references(tables, start):
     return Slide(draw, names, names.index(start), "reference")
 
 
-def real_differences(panels, near=0.065):
+def real_differences(panels, near=0.085):
     """Differences from the baseline on an axis that shows them; what lies beyond it is written at the edge."""
     order = next(iter(panels.values())).drop("baseline").sort_values("difference").index
     fig, axes = plt.subplots(1, len(panels), figsize=(9.8, 4.6), sharey=True, layout="constrained")
@@ -1638,7 +1638,7 @@ def real_differences(panels, near=0.065):
         ax.set(
             xlim=(-near, near),
             title=f"real {name}",
-            xticks=(-0.04, 0, 0.04),
+            xticks=(-0.06, -0.03, 0, 0.03, 0.06),
             xlabel="less the baseline's (rating points)",
         )
         for place, far in enumerate(table["difference"]):
