@@ -2091,10 +2091,10 @@ def tie_with_each_other():
         because="Spectral with biases is behind content by 0.025 ± 0.022 points. Each lies on its own side of the "
         "baseline, near enough to tie with it, and far enough from the other. A tie says that these splits cannot "
         "tell two models apart, which is not the same as equal.",
-        hint="Look under data 2 at how far spectral with biases is from the best row, which is content.",
+        hint="Look under data 2, in the last column, at how far spectral with biases is from content.",
         wrong=(
             ("tie", "A tie is no equality, so two of them need not add up to a third. Read the last column."),
-            ("spectral", "It is the best row of data 1. Here its difference from content is an error above 0."),
+            ("spectral", "It is the better one on data 1. Here its difference from content is an error above 0."),
         ),
         choices=("tie", "content", "spectral"),
     )
