@@ -233,6 +233,7 @@ from content_table_parts.study import (
 )
 from content_table_parts.tables import load_table, write_frames
 from content_table_parts.titles import plain_title, season_order, series_of
+from content_table_parts.variational import Adam, encoded, encoded_parts, network_pass, random_network
 from content_table_parts.writing import write_whole
 
 __version__ = "0.3.0"
@@ -730,9 +731,9 @@ class Recommender(BaseEstimator):
         class solves titles by regressions of their own (baseline, popularity, ALS, ImplicitALS, gradient descent,
         spectral), so is each title with such a rating, and then these viewers once more: exact half-steps of the
         training, which cannot raise its objective. Models by stochastic descent solve only those titles that they have
-        not learnt; those that weigh pairs of titles (ItemKNN, EASE, GraphFilter, Hybrid), and BPR, keep what they have
-        of them, and refuse new titles; NuclearNorm refuses. Everything else stays as trained, the mean too, so it is no
-        refit: benchmarks/update.py says how far off, and a fit in the night makes it whole.
+        not learnt; those that weigh pairs of titles (ItemKNN, EASE, GraphFilter, Hybrid), BPR and MultVAE keep what
+        they have of them, and refuse new titles; NuclearNorm refuses. Everything else stays as trained, the mean too,
+        so it is no refit: benchmarks/update.py says how far off, and a fit in the night makes it whole.
 
         Parameters
         ----------
@@ -795,6 +796,8 @@ _LEARNT = (
     "counts_",
     "similarity_",
     "item_weights_",
+    "hidden_bias_",
+    "factor_weights_",
     "item_degrees_",
     "item_graph_",
     "item_directions_",
@@ -1099,6 +1102,10 @@ class _OfLikes:
         part = ratings.part(self._is_liked(ratings.values)) if self.liked else ratings
         return part._with({"values": np.ones(len(part))}) if self.binary else part
 
+    def _told_of(self, values):
+        """How much each rating of somebody new says, 0 where it is not liked."""
+        return self._is_liked(values) * (1.0 if self.binary else self._share(values))
+
     def _need_likes(self, ratings):
         """Refuse a table in which nobody likes anything: there would be nothing to learn."""
         if not self._is_liked(ratings.values).any():
@@ -1182,8 +1189,7 @@ class EASE(_OfPairs, Recommender):
         if axis == 1:
             raise ValueError("EASE weighs the titles it was fitted to; for a new title fit it again.")
         shares = self._pairs().rows(at).T
-        target = self._is_liked(values) * (1.0 if self.binary else self._share(values))
-        return Fold(np.zeros(len(shares)), (shares,), np.eye(len(at)), target)
+        return Fold(np.zeros(len(shares)), (shares,), np.eye(len(at)), self._told_of(values))
 
     def _solved(self, axis):
         return None if axis else ()  # the preferences of a viewer follow from their ratings
@@ -1192,38 +1198,39 @@ class EASE(_OfPairs, Recommender):
 class GraphFilter(_OfLikes, Recommender):
     """Likes carried along the graph of viewers and titles, a low-pass filter: LightGCN without its training.
 
-    R (m, n) is the table of likes, D_u and D_i its sums by viewer and by title (degrees), S = D_u^-1/2 R D_i^-1/2.
-    Scores: S H D_i^popularity with H = sum_j c_j (S'S)^j + low_pass (sum_j c_j) V V'. The first part is LightGCN with
+    S (m, n) is the table of likes, D_u and D_i its sums by viewer and by title (degrees), T = D_u^-1/2 S D_i^-1/2.
+    Scores: T H D_i^popularity with H = sum_j c_j (T'T)^j + low_pass (sum_j c_j) V V'. The first part is LightGCN with
     one-hot embeddings instead of trained ones: each embedding is the mean of its `n_layers` + 1 layers, and a score the
-    product of two. S'S takes one step from a title to its viewers and on to their titles. V (n, n_factors) are the
-    singular vectors of S with the largest singular values. So H multiplies the direction of a singular value s by
+    product of two. T'T makes a round, from titles to their viewers and on to what these like. V (n, n_factors) are the
+    singular vectors of T with the largest singular values. So H multiplies the direction of a singular value s by
     sum_j c_j s^(2j), and by a constant more where it is among the first: a low-pass filter.
 
     `predict` gives a preference, which orders the titles of one viewer and has no scale of its own; `rmse` refuses it.
-    A viewer who likes nothing gets 0 for every title. Scores are linear in S's row, so `explain` is exact. A
-    MemoryError where the pairs of titles with a viewer in common take more than 2 GiB, 12 bytes each; those of 13,377
-    titles never do.
+    A viewer who likes nothing gets 0 for every title. Scores are linear in T's row, so `explain` is exact. A
+    fit takes a step for each pair of likes of one viewer; a list one for each like and pair of its title, and above two
+    layers one for each pair and layer. A MemoryError where the pairs of titles with a viewer in common take more than
+    2 GiB, 12 bytes each; those of 13,377 titles never do.
 
     Parameters
     ----------
     n_layers : int from 1 to 100
-        Layers K of LightGCN. 1 stays at one's own titles, 2 takes one step beyond them, each more another one: nearer
+        Layers K of LightGCN. 1 stays at one's own titles, 2 makes one round beyond them, each more another one: nearer
         to popularity, and as much time again for the lists.
     n_factors : int
         Singular directions of the low-pass part; 0: none. Those that tie with the next one are left out.
     low_pass : float, at least 0
         How much the low-pass part counts, as a share of what the layers make of the first direction.
     popularity : float from 0 to 1
-        Exponent of the number of likes of a title that its score is multiplied by. 0 is LightGCN; 0.5 with two layers
-        orders unseen titles by how likely three random steps from the viewer end there.
+        Exponent of a title's degree that its score is multiplied by. 0 is LightGCN; 0.5 with two layers orders unseen
+        titles by how likely three random steps from the viewer end there.
     liked, binary : as in `EASE`
 
     Attributes
     ----------
-    item_degrees_ (n,), item_graph_ (n, n) sparse, item_directions_ (n, r) : D_i, S'S, V
+    item_degrees_ (n,), item_graph_ (n, n) sparse, item_directions_ (n, r) : D_i, T'T, V
 
     References: LightGCN: Simplifying and Powering Graph Convolution Network for Recommendation, SIGIR 2020; How
-    Powerful is Graph Convolution for Recommendation?, CIKM 2021 (GF-CF adds one step from R and a low-pass part with
+    Powerful is Graph Convolution for Recommendation?, CIKM 2021 (GF-CF adds one step from S and a low-pass part with
     the exponent 0.5); Blockbusters and Wallflowers, RecSys 2015 (three random steps, less popularity).
     """
 
@@ -1242,12 +1249,12 @@ class GraphFilter(_OfLikes, Recommender):
             raise ValueError("n_layers must be at least 2 where n_factors is 0: one layer stays at one's own titles.")
         likes = self._told(ratings.csr)
         self.item_degrees_ = np.asarray(likes.sum(axis=0), dtype=float)
-        S = scaled(likes, inverse_root(self.item_degrees_))
-        self.item_graph_ = title_graph(S)
-        self.item_directions_ = smooth_directions(S, self.n_factors)
+        T = scaled(likes, inverse_root(self.item_degrees_))
+        self.item_graph_ = title_graph(T)
+        self.item_directions_ = smooth_directions(T, self.n_factors)
 
     def _filtered(self, rows):
-        """Rows of S, sparse, times H D_i^popularity."""
+        """Rows of T, sparse, times H D_i^popularity."""
         weights, V = layer_weights(self.n_layers), self.item_directions_
         scores = carried(rows, self.item_graph_, weights) + self.low_pass * weights.sum() * ((rows @ V) @ V.T)
         return scores * self.item_degrees_**self.popularity
@@ -1262,7 +1269,7 @@ class GraphFilter(_OfLikes, Recommender):
         """Each liked title adds its own row of D_i^-1/2 H D_i^popularity."""
         if axis == 1:
             raise ValueError("GraphFilter knows the titles it was fitted to; for a new title fit it again.")
-        likes = self._is_liked(values) * (1.0 if self.binary else self._share(values))
+        likes = self._told_of(values)
         start = inverse_root(self.item_degrees_)[at]
         own = sp.csr_array((start, at, np.arange(len(at) + 1)), (len(at), len(self.item_degrees_)))
         target = likes * inverse_root(likes.sum(keepdims=True))
@@ -1773,11 +1780,11 @@ class ImplicitALS(_OfLikes, FactorModel):
 # ---- Pairs of titles of which somebody prefers the first -------------------------------------------------------------
 
 
-def _checked_loss(model, loss, epoch):
-    """The mean loss of a pass, unless its steps were too long."""
+def _checked_loss(model, loss, epoch, chance):
+    """The loss of a pass, unless its steps were too long."""
     if not loss < 100:
         raise DivergenceError(
-            f"{type(model).__name__} diverged in pass {epoch}: its loss, 0.693 by chance, reached {loss:.3g}. "
+            f"{type(model).__name__} diverged in pass {epoch}: its loss, {chance:.3g} by chance, reached {loss:.3g}. "
             f"learning_rate={model.learning_rate:g} is too long a step here; try {model.learning_rate / 10:g}."
         )
     return loss
@@ -1850,9 +1857,8 @@ class BPR(_OfLikes, FactorModel):
                 draws = (rng.random(len(rows)) * others[order]).astype(np.int64)
                 table = likes.indptr, likes.indices, self.item_bias_, P, Q
                 loss = bpr_pass(rows[order], cols[order], draws, *table, float(self.learning_rate), float(self.reg))
-                self.history_.append(
-                    {"epoch": epoch, "train_loss": _checked_loss(self, loss / max(len(rows), 1), epoch)}
-                )
+                loss = _checked_loss(self, loss / max(len(rows), 1), epoch, np.log(2))
+                self.history_.append({"epoch": epoch, "train_loss": loss})
         except KeyboardInterrupt:
             self._keep_after_interrupt()
         P[(counts == 0) | (counts == ratings.n_items)] = 0.0  # who likes nothing, or everything, prefers nothing
@@ -1949,7 +1955,8 @@ class DeepMF(_OfLikes, Recommender):
         nobody, every = np.zeros((1, self.n_factors)), np.arange(ratings.n_items)
         try:
             for epoch in self._epochs():
-                loss = _checked_loss(self, descent.run_pass(self.batch_size, self.learning_rate, self.reg), epoch)
+                loss = descent.run_pass(self.batch_size, self.learning_rate, self.reg)
+                loss = _checked_loss(self, loss, epoch, np.log(2))
                 self.user_factors_, self.item_factors_, self.network_ = descent.learnt()
                 self.item_bias_ = network_scores(np.zeros_like(every), every, nobody, *self._fixed())
                 self.history_.append({"epoch": epoch, "train_loss": loss})
@@ -1984,6 +1991,128 @@ class DeepMF(_OfLikes, Recommender):
     def n_parameters(self) -> int:
         """How many numbers were learnt: two tables of embeddings, and the weights of the network."""
         return super().n_parameters() - self.item_bias_.size * bool(np.any(self.item_bias_))
+
+
+# ---- Factors that a network reads out of the likes -------------------------------------------------------------------
+
+
+class MultVAE(_OfLikes, FactorModel):
+    """The variational autoencoder: a network reads what somebody likes and says where their factors lie, how surely.
+
+    Objective: sum over users of [-sum_i s_ui ln pi_ui + beta KL(N(mu_u, sigma_u^2) || N(0, 1))] + reg/2 |weights|^2,
+    s_ui = 1 where liked, or by how much, else 0; pi_u = softmax(z_u Q' + c), z_u drawn from N(mu_u, sigma_u^2): how
+    surely the titles that somebody likes are drawn from all. The encoder: mu and ln sigma^2 are linear in tanh(x_u W +
+    a), x_u the row s_u divided by its length, of which in each pass a share `dropout` is left out. Not convex; steps of
+    Adam, each for a batch of users, with the gradient in `content_table_parts/variational.py`.
+
+    `predict` gives a preference, b_i + p_u.q_i: what `softmax` takes, less what it does not ask for. It says what comes
+    before what and has no scale of its own. p_u = mu_u - mu(nothing), so somebody who likes nothing has p = 0, and gets
+    the list by b_i, the same for everybody; somebody new has their p by one pass of the encoder, as in training.
+
+    Parameters
+    ----------
+    n_factors : int
+    n_hidden : int
+        Units of the encoder's hidden layer. The decoder has none: scores are linear in z, which made better lists on
+        MovieLens and on one real table, and as good ones on the other.
+    beta : float, at least 0
+        Weight of the divergence from N(0, 1): below 1 factors may say more of their user than a posterior would.
+    anneal : int
+        Passes over which beta grows from 0.
+    dropout : float, at least 0 and below 1
+    reg : float, at least 0
+        lambda.
+    learning_rate : float, above 0
+    batch_size : int
+        Users in a step.
+    n_epochs : int
+        Passes; all are made, and the last is kept.
+    variational : bool
+        Whether z is drawn. False: z is mu and beta 0, which is the denoising autoencoder, MultDAE.
+    liked : float from 0 to 1, optional
+        As in `EASE`.
+    binary : bool
+        As in `EASE`; False made better lists on all three of benchmarks/lists.py.
+    random_state, progress : as in `ALS`
+
+    Attributes
+    ----------
+    user_factors_ (m, k), item_factors_ (n, k), item_bias_ (n,) : p, q, and c + Q mu(nothing)
+    item_weights_ (n, h), hidden_bias_ (h,), factor_weights_ (h, k) : W, a, and the weights of mu
+    history_ : list of dict
+        epoch; train_loss, the mean of -ln pi for each like, as its step met it: ln n is chance; divergence, the mean KL
+        of a user, not of a denoising autoencoder.
+
+    Raises
+    ------
+    DivergenceError : the steps are too long.
+
+    Reference: Variational Autoencoders for Collaborative Filtering, WWW 2018. Departures: the decoder has no hidden
+    layer, and likes may be graded.
+    """
+
+    score_name = "preference"
+    half_steps = "viewers"
+    _intercept = 0.0
+
+    n_factors: int = setting(20, low=1, search=RANK)
+    n_hidden: int = setting(100, low=1)
+    beta: float = setting(
+        0.2, low=0, search=Range(0.01, 1.0, log=True, unit="share of the divergence"), needs="variational"
+    )
+    anneal: int = setting(20, low=0)
+    dropout: float = setting(0.5, low=0, below=1)
+    reg: float = setting(1.0, low=0, search=Range(0.01, 10.0, log=True, unit="lambda"))
+    learning_rate: float = setting(5e-3, above=0, search=Range(1e-3, 1e-2, log=True, unit="step of one batch"))
+    batch_size: int = setting(100, low=1)
+    n_epochs: int = setting(100, low=1)
+    variational: bool = setting(True)
+    liked: float | None = setting(None, low=0, high=1)
+    binary: bool = setting(False)
+    random_state: int | np.random.Generator = setting(0, low=0)
+    progress: bool = setting(False)
+
+    def _fit(self, ratings, validation):
+        self._need_likes(ratings)
+        rng, told = np.random.default_rng(_seed(self.random_state)), self._told(ratings.csr)
+        likes = told[told.sum(axis=1) > 0]
+        check_memory(
+            (min(self.batch_size, likes.shape[0]), ratings.n_items),
+            f"a step of batch_size={self.batch_size} (try fewer)",
+        )
+        net = random_network(ratings.n_items, self.n_hidden, self.n_factors, rng)
+        net.W[told.sum(axis=0) == 0] = 0.0  # what nobody likes says nothing
+        adam = Adam(net, float(self.learning_rate))
+        how = self.dropout, self.reg, self.beta if self.variational else None, self.anneal
+        try:
+            for epoch in self._epochs():
+                entropy, divergence = network_pass(adam, likes, rng, self.batch_size, *how)
+                loss = _checked_loss(self, entropy / max(likes.sum(), 1e-300), epoch, np.log(ratings.n_items))
+                vars(self).update(self._as_factors(net, told))
+                further = {"divergence": divergence / max(likes.shape[0], 1)} if self.variational else {}
+                self.history_.append({"epoch": epoch, "train_loss": loss} | further)
+        except KeyboardInterrupt:
+            self._keep_after_interrupt()
+
+    def _as_factors(self, net, told):
+        """The learnt arrays that a network stands for, copies all."""
+        Q = np.where(self.ratings_.item_counts[:, None] > 0, net.Q, 0.0)
+        bias = net.c + Q @ (np.tanh(net.a) @ net.M + net.b)
+        learnt = {"user_factors_": encoded(net, told), "item_factors_": Q, "item_bias_": bias}
+        encoder = {"item_weights_": net.W, "hidden_bias_": net.a, "factor_weights_": net.M}
+        return learnt | {name: array.copy() for name, array in encoder.items()}
+
+    def _newcomer(self, axis, at, values, features=None):
+        """One pass of the encoder; what each like adds to p is told apart."""
+        if axis == 1:
+            raise ValueError("MultVAE reads the titles it was fitted to; for a new title fit it again.")
+        x = self._told_of(values)
+        x = x / (np.sqrt(x @ x) or 1.0)
+        parts = encoded_parts(self.item_weights_[at], self.hidden_bias_, self.factor_weights_, x)
+        return Fold(self.item_bias_, (self.item_factors_,), parts.T, np.ones(len(at)))
+
+    def _solved(self, axis):
+        return None if axis else (self.user_factors_,)
 
 
 # ---- One step at a time: gradient descent, and its stochastic form with biases ---------------------------------------
@@ -3488,6 +3617,7 @@ MODELS: tuple[type[Recommender], ...] = (
     ImplicitALS,
     BPR,
     DeepMF,
+    MultVAE,
     GradientDescentMF,
     SGDMF,
     ContentMF,
@@ -3630,6 +3760,7 @@ __all__ = [
     "Hybrid",
     "ImplicitALS",
     "ItemKNN",
+    "MultVAE",
     "NewTitle",
     "NuclearNorm",
     "OwnList",

@@ -138,8 +138,9 @@ def main():
     if only != "products":
         found["sampled"] = {name: sampled(name) for name in TABLES}
     models = {name: repr(one) for name, one in MODELS.items()}
-    settings = {"command": "python benchmarks/depth.py", "hidden": HIDDEN, "noise": NOISE, "fresh_pairs": FRESH, "models": models,
-                "list_length": N, "sampled_titles": SAMPLED, "machine": machine(), "seconds": round(time.process_time() - start)}  # fmt: skip
+    settings = {"command": "python benchmarks/depth.py", "hidden": HIDDEN, "noise": NOISE, "fresh_pairs": FRESH,
+                "models": models, "list_length": N, "sampled_titles": SAMPLED, "machine": machine(),
+                "seconds": round(time.process_time() - start)}  # fmt: skip
     write_results("depth.json", found | {"settings": settings})
 
 

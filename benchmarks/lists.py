@@ -30,10 +30,12 @@ DATA = {  # file, relevant from, splits, folds inside
 LIKED = 0.75  # 8 of 10, 4 of 5
 N = 10
 PEER = "implicit's ALS"
-TRIALS = {"implicit": 12, "EASE": 6, "BPR": 8, "graph": 10, "DeepMF": 8, "rating": 6}
+TRIALS = {"implicit": 12, "EASE": 6, "BPR": 8, "DeepMF": 8, "VAE": 5, "graph": 10, "rating": 6}
 FACTORS = {"n_factors": ct.Range(5, 80, log=True)}
 IMPLICIT = FACTORS | {"reg": ct.Range(3.0, 150.0, log=True), "confidence": ct.Range(0.1, 10.0, log=True)}
 STEPS = FACTORS | {"reg": ct.Range(0.003, 0.1, log=True), "learning_rate": ct.Range(0.02, 0.1, log=True)}
+NETWORK = FACTORS | {"reg": ct.Range(0.3, 10.0, log=True), "dropout": ct.Range(0.4, 0.8)}
+NETWORK |= {"learning_rate": ct.Range(3e-3, 1e-2, log=True)}
 WEIGHTS = {"reg": ct.Range(10.0, 1000.0, log=True)}
 
 GRAPH = {"n_layers": ct.Range(2, 3), "popularity": ct.Range(0.0, 0.5), "low_pass": ct.Range(0.01, 0.3, log=True)}
@@ -69,6 +71,8 @@ def candidates():
         "BPR": ([ct.BPR(reg=0.01), ct.BPR(reg=0.01, liked=LIKED)], STEPS, "BPR"),
         "GraphFilter": ([ct.GraphFilter(), ct.GraphFilter(liked=LIKED)], GRAPH, "graph"),
         "DeepMF": ([ct.DeepMF(), ct.DeepMF(liked=LIKED)], ct.DeepMF().search_space(), "DeepMF"),
+        "MultVAE": ([ct.MultVAE(n_epochs=60)], NETWORK | {"beta": ct.Range(0.05, 1.0, log=True)}, "VAE"),
+        "MultDAE": ([ct.MultVAE(n_epochs=60, variational=False)], NETWORK, "VAE"),
     }
     try:
         import implicit  # noqa: F401

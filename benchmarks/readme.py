@@ -135,6 +135,23 @@ def choices_table(runs):
     return f"{table}\n\nALS with biases, tuned by its lists: {', '.join(tuned)}."
 
 
+def smoothing_table(runs):
+    """Lists by how far likes have travelled along the graph, nothing tuned."""
+    names = {"paths": "paths, degrees ignored", "steps": "rounds, the last place alone", "layers": "layers averaged"}
+    names["directions"] = "singular directions, whole"
+    rows = []
+    for name, one in runs["data"].items():
+        for row in one["filters"]:
+            less = f"{row['difference']:+.3f} ± {row['half_width']:.3f}"
+            rows.append([name, names[row["family"]], row["count"], three(row["ndcg"]), less, f"{row['shared']:.1f}"])
+    table = markdown(["table", "filter", "how many", "NDCG@10", "less one round", "of 10, popularity's"], rows)
+    spectra = {"sample": runs["sample"]} | runs["data"]
+    seconds = [
+        f"{name} {one['singular_values'][1]:.2f} and {one['dealt_again'][1]:.2f}" for name, one in spectra.items()
+    ]
+    return f"{table}\n\nThe second singular value as it is, and dealt again: {', '.join(seconds)}."
+
+
 def many_titles_table(runs):
     """EASE by the number of titles: what a fit takes, and its certificate where that was asked for."""
     rows = []
@@ -536,6 +553,7 @@ def sections():
         "lists": lists_table(tuned),
         "list models": list_models_tables(likes) + f"\n\nMachine: {likes['settings']['machine']}, one of them used.",
         "choices": choices_table(read("choices.json")),
+        "smoothing": smoothing_table(read("smoothing.json")),
         "many titles": many_titles_table(read("scale_ease.json")),
         "other splits": other_splits_table(tuned),
         "by time": by_time_table(tuned),

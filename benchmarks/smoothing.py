@@ -4,7 +4,8 @@
 
 Both real course tables and MovieLens latest-small, the splits of benchmarks/lists.py. Nothing is tuned: each rating
 counts by its share of the scale, and only the filter of the graph changes. Of each filter NDCG@10, and how many of the
-ten titles are in the list by popularity.
+ten titles are in the list by degree, the sum of a title's likes. The largest singular values are those of the whole
+table of who rated what, and of the same table with its titles dealt again (benchmarks/choices.py).
 """
 
 import argparse
@@ -12,6 +13,7 @@ import time
 
 import numpy as np
 import pandas as pd
+from choices import dealt
 from common import describe, machine, real_data, write_results
 from lists import DATA, N, plain
 
@@ -33,16 +35,33 @@ def filters(s, name):
     return found | {("directions", count): s * (first < count) for count in DIRECTIONS[name]}
 
 
-def scores_by_filter(train, name):
-    """Pairs of (family, count) and the scores (m, n) of every viewer and title."""
+def likes_of(train):
+    """How much each rating likes its title, from 0 to 1: sparse, (m, n)."""
     model = ct.GraphFilter()
     model.ratings_ = train
-    likes = model._told(train.csr)
-    S = scaled(likes, inverse_root(np.asarray(likes.sum(axis=0)))).toarray()
-    U, s, Vt = np.linalg.svd(S, full_matrices=False)
+    return model._told(train.csr)
+
+
+def scores_by_filter(likes, name):
+    """Pairs of (family, count) and the scores (m, n) of every viewer and title."""
+    T = scaled(likes, inverse_root(np.asarray(likes.sum(axis=0)))).toarray()
+    U, s, Vt = np.linalg.svd(T, full_matrices=False)
     yield ("paths", 1), (likes @ (likes.T @ likes)).toarray()  # without degrees
     for key, response in filters(s, name).items():
         yield key, (U * response) @ Vt
+
+
+def singular_values(ratings, largest=20):
+    """The first of the normalised table of who rated what."""
+    likes = ct.GraphFilter(binary=True)._likes(ratings.csr)
+    T = scaled(likes, inverse_root(np.asarray(likes.sum(axis=0))))
+    return np.linalg.svd(T.toarray(), compute_uv=False)[:largest].round(4).tolist()
+
+
+def spectra(ratings):
+    """Singular values of a table, and of the same table dealt again."""
+    again = dealt(ratings, np.random.default_rng(0))
+    return {"singular_values": singular_values(ratings), "dealt_again": singular_values(again)}
 
 
 def listed(scores, seen):
@@ -57,15 +76,17 @@ def data_results(name):
     for split, seed in enumerate(np.random.SeedSequence(0).generate_state(n_splits).tolist()):
         train, test = ratings.split_random(0.2, seed)
         seen = train.known.toarray()
-        popular = listed(np.tile(train.item_counts, (train.n_users, 1)), seen)
+        likes = likes_of(train)
+        popular = listed(np.tile(np.asarray(likes.sum(axis=0)), (train.n_users, 1)), seen)
         sizes = {"split": split, "n_train": len(train), "n_test": len(test)}
-        for (family, count), scores in scores_by_filter(train, name):
+        for (family, count), scores in scores_by_filter(likes, name):
             top = listed(scores, seen)
             shared = (top[:, :, None] == popular[:, None, :]).any(axis=2).sum(axis=1).mean()
             ndcg = ct.ranking_metrics(top, test, threshold)["ndcg"].mean()
             rows.append({"family": family, "count": count, "ndcg": ndcg, "shared": shared} | sizes)
         print(name, split, flush=True)
-    return {"data": describe(ratings, real_data(*parts)), "threshold": threshold} | summary(rows)
+    about = {"data": describe(ratings, real_data(*parts)), "threshold": threshold}
+    return about | spectra(ratings) | summary(rows)
 
 
 def summary(rows):
@@ -91,7 +112,8 @@ def main():
     print(f"{time.perf_counter() - start:.0f} s")
     if options.data == list(DATA):
         settings = {"command": "python benchmarks/smoothing.py", "list_length": N, "machine": machine()}
-        write_results("smoothing.json", {"settings": settings, "data": found})
+        sample = spectra(ct.load_ratings(ct.DATA / "100x100.csv"))
+        write_results("smoothing.json", {"settings": settings, "sample": sample, "data": found})
 
 
 if __name__ == "__main__":

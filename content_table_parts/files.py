@@ -215,6 +215,11 @@ _LEARNT: dict[str, dict[str, _Rule]] = {
         )
     },
     "EASE": _pair_weights("float64", "float32"),
+    "MultVAE": {
+        "item_weights_": _table("nh"),
+        "hidden_bias_": _table("h"),
+        "factor_weights_": _table("hk"),
+    },
     "GraphFilter": {
         "item_degrees_": _table("n", also=(", at least 0", lambda degrees: bool((degrees >= 0).all()))),
         "item_graph_": _table("nn", sparse=True, also=(", symmetric, at least 0", _walks)),

@@ -8,11 +8,11 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from content_table_parts.interrupts import check_time
-from content_table_parts.solvers import DENSE_SPEED, compiled, csr_arrays
+from content_table_parts.solvers import DENSE_SPEED, check_memory, compiled, csr_arrays
 
 MAX_GRAPH_BYTES = 2**31  # of the graph of titles, 12 bytes a pair: above this it is refused
 BLOCK_TITLES = 256  # whose rows of that graph are made together
-DENSE_SIDE = 2000  # up to so many viewers, or titles, singular vectors are found by a dense table of their pairs
+DENSE_SIDE = 2000  # up to so many viewers, or titles if these are fewer, a dense table of their pairs is decomposed
 LEAST = 1e-10  # of the largest squared singular value: below that there is no direction, only rounding
 TIED = 1e-7  # squared singular values that agree to this share of the largest count as equal
 
@@ -23,7 +23,7 @@ def inverse_root(degrees: np.ndarray) -> np.ndarray:
 
 
 def scaled(likes: Any, title_scale: np.ndarray) -> Any:
-    """Rows of S = D_u^-1/2 R D_i^-1/2 from rows of R, a sparse table of likes; `title_scale` is D_i^-1/2."""
+    """Rows of T = D_u^-1/2 S D_i^-1/2 from rows of S, a sparse table of likes; `title_scale` is D_i^-1/2."""
     viewer_scale = inverse_root(np.asarray(likes.sum(axis=1)))
     rows = np.repeat(np.arange(likes.shape[0]), np.diff(likes.indptr))
     weights = likes.data * viewer_scale[rows] * title_scale[likes.indices]
@@ -31,25 +31,25 @@ def scaled(likes: Any, title_scale: np.ndarray) -> Any:
 
 
 def layer_weights(n_layers: int) -> np.ndarray:
-    """c such that the scores of LightGCN with one-hot embeddings are S sum_j c_j (S'S)^j, j < n_layers.
+    """c such that the scores of LightGCN with one-hot embeddings are T sum_j c_j (T'T)^j, j < n_layers.
 
-    Its embeddings are the mean of the powers 0..K of A = [[0, S], [S', 0]], applied to the identity, so its scores are
-    the viewers x titles block of their square: of the powers of A the odd ones, A^(2j+1), which hold S (S'S)^j, as
+    Its embeddings are the mean of the powers 0..K of A = [[0, T], [T', 0]], applied to the identity, so its scores are
+    the viewers x titles block of their square: of the powers of A the odd ones, A^(2j+1), which hold T (T'T)^j, as
     often as two numbers from 0 to K add up to 2j + 1.
     """
     embedding = np.full(n_layers + 1, 1.0 / (n_layers + 1))
     return np.convolve(embedding, embedding)[1::2]
 
 
-def title_graph(S: Any) -> Any:
-    """S'S, (n, n) sparse and symmetric: what two steps, title to viewer to title, carry. A MemoryError where it would
+def title_graph(T: Any) -> Any:
+    """T'T, (n, n) sparse and symmetric: what two steps, title to viewer to title, carry. A MemoryError where it would
     take more than `MAX_GRAPH_BYTES`, as soon as the titles so far do."""
-    columns, n = S.T.tocsr(), S.shape[1]
+    columns, n = T.T.tocsr(), T.shape[1]
     blocks: list = [sp.csr_array((0, n))]
     pairs = 0
     for start in range(0, n, BLOCK_TITLES):
         check_time()
-        blocks.append(columns[start : start + BLOCK_TITLES] @ S)
+        blocks.append(columns[start : start + BLOCK_TITLES] @ T)
         pairs += blocks[-1].nnz
         if 12 * pairs > MAX_GRAPH_BYTES:
             raise MemoryError(
@@ -87,17 +87,17 @@ def carried(X: Any, graph: Any, weights: np.ndarray) -> np.ndarray:
     return total
 
 
-def smooth_directions(S: Any, n_factors: int) -> np.ndarray:
-    """The right singular vectors of S with the `n_factors` largest singular values, (n, r).
+def smooth_directions(T: Any, n_factors: int) -> np.ndarray:
+    """The right singular vectors of T with the `n_factors` largest singular values, (n, r).
 
-    They span the signals on titles that vary least along the graph. r is smaller where S has no more of them, and where
+    They span the signals on titles that vary least along the graph. r is smaller where T has no more of them, and where
     the last ones tie with the next: those are left out together, because no choice among them would be the same on
     every machine. Signs are arbitrary, V V' is not.
     """
-    few_viewers = S.shape[0] <= S.shape[1]
-    small = sp.csr_array(S if few_viewers else S.T)
+    few_viewers = T.shape[0] <= T.shape[1]
+    small = sp.csr_array(T if few_viewers else T.T)
     if not n_factors or not small.nnz:
-        return np.zeros((S.shape[1], 0))
+        return np.zeros((T.shape[1], 0))
     squares, vectors = _top_pairs(small, n_factors + 1)
     keep = squares > LEAST * squares[0]
     if len(squares) > n_factors:
@@ -110,6 +110,7 @@ def _top_pairs(small, count):
     """The largest eigenvalues of small small', falling, and their vectors: `count` of them, or as many as there are."""
     side = small.shape[0]
     if side <= DENSE_SIDE or count >= side:
+        check_memory((side, side), "GraphFilter's n_factors: so many singular directions of so large a table")
         check_time(ahead=10.0 * float(side) ** 3 / DENSE_SPEED)
         last = [max(0, side - count), side - 1]
         squares, vectors = scipy.linalg.eigh((small @ small.T).toarray(), subset_by_index=last)

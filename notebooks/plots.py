@@ -1979,6 +1979,76 @@ def error_against_list(tasks):
     show(fig, tight=False, seen=seen)
 
 
+# ---- Lesson 16 -------------------------------------------------------------------------------------------------------
+
+
+LAYER_HUES = ("#CC79A7", "#009E73", "#E69F00", "#D55E00", "#000000")  # of curves, few layers first
+
+
+def graph_filters(s, layers, cutoff):
+    """What each filter multiplies a direction by, against its singular value; dots are those of a table.
+
+    `layers`: {number of layers: function of s, 1 at s = 1}; `cutoff`: how many directions a truncated SVD keeps
+    """
+    fig, axes = plt.subplots(1, 2, figsize=(10, 4.4), sharey=True, layout="constrained")
+    across = np.linspace(0, 1, 201)
+    for (count, respond), hue in zip(layers.items(), LAYER_HUES, strict=False):
+        terms = " + ".join(["1", "s", *(f"s^{power}" for power in range(2, count + 1))][: count + 1])
+        label = f"$({terms})\\,/\\,{count + 1}$" if count < 4 else f"{count} layers"
+        axes[0].plot(across, respond(across), color=hue, lw=2.2, label=label)
+        axes[0].plot(s, respond(s), "o", color=hue, ms=4.5, alpha=0.7)
+    edge = (s[cutoff - 1] + s[cutoff]) / 2
+    axes[1].plot((0, edge, edge, 1), (0, 0, 1, 1), color=COLORS["spectral with biases"], lw=2.2)
+    axes[1].plot(s, np.arange(len(s)) < cutoff, "o", color=COLORS["spectral with biases"], ms=4.5, alpha=0.7)
+    for ax, title in zip(
+        axes, ("layers averaged: a slope", f"truncated SVD, {cutoff} directions: a step"), strict=True
+    ):
+        ax.plot(s, np.full(len(s), -0.08), "|", color="#333333", ms=9)
+        ax.set(title=title, xlabel="singular value s of the direction", xlim=(0, 1.04), ylim=(-0.13, 1.08))
+    axes[0].set_ylabel("what the filter multiplies it by")
+    axes[0].legend(loc="upper left", fontsize=10)
+    axes[1].annotate("popularity", (1, 1), (-14, -34), textcoords="offset points", ha="right", fontsize=10,
+                     arrowprops={"arrowstyle": "-", "color": "#333333"})  # fmt: skip
+    for ax in axes:
+        ax.text(0.5, -0.08, "strokes: the sample's directions", fontsize=9, va="center")
+    fig.suptitle("Two low-pass filters of one graph", fontsize=12)
+    seen = "Left all curves rise to 1 at s = 1, steeper with more layers; right what lies above an edge passes whole."
+    show(fig, tight=False, seen=seen)
+
+
+SMOOTH_LOOKS = {  # colour, marker, line style
+    "steps": ("#D55E00", "o", "-"),
+    "layers": ("#009E73", "s", "--"),
+}
+
+
+def graph_smoothing(panels):
+    """NDCG less that of one round, and titles shared with the list by degree, by how far likes have travelled.
+
+    `panels`: {data: table with family, count, difference, half_width, shared}
+    """
+    fig, axes = plt.subplots(2, len(panels), figsize=(11, 5.8), sharex=True, sharey="row", layout="constrained")
+    names = {"steps": "the last place alone", "layers": "layers averaged"}
+    said = []
+    for (title, table), (up, down) in zip(panels.items(), axes.T, strict=True):
+        for family, (hue, marker, line) in SMOOTH_LOOKS.items():
+            part = table[table["family"] == family]
+            at = part["count"].to_numpy() - (family == "layers")  # K layers reach K - 1 rounds
+            look = {"color": hue, "marker": marker, "ls": line, "lw": 1.8, "ms": 6}
+            up.errorbar(at, part["difference"], yerr=part["half_width"], capsize=3, **look)
+            down.plot(at, part["shared"], label=names[family], **look)
+            said.append(f"{title}, {names[family]}, {part['difference'].iloc[-1]:+.2f} at the end")
+        up.axhline(0, color="#333333", lw=1)
+        up.set_title(title)
+        down.set(xticks=range(1, 7), ylim=(0, 10.4))
+    axes[0, 0].set_ylabel("NDCG less that of one round")
+    axes[1, 0].set_ylabel("of 10 titles, popularity's")
+    fig.supxlabel("rounds, each from titles to their viewers and on to their titles", fontsize=11)
+    axes[0, 0].legend(*axes[1, 0].get_legend_handles_labels(), loc="lower left", fontsize=9.5)
+    fig.suptitle("Round by round, lists become the list by popularity", fontsize=12)
+    show(fig, tight=False, seen=f"Shared titles rise everywhere; differences: {'; '.join(said)}.")
+
+
 # ---- Lesson 20 -------------------------------------------------------------------------------------------------------
 
 ARM_LOOKS = {  # colour, marker, line style

@@ -1685,6 +1685,64 @@ def after_the_deal():
     )
 
 
+# ---- Lesson 16 -------------------------------------------------------------------------------------------------------
+
+
+@quiz
+def graph_three_steps():
+    """What of Ann's like for Death Note arrives at Monster, degrees counted."""
+    likes = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 1]])
+    walk = likes / np.sqrt(np.outer(likes.sum(axis=1), likes.sum(axis=0)))
+    return Quiz(
+        answer=(walk @ walk.T @ walk)[0, 1],
+        because="The path has three edges, Ann and Death Note with 1/sqrt(1*2), Death Note and Ben with 1/sqrt(2*2), "
+        "Ben and Monster with 1/sqrt(2*2), and it is the only one of three steps.",
+        hint="Multiply the three edges of the path Ann - Death Note - Ben - Monster, each 1/sqrt of its two degrees.",
+        wrong=(
+            (1.0, "That is the number of paths. Each of its edges now counts 1/sqrt of its two degrees."),
+            (0.125, "That takes 1/2 for all three edges; Ann has one like, so her edge is 1/sqrt(1*2)."),
+            (walk[0, 0] * walk[1, 0], "That path ends at Ben. One more edge leads on to Monster."),
+            (1 / 16, "That is 1 over the product of degrees; take the root of it for each edge."),
+        ),
+        tol=0.005,
+    )
+
+
+@quiz
+def graph_half():
+    """What three layers, averaged, multiply the direction of the singular value 1/2 by."""
+    powers = 0.5 ** np.arange(4)
+    return Quiz(
+        answer=powers.mean(),
+        because="(1 + 0.5 + 0.25 + 0.125) / 4. The direction of s = 1 is multiplied by 1, so this one is about halved.",
+        hint="Put s = 0.5 into (1 + s + s^2 + s^3) / 4.",
+        wrong=(
+            (powers.sum(), "That is the sum of the four layers; LightGCN takes their mean."),
+            (powers[1:].mean(), "Layer 0, where each node has its own number still, is one of the four."),
+            (powers[3], "That is the last layer alone, and not the mean of all four."),
+        ),
+        tol=0.005,
+    )
+
+
+@quiz
+def graph_too_far():
+    """What every viewer's list becomes after very many steps."""
+    return Quiz(
+        answer="popularity",
+        choices=("popularity", "table order", "own titles"),
+        because="Only the direction with s = 1 is left, and its entry for a title is the root of the title's degree.",
+        hint="Which direction is not made smaller by a step, and what are its entries?",
+        wrong=(
+            (
+                "table order",
+                "That would need equal scores. The direction that is left has larger entries for some titles.",
+            ),
+            ("own titles", "Likes spread further in each step; they stay at home without any step."),
+        ),
+    )
+
+
 # ---- Lesson 20 -------------------------------------------------------------------------------------------------------
 
 

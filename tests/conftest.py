@@ -76,6 +76,8 @@ RANKERS = {
     "BPR of likes": ct.BPR(n_factors=2, n_epochs=20, liked=0.6),
     "deep": ct.DeepMF(n_factors=2, hidden=(4, 3), n_epochs=20, batch_size=4),
     "deep, with the product, of likes": ct.DeepMF(2, (5,), True, n_epochs=20, liked=0.6),
+    "MultVAE": ct.MultVAE(n_factors=2, n_hidden=3, n_epochs=10),
+    "MultVAE of likes": ct.MultVAE(n_factors=2, n_hidden=3, n_epochs=10, liked=0.6, binary=True, variational=False),
     "hybrid": ct.Hybrid(ct.BiasBaseline(), ABOUT_ITEMS, reg=2),
     "hybrid without features": ct.Hybrid(ct.ALS(2, 1, biases=True), reg=2),
 }  # no rating points

@@ -305,6 +305,7 @@ def run_guided(target, arguments):
             "deep",
             "bayes",
             "autoencoders",
+            "variational",
             "policies",
             "graphs",
             "doors",

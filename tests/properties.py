@@ -774,7 +774,7 @@ def saved_models():
     few = {"n_factors": 2, "n_epochs": 5}
     every = (ct.BiasBaseline(), ct.ItemKNN(), ct.EASE(), ct.GraphFilter(n_factors=2), ct.Popularity(),
              ct.ALS(**few, tol=0, biases=True), ct.ImplicitALS(**few, tol=0), ct.BPR(**few), ct.DeepMF(**few),
-             ct.SGDMF(**few, patience=None), ct.ContentOnly(about), ct.NMF(**few, tol=0),
+             ct.MultVAE(**few), ct.SGDMF(**few, patience=None), ct.ContentOnly(about), ct.NMF(**few, tol=0),
              ct.ContentMF(about, profile, **few, patience=None), ct.SpectralRegularization(2), ct.NuclearNorm(),
              ct.Blend(ct.BiasBaseline(), ct.ContentOnly(about), weight=0.5))  # fmt: skip
     found = {}

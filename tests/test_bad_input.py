@@ -372,6 +372,7 @@ KINDS = [
     ct.GraphFilter(),
     ct.BPR(),
     ct.DeepMF(),
+    ct.MultVAE(),
     ct.GradientDescentMF(),
     ct.SGDMF(),
     ct.ContentMF(ABOUT_FOUR),
@@ -380,7 +381,8 @@ KINDS = [
 ]
 NUMBERS = ("reg", "bias_reg", "tol", "shrinkage", "n_factors", "n_epochs", "n_neighbors", "confidence", "learning_rate",
            "decay", "clip", "init_scale", "batch_size", "n_negatives", "patience", "validation_size", "content_weight",
-           "weight", "damping", "n_layers", "low_pass", "popularity")  # fmt: skip
+           "weight", "damping", "n_layers", "low_pass", "popularity", "n_hidden", "beta", "anneal",
+           "dropout")  # fmt: skip
 MAY_BE_NONE = ("clip", "batch_size", "patience", "weight")  # and `reg` of ALS and of spectral regularization
 PARAMETERS = [(kind, name) for kind in KINDS for name in NUMBERS if name in kind.get_params()]
 

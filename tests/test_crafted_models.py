@@ -40,6 +40,7 @@ ORIGINALS = {
     "graph filter": ct.GraphFilter(n_factors=2),
     "BPR": ct.BPR(n_factors=2, n_epochs=5),
     "deep": ct.DeepMF(n_factors=2, hidden=(3, 2), n_epochs=5),
+    "MultVAE": ct.MultVAE(n_factors=2, n_hidden=3, n_epochs=5),
     "blend": ct.Blend(ct.BiasBaseline(), ct.ItemKNN(), weight=0.5),
 }
 

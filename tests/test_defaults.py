@@ -27,6 +27,9 @@ AS_THEY_COME = {  # the figures of benchmarks/defaults.py are theirs: who change
              "random_state": 0},
     ct.DeepMF: {"n_factors": 16, "hidden": (32, 16), "dot_product": False, "n_negatives": 4, "reg": 3e-4,
                 "learning_rate": 0.005, "batch_size": 64, "n_epochs": 20, "liked": None, "random_state": 0},
+    ct.MultVAE: {"n_factors": 20, "n_hidden": 100, "beta": 0.2, "anneal": 20, "dropout": 0.5, "reg": 1,
+                 "learning_rate": 5e-3, "batch_size": 100, "n_epochs": 100, "variational": True, "liked": None,
+                 "binary": False, "random_state": 0},
     ct.GradientDescentMF: {"n_factors": 5, "reg": 5, "learning_rate": 1e-3, "n_epochs": 5000, "tol": 1e-6,
                            "init": "random", "random_state": 0},
     ct.SGDMF: DESCENT,
@@ -108,7 +111,7 @@ def test_every_number_down_to_its_bound_may_be_set_and_none_beyond(kind):
             continue
         strict = name in ABOVE_0 or (name == "reg" and kind in REG_ABOVE_0)
         strict |= name == "bias_reg" and kind in (ct.SpectralRegularization, ct.NMF)
-        whole = {"random_state": 0, "n_jobs": -1, "burn_in": 0} | (
+        whole = {"random_state": 0, "n_jobs": -1, "burn_in": 0, "anneal": 0} | (
             {"n_factors": 0} if kind in (ct.BayesianFM, ct.GraphFilter) else {}
         )
         lowest, step = (whole.get(name, 1), 1) if declared.whole else (0.0, 1e-9)
@@ -119,9 +122,9 @@ def test_every_number_down_to_its_bound_may_be_set_and_none_beyond(kind):
         if name == "n_layers":
             declared.check(name, 100)
             refused.append(101)
-        elif name in ("weight", "validation_size", "liked", "popularity"):  # shares
+        elif name in ("weight", "validation_size", "liked", "popularity", "dropout"):  # shares
             declared.check(name, 1 - 1e-9)
-            refused += [1 + 1e-9] + [1.0] * (name == "validation_size")
+            refused += [1 + 1e-9] + [1.0] * (name in ("validation_size", "dropout"))
         else:
             declared.check(name, 10**9)
         for value in [*refused, np.nan, np.inf]:

@@ -6,7 +6,7 @@ import scipy.sparse as sp
 from conftest import TYPED
 
 import content_table as ct
-from content_table_parts import graphs
+from content_table_parts import graphs, solvers
 from content_table_parts.interrupts import OutOfTime, in_time
 
 NO = np.nan
@@ -158,6 +158,13 @@ def test_a_graph_that_would_not_fit_is_refused_with_its_pairs(table, monkeypatch
     monkeypatch.setattr(graphs, "MAX_GRAPH_BYTES", 12 * pairs - 1)
     with pytest.raises(MemoryError, match=rf"the graph of 5 titles has {pairs} pairs .* the first 5 alone.*liked="):
         ct.GraphFilter().fit(table)
+
+
+def test_directions_that_would_not_fit_are_refused(sample, monkeypatch):
+    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 1000)
+    ct.GraphFilter().fit(sample)
+    with pytest.raises(MemoryError, match="GraphFilter's n_factors: so many singular directions"):
+        ct.GraphFilter(n_factors=3).fit(sample)
 
 
 def test_a_graph_without_time_is_given_up(sample):

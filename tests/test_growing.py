@@ -31,6 +31,8 @@ FIXED_TITLES = [
     "BPR of likes",
     "deep",
     "deep, with the product, of likes",
+    "MultVAE",
+    "MultVAE of likes",
     "hybrid",
     "hybrid, prefit",
 ]

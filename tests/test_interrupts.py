@@ -147,6 +147,7 @@ FITS = {
     "ImplicitALS": "ct.ImplicitALS(10, **endless)",
     "BPR": "ct.BPR(n_epochs=10**9)",
     "DeepMF": "ct.DeepMF(n_epochs=10**9)",
+    "MultVAE": "ct.MultVAE(n_epochs=10**9)",
     "GradientDescentMF": "ct.GradientDescentMF(learning_rate=1e-5, **endless)",
     "SGDMF": "ct.SGDMF(learning_rate=1e-4, n_epochs=10**9, patience=None)",
     "ContentMF": "ct.ContentMF(features, learning_rate=1e-4, n_epochs=10**9, patience=None)",

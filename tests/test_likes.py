@@ -24,6 +24,8 @@ MODELS = {
     "implicit ALS, binary": ct.ImplicitALS(2, reg=1, binary=True),
     "BPR": ct.BPR(2, n_epochs=10),
     "deep": ct.DeepMF(2, (4, 3), n_epochs=10, batch_size=4),
+    "MultVAE": ct.MultVAE(2, 3, n_epochs=10),
+    "MultDAE, binary": ct.MultVAE(2, 3, n_epochs=10, variational=False, binary=True),
 }
 LIKED = {"liked": 0.7}  # of 1 to 10: 7.3, so 8 and better
 
@@ -98,7 +100,7 @@ def test_the_order_in_which_a_newcomer_tells_does_not_matter(lister, table):
 def test_who_likes_nothing_has_no_preference_or_gets_what_everybody_likes(lister, table):
     table = table.part((table.rows != 3) | (table.values < 8))  # viewer 104 keeps 2, 4, 3 and 1
     model = clone(lister).set_params(**LIKED).fit(table)
-    expected = model.item_bias_ if isinstance(model, (ct.BPR, ct.DeepMF)) else np.zeros(5)
+    expected = model.item_bias_ if isinstance(model, (ct.BPR, ct.DeepMF, ct.MultVAE)) else np.zeros(5)
     for scores in (model.predict(104, table.item_ids), model.fold_in({11: 2, 12: 4}).scores, model.fold_in({}).scores):
         assert scores == pytest.approx(expected, abs=1e-12)
     listed = model.fold_in({}).recommend(5)["item_id"].tolist()
@@ -134,7 +136,7 @@ def test_models_of_likes_are_saved_and_files_from_before_are_read(lister, table,
     loaded = ct.load_model(tmp_path / "model.npz", table)
     assert np.array_equal(loaded.complete(), model.complete())
     assert loaded.liked == 0.7
-    if isinstance(lister, (ct.BPR, ct.DeepMF)):
+    if isinstance(lister, (ct.BPR, ct.DeepMF, ct.MultVAE)):
         return
     packed = files._pack
 
@@ -522,7 +524,7 @@ def test_a_metric_of_lists_is_a_score_by_name(metric, sample):
 
 
 def test_models_tune_themselves_for_lists_and_the_best_is_chosen(sample):
-    candidates = {"EASE": ct.EASE(), "BPR": ct.BPR(3, n_epochs=3), "implicit ALS": ct.ImplicitALS(3)}
+    candidates = {"EASE": ct.EASE(), "BPR": ct.BPR(3, n_epochs=3), "VAE": ct.MultVAE(3, 4, n_epochs=3)}
     how = {"score": "ndcg", "threshold": 8, "n_trials": 2, "n_folds": 2}
     tuned = ct.Tuned(candidates, **how).fit(sample)
     assert tuned.scores_[tuned.chosen_] == min(tuned.scores_.values()) < 0

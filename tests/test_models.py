@@ -210,7 +210,7 @@ def test_blocks_of_users_do_not_show_in_the_lists():
 
 CLASSES = [ct.BiasBaseline, ct.ItemKNN, ct.EASE, ct.ALS, ct.SpectralRegularization, ct.NuclearNorm]
 SHORTER = [ct.NMF, ct.ImplicitALS, ct.BPR, ct.DeepMF, ct.BayesianFM, ct.GradientDescentMF, ct.SGDMF, ct.ContentMF]
-SHORTER += [ct.ContentOnly, ct.Blend, ct.GraphFilter]  # "... as in `ALS`"
+SHORTER += [ct.ContentOnly, ct.Blend, ct.GraphFilter, ct.MultVAE]  # "... as in `ALS`"
 
 
 @pytest.mark.parametrize("kind", SHORTER)
@@ -608,7 +608,7 @@ def test_ctrl_c_in_the_first_pass_leaves_nothing_to_keep(noisy, monkeypatch, mod
 
 
 SLOW_STARTERS = [ct.ALS(), ct.SpectralRegularization(), ct.NuclearNorm(), ct.ImplicitALS(), ct.NMF(),
-                 ct.GradientDescentMF(n_epochs=5, tol=0), ct.SGDMF(n_epochs=5, patience=None),
+                 ct.MultVAE(n_epochs=5), ct.GradientDescentMF(n_epochs=5, tol=0), ct.SGDMF(n_epochs=5, patience=None),
                  ct.ContentMF(ABOUT_ITEMS, n_epochs=5, patience=None)]  # fmt: skip
 
 

@@ -14,6 +14,7 @@ BY_PASSES = [
     ct.ALS(2),
     ct.NMF(2),
     ct.ImplicitALS(2),
+    ct.MultVAE(2),
     ct.GradientDescentMF(2),
     ct.SGDMF(2),
     ct.SpectralRegularization(),

@@ -54,7 +54,8 @@ SAMPLE_MODELS = {
     "ALS of nine factors": ct.ALS(9, 5, biases=True),
     "implicit ALS": ct.ImplicitALS(3, 1, tol=0.01),
 }
-SAMPLE_MODELS |= {name: RANKERS[name] for name in ("popularity", "EASE", "graph filter", "BPR", "deep", "hybrid")}
+SAMPLE_MODELS |= {name: RANKERS[name] for name in ("popularity", "EASE", "graph filter", "BPR", "deep", "MultVAE")}
+SAMPLE_MODELS["hybrid"] = RANKERS["hybrid"]
 for name in ("global mean", "baseline", "item neighbours", "ALS", "SGD", "content", "content only", "blend"):
     SAMPLE_MODELS[name] = MODELS[name]
 

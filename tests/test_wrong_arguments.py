@@ -138,22 +138,23 @@ SPACE = kind("None", called=["search space"])
 
 BY_NAME = [
     (NOTHING, "n n_splits n_trials n_folds n_boot n_components n_factors n_epochs n_neighbors max_features batch_size"),
-    (NOTHING, "n_sweeps n_kept n_chains n_draws n_layers n_negatives"),
+    (NOTHING, "n_sweeps n_kept n_chains n_draws n_layers n_negatives n_hidden"),
     (NOTHING, "patience about by conflicts protocol sampler refit schedule solver init metric reference use dtype"),
     (NOTHING, "repeats unknown sep decimal encoding"),
-    (WHOLE, "min_per_user min_per_item row"),
+    (WHOLE, "min_per_user min_per_item row anneal"),
     (WHOLE.also("None"), "burn_in"),
     (SHARE.also("None"), "interval"),
     (SEED, "random_state"),
     (NUMBER, "threshold low high primal dual"),
     (NOT_BELOW_0, "reg bias_reg tol shrinkage damping confidence decay diversity content_weight nuclear_norm low_pass"),
+    (NOT_BELOW_0, "beta"),
     (ABOVE_0, "learning_rate init_scale n_train n_test time"),
     (SHARE, "test_size validation_size level weight"),
     (
         SWITCH,
         "progress return_fallback keep_no_genres prune larger_is_better uncertainty of_a_rating log whole strict "
         "with_ratings has_seasons certify proven prefit biases shared_weights clip rescale weighted_reg binary "
-        "implicit dot_product",
+        "implicit dot_product variational",
     ),
     (SWITCH.also("None"), "one_per_work"),
     (TEXT, "unit what"),
@@ -210,6 +211,7 @@ def model_calls():
         ct.ImplicitALS: QUICK,
         ct.BPR: {"n_factors": 2, "n_epochs": 3},
         ct.DeepMF: {"n_factors": 2, "n_epochs": 3, "hidden": (3,)},
+        ct.MultVAE: {"n_factors": 2, "n_hidden": 3, "n_epochs": 3},
         ct.GradientDescentMF: QUICK,
         ct.SGDMF: descent,
         ct.ContentMF: about | {"user_features": ABOUT_USERS} | descent,
@@ -232,6 +234,7 @@ def model_calls():
         ct.GraphFilter: {"n_factors": WHOLE, "popularity": kind("0", "0.5"), "liked": SHARE.also("0", "True", "None")},
         ct.BPR: {"liked": SHARE.also("0", "True", "None")},
         ct.DeepMF: {"liked": SHARE.also("0", "True", "None"), "hidden": kind("[]", "()")},
+        ct.MultVAE: {"liked": SHARE.also("0", "True", "None"), "dropout": SHARE.also("0")},
         ct.ContentOnly: {"reg": ABOVE_0},
         ct.Blend: {"first": kind("fitted model", "unfitted model"), "second": kind("fitted model", "unfitted model")}
         | {"weight": optional["weight"].also("0", "True")},
@@ -268,7 +271,8 @@ def recommender_calls():
     for name in ("errors", "rmse", "mae"):
         yield f"Recommender.{name}", getattr(w.als, name), {"ratings": w.test}, {}
         yield name, getattr(ct, name), {"model": w.als, "ratings": w.test}, {}
-    for name in ("Recommender", "FactorModel", "EASE", "GraphFilter", "ImplicitALS", "BPR", "DeepMF", "Hybrid"):
+    ranking = "EASE", "GraphFilter", "ImplicitALS", "BPR", "DeepMF", "MultVAE", "Hybrid"
+    for name in ("Recommender", "FactorModel", *ranking):
         yield f"{name}.in_use", w.als.in_use, {"name": "reg"}, {"name": NOTHING}
     yield "Recommender.predict", w.als.predict, {"users": [101, 102], "items": [11, 12]}, {}
     yield "Recommender.predict_cells", w.als.predict_cells, cells, {}
