@@ -207,6 +207,21 @@ def bayes_tables(runs):
     return "\n\n".join([accuracy, chains, *tables, f"Machine: {runs['settings']['machine']}."])
 
 
+def ladder_table(runs):
+    """What each kind of feature brings to a `BayesianFM`: errors, and paired differences to factors with genres."""
+    parts = {(name, how): table[how] for name, table in runs["tables"].items() for how in table if how in LADDERS}
+    models = dict.fromkeys(model for part in parts.values() for model in part)
+
+    def cell(row):
+        return f"{row['rmse']:.3f} ({row['minus'][0]:+.3f} ± {row['minus'][1]:.3f})" if row else ""
+
+    rows = [[model, *(cell(part.get(model)) for part in parts.values())] for model in models]
+    return markdown(["", *(f"{name}, {LADDERS[how]}" for name, how in parts)], rows)
+
+
+LADDERS = {"random": "at random", "by time": "by time", "new titles": "new titles"}
+
+
 def defaults_table(runs):
     """Every model as it comes, against the biases alone: MovieLens by time and at random, and the two course tables."""
     by_split = [runs["movielens"]["random"], *(table["random"] for table in runs["tables"].values())]
@@ -558,6 +573,7 @@ def sections():
         "other splits": other_splits_table(tuned),
         "by time": by_time_table(tuned),
         "bayes": bayes_tables(read("bayes.json")),
+        "bayes ladder": ladder_table(read("bayes_ladder.json")),
         "solvers": solver_table(solvers),
         "solvers machine": f"Machine: {solvers['settings']['machine']}.",
         "movielens": movielens_table(films) + "\n\n" + choice,
@@ -592,6 +608,7 @@ LOOKS = {
     "SGD": ("#8856A7", "P"),
     "content": ("#B2182B", "h"),
     "half spectral, half content": ("#000000", "x"),
+    "mean of Bayesian FMs": ("#D55E00", "p"),
 }
 
 

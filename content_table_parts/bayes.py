@@ -26,6 +26,8 @@ with libFM*, ACM TIST 2012). Random numbers are drawn outside the compiled loops
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -210,7 +212,8 @@ def sweep(design, state, draws, prior, S, c):
 # ---- Blocks, and the chain -------------------------------------------------------------------------------------------
 
 
-class Block(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Block:
     """Features that many ratings share: `rows` (N,) the row of each rating, `table` (rows, features) sparse, and how
     many features each group has, one after the other."""
 
@@ -218,7 +221,7 @@ class Block(NamedTuple):
     table: sp.csr_array
     groups: tuple[int, ...]
 
-    @property
+    @cached_property
     def met(self) -> np.ndarray:
         """Mask of the features that are not 0 in some rating: of the others nothing can be learnt."""
         return np.bincount(self._rated().indices, minlength=self.table.shape[1]) > 0

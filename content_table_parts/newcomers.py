@@ -248,7 +248,7 @@ class _Newcomer:
         The penalty is taken for the spread of tastes before a rating is known, and each rating narrows it down:
         noise() sqrt(z' (Z'Z + D)^-1 z). With `of_a_rating` the noise of a single rating is added. Tastes spread more
         widely than a penalty tuned for prediction says, and the other side is an estimate too, so the true error is
-        larger, 2.4 times in lesson 13: a scale to compare titles by, not a promise.
+        larger, 2.4 times in lesson 13: a scale to compare titles by, not a promise. `BayesianFM` allows for both.
         """
         check_switch("of_a_rating", of_a_rating)
         noise = self.model.noise()

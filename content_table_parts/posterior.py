@@ -290,7 +290,7 @@ def fitted_link(mean: np.ndarray, sd: np.ndarray, values: np.ndarray, steps: np.
 def _matched(link, shares, mean, sd):
     """The link with the thresholds below which these shares of the ratings are expected, by bisection."""
     low, high = np.full(len(shares), (mean - 20 * sd).min()), np.full(len(shares), (mean + 20 * sd).max())
-    for _ in range(50):
+    for _ in range(36):  # to a billionth of a rating point
         middle = (low + high) / 2
         below = link.below(middle[:, None], mean, sd).mean(axis=1) < shares
         low, high = np.where(below, middle, low), np.where(below, high, middle)

@@ -200,6 +200,7 @@ PARTS = {  # the colour of each part
     "judging": "#CC79A7",
     "lists": "#009E73",
     "who rated what": "#0072B2",
+    "how sure": "#6A3D9A",
     "in the world": "#D55E00",
     "to look up": "#F0E442",
 }
@@ -218,7 +219,7 @@ def plot_course(lessons):
             _box(ax, (column * STEP, -row), lesson, needed_directly(lesson.number, lessons))
         rows = max(rows, len(own))
     ax.set(xlim=(-0.86, (len(PARTS) - 1) * STEP + 0.86), ylim=(0.4 - rows, 2.4), aspect="equal")
-    ax.set_title("The course in seven parts, and two pages to look things up")
+    ax.set_title("The course in eight parts, and two pages to look things up")
     ax.set_axis_off()
     show(fig, alt=course_in_words(lessons))
 
@@ -299,6 +300,13 @@ def _picture(ax, part, x, y):
             across, up = x - 0.375 + 0.25 * col, y - 0.375 + 0.25 * row
             tick = [across - 0.07, across - 0.02, across + 0.08], [up + 0.01, up - 0.06, up + 0.08]
             ax.plot(*tick, color=hue, lw=2.5, solid_capstyle="round")
+    elif part == "how sure":
+        across = np.linspace(-0.55, 0.55, 60)
+        curve = -0.4 + 0.85 * np.exp(-((across / 0.2) ** 2) / 2)
+        inside = np.abs(across) < 0.27
+        ax.fill_between(x + across[inside], y - 0.4, y + curve[inside], color=hue, alpha=0.45, lw=0)
+        ax.plot(x + across, y + curve, color=dark, lw=2)
+        ax.plot([x - 0.27, x + 0.27], [y - 0.53, y - 0.53], "|-", color=dark, lw=2, markersize=9)
     elif part == "in the world":
         for across, up in ((-0.5, -0.5), (0.15, -0.5), (-0.18, 0.15)):
             square(across, up, 0.36, 0.36, True)
@@ -1054,6 +1062,51 @@ def als_map(points, names, first):
     show(fig, seen=seen, tight=False)
 
 
+# ---- Lesson 05c ------------------------------------------------------------------------------------------------------
+
+PART_HUES = ("#56B4E9", "#E69F00", "#7B3294")
+
+
+def nmf_bars(adds, titles, names):
+    """Titles as sums of three parts, rating points; `adds`: (n, 3), in groups, one after the other, of equal size."""
+    fig, ax = plt.subplots(figsize=(9.6, 8.2))
+    each = len(titles) // adds.shape[1]
+    down = np.arange(len(titles)) + np.arange(len(titles)) // each  # a gap after each group
+    ax.barh(down, 1, color="#CCCCCC", height=0.78, label="the lowest rating, 1")
+    start = np.ones(len(titles))
+    for part, (name, hue) in enumerate(zip(names, PART_HUES, strict=True)):
+        ax.barh(down, adds[:, part], left=start, color=hue, height=0.78, label=name)
+        for at in np.flatnonzero(adds[:, part] >= 0.45):
+            place = start[at] + adds[at, part] / 2
+            tone = "white" if hue == PART_HUES[2] else "black"
+            ax.text(place, down[at], f"{adds[at, part]:.1f}", ha="center", va="center", fontsize=9, color=tone)
+        start = start + adds[:, part]
+    ax.set_yticks(down, [short_title(title, 34) for title in titles], fontsize=9.5)
+    ax.invert_yaxis()
+    ax.grid(visible=False, axis="y")
+    ax.set(xlim=(0, 10), xlabel="predicted rating, mean over all viewers (rating points)")
+    ax.set_title("Every title is a sum of three parts, and none of them takes anything away", fontsize=12)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.4, -0.08), ncols=4, fontsize=10)
+    own = [adds[part * each : (part + 1) * each, part].mean() for part in range(adds.shape[1])]
+    seen = "; ".join(f"in its own group of titles {name} adds {add:.1f}" for name, add in zip(names, own, strict=True))
+    show(fig, seen=f"{seen[0].upper()}{seen[1:]}, mean of each group; no bar goes to the left.")
+
+
+def nmf_starts(ranks, found, dealt):
+    """How alike the parts of two starts are, by the number of parts: of the ratings, and of the ratings dealt anew."""
+    fig, ax = plt.subplots(figsize=(7.2, 4.2))
+    for values, look, name in (
+        (found, {"color": COLORS["train"], "marker": "o", "ls": "-"}, "the ratings"),
+        (dealt, {"color": "#777777", "marker": "s", "ls": "--"}, "the same ratings dealt anew"),
+    ):
+        ax.plot(ranks, values, label=name, lw=2, markersize=7, **look)
+    ax.set(xticks=ranks, ylim=(0, 1.04), xlabel="number of parts", ylabel="correlation, mean over pairs of starts")
+    ax.set_title("Two parts come back from every start, and the more there are the fewer do")
+    ax.legend(loc="lower left")
+    said = ", ".join(f"{value:.2f} at {rank}" for rank, value in zip(ranks, found, strict=True))
+    show(fig, seen=f"The upper line falls: {said}.")
+
+
 # ---- Lesson 06 -------------------------------------------------------------------------------------------------------
 
 
@@ -1575,7 +1628,7 @@ def references(tables, start):
     return Slide(draw, names, names.index(start), "reference")
 
 
-def real_differences(panels, near=0.065):
+def real_differences(panels, near=0.085):
     """Differences from the baseline on an axis that shows them; what lies beyond it is written at the edge."""
     order = next(iter(panels.values())).drop("baseline").sort_values("difference").index
     fig, axes = plt.subplots(1, len(panels), figsize=(9.8, 4.6), sharey=True, layout="constrained")
@@ -1585,7 +1638,7 @@ def real_differences(panels, near=0.065):
         ax.set(
             xlim=(-near, near),
             title=f"real {name}",
-            xticks=(-0.04, 0, 0.04),
+            xticks=(-0.06, -0.03, 0, 0.03, 0.06),
             xlabel="less the baseline's (rating points)",
         )
         for place, far in enumerate(table["difference"]):
@@ -2049,6 +2102,99 @@ def graph_smoothing(panels):
     show(fig, tight=False, seen=f"Shared titles rise everywhere; differences: {'; '.join(said)}.")
 
 
+# ---- Lesson 17 -------------------------------------------------------------------------------------------------------
+
+PROMISES = (("#E69F00", "o"), ("#0072B2", "s"), ("#009E73", "D"))  # colour, marker of each promise
+
+
+def promises_kept(rungs, promised, before):
+    """The share inside for each promise, with its interval: `rungs` are {name: [(share, half width), ...]}, of which
+    the first `before` stand above a line."""
+    fig, ax = plt.subplots(figsize=(9.5, 4.8))
+    places = np.arange(len(rungs))[::-1]
+    for at, (promise, (hue, marker)) in enumerate(zip(promised, PROMISES, strict=True)):
+        shares, halves = np.transpose([found[at] for found in rungs.values()])
+        ax.axvline(promise, color=hue, ls="--", lw=1.5)
+        label = f"{100 * promise:.0f} % promised"
+        ax.errorbar(shares, places, xerr=halves, fmt=marker, color=hue, ms=7, capsize=3, label=label)
+    line = len(rungs) - before - 0.5
+    ax.axhline(line, color="#333333", lw=1)
+    for word, up in (("before", line + 0.3), ("after", line - 0.3)):
+        ax.text(0.305, up, word, va="center", style="italic", fontsize=10)
+    ax.set(
+        xlim=(0.3, 1), ylim=(-0.6, len(rungs) - 0.4), yticks=places, yticklabels=list(rungs),
+        xlabel="share of held-out ratings inside (mean of the splits, 95 % interval)",
+        title="Lesson 13's model promised too much; the posterior keeps its word",
+    )  # fmt: skip
+    ax.grid(axis="y", visible=False)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.35, -0.16), ncols=3)
+    show(
+        fig,
+        seen="Lesson 13's marks lie left of all three lines, far left with its residual; those below lie near them.",
+    )
+
+
+def two_risks(chances, names, ends):
+    """The chance of each rating from 1 to 10 for two titles, and below them their intervals."""
+    fig, ax = plt.subplots(figsize=(8.4, 4.2))
+    scores, looks = np.arange(1, 11), (("#0072B2", -0.2, None), ("#E69F00", 0.2, "//"))
+    for place, (chance, name, end, look) in enumerate(zip(chances, names, np.asarray(ends), looks, strict=True), 1):
+        hue, shift, hatch = look
+        ax.bar(scores + shift, chance, 0.38, color=hue, hatch=hatch, edgecolor="white", label=name)
+        ax.plot(end + np.array([-0.4, 0.4]), np.full(2, -0.03 * place), "|-", color=hue, lw=3, ms=10, mew=2)
+    ax.text(0.6, -0.045, "intervals of 80 %", va="center", fontsize=9.5)
+    ax.axhline(0, color="#333333", lw=1)
+    top = np.max(chances) + 0.03
+    ax.set(xticks=scores, xlabel="rating", ylabel="chance", ylim=(-0.085, top), yticks=np.arange(0, top, 0.05))
+    ax.set_title("Almost one prediction, and two risks")
+    ax.grid(axis="x", visible=False)
+    ax.legend(loc="upper left")
+    show(fig, seen="One title's bars are taller in the middle, the other's reach further to both sides.")
+
+
+def two_chains(yours, theirs, true_noise):
+    """The noise as two chains draw it, sweep by sweep: of the reader's sampler, and with factors."""
+    fig, axes = plt.subplots(1, 2, figsize=(9.5, 3.9), sharey=True)
+    names = "biases: your sampler", "with factors: the library"
+    for ax, chains, title in zip(axes, (yours, theirs), names, strict=True):
+        for at, (chain, hue, line) in enumerate(zip(chains, ("#0072B2", "#D55E00"), ("-", "--"), strict=True), 1):
+            ax.plot(np.arange(100, 100 + len(chain)), chain, line, color=hue, lw=1.2, label=f"chain {at}")
+        ax.axhline(true_noise, color="#333333", ls=":", lw=2, label="true noise")
+        ax.set(title=title, xlabel="sweep")
+    axes[0].set_ylabel("noise (rating points)")
+    axes[1].legend(loc="upper right")
+    fig.suptitle("Biases have settled after a hundred sweeps, factors have not after three hundred", fontsize=12)
+    show(fig, seen="Left two level chains cross all the time, above the true noise; right both sink, apart, towards it")
+
+
+# ---- Lesson 18 ------------------------------------------------------------------------------------------------------
+
+
+def plot_rungs(panels, order, reference):
+    """`panels`: {name of a table: {rung: (difference to the reference, half width)}}; a table may lack some rungs."""
+    fig, axes = plt.subplots(1, len(panels), figsize=(2.6 * len(panels), 3.8), sharey=True)
+    for ax, (name, panel) in zip(axes, panels.items(), strict=True):
+        ax.axvline(0, color="black", linewidth=1)
+        for rung, (mean, half) in panel.items():
+            hue, marker = VERDICT_LOOKS[_verdict(mean, half)]
+            look = {"color": hue, "marker": marker, "markersize": 8, "capsize": 4, "linewidth": 1.8}
+            ax.errorbar(mean, order.index(rung), xerr=half, **look)
+        ax.set(title=name, ylim=(len(order) - 0.5, -0.5), yticks=range(len(order)))
+        ax.margins(x=0.12)
+        ax.locator_params(axis="x", nbins=4)
+    axes[0].set_yticklabels(order)
+    across = f"held-out RMSE less that of the {reference}, rating points; each panel has a scale of its own"
+    fig.supxlabel(f"{across}\nblue circle: better; grey diamond: not told apart; orange square: worse", fontsize=10)
+    fig.suptitle("What a column is worth depends on the table, and one sample loses it all")
+    rows = {name: [(rung, _verdict(*each)) for rung, each in panel.items()] for name, panel in panels.items()}
+    said = [f"{name}: {by_verdict(pd.DataFrame(own, columns=['model', 'verdict']))}" for name, own in rows.items()]
+    show(fig, seen=". ".join(said) + ".")
+
+
+def _verdict(mean, half):
+    return "tie" if abs(mean) <= half else "better" if mean < 0 else "worse"
+
+
 # ---- Lesson 19 -------------------------------------------------------------------------------------------------------
 
 
@@ -2132,20 +2278,19 @@ def plot_feedback(exposure, error):
             ax.fill_between(x, table[:, 0] - table[:, 1], table[:, 0] + table[:, 1], color=hue, alpha=0.18, lw=0)
             ax.plot(x, table[:, 0], color=hue, marker=marker, ls=line, lw=2, ms=size, mfc=face, label=name)
         ax.set(xlabel="evenings of showing and learning", xticks=np.arange(start, start + len(table)))
-    axes[0].set(
-        title="Exposure: how unequally titles were shown", ylabel="Gini coefficient (0: all alike)", ylim=(0, 1)
-    )
+    axes[0].set(title="Exposure: how unequally titles were shown", ylabel="Gini (0: all titles alike)", ylim=(0, 1))
     axes[1].set(title="Error in the drawer, where nobody was shown anything", ylabel="RMSE from the truth (points)")
     handles, names = axes[0].get_legend_handles_labels()
     fig.legend(handles, names, ncols=5, loc="lower center", fontsize=10, handlelength=3)
     fig.suptitle("What is shown decides what is learnt", fontsize=13)
     fig.tight_layout(rect=(0, 0.08, 1, 1))
-    seen = "Left the greedy line starts near 1 and stays highest; right it falls slowest, and viewers' Thompson lies on it."
+    seen = "Left greedy starts near 1 and stays highest; right it falls slowest, and Thompson by viewers lies on it."
     show(fig, tight=False, seen=seen)
 
 
 def plot_estimates(found, values, names):
-    """Estimates from many logs beside the truth; `found`: {(target, estimator): estimates}, `values`: {target: truth}."""
+    """Estimates from many logs beside the truth; `found`: {(target, estimator): estimates}, `values`: {target: truth},
+    `names`: the estimators."""
     fig, axes = plt.subplots(1, len(values), figsize=(10.4, 4.2), sharey=True)
     for ax, (target, value) in zip(axes, values.items(), strict=True):
         for at, name in enumerate(names):

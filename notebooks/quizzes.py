@@ -853,6 +853,61 @@ def als_translate():
     )
 
 
+# ---- Lesson 05c ------------------------------------------------------------------------------------------------------
+
+
+@quiz
+def nmf_cleo():
+    """Cleo, heights 8 for Naruto and 3 for Sword Art Online, from (1, 1) with lambda 1: her second number."""
+    first = (3 - 1) / (1 + 1)
+    return Quiz(
+        answer=(2 * 8 + (3 - first)) / (4 + 1 + 1),
+        because="Her first number sees Sword Art Online alone: (3 - 1) / (1 + 1) = 1. With that held, fights have to "
+        "explain 8 of Naruto and 3 - 1 = 2 of Sword Art Online: (2 · 8 + 1 · 2) / (4 + 1 + 1) = 18 / 6.",
+        hint="First love, with fights held at 1; then fights, with the new love. Toradora! she has not rated.",
+        wrong=(
+            (3.6, "18 over 5: the penalty of 1 below the line is missing."),
+            (1, "That is her first number, love."),
+            (17 / 6, "You held love at a value other than the new one: it is 1 after its update, and 3 - 1 is 2."),
+            (19 / 6, "You left out what love explains of Sword Art Online: 3 - 1 is left, not 3."),
+        ),
+        tol=0.02,
+    )
+
+
+@quiz
+def nmf_ben():
+    """Ben, p = (3, 0), and Naruto, q = (0, 2), heights counted from 1."""
+    return Quiz(
+        answer=1,
+        because="3 · 0 + 0 · 2 is a height of 0, and heights are counted from 1: no part speaks for Naruto, and none "
+        "can speak against it. With p = (3, -1) it would be a -1, below the scale.",
+        hint="Multiply pairwise, add, and do not forget where heights are counted from.",
+        wrong=(
+            (0, "That is the height. The rating is 1 more."),
+            (-1, "That is what the second number -1 would give; it was set to 0."),
+            (7, "Naruto has no love in it: 3 is multiplied by 0."),
+        ),
+        tol=0.02,
+    )
+
+
+@quiz
+def nmf_alike():
+    """Which measure of likeness to trust for columns that have no negative number."""
+    return Quiz(
+        answer="correlation",
+        because="On ratings dealt anew there is nothing to find, and yet the cosine is high; the correlation, with "
+        "each column's mean taken away, sees only what is particular to a part.",
+        hint="Look at what each of them says of the ratings dealt anew, where nothing is to be found.",
+        wrong=(
+            ("cosine", "It is above 0.8 even where there is nothing to find, so a high value says little."),
+            ("both", "They disagree about the table without parts, and one of them is wrong there."),
+        ),
+        choices=("cosine", "correlation", "both"),
+    )
+
+
 # ---- Lesson 06 -------------------------------------------------------------------------------------------------------
 
 
@@ -1743,6 +1798,137 @@ def graph_too_far():
     )
 
 
+# ---- Lesson 17 ------------------------------------------------------------------------------------------------------
+
+
+@quiz
+def posterior_after_four():
+    """Mean and standard deviation of a bias after t = 2, 1, 3 and then -2, where the noise is 2 and λ is 1."""
+    t = np.array([2.0, 1.0, 3.0, -2.0])
+    mean, sd = t.sum() / (len(t) + 1), 2 / np.sqrt(len(t) + 1)
+    return Quiz(
+        answer=(mean, sd),
+        because="4 / (4 + 1) is 0.8, and the variance 4 / (4 + 1) has the root 0.894: a surprise moves the mean, "
+        "and each rating narrows the curve, whatever it says.",
+        hint="The mean is the sum of t over n + λ, the variance is σ² over n + λ, and n is now 4.",
+        wrong=(
+            ((mean, sd**2), "The second number is the variance; its root was asked for."),
+            ((t.mean(), sd), "That is the plain mean; λ counts as one more rating of 0."),
+            ((t.mean(), 1.0), "That is the plain mean of the four; divide by n + λ, in both numbers."),
+            ((mean, 1.0), "The mean is right; the variance falls to 4 / 5 with the fourth rating."),
+            ((mean, np.sqrt(sd**2 + 4)), "That is the spread of the next rating, noise added; asked is the bias."),
+        ),
+        tol=0.006,
+    )
+
+
+@quiz
+def noise_of_three():
+    """The noise that three deviations 2, 1, 3 tell of, one number having been fitted to them without a penalty."""
+    t = np.array([2.0, 1.0, 3.0])
+    left = ((t - t.mean()) ** 2).sum()
+    return Quiz(
+        answer=np.sqrt(left / 2),
+        because="The squares left are 0, 1 and 1; one of three numbers went into the fit, so 2 is divided by 2.",
+        hint="Fit the mean, square what is left, and divide by the ratings less the numbers that were fitted.",
+        wrong=(
+            (np.sqrt(left / 3), "That is the training residual: the mean has bent to these three, and hides a third."),
+            (np.sqrt((t**2).sum() / 3), "That is the spread about 0; the mean, 2, comes off first."),
+            (left, "That is the sum of squares: divide it by 3 - 1."),
+            (np.sqrt(left / 4), "Fitting takes a rating away from the count; it does not add one."),
+        ),
+        tol=0.006,
+    )
+
+
+@quiz
+def likeliest_run():
+    """The likeliest run of ratings with a probability nearest to 0.8: 6 to 10 with .10, .20, .40, .25 and .05."""
+    return Quiz(
+        answer=(7, 9),
+        because="8 has 0.40, then 9 joins and makes 0.65, then 7 makes 0.85, which is nearer to 0.80 than 0.65 is; "
+        "with 6 it would be 0.95.",
+        hint="Begin with 8. Of its neighbours the likelier one joins, as long as the sum gets nearer to 0.8.",
+        wrong=(
+            ((8, 9), "That run has 0.65; with 7 it has 0.85, which is nearer to 0.80."),
+            ((6, 9), "That run has 0.95, and 7 to 9 with 0.85 is nearer."),
+            ((8, 10), "That run has 0.70; 7 is likelier than 10, and joins before it."),
+            ((7, 8), "9 is likelier than 7 and joins first; then 7 makes it 0.85."),
+        ),
+        tol=0.1,
+    )
+
+
+# ---- Lesson 18 -------------------------------------------------------------------------------------------------------
+
+
+def _eight_features():
+    """The machine of the pencil case: w and v by feature, and w0 = 3; Demon Slayer has no rating and no own numbers."""
+    w = {"Ben": -0.5, "Cleo": 0.5, "Attack on Titan": 0.5, "Your Name": 0.5}
+    v = {"Ann": 1.0, "Ben": -1.0, "Cleo": 1.0, "Attack on Titan": 0.5, "action": 0.5, "romance": -0.5}
+    return w, v
+
+
+@quiz
+def machine_of_a_new_title():
+    """What the machine of the pencil case predicts for Ben and Demon Slayer, an action title without ratings."""
+    w, v = _eight_features()
+    plain = 3 + w["Ben"]
+    return Quiz(
+        answer=plain + v["Ben"] * v["action"],
+        because="Three ones: Ben, Demon Slayer, action. 3 - 0.5, and of the three products only Ben times action is "
+        "not 0: -1 times 0.5.",
+        hint="Write down the three columns that hold a 1, add their w to 3, then multiply their v by pairs.",
+        wrong=(
+            (plain, "That is what matrix factorization would say, which has no column for action."),
+            (plain - v["Ben"] * v["action"], "Ben's v is negative: a viewer who likes action less than others do."),
+        ),
+        tol=0.02,
+    )
+
+
+@quiz
+def one_number_by_hand():
+    """The mean of the normal from which v of action is drawn, nu = 0, lambda = 1.5, sigma = 1."""
+    w, v = _eight_features()
+    h = np.array([v["Ann"], v["Cleo"]]) + v["Attack on Titan"]
+    own = np.array([0, w["Cleo"]]) + w["Attack on Titan"] + np.array([v["Ann"], v["Cleo"]]) * v["Attack on Titan"]
+    left = np.array([5, 4]) - 3 - own  # what the ratings leave to v of action
+    return Quiz(
+        answer=h @ left / (1.5 + h @ h),
+        because="Both slopes are 1.5, so the precision is 1.5 + 4.5 = 6; the sums in the numerator are -1.5 and "
+        "0.5 times 4.5, together 0.75, and 0.75 / 6 = 0.125.",
+        hint="h is 1.5 for both ratings, e is 0.25 and -1.25, and v is 0.5 now.",
+        wrong=(
+            (h @ left / (h @ h), "The prior counts too: lambda = 1.5 belongs in the precision."),
+            (
+                h @ (left - h * v["action"]) / (1.5 + h @ h),
+                "The errors e hold what v = 0.5 says already: add v times the sum of h squared.",
+            ),
+        ),
+        tol=0.002,
+    )
+
+
+@quiz
+def weights_of_genres():
+    """What a weight for each genre, without factors, does to the held-out error of titles that have ratings."""
+    return Quiz(
+        answer="hardly anything",
+        because="How good a title is, its own weight says already, from its own ratings. A weight of a genre adds the "
+        "same for every viewer, and so can only help where a title has few ratings or none.",
+        hint="Without factors no column meets another. Which numbers could a weight of a genre replace?",
+        wrong=(
+            ("lowers it", "It would, if genres told of a title what its own ratings do not."),
+            (
+                "raises it",
+                "Thirty numbers more could do harm, but they are shrunk, and little is left of them to do any.",
+            ),
+        ),
+        choices=("lowers it", "hardly anything", "raises it"),
+    )
+
+
 # ---- Lesson 19 -------------------------------------------------------------------------------------------------------
 
 
@@ -1827,7 +2013,7 @@ def one_heavy_weight():
         answer=9 / 0.125 / 4,
         because="The weights are 0, 0, 0 and 1 / 0.125 = 8, and the sum is divided by all four evenings: 72 / 4 = 18. "
         "Divided by the sum of the weights, as SNIPS does, it is 9.",
-        hint="A weight is the target's probability over the propensity; the mean is over all evenings, weight 0 or not.",
+        hint="A weight is the target's probability over the propensity; the mean is over all four evenings.",
         wrong=(
             (9.0, "This is SNIPS, which divides by the sum of the weights."),
             (8.0, "This is the plain mean of the four ratings, whatever the policy."),
