@@ -2032,7 +2032,7 @@ class MultVAE(_OfLikes, FactorModel):
     liked : float from 0 to 1, optional
         As in `EASE`.
     binary : bool
-        As in `EASE`; False made better lists on all three of benchmarks/lists.py.
+        As in `EASE`; False made better lists on all three data sets of benchmarks/lists.py.
     random_state, progress : as in `ALS`
 
     Attributes

@@ -72,7 +72,6 @@ def candidates():
         "GraphFilter": ([ct.GraphFilter(), ct.GraphFilter(liked=LIKED)], GRAPH, "graph"),
         "DeepMF": ([ct.DeepMF(), ct.DeepMF(liked=LIKED)], ct.DeepMF().search_space(), "DeepMF"),
         "MultVAE": ([ct.MultVAE(n_epochs=60)], NETWORK | {"beta": ct.Range(0.05, 1.0, log=True)}, "VAE"),
-        "MultDAE": ([ct.MultVAE(n_epochs=60, variational=False)], NETWORK, "VAE"),
     }
     try:
         import implicit  # noqa: F401

@@ -135,6 +135,21 @@ def choices_table(runs):
     return f"{table}\n\nALS with biases, tuned by its lists: {', '.join(tuned)}."
 
 
+def autoencoders_table(runs):
+    """Linear autoencoders tuned alike, and of all rows how many hits are loved and disliked."""
+    rows = []
+    for name, one in runs["data"].items():
+        less = {row["model"]: f"{row['difference']:+.3f} ± {row['half_width']:.3f}" for row in one["paired"]}
+        for row in one["means"]:
+            whole = row["ndcg"] is None
+            shares = [f"{row[kind] / row['hits']:.0%}" for kind in ("loved", "disliked")]
+            ndcg, hits = ("", "") if whole else (three(row["ndcg"]), f"{row['hits']:.2f}")
+            linear = less.get(row["model"], "") if row["model"] != "constrained" else ""
+            rows.append([name, row["model"], ndcg, linear, hits, *shares])
+    header = ["table", "", "NDCG@10", "less constrained", "hits a list", "of them loved", "of them disliked"]
+    return markdown(header, rows)
+
+
 def smoothing_table(runs):
     """Lists by how far likes have travelled along the graph, nothing tuned."""
     names = {"paths": "paths, degrees ignored", "steps": "rounds, the last place alone", "layers": "layers averaged"}
@@ -568,6 +583,7 @@ def sections():
         "lists": lists_table(tuned),
         "list models": list_models_tables(likes) + f"\n\nMachine: {likes['settings']['machine']}, one of them used.",
         "choices": choices_table(read("choices.json")),
+        "autoencoders": autoencoders_table(read("autoencoders.json")),
         "smoothing": smoothing_table(read("smoothing.json")),
         "many titles": many_titles_table(read("scale_ease.json")),
         "other splits": other_splits_table(tuned),

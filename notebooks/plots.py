@@ -2032,6 +2032,23 @@ def error_against_list(tasks):
     show(fig, tight=False, seen=seen)
 
 
+# ---- Lesson 15 -------------------------------------------------------------------------------------------------------
+
+
+def autoencoder_rungs(panels, reference):
+    """NDCG less the reference's with intervals, a panel a data set; `panels`: {data: table of difference, half_width,
+    verdict, by model in the order of the rungs}."""
+    fig, axes = plt.subplots(1, len(panels), figsize=(10.4, 4.2), sharey=True, layout="constrained")
+    for ax, (name, table) in zip(axes, panels.items(), strict=True):
+        _verdict_bars(ax, table)
+        ax.set(title=f"real {name}", xlim=(-0.19, 0.05), xticks=(-0.15, -0.1, -0.05, 0))
+    axes[len(axes) // 2].set_xlabel(f"NDCG@10 less that of {reference}, on the same splits")
+    fig.legend(handles=VERDICT_KEY, loc="outside lower center", ncols=3, fontsize=9.5)
+    fig.suptitle("Among real viewers nothing here is ahead of EASE with grades", fontsize=12)
+    words = [f"on {name}, {table['verdict'].value_counts().to_dict()}" for name, table in panels.items()]
+    show(fig, tight=False, seen=re.sub(r"[{}']", "", "; ".join(words)))
+
+
 # ---- Lesson 16 -------------------------------------------------------------------------------------------------------
 
 

@@ -1740,6 +1740,41 @@ def after_the_deal():
     )
 
 
+# ---- Lesson 15 -------------------------------------------------------------------------------------------------------
+
+
+@quiz
+def weight_back():
+    """The weight from Demon Slayer to Attack on Titan: two viewers have both, one has Attack on Titan alone."""
+    return Quiz(
+        answer=2 / 3,
+        because="Now only the two who like Demon Slayer have anything to explain Attack on Titan by: 2 (1 - w)^2 + "
+        "w^2, least at 2 / (2 + 1). A rarer title speaks louder for a common one than the common one for it.",
+        hint="Write the sum down: how many viewers have Demon Slayer, and how many of them Attack on Titan?",
+        wrong=(
+            (0.5, "That is the weight in the other direction. B is not symmetric: count who likes Demon Slayer."),
+            (1.0, "That would be it without the penalty."),
+        ),
+        tol=0.007,
+    )
+
+
+@quiz
+def all_even_costs():
+    """What Ann's two likes cost if all four titles have the same share."""
+    return Quiz(
+        answer=2 * np.log(4),
+        because="Each share is 1/4, so each like costs ln 4 = 1.39, and two cost 2.77. Better scores made it 2.08.",
+        hint="Equal scores give equal shares, which sum to 1. Each like costs the negative logarithm of its share.",
+        wrong=(
+            (np.log(4), "That is one like. She has two."),
+            (2.08, "That was with scores that favour her two titles."),
+            (0.0, "It would be 0 if all of the share lay on the like itself; a second like could have nothing then."),
+        ),
+        tol=0.006,
+    )
+
+
 # ---- Lesson 16 -------------------------------------------------------------------------------------------------------
 
 
@@ -2095,10 +2130,10 @@ def tie_with_each_other():
         because="Spectral with biases is behind content by 0.025 ± 0.022 points. Each lies on its own side of the "
         "baseline, near enough to tie with it, and far enough from the other. A tie says that these splits cannot "
         "tell two models apart, which is not the same as equal.",
-        hint="Look under data 2 at how far spectral with biases is from the best row, which is content.",
+        hint="Look under data 2, in the last column, at how far spectral with biases is from content.",
         wrong=(
             ("tie", "A tie is no equality, so two of them need not add up to a third. Read the last column."),
-            ("spectral", "It is the best row of data 1. Here its difference from content is an error above 0."),
+            ("spectral", "It is the better one on data 1. Here its difference from content is an error above 0."),
         ),
         choices=("tie", "content", "spectral"),
     )
