@@ -1952,15 +1952,16 @@ class DeepMF(_OfLikes, Recommender):
         self._need_likes(ratings)
         how = self.n_factors, self.hidden, self.dot_product, self.n_negatives
         descent = Descent(self._likes(ratings.csr), *how, np.random.default_rng(_seed(self.random_state)))
+        nobody, every = np.zeros((1, self.n_factors)), np.arange(ratings.n_items)
         try:
             for epoch in self._epochs():
                 loss = descent.run_pass(self.batch_size, self.learning_rate, self.reg)
-                self.history_.append({"epoch": epoch, "train_loss": _checked_loss(self, loss, epoch, np.log(2))})
+                loss = _checked_loss(self, loss, epoch, np.log(2))
+                self.user_factors_, self.item_factors_, self.network_ = descent.learnt()
+                self.item_bias_ = network_scores(np.zeros_like(every), every, nobody, *self._fixed())
+                self.history_.append({"epoch": epoch, "train_loss": loss})
         except KeyboardInterrupt:
             self._keep_after_interrupt()
-        self.user_factors_, self.item_factors_, self.network_ = descent.learnt()
-        nobody, every = np.zeros((1, self.n_factors)), np.arange(ratings.n_items)
-        self.item_bias_ = network_scores(np.zeros_like(every), every, nobody, *self._fixed())
 
     def _fixed(self):
         """What stays as it is when somebody new comes: the titles, and the network."""

@@ -2212,6 +2212,63 @@ def _verdict(mean, half):
     return "tie" if abs(mean) <= half else "better" if mean < 0 else "worse"
 
 
+# ---- Lesson 19 -------------------------------------------------------------------------------------------------------
+
+
+def depth_products(rows):
+    """Error against the number of pairs learnt from, a panel for each length k; rows as benchmarks/depth.py files them:
+    k, pairs, and errors of each draw under "network" and "built in"."""
+    lengths = sorted({row["k"] for row in rows})
+    fig, axes = plt.subplots(1, len(lengths), figsize=(11, 3.9), sharey=True)
+    looks = {"network": ("#D55E00", "o", "a network of 64 and 32 ReLUs"),
+             "built in": ("#0072B2", "s", "a model with the product built in")}  # fmt: skip
+    for ax, k in zip(axes, lengths, strict=True):
+        own = [row for row in rows if row["k"] == k]
+        x = [row["pairs"] for row in own]
+        for name, (hue, marker, label) in looks.items():
+            errors = np.array([row[name] for row in own])
+            ax.fill_between(x, errors.min(axis=1), errors.max(axis=1), color=hue, alpha=0.2, lw=0)
+            ax.plot(x, errors.mean(axis=1), marker=marker, color=hue, lw=2, ms=6, label=label)
+        ax.axhline(1, color="black", ls=":", lw=1.5)
+        ax.set(xscale="log", yscale="log", title=f"rows of {k} numbers", xticks=(1e3, 1e4, 1e5))
+        ax.set_yticks([0.002, 0.01, 0.1, 1], ["0.002", "0.01", "0.1", "1"])
+        ax.minorticks_off()
+    axes[0].set_ylabel("error on fresh pairs (1: always 0)")
+    fig.supxlabel("pairs with a noisy product that were learnt from", fontsize=11, y=0.11)
+    handles, names = axes[0].get_legend_handles_labels()
+    fig.legend(handles, names, ncols=2, loc="lower center", fontsize=10)
+    fig.suptitle("How many examples does a product take?", fontsize=13)
+    fig.tight_layout(rect=(0, 0.06, 1, 1))
+    show(fig, tight=False, seen="In every panel the network's line lies above the other throughout, and rises with k.")
+
+
+def depth_sampled(chances, table, n_titles):
+    """Left the chance that a title at each place counts as a hit, `chances` {rule: (places,)}; right the order of the
+    models under both rules, `table` a DataFrame of hit rates with a column for each rule."""
+    fig, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), width_ratios=(1, 1.7))
+    for (name, chance), hue, line in zip(chances.items(), ("#0072B2", "#D55E00"), ("-", "--"), strict=True):
+        left.plot(np.arange(1, len(chance) + 1), chance, color=hue, ls=line, lw=2.5, label=name)
+    left.set(xscale="log", xlabel=f"place among all {n_titles:,} titles", ylabel="chance to count as a hit")
+    left.set_xticks([1, 10, 100, 1000], ["1", "10", "100", "1,000"])
+    left.legend(fontsize=10, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
+    left.set_title("What is a hit, if ten are listed?")
+    places = table.rank(ascending=False, method="first")
+    hues = ["#000000", "#E69F00", "#56B4E9", "#009E73", "#D55E00", "#CC79A7"]
+    for (name, row), hue in zip(places.iterrows(), hues, strict=False):
+        right.plot([0, 1], row, marker="o", ms=8, lw=3, color=hue)
+        for at, (rule, place) in enumerate(row.items()):
+            value, side = f"{table.loc[name, rule]:.3f}", ("right", "left")[at]
+            text = f"{name}  {value}" if at == 0 else f"{value}  {name}"
+            right.text((-0.06, 1.06)[at], place, text, ha=side, va="center", fontsize=10, color="black")
+    right.set(xlim=(-1.25, 2.25), ylim=(len(table) + 0.6, 0.4), yticks=[])
+    right.set_xticks([0, 1], [f"among {name}" for name in table.columns])
+    right.grid(visible=False)
+    right.set_title("Order of the models by hit rate at 10")
+    for name in ("top", "right", "left", "bottom"):
+        right.spines[name].set_visible(False)
+    show(fig, seen="Left the solid line falls after place 10, the dashed one near place 1,000; right lines cross.")
+
+
 # ---- Lesson 20 -------------------------------------------------------------------------------------------------------
 
 ARM_LOOKS = {  # colour, marker, line style

@@ -1964,6 +1964,45 @@ def weights_of_genres():
     )
 
 
+# ---- Lesson 19 -------------------------------------------------------------------------------------------------------
+
+
+@quiz
+def four_relus():
+    """What do four ReLUs give for 0.5 times 0.5, as (|x + y| - |x - y|) / 2?"""
+    x = y = 0.5
+    return Quiz(
+        answer=(abs(x + y) - abs(x - y)) / 2,
+        because="(|1| - |0|) / 2: the network says 0.5 where the product is 0.25, which is its largest error, 1/m² for "
+        "m = 2. It gives the smaller of the two sizes, with the sign of the product.",
+        hint="Put x + y = 1 and x - y = 0 into the formula.",
+        wrong=(
+            (0.25, "That is the product itself. A chord lies above its parabola between the knots."),
+            (1.0, "That is |x + y| - |x - y|; there is still a half before it."),
+            (0.0, "|x - y| is 0 here, but |x + y| is 1."),
+        ),
+        tol=0.001,
+    )
+
+
+@quiz
+def sampled_place():
+    """A title has 500 of 9,700 others above it. How many of those are expected among a hundred drawn?"""
+    return Quiz(
+        answer=100 * 500 / 9700,
+        because="A hundred of 9,700 is one in 97, so about five of the 500 are drawn: the title at place 501 stands "
+        "sixth among the hundred and counts as a hit in most draws.",
+        hint="Each of the 500 is drawn with the same chance, 100 in 9,700.",
+        wrong=(
+            (500, "Only a hundred are drawn at all, and few of them from the best 500."),
+            (100, "A hundred are drawn from all 9,700, not from the 500 above."),
+            (50, "The chance of each is 100 in 9,700, about one in a hundred, not one in ten."),
+            (10, "Ten is the length of the list. Multiply the 500 by the chance of each to be drawn."),
+        ),
+        tol=0.16,
+    )
+
+
 # ---- Lesson 20 -------------------------------------------------------------------------------------------------------
 
 

@@ -278,6 +278,13 @@ def test_the_loss_falls_and_the_seed_decides_all(sample):
     assert not np.allclose(other.complete(), model.complete())
 
 
+def test_who_watches_a_fit_sees_a_model_that_scores(with_cold):
+    seen = []
+    model = ct.DeepMF(2, n_epochs=3).fit(with_cold, watch=lambda model, row: seen.append(model.complete()))
+    assert np.array_equal(seen[-1], model.complete())
+    assert np.array_equal(seen[0], ct.DeepMF(2, n_epochs=1).fit(with_cold).complete())
+
+
 def test_what_somebody_rated_lower_is_among_what_they_do_not_like():
     ratings = ct.Ratings.from_matrix([[9, 2, NO], [9, 2, NO], [9, 2, 9]])
     high, low, _ = ct.DeepMF(2, n_epochs=100, liked=0.75).fit(ratings).predict(0, [0, 1, 2])
