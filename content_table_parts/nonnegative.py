@@ -60,11 +60,12 @@ def settle(G, c, n_signed, x):
             if inside[a] and z[a] <= 0 and x[a] / (x[a] - z[a]) < step:
                 step, blocking = x[a] / (x[a] - z[a]), a
         for a in range(k):
-            x[a] += step * (z[a] - x[a])
+            x[a] = x[a] + step * (z[a] - x[a]) if blocking >= 0 else z[a]
+            if a < k - n_signed:
+                x[a] = max(x[a], 0.0)  # rounding may lead below
         if blocking >= 0:
             x[blocking], inside[blocking] = 0.0, False
             continue
-        x[:] = z
         steepest = least
         for a in range(k):
             if not inside[a] and c[a] - dot(G[a], x) > steepest:

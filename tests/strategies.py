@@ -115,6 +115,7 @@ def features(draw, known, about):
 # ---- Models ----
 
 CAPS = {"n_epochs": 60, "n_factors": 6, "n_neighbors": 30, "batch_size": 40, "patience": 8, "n_trials": 3, "n_folds": 3}
+CAPS |= {"n_negatives": 6, "n_hidden": 12}
 PRECISE = {"tol": (0.0, 1e-9, 1e-6, 1e-3)}  # a share of the objective, whatever the model
 FEW_PASSES = (ct.SpectralRegularization, ct.NuclearNorm)  # a pass is a singular value decomposition: cheap here
 

@@ -409,7 +409,8 @@ def test_negative_and_non_finite_parameters_are_named(kind, name, value, four):
 @pytest.mark.parametrize("name", ["n_factors", "n_epochs", "n_neighbors", "batch_size", "patience"])
 def test_counts_must_be_whole_numbers_from_1(name, value, four):
     for kind in KINDS:
-        if name in kind.get_params():
+        none_is_well = isinstance(kind, ct.GraphFilter) and name == "n_factors" and value == 0  # no directions
+        if name in kind.get_params() and not none_is_well:
             with pytest.raises(ValueError, match=rf"^{name} must be "):
                 clone(kind).set_params(**{name: value}).fit(four)
 

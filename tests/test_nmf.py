@@ -282,3 +282,14 @@ def test_without_viewers_parts_have_nobody_to_average_over(table, tmp_path):
     assert ct.explain(loaded, loaded.fold_in(told), 12, by="parts").equals(
         ct.explain(model, model.fold_in(told), 12, by="parts")
     )
+
+
+def test_rounding_leads_no_number_below_0():
+    """Ratings of a millionth and a penalty of a million: what is left of the factors is rounding."""
+    rng = np.random.default_rng(0)
+    for seed in range(60):
+        rows, cols = np.nonzero(rng.random((5, 9)) < 0.9)
+        values = rng.integers(0, 9, len(rows)) * 1.25e-7
+        ratings = ct.Ratings(np.arange(5), np.arange(9), rows, cols, values, scale=(0.0, 1e-6))
+        model = ct.NMF(3, reg=1e6, n_epochs=1, tol=0, random_state=seed).fit(ratings)
+        assert min(model.user_factors_.min(), model.item_factors_.min()) >= 0
