@@ -46,7 +46,7 @@ if __name__ == "__main__":  # python -m content_table: run it under its own name
 import dataclasses
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, dataclass_transform, overload
 
@@ -1551,7 +1551,7 @@ def _weighted_bound(model, ratings):
     """The same with the weights of `weighted_reg`: the better of two residuals as dual points."""
     target = ratings.values - model._intercept
     wider = clone(model).set_params(n_factors=min(4 * model.n_factors, *ratings.shape), solver="cholesky")
-    wider.set_params(init="random", random_state=0, n_epochs=300, tol=1e-6, progress=False).fit(ratings)
+    wider.set_params(init="random", random_state=0, n_epochs=300, tol=1e-6, progress=False)
     scales = tuple(np.sqrt(np.maximum(counts, 1)) for counts in (ratings.user_counts, ratings.item_counts))
     biases = (model.user_bias_, model.item_bias_) if model.biases else None
     reg, bias_reg = model.in_use("reg"), model.bias_reg if model.biases else 0.0
@@ -1561,7 +1561,10 @@ def _weighted_bound(model, ratings):
         cells = ratings.rows, ratings.cols, ratings.shape
         return spectral_certificate(target, residual, *cells, reg, 0.0, biases, bias_reg, scales=scales)
 
-    return max(bound(model), bound(wider), key=lambda found: found.dual)
+    found = [bound(model)]
+    with suppress(ValueError):  # with hardly a penalty so many factors may have no solution in floating point
+        found.append(bound(wider.fit(ratings)))
+    return max(found, key=lambda one: one.dual)
 
 
 class NMF(FactorModel):

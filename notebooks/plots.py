@@ -33,6 +33,7 @@ COLORS = {
     "nuclear norm": "#009E73",
     "SGD": "#8856A7",
     "content": "#B2182B",
+    "mean of Bayesian FMs": "#666600",
     "train": "#0072B2",
     "held out": "#D55E00",
     "primal": "#0072B2",
@@ -55,6 +56,7 @@ LOOKS = {  # marker, filled: two models that should coincide get a large hollow 
     "nuclear norm": ("*", True),
     "SGD": ("h", True),
     "content": ("p", True),
+    "mean of Bayesian FMs": ("d", True),
 }
 
 
@@ -2009,7 +2011,7 @@ def error_against_list(tasks):
     )
     names = {"global mean": "table order", "ALS as published": "ALS from ones"}
     for (title, (errors, lists)), ax, strip in zip(tasks.items(), axes[::2], axes[1::2], strict=True):
-        for name, place in errors.drop(["chosen", "half spectral, half content"], errors="ignore").iterrows():
+        for name, place in errors[errors.index.isin(LOOKS)].iterrows():  # not what is made of them
             marker, hue = LOOKS[name][0], COLORS[name]
             ax.plot(*place, marker=marker, color=hue, ms=9, ls="none", label=names.get(name, name))
         for name in OF_CHOICES:

@@ -444,3 +444,15 @@ def watched(fits):
         return original(model, *arguments)
 
     return run
+
+
+def test_a_weighted_als_with_hardly_a_penalty_has_a_bound_too():
+    """More factors, which the bound also tries, may then have no solution in floating point."""
+    rng = np.random.default_rng(0)
+    for seed in range(40):
+        rows, cols = np.nonzero(rng.random((6, 7)) < 0.9)
+        values = rng.integers(-4, 5, len(rows)) * 250_000.0
+        ratings = ct.Ratings(np.arange(6), np.arange(7), rows, cols, values, scale=(-1e6, 1e6))
+        model = ct.ALS(2, reg=1e-9, weighted_reg=True, n_epochs=1, tol=0, random_state=seed)
+        found = quietly(model, ratings).certificate()
+        assert found.dual <= found.primal
