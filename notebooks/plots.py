@@ -2265,7 +2265,7 @@ def depth_sampled(chances, table, n_titles):
     right.set(xlim=(-1.25, 2.25), ylim=(len(table) + 0.6, 0.4), yticks=[])
     right.set_xticks([0, 1], [f"among {name}" for name in table.columns])
     right.grid(visible=False)
-    right.set_title("Order of the models by hit rate at 10")
+    right.set_title("MovieLens: the models in order of their hit rate at 10")
     for name in ("top", "right", "left", "bottom"):
         right.spines[name].set_visible(False)
     show(fig, seen="Left the solid line falls after place 10, the dashed one near place 1,000; right lines cross.")
