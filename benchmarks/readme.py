@@ -237,6 +237,45 @@ def ladder_table(runs):
 LADDERS = {"random": "at random", "by time": "by time", "new titles": "new titles"}
 
 
+def parts_tables(runs):
+    """`NMF` beside `ALS`: clipped RMSE, how alike the parts of two starts are, and what a fit of MovieLens costs."""
+    names = ("baseline", "ALS", "NMF", "ALS with biases", "NMF with biases")
+    rows = []
+    for table, one in runs["tables"].items():
+        less = {row["model"]: row for row in one["paired"]["baseline"]}
+        shown = [f"{one['mean'][name]['rmse_clipped']:.3f} ({less[name]['verdict']})" for name in names]
+        rows.append([table, *shown])
+    accuracy = markdown(["held-out RMSE (vs baseline)", *names], rows)
+    counts = list(runs["tables"]["data 1"]["alike"]["parts"])
+    alike = [[f"{table}, {what}", *(f"{one['alike'][what][k]:.2f}" for k in counts)]
+             for table, one in runs["tables"].items() if "alike" in one for what in one["alike"]]  # fmt: skip
+    clock = [[name, f"{1000 * one['pass']:.1f}", one["passes"], one["fit"]] for name, one in runs["seconds"].items()]
+    tables = [markdown(["correlation of two starts", *(f"{k} parts" for k in counts)], alike),
+              markdown(["MovieLens", "ms a pass", "passes", "seconds a fit"], clock)]  # fmt: skip
+    return "\n\n".join([accuracy, *tables, f"Machine: {runs['settings']['machine']}."])
+
+
+def loops_table(runs):
+    """What ten evenings of each arm end with."""
+    keys = {"error": "error in the drawer", "shown": "true rating shown", "shown first three": "in the first three",
+            "never shown": "titles never shown"}  # fmt: skip
+    digits = {"never shown": 1}
+    rows = [[arm, *("{:.{d}f} ± {:.{d}f}".format(*one[key], d=digits.get(key, 2)) for key in keys)]
+            for arm, one in runs["arms"].items()]  # fmt: skip
+    return markdown(["arm", *keys.values()], rows)
+
+
+def products_table(runs):
+    """How far a network, and a model with the product built in, are from products of vectors."""
+    rows = {}
+    for one in runs["products"]:
+        rows.setdefault(f"{one['pairs']:,}", []).append(
+            f"{np.mean(one['network']):.3f} / {np.mean(one['built in']):.3f}"
+        )
+    sizes = sorted({one["k"] for one in runs["products"]})
+    return markdown(["pairs", *(f"{k} numbers" for k in sizes)], [[pairs, *row] for pairs, row in rows.items()])
+
+
 def defaults_table(runs):
     """Every model as it comes, against the biases alone: MovieLens by time and at random, and the two course tables."""
     by_split = [runs["movielens"]["random"], *(table["random"] for table in runs["tables"].values())]
@@ -589,6 +628,9 @@ def sections():
         "other splits": other_splits_table(tuned),
         "by time": by_time_table(tuned),
         "bayes": bayes_tables(read("bayes.json")),
+        "parts": parts_tables(read("nmf.json")),
+        "products": products_table(read("depth.json")),
+        "loops": loops_table(read("loops.json")),
         "bayes ladder": ladder_table(read("bayes_ladder.json")),
         "solvers": solver_table(solvers),
         "solvers machine": f"Machine: {solvers['settings']['machine']}.",
