@@ -142,8 +142,9 @@ def network_pass(
         if beta is not None:
             weight = beta * min(1.0, adam.steps / max(1, anneal * n_steps))
         share = some.shape[0] / len(order)
-        met, apart, slopes = network_objective(adam.net, some, kept, noise, weight, reg * share)
-        adam.step(slopes)
+        with np.errstate(over="ignore", invalid="ignore"):  # steps that are too long: the loss will tell
+            met, apart, slopes = network_objective(adam.net, some, kept, noise, weight, reg * share)
+            adam.step(slopes)
         entropy, divergence = entropy + met, divergence + apart
     return entropy, divergence
 

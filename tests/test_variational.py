@@ -244,3 +244,10 @@ def test_it_is_tuned_for_lists(sample):
     found = ct.tune(ct.MultVAE(3, 5, n_epochs=5), sample, n_trials=3, score="ndcg", threshold=8)
     assert set(found.study.best_params) == {"n_factors", "beta", "reg", "learning_rate"}
     assert found.study.best_value < 0
+
+
+def test_steps_that_are_far_too_long_are_an_error_and_no_warning_of_numpy(table):
+    for seed in range(5):
+        model = ct.MultVAE(2, 3, learning_rate=1e6, batch_size=1, n_epochs=3, random_state=seed)
+        with pytest.raises(ct.DivergenceError):
+            model.fit(table)
