@@ -324,3 +324,8 @@ def test_a_list_without_a_known_title_is_refused(small, tmp_path, capsys):
         ct.main(["--data", small, "--list", str(tmp_path / "mine.csv")])
     assert stop.value.code == 2
     assert "no rated title" in capsys.readouterr().err
+
+
+def test_where_nothing_is_said_many_ratings_get_less_time_and_purchases_their_own(table):
+    assert [command._usual_minutes(table, purchases) for purchases in (False, True)] == [1.75, 0.75]
+    assert command._usual_minutes(range(command.MANY + 1), False) == 0.5
