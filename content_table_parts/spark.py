@@ -37,6 +37,7 @@ def _imported():
             warnings.simplefilter("ignore", FutureWarning)  # of pandas 3, through which nothing goes here
             import pyspark.ml.recommendation
             import pyspark.sql
+            import pyspark.testing  # which a fit would import, and warn
     except ImportError as error:
         raise ImportError(
             f"Spark needs {error.name or 'PySpark'}, which is missing: pip install 'pyspark>=4.0' pyarrow, and Java 17 "
