@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from conftest import press_ctrl_c
-from test_likes import NO, likes_of, told, tribes
+from test_likes import likes_of, told, tribes
 
 import content_table as ct
 from content_table_parts import deep
@@ -283,22 +283,6 @@ def test_who_watches_a_fit_sees_a_model_that_scores(with_cold):
     model = ct.DeepMF(2, n_epochs=3).fit(with_cold, watch=lambda model, row: seen.append(model.complete()))
     assert np.array_equal(seen[-1], model.complete())
     assert np.array_equal(seen[0], ct.DeepMF(2, n_epochs=1).fit(with_cold).complete())
-
-
-def test_what_somebody_rated_lower_is_among_what_they_do_not_like():
-    ratings = ct.Ratings.from_matrix([[9, 2, NO], [9, 2, NO], [9, 2, 9]])
-    high, low, _ = ct.DeepMF(2, n_epochs=100, liked=0.75).fit(ratings).predict(0, [0, 1, 2])
-    assert high > low
-
-
-def test_who_likes_everything_orders_nothing():
-    ratings = ct.Ratings.from_matrix([[8, 8, 8], [8, NO, NO]])
-    model = ct.DeepMF(2, n_epochs=3).fit(ratings)
-    assert not model.user_factors_[0].any()
-    assert model.predict(0, [0, 1, 2]) == pytest.approx(model.item_bias_)
-    assert model.fold_in({0: 8, 1: 8, 2: 8}).scores == pytest.approx(model.item_bias_)
-    alone = ct.DeepMF(2, n_epochs=3).fit(ct.Ratings.from_matrix([[8, 8]]))  # nobody leaves a title out
-    assert np.isfinite(alone.complete()).all()
 
 
 def test_titles_and_viewers_without_a_rating_get_what_everybody_gets(with_cold):

@@ -459,19 +459,21 @@ def test_the_loss_falls_and_the_seed_decides_all(sample):
     assert not np.allclose(other.complete(), model.complete())
 
 
-def test_what_somebody_rated_lower_is_among_what_they_do_not_like():
+@pytest.mark.parametrize("model", [ct.BPR(2, n_epochs=50), ct.DeepMF(2, n_epochs=100)], ids=repr)
+def test_what_somebody_rated_lower_is_among_what_they_do_not_like(model):
     ratings = ct.Ratings.from_matrix([[9, 2, NO], [9, 2, NO], [9, 2, 9]])
-    high, low, _ = ct.BPR(2, n_epochs=50, liked=0.75).fit(ratings).predict(0, [0, 1, 2])
+    high, low, _ = clone(model).set_params(liked=0.75).fit(ratings).predict(0, [0, 1, 2])
     assert high > low
 
 
-def test_who_likes_everything_orders_nothing():
+@pytest.mark.parametrize("kind", [ct.BPR, ct.DeepMF])
+def test_who_likes_everything_orders_nothing(kind):
     ratings = ct.Ratings.from_matrix([[8, 8, 8], [8, NO, NO]])
-    model = ct.BPR(2, n_epochs=30).fit(ratings)
+    model = kind(2, n_epochs=30).fit(ratings)
     assert not model.user_factors_[0].any()
     assert model.predict(0, [0, 1, 2]) == pytest.approx(model.item_bias_)
     assert model.fold_in({0: 8, 1: 8, 2: 8}).scores == pytest.approx(model.item_bias_)
-    alone = ct.BPR(2, n_epochs=3).fit(ct.Ratings.from_matrix([[8, 8]]))  # nobody leaves a title out
+    alone = kind(2, n_epochs=3).fit(ct.Ratings.from_matrix([[8, 8]]))  # nobody leaves a title out
     assert np.isfinite(alone.complete()).all()
 
 
