@@ -1,5 +1,8 @@
 """Tables and models that the tests share."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from own_model import DampedMeans
@@ -7,6 +10,10 @@ from sklearn.base import clone
 
 import content_table as ct
 
+DATA = os.environ.get("CONTENT_TABLE_DATA")
+needs_data = pytest.mark.skipif(
+    not DATA or not Path(DATA).is_dir(), reason="CONTENT_TABLE_DATA does not name the real ratings"
+)
 NO = np.nan  # a cell that nobody rated
 
 TYPED = np.array(

@@ -1,26 +1,20 @@
 """What `python benchmarks/autoencoders.py` filed: means of splits, one split computed again, and what is claimed."""
 
-import json
-import os
 from pathlib import Path
 
 import autoencoders
 import lists
 import numpy as np
 import pytest
+import results
+from conftest import DATA, needs_data
 
 import content_table as ct
-
-DATA = os.environ.get("CONTENT_TABLE_DATA")
-needs_data = pytest.mark.skipif(
-    not DATA or not Path(DATA).is_dir(), reason="CONTENT_TABLE_DATA does not name the real ratings"
-)
 
 
 @pytest.fixture(scope="module")
 def filed():
-    path = Path(ct.__file__).parent / "benchmarks" / "results" / "autoencoders.json"
-    return json.loads(path.read_text(encoding="utf-8"))["data"]
+    return results.filed("autoencoders")["data"]
 
 
 def test_every_row_is_the_mean_of_all_splits(filed):

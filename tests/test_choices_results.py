@@ -1,20 +1,16 @@
 """What `python benchmarks/choices.py` filed: the deal keeps every count, and what the lesson may say of it."""
 
 import json
-import os
 from pathlib import Path
 
 import choices
 import numpy as np
 import pytest
+from conftest import DATA, needs_data
 
 import content_table as ct
 
-DATA = os.environ.get("CONTENT_TABLE_DATA")
 FILED = json.loads(Path(choices.__file__).with_name("results").joinpath("choices.json").read_text(encoding="utf-8"))
-needs_data = pytest.mark.skipif(
-    not DATA or not Path(DATA).is_dir(), reason="CONTENT_TABLE_DATA does not name the real ratings"
-)
 
 
 def test_a_deal_keeps_all_counts_and_moves_most_choices(sample):

@@ -1,7 +1,6 @@
 """What `python benchmarks/depth.py` filed: parts of it computed again, and what the lesson may say of it."""
 
 import json
-import os
 from itertools import combinations
 from pathlib import Path
 
@@ -9,15 +8,12 @@ import depth
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import DATA, needs_data
 from sklearn.base import clone
 
 import content_table as ct
 
-DATA = os.environ.get("CONTENT_TABLE_DATA")
 FILED = json.loads(Path(depth.__file__).with_name("results").joinpath("depth.json").read_text(encoding="utf-8"))
-needs_data = pytest.mark.skipif(
-    not DATA or not Path(DATA).is_dir(), reason="CONTENT_TABLE_DATA does not name the real ratings"
-)
 
 
 def test_a_smallest_point_of_the_products_is_found_again():

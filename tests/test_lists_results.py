@@ -1,26 +1,18 @@
 """What `python benchmarks/lists.py` filed: a part of it computed again on the real ratings, and what it may claim."""
 
-import json
-import os
-from pathlib import Path
-
 import lists
 import numpy as np
 import pytest
+import results
+from conftest import needs_data
 from sklearn.base import clone
 
 import content_table as ct
 
-DATA = os.environ.get("CONTENT_TABLE_DATA")
-needs_data = pytest.mark.skipif(
-    not DATA or not Path(DATA).is_dir(), reason="CONTENT_TABLE_DATA does not name the real ratings"
-)
-
 
 @pytest.fixture(scope="module")
 def filed():
-    path = Path(ct.__file__).parent / "benchmarks" / "results" / "lists.json"
-    return json.loads(path.read_text(encoding="utf-8"))
+    return results.filed("lists")
 
 
 def means(one):

@@ -1,20 +1,16 @@
 """What `python benchmarks/smoothing.py` filed: its filters are the model's, and what the lesson may say of them."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import smoothing
+from conftest import DATA, needs_data
 
 import content_table as ct
 
-DATA = os.environ.get("CONTENT_TABLE_DATA")
 FILED = json.loads(Path(smoothing.__file__).with_name("results").joinpath("smoothing.json").read_text(encoding="utf-8"))
-needs_data = pytest.mark.skipif(
-    not DATA or not Path(DATA).is_dir(), reason="CONTENT_TABLE_DATA does not name the real ratings"
-)
 
 
 def found(name):

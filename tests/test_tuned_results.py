@@ -1,25 +1,19 @@
 """What `python benchmarks/tuned.py` filed: parts of it computed again on the real ratings, and what it may claim."""
 
-import json
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+import results
 import tuned
+from conftest import DATA, needs_data
 
 import content_table as ct
-
-DATA = os.environ.get("CONTENT_TABLE_DATA")
-needs_data = pytest.mark.skipif(
-    not DATA or not Path(DATA).is_dir(), reason="CONTENT_TABLE_DATA does not name the real ratings"
-)
 
 
 @pytest.fixture(scope="module")
 def filed():
-    path = Path(ct.__file__).parent / "benchmarks" / "results" / "tuned.json"
-    return json.loads(path.read_text(encoding="utf-8"))
+    return results.filed("tuned")
 
 
 def rows_of(filed, table):
