@@ -2,18 +2,16 @@
 
     OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/scale_als.py [ratings]     # about four minutes
 
-The table is made from a seed: 100,000 users and 20,000 titles at ten million ratings, fewer of both in proportion to
-the root of a smaller number; popular titles and busy users have most of it. Ten passes at rank 32, each work in a
-process of its own, from the arrays of the table to the fitted model: CPU and wall seconds, the process's peak of
-memory, and the objective that it reached. `half-step` holds the loop of the lessons, `solve_rows`, against that of
-`ALS`, on all users, and the rows against each other. cmfrec and implicit, where they are installed, solve the same
-problems by three steps of conjugate gradients a row; what matters beside the seconds is the objective that they reach.
+The table is made from a seed (`made_up.large_table`): popular titles and busy users have most of it. Ten passes at rank
+32, each work in a process of its own, from the arrays of the table to the fitted model: CPU and wall seconds, the
+process's peak of memory, and the objective that it reached. `half-step` holds the loop of the lessons, `solve_rows`,
+against that of `ALS`, on all users, and the rows against each other. cmfrec and implicit, where they are installed,
+solve the same problems by three steps of conjugate gradients a row; what matters beside the seconds is the objective
+that they reach.
 """
 
 import functools
 import importlib.util
-import json
-import sys
 import tempfile
 import time
 import warnings
@@ -21,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from common import apart, machine, peak, today, write_results
+from made_up import run, table_of
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
@@ -32,38 +31,16 @@ ALS = functools.partial(ct.ALS, biases=True, bias_reg=BIAS_REG, **HOW)
 IMPLICIT = functools.partial(ct.ImplicitALS, confidence=CONFIDENCE, **HOW)
 
 
-def made_up(n_ratings, seed=0):
-    """(rows, cols, scores) of the shape of a large shop: long tails on both sides, tastes of six numbers."""
-    rng = np.random.default_rng(seed)
-    share = np.sqrt(n_ratings / 10**7)
-    n_users, n_items = int(100_000 * share), int(20_000 * share)
-    busy, popular = rng.lognormal(0, 1, n_users), rng.permutation(np.arange(1, n_items + 1) ** -0.7)
-    cells = np.zeros(0, dtype=np.int64)
-    while len(cells) < n_ratings:  # repeats are drawn again
-        rows = rng.choice(n_users, n_ratings, p=busy / busy.sum())
-        more = rows * n_items + rng.choice(n_items, n_ratings, p=popular / popular.sum())
-        cells = np.unique(np.concatenate([cells, more]))
-    rows, cols = np.divmod(rng.permutation(cells)[:n_ratings], n_items)
-    P, Q = rng.normal(0, 0.4, (n_users, 6)), rng.normal(0, 0.4, (n_items, 6))
-    level = 3.5 + rng.normal(0, 0.4, n_users)[rows] + rng.normal(0, 0.4, n_items)[cols]
-    scores = level + np.einsum("ij,ij->i", P[rows], Q[cols]) + rng.normal(0, 0.8, n_ratings)
-    return rows.astype(np.int32), cols.astype(np.int32), np.clip(np.rint(scores), 1, 5)
-
-
-def table(rows, cols, scores):
-    return ct.Ratings(np.arange(rows.max() + 1), np.arange(cols.max() + 1), rows, cols, scores, scale=(1, 5))
-
-
-def fitted(model, ratings):
+def fitted(model, table):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # ten passes, whatever is left to gain
-        return model.fit(ratings)
+        return model.fit(table)
 
 
 def ours(model):
     """A work: fits the model to the arrays of a table; its loops are compiled before."""
     fitted(type(model)(**model.get_params()), ct.Ratings.from_matrix([[5, 3], [4, np.nan]], scale=(1, 5)))
-    return lambda *arrays: fitted(model, table(*arrays)).history_[-1]["objective"]
+    return lambda *arrays: fitted(model, table_of(*arrays)).history_[-1]["objective"]
 
 
 def by_cmfrec():
@@ -126,7 +103,7 @@ PEERS = {"cmfrec", "implicit"}
 
 def half_step(*arrays):
     """One half-step over all users, by the loop to be read and by that of the fits: seconds, operations a second."""
-    A = table(*arrays).csr
+    A = table_of(*arrays).csr
     Q = np.random.default_rng(1).normal(0, 0.3, (A.shape[1], RANK))
     indptr, indices, values = A.indptr.copy(), A.indices.copy(), A.data.copy()
     ones, base, out = np.ones(len(values)), REG * np.eye(RANK), np.empty((A.shape[0], RANK))
@@ -156,7 +133,8 @@ def measure(path, name):
         return row | {"objective": found() if callable(found) else found}
 
 
-def main(n_ratings):
+def main(n_ratings=10**7):
+    n_ratings = int(float(n_ratings))
     names = [name for name in WORKS if name not in PEERS or importlib.util.find_spec(name)]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "table.npz"
@@ -184,10 +162,4 @@ def main(n_ratings):
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--make"]:
-        np.savez(sys.argv[2], **dict(zip(("rows", "cols", "scores"), made_up(int(sys.argv[3])), strict=True)))
-        print("{}")
-    elif sys.argv[1:2] == ["--measure"]:
-        print(json.dumps(measure(*sys.argv[2:])))
-    else:
-        main(int(float(sys.argv[1])) if len(sys.argv) > 1 else 10**7)
+    run(main, measure)

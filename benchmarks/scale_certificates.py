@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 from common import machine, peak, today, write_results
+from made_up import cells, scores
 from threadpoolctl import threadpool_limits
 
 import content_table as ct
@@ -21,16 +22,9 @@ clock = time.process_time
 def made_up(seed=0):
     rng = np.random.default_rng(seed)
     busy, popular = rng.lognormal(0, 1, N_USERS), np.arange(1, N_ITEMS + 1) ** -0.6
-    cells = np.zeros(0, dtype=np.int64)
-    while len(cells) < N_RATINGS:
-        rows = rng.choice(N_USERS, N_RATINGS, p=busy / busy.sum())
-        more = rows * N_ITEMS + rng.choice(N_ITEMS, N_RATINGS, p=popular / popular.sum())
-        cells = np.unique(np.concatenate([cells, more]))
-    rows, cols = np.divmod(rng.permutation(cells)[:N_RATINGS], N_ITEMS)
-    P, Q = rng.normal(0, 0.4, (N_USERS, 6)), rng.normal(0, 0.4, (N_ITEMS, 6))
-    level = 3.5 + rng.normal(0, 0.4, N_USERS)[rows] + rng.normal(0, 0.4, N_ITEMS)[cols]
-    scores = level + np.einsum("ij,ij->i", P[rows], Q[cols]) + rng.normal(0, 0.8, N_RATINGS)
-    return ct.Ratings(np.arange(N_USERS), np.arange(N_ITEMS), rows, cols, np.clip(np.rint(scores), 1, 5), scale=(1, 5))
+    rows, cols = cells(N_RATINGS, busy, popular, rng)
+    values = scores(rows, cols, N_USERS, N_ITEMS, rng)
+    return ct.Ratings(np.arange(N_USERS), np.arange(N_ITEMS), rows, cols, values, scale=(1, 5))
 
 
 class Timed(ct.SpectralRegularization):

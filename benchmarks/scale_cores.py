@@ -11,7 +11,8 @@ import warnings
 
 import numpy as np
 from common import machine, today, write_results
-from scale_als import ALS, fitted, made_up, table
+from made_up import large_table, table_of
+from scale_als import ALS, fitted
 
 import content_table as ct
 
@@ -56,7 +57,7 @@ def same_tables(one, other):
 
 
 def main():
-    ratings = table(*made_up(10**7))
+    ratings = table_of(*large_table(10**7))
     ALS(n_epochs=1).fit(ct.Ratings.from_matrix([[5, 3], [4, np.nan]], scale=(1, 5)))
     print(ratings, end=": ")
     als = in_turns(

@@ -13,6 +13,7 @@ import time
 
 import numpy as np
 from common import apart, machine, peak, write_results
+from made_up import cells
 from threadpoolctl import threadpool_limits
 
 import content_table as ct
@@ -32,12 +33,7 @@ def made_up(n_items, n_users, n_ratings, seed=0):
     """Who rated what: busy viewers and popular titles more, all rated alike."""
     rng = np.random.default_rng(seed)
     busy, popular = rng.lognormal(0, 1, n_users), np.arange(1, n_items + 1) ** -0.5
-    cells = np.zeros(0, dtype=np.int64)
-    while len(cells) < n_ratings:
-        rows = rng.choice(n_users, n_ratings, p=busy / busy.sum())
-        more = rows * n_items + rng.choice(n_items, n_ratings, p=popular / popular.sum())
-        cells = np.unique(np.concatenate([cells, more]))
-    rows, cols = np.divmod(rng.permutation(cells)[:n_ratings], n_items)
+    rows, cols = cells(n_ratings, busy, popular, rng)
     return ct.Ratings(np.arange(n_users), np.arange(n_items), rows, cols, np.full(n_ratings, 5.0), scale=(1, 5))
 
 

@@ -2,21 +2,20 @@
 
     OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/scale_growth.py     # about five minutes
 
-Both sides of the table grow with the root of the number of ratings (`scale_als.made_up`), so its density stays. Every
-work runs in a process of its own; the least processor seconds of three runs count (one run from a million ratings on),
-and the peak of memory less that of a process that has imported the library and holds the arrays. The slope between two
-sizes is the exponent: 1 is in proportion to the ratings.
+Both sides of the table grow with the root of the number of ratings (`made_up.large_table`), so its density stays.
+Every work runs in a process of its own; the least processor seconds of three runs count (one run from a million ratings
+on), and the peak of memory less that of a process that has imported the library and holds the arrays. The slope between
+two sizes is the exponent: 1 is in proportion to the ratings.
 """
 
-import json
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 from common import apart, machine, peak, today, write_results
-from scale_als import ALS, RANK, fitted, made_up, table
+from made_up import large_table, run, table_of
+from scale_als import ALS, RANK, fitted
 from threadpoolctl import threadpool_limits
 
 import content_table as ct
@@ -28,17 +27,17 @@ VIEWERS = 100  # lists in one go
 
 def listed(arrays):
     model = ALS(n_epochs=1)
-    fitted(model, table(*arrays))
+    fitted(model, table_of(*arrays))
     model.top_items(np.arange(VIEWERS), 10)  # what a model keeps for its lists is made
     return lambda: model.top_items(np.arange(VIEWERS), 10)
 
 
 WORKS = {
-    "table": lambda arrays: lambda: table(*arrays),
-    "ALS": lambda arrays: lambda: fitted(ALS(), table(*arrays)),
-    "SGD": lambda arrays: lambda: ct.SGDMF(n_factors=RANK, n_epochs=10, patience=None).fit(table(*arrays)),
+    "table": lambda arrays: lambda: table_of(*arrays),
+    "ALS": lambda arrays: lambda: fitted(ALS(), table_of(*arrays)),
+    "SGD": lambda arrays: lambda: ct.SGDMF(n_factors=RANK, n_epochs=10, patience=None).fit(table_of(*arrays)),
     "lists": listed,
-    "spectral": lambda arrays: lambda: ct.SpectralRegularization(reg=40, biases=True, tol=1e-3).fit(table(*arrays)),
+    "spectral": lambda arrays: lambda: ct.SpectralRegularization(reg=40, biases=True, tol=1e-3).fit(table_of(*arrays)),
 }
 
 
@@ -47,7 +46,7 @@ def measure(path, name):
     stored = np.load(path)
     arrays = [stored[key] for key in ("rows", "cols", "scores")]
     with threadpool_limits(1):
-        WORKS[name](made_up(2_000))()  # loops are compiled
+        WORKS[name](large_table(2_000))()  # loops are compiled
         work, held, times = WORKS[name](arrays), peak(), []
         for _ in range(1 if len(arrays[0]) >= 10**6 else 3):
             start = time.process_time()
@@ -79,10 +78,4 @@ def main():
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--make"]:
-        np.savez(sys.argv[2], **dict(zip(("rows", "cols", "scores"), made_up(int(sys.argv[3])), strict=True)))
-        print("{}")
-    elif sys.argv[1:2] == ["--measure"]:
-        print(json.dumps(measure(*sys.argv[2:])))
-    else:
-        main()
+    run(main, measure)
