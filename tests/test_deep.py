@@ -293,18 +293,6 @@ def test_titles_and_viewers_without_a_rating_get_what_everybody_gets(with_cold):
     assert model.recommend(106, 5)["item_id"].tolist() == model.fold_in({}).recommend(5)["item_id"].tolist()
 
 
-def test_steps_that_are_too_long_are_an_error_and_no_fit(sample):
-    model = ct.DeepMF(5, learning_rate=100.0)
-    with pytest.raises(ct.DivergenceError, match=r"DeepMF diverged in pass \d+: .* learning_rate=100 .* try 10"):
-        model.fit(sample)
-    assert not hasattr(model, "item_factors_")
-
-
-def test_a_new_title_is_for_a_new_fit(table):
-    with pytest.raises(ValueError, match="for a new title fit it again"):
-        ct.DeepMF(2, n_epochs=2).fit(table).fold_in_item({101: 8})
-
-
 def test_ctrl_c_keeps_the_whole_passes(table, monkeypatch):
     press_ctrl_c(monkeypatch, deep, "deep_pass", 4)
     with warnings.catch_warnings(record=True) as caught:

@@ -487,16 +487,19 @@ def test_titles_and_viewers_without_a_rating_get_the_bias_alone(with_cold):
     assert lists == with_cold.item_ids[np.argsort(-model.item_bias_, kind="stable")].tolist()
 
 
-def test_steps_that_are_too_long_are_an_error_and_no_fit(sample):
-    model = ct.BPR(5, learning_rate=100.0, reg=1.0)
-    with pytest.raises(ct.DivergenceError, match=r"BPR diverged in pass \d+: .* learning_rate=100 .* try 10"):
+@pytest.mark.parametrize("model", [ct.BPR(5, learning_rate=100, reg=1), ct.DeepMF(5, learning_rate=100)], ids=repr)
+def test_steps_that_are_too_long_are_an_error_and_no_fit(model, sample):
+    with pytest.raises(
+        ct.DivergenceError, match=rf"{type(model).__name__} diverged in pass \d+: .* learning_rate=100 .* try 10"
+    ):
         model.fit(sample)
     assert not hasattr(model, "item_factors_")
 
 
-def test_a_new_title_is_for_a_new_fit(table):
+@pytest.mark.parametrize("model", [ct.BPR(2, n_epochs=2), ct.DeepMF(2, n_epochs=2)], ids=repr)
+def test_a_new_title_is_for_a_new_fit(model, table):
     with pytest.raises(ValueError, match="for a new title fit it again"):
-        ct.BPR(2, n_epochs=2).fit(table).fold_in_item({101: 8})
+        model.fit(table).fold_in_item({101: 8})
 
 
 def test_ctrl_c_keeps_the_whole_passes_and_a_newcomer_gets_as_many(table, monkeypatch):
