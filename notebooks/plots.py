@@ -2183,7 +2183,7 @@ def two_chains(yours, theirs, true_noise):
     axes[0].set_ylabel("noise (rating points)")
     axes[1].legend(loc="upper right")
     fig.suptitle("Biases have settled after a hundred sweeps, factors have not after three hundred", fontsize=12)
-    show(fig, seen="Left two level chains cross all the time, above the true noise; right both sink, apart, towards it")
+    show(fig, seen="Left two level chains cross all the time, above the true noise; right both sink, to it or below")
 
 
 # ---- Lesson 18 ------------------------------------------------------------------------------------------------------
