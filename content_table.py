@@ -102,7 +102,6 @@ from content_table_parts.graphs import (
     layer_weights,
     scaled,
     smooth_directions,
-    title_graph,
 )
 from content_table_parts.growing import add_viewer, update_model
 from content_table_parts.interrupts import check_time, may_keep_half, whole_fits
@@ -799,7 +798,6 @@ _LEARNT = (
     "hidden_bias_",
     "factor_weights_",
     "item_degrees_",
-    "item_graph_",
     "item_directions_",
     "network_",
     "item_roots_",
@@ -1206,16 +1204,14 @@ class GraphFilter(_OfLikes, Recommender):
     sum_j c_j s^(2j), and by a constant more where it is among the first: a low-pass filter.
 
     `predict` gives a preference, which orders the titles of one viewer and has no scale of its own; `rmse` refuses it.
-    A viewer who likes nothing gets 0 for every title. Scores are linear in T's row, so `explain` is exact. A
-    fit takes a step for each pair of likes of one viewer; a list one for each like and pair of its title, and above two
-    layers one for each pair and layer. A MemoryError where the pairs of titles with a viewer in common take more than
-    2 GiB, 12 bytes each; those of 13,377 titles never do.
+    A viewer who likes nothing gets 0 for every title. Scores are linear in T's row, so `explain` is exact. T'T is never
+    formed: a round of a list takes a step for each like of the table.
 
     Parameters
     ----------
     n_layers : int from 1 to 100
         Layers K of LightGCN. 1 stays at one's own titles, 2 makes one round beyond them, each more another one: nearer
-        to popularity, and as much time again for the lists.
+        to popularity.
     n_factors : int
         Singular directions of the low-pass part; 0: none. Those that tie with the next one are left out.
     low_pass : float, at least 0
@@ -1227,7 +1223,7 @@ class GraphFilter(_OfLikes, Recommender):
 
     Attributes
     ----------
-    item_degrees_ (n,), item_graph_ (n, n) sparse, item_directions_ (n, r) : D_i, T'T, V
+    item_degrees_ (n,), item_roots_ (n, viewers) sparse, item_directions_ (n, r) : D_i, T' of those who like something, V
 
     References: LightGCN: Simplifying and Powering Graph Convolution Network for Recommendation, SIGIR 2020; How
     Powerful is Graph Convolution for Recommendation?, CIKM 2021 (GF-CF adds one step from S and a low-pass part with
@@ -1245,18 +1241,21 @@ class GraphFilter(_OfLikes, Recommender):
 
     def _fit(self, ratings, validation):
         self._need_likes(ratings)
-        if self.n_layers == 1 and not (self.n_factors and self.low_pass):
-            raise ValueError("n_layers must be at least 2 where n_factors is 0: one layer stays at one's own titles.")
         likes = self._told(ratings.csr)
         self.item_degrees_ = np.asarray(likes.sum(axis=0), dtype=float)
         T = scaled(likes, inverse_root(self.item_degrees_))
-        self.item_graph_ = title_graph(T)
-        self.item_directions_ = smooth_directions(T, self.n_factors)
+        self.item_roots_ = sp.csr_array(T[np.diff(T.indptr) > 0].T)
+        self.item_directions_ = smooth_directions(T, self.n_factors if self.low_pass else 0)
+        if self.n_layers == 1 and not self.item_directions_.size:
+            raise ValueError(
+                "n_layers must be at least 2 where there is no low-pass part: one layer stays at one's own titles. Got "
+                f"n_factors={self.n_factors}, low_pass={self.low_pass:g}; directions that tie with the next are left out."
+            )
 
     def _filtered(self, rows):
         """Rows of T, sparse, times H D_i^popularity."""
         weights, V = layer_weights(self.n_layers), self.item_directions_
-        scores = carried(rows, self.item_graph_, weights) + self.low_pass * weights.sum() * ((rows @ V) @ V.T)
+        scores = carried(rows, self.item_roots_, weights) + self.low_pass * weights.sum() * ((rows @ V) @ V.T)
         return scores * self.item_degrees_**self.popularity
 
     def _scores(self, rows, cols):

@@ -27,6 +27,7 @@ from content_table_parts.deep import layer_sizes, n_weights
 from content_table_parts.features import Features
 from content_table_parts.ratings import Ratings, need_ratings
 from content_table_parts.settings import as_path, check_fitted, check_switch, shown
+from content_table_parts.solvers import check_memory
 from content_table_parts.writing import write_whole
 
 FORMAT_VERSION = 5
@@ -138,8 +139,16 @@ def _similarities(table):
     return bounded and not table.diagonal().any() and (table != table.T).nnz == 0
 
 
-def _walks(table):
-    return (not table.nnz or table.data.min() >= 0) and (table != table.T).nnz == 0
+def _walks():
+    """T', of which rows are at most 1 long, as a fit makes it or turned for nobody: then it is dense."""
+    dense = _table("nv")
+    thin = _table("nv", sparse=True)
+
+    def fits(value, sizes):
+        rule = thin if sp.issparse(value) else dense
+        return rule.fits(value, sizes) and bool(((value * value).sum(axis=1) <= 1 + 1e-9).all())
+
+    return dataclasses.replace(dense, expected="an array of float64, sparse or not, of rows at most 1 long", fits=fits)
 
 
 def _pair_weights(*dtypes):
@@ -222,7 +231,7 @@ _LEARNT: dict[str, dict[str, _Rule]] = {
     },
     "GraphFilter": {
         "item_degrees_": _table("n", also=(", at least 0", lambda degrees: bool((degrees >= 0).all()))),
-        "item_graph_": _table("nn", sparse=True, also=(", symmetric, at least 0", _walks)),
+        "item_roots_": _walks(),
         "item_directions_": _table("nr"),
     },
     "FactorModel": {"user_factors_": _table("mk"), "item_factors_": _table("nk")},
@@ -363,7 +372,7 @@ def _contradictions(model, rules):
         expected = n_weights(layer_sizes(model.n_factors, model.hidden))
         if len(model.network_) != expected:
             yield f"network_ must have {expected:,} weights, as hidden={model.hidden} says, got {len(model.network_):,}"
-    if "item_roots_" in rules and (model.item_weights_ is None) == (model.item_roots_ is None):
+    if {"item_weights_", "item_roots_"} <= rules.keys() and (model.item_weights_ is None) == (model.item_roots_ is None):
         yield "either item_weights_ or item_roots_ must be there, and not both"
     table = getattr(model, "item_table_", None)
     described = "feature_weights_" in rules or (table is not None and table.shape[1])
@@ -652,12 +661,21 @@ def _without_viewers(model):
             model.noise()  # it is computed from the ratings that will be missing
     for name, value in vars(model).items():
         vars(bare)[name] = _without_rows(type(model).__name__, name, value, rules.get(name))
-    if getattr(model, "item_roots_", None) is not None:  # turned to axes that are nobody's; their products stay
-        bare.item_roots_ = model.item_roots_ @ np.linalg.eigh(model.item_roots_.T @ model.item_roots_)[1]
+    if getattr(model, "item_roots_", None) is not None:
+        bare.item_roots_ = _nobodys(model.item_roots_)
     if "group_weights_" in vars(model):  # only the weights that everybody shares are used for somebody new
         bare.group_weights_ = model.group_weights_[: int(bool(model.shared_weights))]
         bare.user_table_ = bare.user_table_[:, : len(bare.group_weights_)]
     return bare
+
+
+def _nobodys(roots):
+    """Roots V (n, r), a column for each viewer, turned to axes that are nobody's: V V' stays, to rounding."""
+    few = roots.shape[1] <= roots.shape[0]
+    gram = roots.T @ roots if few else roots @ roots.T
+    check_memory(gram.shape, "what a model saved without its viewers has in their place")
+    squares, axes = np.linalg.eigh(gram.toarray() if sp.issparse(gram) else gram)
+    return roots @ axes if few else axes * np.sqrt(np.maximum(squares, 0.0))
 
 
 def _without_rows(kind, name, value, rule):
