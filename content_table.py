@@ -763,7 +763,8 @@ class Recommender(BaseEstimator):
 
         With `with_ratings=False` nothing that has a row for each viewer is in it: no ratings, ids, names, profiles,
         biases or factors of theirs. The loaded model knows nobody, and folds in, recommends to and explains to somebody
-        new exactly as this one does. See docs/SAVED_MODELS.md.
+        new as this one does. That is not anonymity: of models that keep which titles were rated together, lists of
+        single viewers can be told from the file, and a warning says so. See docs/SAVED_MODELS.md.
         """
         save_model(self, path, with_ratings)
 
@@ -1223,7 +1224,7 @@ class GraphFilter(_OfLikes, Recommender):
 
     Attributes
     ----------
-    item_degrees_ (n,), item_roots_ (n, viewers) sparse, item_directions_ (n, r) : D_i, T' of those who like something, V
+    item_degrees_ (n,), item_roots_ (n, viewers) sparse, item_directions_ (n, r) : D_i, T' of who likes something, V
 
     References: LightGCN: Simplifying and Powering Graph Convolution Network for Recommendation, SIGIR 2020; How
     Powerful is Graph Convolution for Recommendation?, CIKM 2021 (GF-CF adds one step from S and a low-pass part with
@@ -1248,8 +1249,8 @@ class GraphFilter(_OfLikes, Recommender):
         self.item_directions_ = smooth_directions(T, self.n_factors if self.low_pass else 0)
         if self.n_layers == 1 and not self.item_directions_.size:
             raise ValueError(
-                "n_layers must be at least 2 where there is no low-pass part: one layer stays at one's own titles. Got "
-                f"n_factors={self.n_factors}, low_pass={self.low_pass:g}; directions that tie with the next are left out."
+                "n_layers must be at least 2 where there is no low-pass part: one layer stays at one's own titles, and "
+                f"of n_factors={self.n_factors}, low_pass={self.low_pass:g} no direction is left (tied ones are not)."
             )
 
     def _filtered(self, rows):

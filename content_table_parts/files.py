@@ -27,7 +27,7 @@ from content_table_parts.deep import layer_sizes, n_weights
 from content_table_parts.features import Features
 from content_table_parts.ratings import Ratings, need_ratings
 from content_table_parts.settings import as_path, check_fitted, check_switch, shown
-from content_table_parts.solvers import check_memory
+from content_table_parts.solvers import check_memory, warn_caller
 from content_table_parts.writing import write_whole
 
 FORMAT_VERSION = 5
@@ -272,6 +272,7 @@ _LEARNT: dict[str, dict[str, _Rule]] = {
     "Blend": {"first_": _one_of(BaseEstimator), "second_": _one_of(BaseEstimator), "weight_": _number(0, 1)},
     "Hybrid": {"rating_": _one_of(BaseEstimator), "item_table_": _table("nd", sparse=True)} | _pair_weights("float64"),
 }  # what each class learns besides what its parents do
+_PAIRS = {"similarity_", "item_roots_"}  # where titles that were rated together stand beside each other
 _OURS = {*_LEARNT, "GlobalMean", "BiasBaseline", "ALS", "ImplicitALS", "BPR", "GradientDescentMF", "ContentOnly"} | {
     "SpectralRegularization"
 }  # of other classes, a reader's own, nobody knows all that they learn
@@ -372,7 +373,8 @@ def _contradictions(model, rules):
         expected = n_weights(layer_sizes(model.n_factors, model.hidden))
         if len(model.network_) != expected:
             yield f"network_ must have {expected:,} weights, as hidden={model.hidden} says, got {len(model.network_):,}"
-    if {"item_weights_", "item_roots_"} <= rules.keys() and (model.item_weights_ is None) == (model.item_roots_ is None):
+    either = {"item_weights_", "item_roots_"} <= rules.keys()
+    if either and (model.item_weights_ is None) == (model.item_roots_ is None):
         yield "either item_weights_ or item_roots_ must be there, and not both"
     table = getattr(model, "item_table_", None)
     described = "feature_weights_" in rules or (table is not None and table.shape[1])
@@ -517,7 +519,9 @@ def save_model(model: Any, path: str | Path, kinds: tuple[type, ...], with_ratin
     check_switch("with_ratings", with_ratings)
     arrays: dict[str, np.ndarray] = {}
     try:
-        model = model if with_ratings else _without_viewers(model)
+        if not with_ratings:
+            _warn_of_pairs(model)
+            model = _without_viewers(model)
         about = {"format": FORMAT_VERSION, "model": type(model).__name__, "ratings": model.fitted().fingerprint}
         about["content"] = _pack(model, arrays, _by_name(kinds))
         about["sha256"] = _sha256(about, arrays)
@@ -667,6 +671,17 @@ def _without_viewers(model):
         bare.group_weights_ = model.group_weights_[: int(bool(model.shared_weights))]
         bare.user_table_ = bare.user_table_[:, : len(bare.group_weights_)]
     return bare
+
+
+def _warn_of_pairs(model):
+    """Say so where a file without viewers lets their lists be told all the same."""
+    for part in (model, *(value for value in vars(model).values() if isinstance(value, BaseEstimator))):
+        if _PAIRS & _rules(type(part)).keys():
+            warn_caller(
+                f"{type(part).__name__} keeps which titles were rated together: whoever has the file can tell the list "
+                "of a viewer who alone has rated some title, and may tell more; share it only where you would share "
+                "the ratings (docs/SAVED_MODELS.md)."
+            )
 
 
 def _nobodys(roots):
