@@ -2073,7 +2073,9 @@ def autoencoder_rungs(panels, reference):
         _verdict_bars(ax, table)
         ax.set(title=f"real {name}", xlim=(-0.19, 0.05), xticks=(-0.15, -0.1, -0.05, 0))
     axes[len(axes) // 2].set_xlabel(f"NDCG@10 less that of {reference}, on the same splits")
-    fig.legend(handles=VERDICT_KEY, loc="outside lower center", ncols=3, fontsize=9.5)
+    met = set(pd.concat(panels)["verdict"])
+    handles = [line for line in VERDICT_KEY if line.get_label() in met]
+    fig.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=9.5)
     fig.suptitle("Among real viewers nothing here is ahead of EASE with grades", fontsize=12)
     words = [f"on {name}, {table['verdict'].value_counts().to_dict()}" for name, table in panels.items()]
     show(fig, tight=False, seen=re.sub(r"[{}']", "", "; ".join(words)))
