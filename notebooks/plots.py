@@ -2088,15 +2088,14 @@ LAYER_HUES = ("#CC79A7", "#009E73", "#E69F00", "#D55E00", "#000000")  # of curve
 
 
 def graph_filters(s, layers, cutoff):
-    """What each filter multiplies a direction by, against its singular value; dots are those of a table.
+    """What of each direction of a viewer's row passes a filter, against its singular value; dots are those of a table.
 
     `layers`: {number of layers: function of s, 1 at s = 1}; `cutoff`: how many directions a truncated SVD keeps
     """
     fig, axes = plt.subplots(1, 2, figsize=(10, 4.4), sharey=True, layout="constrained")
-    across = np.linspace(0, 1, 201)
+    across, formulas = np.linspace(0, 1, 201), {2: "$(1 + s^2)\\,/\\,2$", 3: "$(1 + 2s^2 + s^4)\\,/\\,4$"}
     for (count, respond), hue in zip(layers.items(), LAYER_HUES, strict=False):
-        terms = " + ".join(["1", "s", *(f"s^{power}" for power in range(2, count + 1))][: count + 1])
-        label = f"$({terms})\\,/\\,{count + 1}$" if count < 4 else f"{count} layers"
+        label = f"{count} layers" + (f": {formulas[count]}" if count in formulas else "")
         axes[0].plot(across, respond(across), color=hue, lw=2.2, label=label)
         axes[0].plot(s, respond(s), "o", color=hue, ms=4.5, alpha=0.7)
     edge = (s[cutoff - 1] + s[cutoff]) / 2
@@ -2107,9 +2106,9 @@ def graph_filters(s, layers, cutoff):
     ):
         ax.plot(s, np.full(len(s), -0.08), "|", color="#333333", ms=9)
         ax.set(title=title, xlabel="singular value s of the direction", xlim=(0, 1.04), ylim=(-0.13, 1.08))
-    axes[0].set_ylabel("what the filter multiplies it by")
+    axes[0].set_ylabel("how much of a viewer's row passes")
     axes[0].legend(loc="upper left", fontsize=10)
-    axes[1].annotate("popularity", (1, 1), (-14, -34), textcoords="offset points", ha="right", fontsize=10,
+    axes[1].annotate("sum of grades", (1, 1), (-14, -34), textcoords="offset points", ha="right", fontsize=10,
                      arrowprops={"arrowstyle": "-", "color": "#333333"})  # fmt: skip
     for ax in axes:
         ax.text(0.5, -0.08, "strokes: the sample's directions", fontsize=9, va="center")
@@ -2125,7 +2124,7 @@ SMOOTH_LOOKS = {  # colour, marker, line style
 
 
 def graph_smoothing(panels):
-    """NDCG less that of one round, and titles shared with the list by degree, by how far likes have travelled.
+    """NDCG less that of one round, and titles shared with the sum of grades, by how far likes have travelled.
 
     `panels`: {data: table with family, count, difference, half_width, shared}
     """
@@ -2144,10 +2143,10 @@ def graph_smoothing(panels):
         up.set_title(title)
         down.set(xticks=range(1, 7), ylim=(0, 10.4))
     axes[0, 0].set_ylabel("NDCG less that of one round")
-    axes[1, 0].set_ylabel("of 10 titles, popularity's")
+    axes[1, 0].set_ylabel("of 10, by sum of grades")
     fig.supxlabel("rounds, each from titles to their viewers and on to their titles", fontsize=11)
     axes[0, 0].legend(*axes[1, 0].get_legend_handles_labels(), loc="lower left", fontsize=9.5)
-    fig.suptitle("Round by round, lists become the list by popularity", fontsize=12)
+    fig.suptitle("Round by round, lists come nearer to the list by the sum of grades", fontsize=12)
     show(fig, tight=False, seen=f"Shared titles rise everywhere; differences: {'; '.join(said)}.")
 
 
