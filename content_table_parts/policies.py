@@ -30,7 +30,7 @@ SUM = 1e-9  # how far probabilities may sum from 1
 LARGEST = 1e100  # of the numbers given here, so that their squares can be added up
 
 
-def _numbers(name, given, **how):
+def _numbers(name: str, given: Any, **how: Any) -> np.ndarray:
     """A copy of an array of numbers, in float64, none of them beyond `LARGEST`."""
     numbers = check_array(name, given, **how).astype(float)
     if numbers.size and np.abs(numbers).max() > LARGEST:
@@ -38,7 +38,7 @@ def _numbers(name, given, **how):
     return numbers
 
 
-def _number(name, given, **how):
+def _number(name: str, given: Any, **how: Any) -> float:
     """A float from a setting, not beyond `LARGEST`."""
     check_number(name, given, **how)
     return float(_numbers(name, [given])[0])

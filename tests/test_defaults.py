@@ -68,7 +68,6 @@ FUNCTIONS = {
     ct.rank_models: {"n": 10},
     ct.Belief.draw: {"n_draws": 1, "random_state": 0},
     ct.thompson: {"n_draws": 1000, "scale": 1.0, "random_state": 0},
-    ct.choose: {"random_state": 0},
     ct.cells_mean: {"n_cells": None},
     ct.top_lists: {"n": 10},
     ct.similar_titles: {"n": 10},
