@@ -2367,7 +2367,7 @@ def growth(seconds, names):
         ax.annotate(
             f"{name}\nlast slope {slope:.1f}",
             (line.index[-1], line.iloc[-1]),
-            xytext={"ALS": (9, 2), "SGD": (9, -16), "spectral": (-30, 20)}.get(column, (9, 0)),
+            xytext={"ALS": (9, 12), "SGD": (9, -16), "lists": (9, -8), "spectral": (-30, 20)}[column],
             textcoords="offset points",
             va="center",
             color=hues[column],
@@ -2396,6 +2396,7 @@ def blocks(ratings, machines):
         low, high = (np.array([machine, machine + 1]) * ratings.n_users / machines) - 0.5
         ax.add_patch(Rectangle((-6, low), 4, high - low, color=hues[machine], clip_on=False))
     ax.set(xlim=(-6, ratings.n_items), ylim=(ratings.n_users, -1), xlabel="titles", ylabel="viewers")
+    strip.spines[:].set_visible(False)
     for one in (strip, ax):
         one.grid(False)
     show(fig, seen=f"{machines} coloured blocks lie on the diagonal, and most of the table beside them is grey")
@@ -2411,14 +2412,14 @@ def two_ways(plan):
     looks = {"viewers": ("#D55E00", "o", "send the viewers"), "sums": ("#0072B2", "s", "send the sums")}
     for way, (hue, marker, name) in looks.items():
         ax.loglog(plan.index, plan[way], marker=marker, color=hue, lw=2, label=name)
-    ax.loglog(plan.index, plan.iloc[0, 0] / plan.index, "--", color="black", lw=1, zorder=5, label="the products alone")
+    ax.loglog(plan.index, plan.iloc[0, 0] / plan.index, "--", color="black", lw=1, zorder=5, label="no sending at all")
     ax.set(xlabel="machines of sixteen cores", ylabel="minutes for ten passes", xticks=plan.index)
     ax.set_yticks([0.1, 1, 10], ["0.1", "1", "10"])
     ax.set_xticklabels([str(count) for count in plan.index])
     ax.xaxis.minorticks_off()
     ax.set_title("Sums take next to no time to send, and viewers soon take most of it", loc="left")
     ax.legend(loc="lower left")
-    show(fig, seen="sending sums stays on the line of the products alone, and sending viewers soon leaves it")
+    show(fig, seen="sending sums stays on the line of no sending at all, and sending viewers soon leaves it")
 
 
 # ---- Lesson 99 -------------------------------------------------------------------------------------------------------
