@@ -1942,7 +1942,7 @@ class DeepMF(_OfLikes, Recommender):
     n_factors: int = setting(16, low=1, search=Range(4, 32, log=True, unit="factors"))
     hidden: tuple[int, ...] = (32, 16)
     dot_product: bool = setting(False)
-    n_negatives: int = setting(4, low=1)
+    n_negatives: int = setting(4, low=1, high=10_000)
     reg: float = setting(3e-4, low=0, search=Range(1e-5, 3e-3, log=True, unit="lambda, once for each pair"))
     learning_rate: float = setting(0.005, above=0, search=Range(1e-3, 0.02, log=True, unit="step of Adam"))
     batch_size: int = setting(64, low=1)
