@@ -14,6 +14,7 @@ from content_table_parts.readers import (
     MAX_EXPORT_ENTRIES,
     OwnList,
     check_entries,
+    check_once,
     load_mal_export,
     opened,
     own_list,
@@ -126,6 +127,7 @@ def _films(path):
     table = read_text(path, MAX_EXPORT_BYTES, nrows=MAX_EXPORT_ENTRIES + 1)
     if not set(table.columns) >= _LETTERBOXD:
         raise ValueError(f"{path.name} needs the columns {sorted(_LETTERBOXD)}, got {shown(list(table.columns))}.")
+    check_once(("Name", "Year", "Rating"), table, path.name)
     name, year = table["Name"].str.strip(), table["Year"].str.strip()
     score = table.get("Rating", "")
     entries = {"item": "", "title": name + " (" + year + ")", "score": score, "status": "watched"}

@@ -16,7 +16,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.preprocessing import MultiLabelBinarizer
 
 from content_table_parts.ratings import Ratings
-from content_table_parts.readers import ids_of, read_text
+from content_table_parts.readers import check_once, ids_of, read_text
 from content_table_parts.settings import (
     TIE,
     as_path,
@@ -229,6 +229,7 @@ def _column(table, path, what, *names):
             f"{path.name} has no column for {what} (one of {list(names)}); it has {list(table.columns)}. "
             "Leave it out of `use`, or give the file that holds it."
         )
+    check_once(found[:1], table, path.name)
     return found[0]
 
 

@@ -589,7 +589,9 @@ def load_model(path: str | Path, ratings: Ratings | None, kinds: tuple[type, ...
     except Exception as error:  # whatever a damaged or foreign file provokes in zip, NumPy or JSON
         raise _damaged(name, error) from error
     if version != FORMAT_VERSION:
-        raise ValueError(f"{name} has format {shown(version)}, this version reads {FORMAT_VERSION}; train the model again.")
+        raise ValueError(
+            f"{name} has format {shown(version)}, this version reads {FORMAT_VERSION}; train the model again."
+        )
     known = sorted(each.__name__ for each in kinds)
     if kind not in known:
         raise ValueError(f"{name} holds a model of kind {shown(kind)}; known are {known}.")

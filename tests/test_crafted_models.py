@@ -460,7 +460,7 @@ def say(name, value):
         ("nuclear norm", say("violation_", "none"), r"violation_ must be a finite number from 0, got 'none'"),
         ("SGD", say("best_epoch_", 10**15), r"best_epoch_ is 1000000000000000, but history_ has 5 passes"),
         ("EASE", put("item_weights_", lambda B: B * 1e300), r"item_weights_ must have numbers of at most 1e\+150, got"),
-        ("EASE of few viewers", put("item_roots_", lambda V: np.repeat(V, 3, axis=1) / 9), "at most one column for each"),
+        ("EASE of few viewers", put("item_roots_", lambda V: np.repeat(V, 3, axis=1) / 9), "at most one column for"),
         ("MultVAE", say("n_hidden", 2**62), r"item_weights_ must be .*\(n=5, h=4611686018427387904\), got"),
         ("deep", say("n_negatives", 2**62), r"n_negatives must be at most 10000, got"),
         ("graph filter", put("item_directions_", lambda V: np.hstack([V, V])), r"item_directions_ must have at most 2"),
@@ -488,7 +488,10 @@ def wider(factors):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (each(*(put(f"{side}_factors_", wider) for side in ("user", "item", "context"))), r"factors_ must be .*q=8\), got"),
+        (
+            each(*(put(f"{side}_factors_", wider) for side in ("user", "item", "context"))),
+            r"factors_ must be .*q=8\), got",
+        ),
         (put("priors_", lambda A: A[:, :1]), r"priors_ must be .*\(b=3, t=2, s=4, c=3\), got .*\(3, 1, 4, 3\)"),
         (put("priors_", lambda A: A[:2]), r"priors_ must be .*b=3"),
         (put("priors_", lambda A: np.concatenate([A, A[..., :1]], 3)), r"priors_ must be .*c=3"),
@@ -513,7 +516,7 @@ def test_values_of_a_context_are_as_a_fit_sorts_them(workshop, values):
     def change(state, arrays):
         arrays[state["context_values_"]["tuple"][0]["array"]] = np.array(values, dtype="U3")
 
-    with pytest.raises(ValueError, match="context_values_ must be arrays of rising values|context_biases_ must be"):
+    with pytest.raises(ValueError, match=r"context_values_ must be arrays of rising values|context_biases_ must be"):
         ct.load_model(crafted(workshop, "Bayesian by week", change))
 
 

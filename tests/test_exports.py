@@ -269,6 +269,11 @@ def test_a_csv_without_score_or_title_says_which_columns_it_has(load):
     )
 
 
+@pytest.mark.parametrize("header", ["title,score,score", "title,score,my_score", "title,name,score"])
+def test_two_columns_that_may_be_one_are_not_chosen_between(load, header):
+    refuses(load, f"{header}\nMushishi,8,7\n", "several columns (may be|'score')", name="m.csv")
+
+
 @pytest.mark.parametrize("junk", [b"\x89PNG\r\n\x00\x01" * 99, b"{}", b"\xff\xfe\x00"])
 def test_a_file_of_another_kind_is_refused(load, junk):
     refuses(load, junk, "is not a CSV file with a header|needs a column with the score")
