@@ -151,6 +151,7 @@ def _anilist(path):
         inner = _at(document, key)
         document = inner if isinstance(inner, dict) else document
     rows = [_entry(each, one, path.name) for one in _lists(document, path.name) for each in one["entries"]]
+    rows = [[text.encode("utf-8", "replace").decode() for text in row] for row in rows]  # halves of letters
     columns = ["item", "title", "score", "status", "also", "year"]
     entries = pd.DataFrame(rows, columns=columns, dtype=str).drop_duplicates(ignore_index=True)  # of custom lists
     told = _at(document, "user", "mediaListOptions", "scoreFormat")

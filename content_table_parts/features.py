@@ -277,7 +277,11 @@ def tfidf_features(ids: ArrayLike, texts: Collection[str], max_features: int = 5
 def load_features(path: str | Path, ratings: Ratings, **options: Any) -> Features:
     """`tfidf_features` of `item_texts`: the Features of every item of `ratings`; options are those of `item_texts`."""
     texts = item_texts(path, ratings, **options)
-    return tfidf_features(ratings.item_ids, texts.tolist(), about="items")
+    try:
+        return tfidf_features(ratings.item_ids, texts.tolist(), about="items")
+    except ValueError as error:
+        used = options.get("use", ("genres", "tags"))
+        raise ValueError(f"{_catalogue_file(path).name}, {shown(used)}: {error}") from error
 
 
 def load_genres(path: str | Path, ratings: Ratings) -> Features:

@@ -125,6 +125,8 @@ def as_path(path: str | Path, name: str = "path") -> Path:
     """A path that was given as text or as a Path; anything else is an error."""
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"{name} must be text or a Path, got {shown(path)}.")
+    if "\0" in str(path):
+        raise ValueError(f"{name} must be the name of a file, without zero characters, got {shown(path)}.")
     return Path(path)
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from content_table_parts.ratings import Ratings, first_labels, need_ratings, pairs_repeat, scale_ends
-from content_table_parts.readers import MAX_COLUMNS, MAX_TABLE_BYTES, check_once, opened, read_text
+from content_table_parts.readers import MAX_COLUMNS, MAX_TABLE_BYTES, check_once, encoding_of, opened, read_text
 from content_table_parts.settings import as_path, check_choice, check_kind, shown
 from content_table_parts.titles import plain_title
 from content_table_parts.writing import write_whole
@@ -146,7 +146,7 @@ def check_dialect(sep: Any, decimal: Any, encoding: Any) -> None:
     check_choice("decimal", decimal, (".", ","))
     check_kind("encoding", encoding, str, "the name of an encoding")
     try:
-        "".encode(encoding)
+        b"a".decode(encoding, errors="replace")
     except (LookupError, ValueError) as error:
         raise ValueError(
             f"encoding must be one that Python knows, such as 'latin-1', got {shown(encoding)}."
@@ -260,7 +260,7 @@ def _separator(path, encoding):
     """What separates the fields of a header: that of which it has most."""
     with opened(path) as file:
         head = file.read(2**16)
-    text = head.decode("utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else encoding, errors="replace")
+    text = head.decode(encoding_of(head, encoding), errors="replace")
     line = text.lstrip("\ufeff\r\n").splitlines()[:1]
     widths = {sep: len(next(csv.reader(line, delimiter=sep), [])) for sep in _SEPARATORS}
     most = max(widths.values())

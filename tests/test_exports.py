@@ -1,6 +1,7 @@
 """The list that somebody keeps: MyAnimeList exports and CSV files, honest ones and hostile ones."""
 
 import gzip
+import json
 import time
 import tracemalloc
 import unicodedata
@@ -261,6 +262,17 @@ def test_ids_of_another_catalogue_are_not_taken_for_ours(load):
         expected = f"of {count} ids that the table knows only 0 have a title there that shares a word"
         refuses(load, document(*wrong[:count]), expected)
     assert len(load(document(*wrong[:4])).ratings) == 4  # too few to tell
+
+
+def test_a_header_of_a_list_is_read_in_any_case(load):
+    assert load("Title, Score\nMushishi,8\n", name="m.csv").ratings == {457: 8.0}
+
+
+def test_half_a_letter_in_a_title_is_one_that_is_not_known(tmp_path, table):
+    media = {"idMal": 1, "title": {"romaji": "\ud800Bebop"}}
+    lists = {"lists": [{"entries": [{"score": 8, "status": "COMPLETED", "media": media}]}]}
+    (tmp_path / "a.json").write_text(json.dumps(lists))
+    assert ct.load_export(tmp_path / "a.json", table).ratings == {1: 8.0}
 
 
 def test_a_csv_without_score_or_title_says_which_columns_it_has(load):

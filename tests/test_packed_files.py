@@ -201,6 +201,12 @@ def test_a_message_shows_no_more_than_a_glance_of_a_long_text(tmp_path):
         assert len(str(caught.value)) < 1000
 
 
+@pytest.mark.parametrize("load", [ct.load_ratings, ct.load_mal_export, ct.load_model])
+def test_a_path_has_no_zero_character(load):
+    with pytest.raises(ValueError, match="path must be the name of a file, without zero characters"):
+        load("a\0b.csv")
+
+
 @pytest.mark.parametrize("load", [ct.load_ratings, ct.load_mal_export])
 @pytest.mark.parametrize("path", [None, 5, b"x.csv", ["x.csv"]])
 def test_a_path_is_text_or_a_path(load, path):

@@ -117,6 +117,33 @@ def test_a_column_that_is_used_has_a_name_of_its_own(load, header):
         load(f"{header}\n{row}\n")
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("# of our shop\n" + PLAIN, "its first line is '# of our shop'; remove this line"),
+        ("sep=;\n" + PLAIN.replace(",", ";"), "its first line is 'sep=;'; remove this line"),
+        ("who,what,stars\na,x,1,5\n", "line 2 has 4 fields, the header 3; is a comma the sign of decimals"),
+        ('who,what,stars\na,"x,1\n', "a quote is left open"),
+        (" \n\n", "it is empty"),
+    ],
+)
+def test_what_is_no_table_is_told_by_its_likely_cause(load, text, words):
+    with pytest.raises(ValueError, match=f"shop.csv is not a CSV file with a header: {words}"):
+        load(text)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32"])
+def test_wide_encodings_are_read_where_they_are_told_or_marked(load, encoding):
+    told = {} if encoding == "utf-32" else {"encoding": encoding}
+    assert cells(load(PLAIN, written=encoding, **told)) == MEANT
+
+
+@pytest.mark.parametrize("encoding", ["idna", "undefined", "rot13"])
+def test_what_encodes_no_file_is_no_encoding(load, encoding):
+    with pytest.raises(ValueError, match=f"encoding must be one that Python knows, .* got '{encoding}'"):
+        load(PLAIN, encoding=encoding)
+
+
 def test_columns_that_nobody_uses_may_share_a_name(load):
     assert len(load("who,what,stars,note,note,,\n1,10,5,a,b,,\n2,10,4,a,b,,\n")) == 2
 
@@ -578,6 +605,14 @@ def test_files_at_the_top_of_a_zip_are_found_too(tmp_path):
     assert len(ct.load_ratings(as_zip(layout("100K"), tmp_path, top=""))) == 3
 
 
+def test_a_ratings_dat_with_a_header_or_times_below_0(tmp_path):
+    (tmp_path / "ratings.dat").write_text("1::2::3::-4\n")
+    assert ct.load_ratings(tmp_path / "ratings.dat").times.tolist() == [-4]
+    (tmp_path / "ratings.dat").write_text("UserID::MovieID::Rating::Timestamp\n1::2::3::4\n")
+    with pytest.raises(ValueError, match=r"begins with 'UserID::.*has no header: remove this line"):
+        ct.load_ratings(tmp_path)
+
+
 @pytest.mark.parametrize(
     "names", [("a/ratings.csv", "b/ratings.csv"), ("ratings.csv", "reviews.csv"), ("ratings.csv", "ratings.csv")]
 )
@@ -651,7 +686,7 @@ def test_a_zip_with_a_password_is_refused(tmp_path):
             data[at + flags] |= 1
             at = data.find(mark, at + 4)
     path.write_bytes(bytes(data))
-    with pytest.raises(ValueError, match=r"ratings\.dat is cut off or damaged .*(password|encrypted)"):
+    with pytest.raises(ValueError, match=r"ratings\.dat is locked by a password: unpack it"):
         ct.load_ratings(path)
 
 
