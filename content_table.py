@@ -1906,7 +1906,7 @@ class DeepMF(_OfLikes, Recommender):
         unless there is a `dot_product`.
     dot_product : bool
         Whether the score is network([p_u, q_i]) + p_u.q_i.
-    n_negatives : int
+    n_negatives : int, at most 10,000
     reg : float, at least 0
     learning_rate : float, above 0
         Of Adam: about the length of a step of each number.
