@@ -1913,7 +1913,7 @@ class DeepMF(_OfLikes, Recommender):
         unless there is a `dot_product`.
     dot_product : bool
         Whether the score is network([p_u, q_i]) + p_u.q_i.
-    n_negatives : int
+    n_negatives : int, at most 10,000
     reg : float, at least 0
     learning_rate : float, above 0
         Of Adam: about the length of a step of each number, and up to three times that where one is first met late.
@@ -1949,7 +1949,7 @@ class DeepMF(_OfLikes, Recommender):
     n_factors: int = setting(16, low=1, search=Range(4, 32, log=True, unit="factors"))
     hidden: tuple[int, ...] = (32, 16)
     dot_product: bool = setting(False)
-    n_negatives: int = setting(4, low=1)
+    n_negatives: int = setting(4, low=1, high=10_000)
     reg: float = setting(3e-4, low=0, search=Range(1e-5, 3e-3, log=True, unit="lambda, once for each pair"))
     learning_rate: float = setting(0.005, above=0, search=Range(1e-3, 0.02, log=True, unit="step of Adam"))
     batch_size: int = setting(64, low=1)

@@ -118,9 +118,9 @@ def test_every_number_down_to_its_bound_may_be_set_and_none_beyond(kind):
         refused = [lowest - step] + [lowest] * strict
         if not strict:
             declared.check(name, lowest)
-        if name == "n_layers":
-            declared.check(name, 100)
-            refused.append(101)
+        if highest := {"n_layers": 100, "n_negatives": 10_000}.get(name):
+            declared.check(name, highest)
+            refused.append(highest + 1)
         elif name in ("weight", "validation_size", "liked", "popularity", "dropout"):  # shares
             declared.check(name, 1 - 1e-9)
             refused += [1 + 1e-9] + [1.0] * (name in ("validation_size", "dropout"))
