@@ -390,7 +390,7 @@ def _contradictions(model, rules):
     either = {"item_weights_", "item_roots_"} <= rules.keys()
     if either and (model.item_weights_ is None) == (model.item_roots_ is None):
         yield "either item_weights_ or item_roots_ must be there, and not both"
-    roots = getattr(model, "item_roots_", None) if "item_roots_" in rules else None
+    roots = model.item_roots_ if either else None
     if roots is not None and roots.shape[1] > model.ratings_.n_items:
         yield f"item_roots_ must have at most one column for each title, got {_told(roots)}"
     if "item_directions_" in rules and model.item_directions_.shape[1] > model.n_factors:

@@ -50,11 +50,12 @@ def load(tmp_path, table):
 
 
 def refuses(load, content, message, **options):
-    """The file is refused with this message, in under a second, and without filling the memory."""
-    start = time.perf_counter()
+    """The file is refused with this message, soon and without filling the memory; the slowest takes half a second of the
+    processor, on however busy a machine."""
+    start = time.process_time()
     with pytest.raises(ValueError, match=message):
         load(content, **options)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 10
     tracemalloc.start()  # slows everything down, so on its own
     with pytest.raises(ValueError, match=message):
         load(content, **options)
