@@ -102,7 +102,6 @@ from content_table_parts.graphs import (
     layer_weights,
     scaled,
     smooth_directions,
-    title_graph,
 )
 from content_table_parts.growing import add_viewer, update_model
 from content_table_parts.interrupts import check_time, may_keep_half, whole_fits
@@ -410,6 +409,11 @@ class Recommender(BaseEstimator):
         """
         n = self.ratings_.shape[1 - axis]
         return ridge_fold(np.full(n, self.global_mean_), (np.zeros((n, 0)),), [], at, values)
+
+    def _viewers_only(self, axis):
+        """Refuse a new title, for models that know their titles only beside each other."""
+        if axis == 1:
+            raise ValueError(f"{type(self).__name__} knows the titles it was fitted to; for a new title fit it again.")
 
     def _solved(self, axis):
         """The learnt arrays that the regression of a viewer (axis 0) or title (axis 1) gives a row of, in the order of
@@ -764,7 +768,8 @@ class Recommender(BaseEstimator):
 
         With `with_ratings=False` nothing that has a row for each viewer is in it: no ratings, ids, names, profiles,
         biases or factors of theirs. The loaded model knows nobody, and folds in, recommends to and explains to somebody
-        new exactly as this one does. See docs/SAVED_MODELS.md.
+        new as this one does. That is not anonymity: of models that keep which titles were rated together, lists of
+        single viewers can be told from the file, and a warning says so. See docs/SAVED_MODELS.md.
         """
         save_model(self, path, with_ratings)
 
@@ -799,7 +804,6 @@ _LEARNT = (
     "hidden_bias_",
     "factor_weights_",
     "item_degrees_",
-    "item_graph_",
     "item_directions_",
     "network_",
     "item_roots_",
@@ -1020,8 +1024,7 @@ class ItemKNN(Recommender):
     def _newcomer(self, axis, at, values, features=None):
         """Z is a column of ones for the bias, and the shares w_ij / (damping + sum w) of the neighbours for what that
         leaves."""
-        if axis == 1:
-            raise ValueError("ItemKNN compares the titles it was fitted to; for a new title fit it again.")
+        self._viewers_only(axis)
         offset, n = self.global_mean_ + self.item_bias_, len(at)
         near = self.similarity_[:, at].toarray()
         by_position = np.argsort(at, kind="stable")  # ties go by position
@@ -1082,9 +1085,13 @@ class _OfLikes:
         part = self._liked_part(table)
         return sp.csr_array((np.ones(part.nnz), part.indices, part.indptr), part.shape)
 
+    def _counted(self, table):
+        """The liked ratings of a table by rows, as such a table: 1 for each if `binary`, else the rating."""
+        return self._likes(table) if self.binary else self._liked_part(table)
+
     def _told(self, table):
-        """How much each liked rating of a table by rows says, as such a table: 1 if `binary`, else its share."""
-        part = self._likes(table) if self.binary else self._liked_part(table)
+        """How much each of them says: 1 if `binary`, else its share of the scale."""
+        part = self._counted(table)
         weights = part.data if self.binary else self._share(part.data)
         return sp.csr_array((weights, part.indices, part.indptr), part.shape)
 
@@ -1092,10 +1099,6 @@ class _OfLikes:
         """Where ratings lie on the scale, from 0 to 1."""
         low, high = self.ratings_.scale
         return (values - low) / (high - low)
-
-    def _counted(self, table):
-        """The liked ratings of a table by rows, as what `confidence` multiplies."""
-        return self._likes(table) if self.binary else self._liked_part(table)
 
     def _counted_ratings(self, ratings):
         """The same as ratings, for Spark."""
@@ -1105,6 +1108,11 @@ class _OfLikes:
     def _told_of(self, values):
         """How much each rating of somebody new says, 0 where it is not liked."""
         return self._is_liked(values) * (1.0 if self.binary else self._share(values))
+
+    def _liked_in_order(self, at, values):
+        """Where the liked ones stand in `at`, by rising position: the order in which they are told does not matter."""
+        liked = np.flatnonzero(self._is_liked(values))
+        return liked[np.argsort(at[liked], kind="stable")]
 
     def _need_likes(self, ratings):
         """Refuse a table in which nobody likes anything: there would be nothing to learn."""
@@ -1136,8 +1144,9 @@ class EASE(_OfPairs, Recommender):
     B_ij = -P_ij / P_jj off it, with P = (S'S + reg)^-1.
 
     `predict` gives a preference (near 1: likes to watch; near 0: does not), not rating points; `rmse` refuses it. A
-    viewer who likes nothing gets 0 for every title. A MemoryError where there are too many titles for a table of their
-    pairs and too many viewers for one of titles and viewers: more than 16,384 of both, or 23,170 in float32.
+    viewer who likes nothing gets 0 for every title. A MemoryError where its table takes more than 2 GiB: n x n, 16,384
+    titles or 23,170 in float32; with fewer than half as many viewers, and a reg that is no rounding beside their likes,
+    n x viewers.
 
     Parameters
     ----------
@@ -1154,7 +1163,7 @@ class EASE(_OfPairs, Recommender):
 
     Attributes
     ----------
-    item_weights_ (n, n) : B; None where viewers are fewer than half as many as titles
+    item_weights_ (n, n) : B; None where the second of these tables was made
     item_roots_ (n, r) : then it is V, of r viewers: B_ij = (V V')_ij / (1 - (V V')_jj) off the diagonal; None else
 
     `certificate()`: the objective is reg-strongly convex, so its gap is at most |gradient|^2 / (2 reg), the gradient
@@ -1186,8 +1195,7 @@ class EASE(_OfPairs, Recommender):
 
     def _newcomer(self, axis, at, values, features=None):
         """Each liked title adds its row of B."""
-        if axis == 1:
-            raise ValueError("EASE weighs the titles it was fitted to; for a new title fit it again.")
+        self._viewers_only(axis)
         shares = self._pairs().rows(at).T
         return Fold(np.zeros(len(shares)), (shares,), np.eye(len(at)), self._told_of(values))
 
@@ -1206,16 +1214,14 @@ class GraphFilter(_OfLikes, Recommender):
     sum_j c_j s^(2j), and by a constant more where it is among the first: a low-pass filter.
 
     `predict` gives a preference, which orders the titles of one viewer and has no scale of its own; `rmse` refuses it.
-    A viewer who likes nothing gets 0 for every title. Scores are linear in T's row, so `explain` is exact. A
-    fit takes a step for each pair of likes of one viewer; a list one for each like and pair of its title, and above two
-    layers one for each pair and layer. A MemoryError where the pairs of titles with a viewer in common take more than
-    2 GiB, 12 bytes each; those of 13,377 titles never do.
+    A viewer who likes nothing gets 0 for every title. Scores are linear in T's row, so `explain` is exact. T'T is never
+    formed: a round of a list takes a step for each like of the table.
 
     Parameters
     ----------
     n_layers : int from 1 to 100
         Layers K of LightGCN. 1 stays at one's own titles, 2 makes one round beyond them, each more another one: nearer
-        to popularity, and as much time again for the lists.
+        to popularity.
     n_factors : int
         Singular directions of the low-pass part; 0: none. Those that tie with the next one are left out.
     low_pass : float, at least 0
@@ -1227,7 +1233,7 @@ class GraphFilter(_OfLikes, Recommender):
 
     Attributes
     ----------
-    item_degrees_ (n,), item_graph_ (n, n) sparse, item_directions_ (n, r) : D_i, T'T, V
+    item_degrees_ (n,), item_roots_ (n, viewers) sparse, item_directions_ (n, r) : D_i, T' of who likes something, V
 
     References: LightGCN: Simplifying and Powering Graph Convolution Network for Recommendation, SIGIR 2020; How
     Powerful is Graph Convolution for Recommendation?, CIKM 2021 (GF-CF adds one step from S and a low-pass part with
@@ -1245,18 +1251,21 @@ class GraphFilter(_OfLikes, Recommender):
 
     def _fit(self, ratings, validation):
         self._need_likes(ratings)
-        if self.n_layers == 1 and not (self.n_factors and self.low_pass):
-            raise ValueError("n_layers must be at least 2 where n_factors is 0: one layer stays at one's own titles.")
         likes = self._told(ratings.csr)
         self.item_degrees_ = np.asarray(likes.sum(axis=0), dtype=float)
         T = scaled(likes, inverse_root(self.item_degrees_))
-        self.item_graph_ = title_graph(T)
-        self.item_directions_ = smooth_directions(T, self.n_factors)
+        self.item_roots_ = sp.csr_array(T[np.diff(T.indptr) > 0].T)
+        self.item_directions_ = smooth_directions(T, self.n_factors if self.low_pass else 0)
+        if self.n_layers == 1 and not self.item_directions_.size:
+            raise ValueError(
+                "n_layers must be at least 2 where there is no low-pass part: one layer stays at one's own titles, and "
+                f"of n_factors={self.n_factors}, low_pass={self.low_pass:g} no direction is left (tied ones are not)."
+            )
 
     def _filtered(self, rows):
         """Rows of T, sparse, times H D_i^popularity."""
         weights, V = layer_weights(self.n_layers), self.item_directions_
-        scores = carried(rows, self.item_graph_, weights) + self.low_pass * weights.sum() * ((rows @ V) @ V.T)
+        scores = carried(rows, self.item_roots_, weights) + self.low_pass * weights.sum() * ((rows @ V) @ V.T)
         return scores * self.item_degrees_**self.popularity
 
     def _scores(self, rows, cols):
@@ -1267,8 +1276,7 @@ class GraphFilter(_OfLikes, Recommender):
 
     def _newcomer(self, axis, at, values, features=None):
         """Each liked title adds its own row of D_i^-1/2 H D_i^popularity."""
-        if axis == 1:
-            raise ValueError("GraphFilter knows the titles it was fitted to; for a new title fit it again.")
+        self._viewers_only(axis)
         likes = self._told_of(values)
         start = inverse_root(self.item_degrees_)[at]
         own = sp.csr_array((start, at, np.arange(len(at) + 1)), (len(at), len(self.item_degrees_)))
@@ -1628,9 +1636,9 @@ class NMF(FactorModel):
     def _fit(self, ratings, validation):
         level = ratings.values.std() if self.biases else self.global_mean_ - self._intercept
         start = self._start(ratings, _seed(self.random_state), np.sqrt(level / self.n_factors))
-        self.user_factors_, self.item_factors_ = (np.abs(P) for P in start)
         if not isinstance(self.init, str):
             check_nonnegative("init", *start)
+        self.user_factors_, self.item_factors_ = (np.abs(P) for P in start)  # a random start has both signs
         self._run_passes(self._one_pass)
         self._half_step(0, 0)
 
@@ -1796,10 +1804,10 @@ def _checked_loss(model, loss, epoch, chance):
 class BPR(_OfLikes, FactorModel):
     """Bayesian personalised ranking: of a title that somebody likes and one that they do not, the first comes first.
 
-    Objective: sum over (u, i, j), i liked by u and j not, of -ln sigma(x_uij) + the penalty, x_uij = b_i - b_j +
-    p_u.(q_i - q_j), sigma(x) = 1 / (1 + exp(-x)): a smooth form of how many such pairs stand in the wrong order, 1 -
-    AUC. A pass takes every like once, in a new order, each with a j drawn uniformly from what the user does not like,
-    and one step of each: theta -= learning_rate d/dtheta [-ln sigma(x_uij) + reg/2 |p_u, q_i, q_j, b_i, b_j|^2].
+    Objective: sum over likes (u, i) of the mean over j, not liked by u, of -ln sigma(x_uij) + the penalty, with x_uij =
+    b_i - b_j + p_u.(q_i - q_j), sigma(x) = 1 / (1 + exp(-x)): a smooth form of the share of such j that stand before i,
+    1 - AUC. A pass takes every like once, in a new order, each with a j drawn uniformly from what the user does not
+    like, and one step of each: theta -= learning_rate d/dtheta [-ln sigma(x_uij) + reg/2 |p_u, q_i, q_j, b_i, b_j|^2].
 
     `predict` gives a preference, b_i + p_u.q_i: it says what comes before what and has no scale of its own. Somebody
     who likes nothing has p = 0, and gets the list by b_i, the same for everybody.
@@ -1830,7 +1838,8 @@ class BPR(_OfLikes, FactorModel):
     DivergenceError : the steps are too long.
 
     Reference: BPR: Bayesian Personalized Ranking from Implicit Feedback, UAI 2009. Departures: passes over all likes
-    instead of draws with replacement, and a bias for each title.
+    instead of draws with replacement, in which each pair counts alike however many titles its viewer does not like; a
+    bias for each title.
     """
 
     score_name = "preference"
@@ -1869,10 +1878,8 @@ class BPR(_OfLikes, FactorModel):
 
     def _newcomer(self, axis, at, values, features=None):
         """The steps of the fit for one viewer alone; what each like has added to p is told apart."""
-        if axis == 1:
-            raise ValueError("BPR orders the titles it was fitted to; for a new title fit it again.")
-        Q, liked = self.item_factors_, np.flatnonzero(self._is_liked(values))
-        liked = liked[np.argsort(at[liked], kind="stable")]  # so the order in which they are told does not matter
+        self._viewers_only(axis)
+        Q, liked = self.item_factors_, self._liked_in_order(at, values)
         solve, others = np.zeros((Q.shape[1], len(at))), len(Q) - len(liked)
         if others:
             draws = np.random.default_rng(0).random((len(self.history_), len(liked)))
@@ -1892,7 +1899,7 @@ class DeepMF(_OfLikes, Recommender):
     Objective: sum over the likes (u, i), each with `n_negatives` titles j that u does not like, drawn uniformly and
     anew in each pass, of ln(1 + exp(-s_ui)) + sum_j ln(1 + exp(s_uj)), and for each of these pairs reg/2 |p_u, q,
     network|^2. Not convex. Steps of Adam along its mean over `batch_size` likes; embeddings that a batch does not meet
-    stay where they are.
+    stay where they are, as their running means do (lazy Adam).
 
     `predict` gives a preference, s_ui, the logarithm of the odds that u likes i rather than not, among such pairs.
     Somebody who likes nothing has p = 0, and gets the list by network([0, q_i]), the same for everybody.
@@ -1906,10 +1913,10 @@ class DeepMF(_OfLikes, Recommender):
         unless there is a `dot_product`.
     dot_product : bool
         Whether the score is network([p_u, q_i]) + p_u.q_i.
-    n_negatives : int
+    n_negatives : int, at most 10,000
     reg : float, at least 0
     learning_rate : float, above 0
-        Of Adam: about the length of a step of each number.
+        Of Adam: about the length of a step of each number, and up to three times that where one is first met late.
     batch_size : int
         Likes a step.
     n_epochs : int
@@ -1942,7 +1949,7 @@ class DeepMF(_OfLikes, Recommender):
     n_factors: int = setting(16, low=1, search=Range(4, 32, log=True, unit="factors"))
     hidden: tuple[int, ...] = (32, 16)
     dot_product: bool = setting(False)
-    n_negatives: int = setting(4, low=1)
+    n_negatives: int = setting(4, low=1, high=10_000)
     reg: float = setting(3e-4, low=0, search=Range(1e-5, 3e-3, log=True, unit="lambda, once for each pair"))
     learning_rate: float = setting(0.005, above=0, search=Range(1e-3, 0.02, log=True, unit="step of Adam"))
     batch_size: int = setting(64, low=1)
@@ -1980,10 +1987,8 @@ class DeepMF(_OfLikes, Recommender):
 
     def _newcomer(self, axis, at, values, features=None):
         """Steps for one viewer alone; what each like has added to p is told apart, and secants make a line of ReLUs."""
-        if axis == 1:
-            raise ValueError("DeepMF orders the titles it was fitted to; for a new title fit it again.")
-        liked = np.flatnonzero(self._is_liked(values))
-        liked = liked[np.argsort(at[liked], kind="stable")]  # so the order in which they are told does not matter
+        self._viewers_only(axis)
+        liked = self._liked_in_order(at, values)
         solve = np.zeros((self.n_factors, len(at)))
         solve[:, liked] = newcomer_parts(at[liked], self.n_negatives, *self._fixed(), self.reg).T
         return Fold(self.item_bias_, (secants(solve.sum(axis=1), *self._fixed()),), solve, np.ones(len(at)))
@@ -2005,11 +2010,12 @@ class MultVAE(_OfLikes, FactorModel):
     Objective: sum over users of [-sum_i s_ui ln pi_ui + beta KL(N(mu_u, sigma_u^2) || N(0, 1))] + reg/2 |weights|^2,
     s_ui = 1 where liked, or by how much, else 0; pi_u = softmax(z_u Q' + c), z_u drawn from N(mu_u, sigma_u^2): how
     surely the titles that somebody likes are drawn from all. The encoder: mu and ln sigma^2 are linear in tanh(x_u W +
-    a), x_u the row s_u divided by its length, of which in each pass a share `dropout` is left out. Not convex; steps of
-    Adam, each for a batch of users, with the gradient in `content_table_parts/variational.py`.
+    a), x_u the row s_u divided by its length, of which in each pass a share `dropout` is left out, the rest grown
+    by 1 / (1 - dropout). Not convex; steps of Adam, each for a batch of users, with the gradient in
+    `content_table_parts/variational.py`.
 
-    `predict` gives a preference, b_i + p_u.q_i: what `softmax` takes, less what it does not ask for. It says what comes
-    before what and has no scale of its own. p_u = mu_u - mu(nothing), so somebody who likes nothing has p = 0, and gets
+    `predict` gives a preference, b_i + p_u.q_i, which is what `softmax` takes at z = mu_u. It says what comes before
+    what and has no scale of its own. p_u = mu_u - mu(nothing), so somebody who likes nothing has p = 0, and gets
     the list by b_i, the same for everybody; somebody new has their p by one pass of the encoder, as in training.
 
     Parameters
@@ -2043,8 +2049,8 @@ class MultVAE(_OfLikes, FactorModel):
     user_factors_ (m, k), item_factors_ (n, k), item_bias_ (n,) : p, q, and c + Q mu(nothing)
     item_weights_ (n, h), hidden_bias_ (h,), factor_weights_ (h, k) : W, a, and the weights of mu
     history_ : list of dict
-        epoch; train_loss, the mean of -ln pi for each like, as its step met it: ln n is chance; divergence, the mean KL
-        of a user, not of a denoising autoencoder.
+        epoch; train_loss, the mean of -ln pi over the likes, weighted by s, as its step met it: ln n is chance;
+        divergence, the mean KL of a user, not of a denoising autoencoder.
 
     Raises
     ------
@@ -2107,8 +2113,7 @@ class MultVAE(_OfLikes, FactorModel):
 
     def _newcomer(self, axis, at, values, features=None):
         """One pass of the encoder; what each like adds to p is told apart."""
-        if axis == 1:
-            raise ValueError("MultVAE reads the titles it was fitted to; for a new title fit it again.")
+        self._viewers_only(axis)
         x = self._told_of(values)
         x = x / (np.sqrt(x @ x) or 1.0)
         parts = encoded_parts(self.item_weights_[at], self.hidden_bias_, self.factor_weights_, x)
@@ -2655,9 +2660,9 @@ class BayesianFM(FactorModel):
     it; `item_features`) and one for each entry of its `context`. Two ids alone are matrix factorization with biases.
 
     Priors: w_j and v_jf are normal, with a mean and a precision for each kind of feature and factor, which are
-    normal-gamma (shape 0.5, rate 0.02; so is the precision of the noise), where ratings have a standard deviation of 1:
-    wide, and the same on every scale. Nothing is tuned but the rank: the sampler finds how much to shrink. A prediction
-    is the mean over the kept samples.
+    normal-gamma (shape 0.5, rate 0.02; so is the precision of the noise), and the level is N(mean of the ratings, 1),
+    where ratings have a standard deviation of 1: wide, and the same on every scale. Nothing is tuned but the rank: the
+    sampler finds how much to shrink. A prediction is the mean over the kept samples.
 
     Parameters
     ----------
@@ -3386,7 +3391,7 @@ class Hybrid(_OfPairs, Recommender):
     rate high explains them. Without a liked title the match is the predicted rating.
 
     `predict` gives the match, which ranks: rating points and what is added to them; `rmse` refuses it. Lists show the
-    predicted rating, of `rating_`, beside it. A MemoryError where there are too many titles for a table of their pairs.
+    predicted rating, of `rating_`, beside it. A MemoryError as of `EASE`.
 
     Parameters
     ----------
@@ -3449,7 +3454,10 @@ class Hybrid(_OfPairs, Recommender):
 
     def _row_scores(self, rows, wanted=None):
         likes, C = self._likes(self.ratings_.csr[rows]), self.item_table_
-        ratings, others = self.rating_.predict_rows(rows), (self._pairs().weighed(likes), (likes @ C @ C.T).toarray())
+        ratings, others = (
+            self.rating_.predict_rows(rows),
+            (self._pairs().weighed(likes), (C @ (likes @ C).toarray().T).T),
+        )
         shares = self._shares(ratings, *others)
         return ratings + sum(share[:, None] * other for share, other in zip(shares, others, strict=True))
 
@@ -3460,8 +3468,7 @@ class Hybrid(_OfPairs, Recommender):
         return np.ones(np.broadcast_shapes(rows.shape, cols.shape), dtype=bool)  # `rating_` has its own fallback
 
     def _newcomer(self, axis, at, values, features=None):
-        if axis == 1:
-            raise ValueError("Hybrid weighs the titles it was fitted to; for a new title fit it again.")
+        self._viewers_only(axis)
         fold, liked = self.rating_._newcomer(0, at, values), self._is_liked(values).astype(float)
         others = self._pairs().rows(at).T, (self.item_table_ @ self.item_table_[at].T).toarray()
         shares = self._shares(fold.scores(), *(other @ liked for other in others))

@@ -25,7 +25,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import scipy.sparse as sp
 from common import RESULTS, describe, machine, real_data, write_results
-from scale_als import table as made_table
+from made_up import large_table, table_of
 from sklearn.base import clone
 
 import content_table as ct
@@ -220,7 +220,7 @@ def growth():
     """Seconds a sweep, and the most memory at a time, of rank 10 with who rated what on both sides."""
     found = []
     for size in SIZES:
-        ratings = made_table(size)
+        ratings = table_of(*large_table(size))
         known = ratings.known
         tracemalloc.start()
         sets = [bayes.normalised_sets(sp.csr_array(each)) for each in (known, known.T)]

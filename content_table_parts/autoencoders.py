@@ -86,8 +86,9 @@ def _check_size(n, width, dtype, what):
     if needed > MAX_PAIR_BYTES:
         raise MemoryError(
             f"{what} need a dense {n:,} x {width:,} table of {needed / 2**30:,.1f} GiB; the limit is "
-            f"{MAX_PAIR_BYTES / 2**30:g} GiB, {int((MAX_PAIR_BYTES / size) ** 0.5):,} titles in {dtype} "
-            "(content_table_parts.autoencoders.MAX_PAIR_BYTES). "
+            f"{MAX_PAIR_BYTES / 2**30:g} GiB (content_table_parts.autoencoders.MAX_PAIR_BYTES)"
+            + f", {int((MAX_PAIR_BYTES / size) ** 0.5):,} titles in {dtype}" * (width == n)
+            + ". "
             + 'EASE(dtype="float32") takes half of it; ' * (size == 8)
             + "Ratings.filter_once leaves out what hardly anybody has rated."
         )

@@ -81,7 +81,7 @@ class Draws(NamedTuple):
 
 class Prior(NamedTuple):
     """Of every precision (lambda of a group, alpha): gamma with this shape and rate. Of the mean of a group: N(0,
-    1 / lambda). Of the level, in rating points above the mean of the ratings: N(0, 1 / level)."""
+    1 / lambda). Of the level, in standard deviations of the ratings from their mean: N(0, 1 / level)."""
 
     shape: float = 0.5
     rate: float = 0.02

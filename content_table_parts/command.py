@@ -21,7 +21,7 @@ from content_table_parts.features import load_features
 from content_table_parts.interrupts import whole_fits
 from content_table_parts.places import DATA, WEIGHTS
 from content_table_parts.readers import load_ratings
-from content_table_parts.settings import check_number
+from content_table_parts.settings import check_number, printable
 from content_table_parts.solvers import DivergenceError
 from content_table_parts.study import compare, comparison, evaluate_in_time, paired_differences, summarize
 from content_table_parts.tables import load_table
@@ -87,9 +87,18 @@ def run(
         _parser(about).exit(130, "\ncontent_table: stopped by the keyboard.\n")
     except BrokenPipeError:
         raise SystemExit(READER_LEFT) from None
-    except (ValueError, KeyError, OSError, MemoryError, ImportError, DivergenceError) as error:
+    except (ValueError, TypeError, KeyError, OSError, MemoryError, ImportError, DivergenceError) as error:
         message = error.args[0] if isinstance(error, KeyError) else error  # str(KeyError) would add quotes
-        _parser(about).exit(2, f"content_table: {message}\n")
+        _parser(about).exit(2, f"content_table: {printable(message)}\n")
+
+
+def _say(text: Any = "", **options: Any) -> None:
+    """Print it; titles, names and paths come from files of strangers."""
+    print(printable(text), **options)
+
+
+def _in_one_line(title):
+    return " ".join(str(title).split())
 
 
 def _parser(about):
@@ -151,19 +160,22 @@ def _load(options):
 
 
 def _run(options, make_models, rankers, list_model):
-    given = bool(options.data)
-    options.data = options.data or DATA / ("sparse.csv" if options.list else "100x100.csv")
+    given = options.data is not None
+    if not given:
+        options.data = DATA / ("100x100.csv" if options.list is None else "sparse.csv")
     ratings = _load(options)
     if options.minutes is None:
         options.minutes = _usual_minutes(ratings, options.purchases) if given else 0.0
     check_number("n", options.n, low=1, whole=True)
     check_number("minutes", options.minutes, low=0)
     options.simulated = Path(options.data).resolve().is_relative_to(DATA)
-    catalogue = options.features or (DATA / "catalogue.csv" if options.simulated else None)
-    features = catalogue and load_features(catalogue, ratings, use=("genres",))
-    if options.list and options.purchases:
+    catalogue = options.features
+    if catalogue is None and options.simulated:
+        catalogue = DATA / "catalogue.csv"
+    features = None if catalogue is None else load_features(catalogue, ratings, use=("genres",))
+    if options.list is not None and options.purchases:
         raise ValueError("--list needs a table of ratings; purchases have none to compare its scores with.")
-    if options.list:
+    if options.list is not None:
         own = load_export(options.list, ratings, rescale=options.rescale)
         _list_for(own, ratings, clone(list_model).set_params(item_features=features), options)
         return
@@ -194,7 +206,7 @@ def _save_weights(models, ratings):
     fitted = {name: model.fit(ratings) for name, model in tqdm(models.items(), desc="training")}
     for name, model in fitted.items():
         model.save(WEIGHTS / f"{name.replace(' ', '_')}.npz")
-    print(f"{len(models)} models in {WEIGHTS.name}/")
+    _say(f"{len(models)} models in {WEIGHTS.name}/")
 
 
 def _about(ratings, options):
@@ -204,12 +216,12 @@ def _about(ratings, options):
 
 def _list_for(own, ratings, list_model, options):
     """The list of somebody who keeps a list, and the reasons for its first title."""
-    print(f"{_about(ratings, options)}\n{own}")
+    _say(f"{_about(ratings, options)}\n{own}")
     if options.unknown:
         for item, title, score in own.unmatched.to_numpy():
-            print(f"  not in the table: {title or item}, rated {score:g}")
+            _say(f"  not in the table: {_in_one_line(title or item)}, rated {score:g}")
     elif len(own.unmatched):
-        print(f"  not in the table: {len(own.unmatched)} rated titles; --unknown names them")
+        _say(f"  not in the table: {len(own.unmatched)} rated titles; --unknown names them")
     if not own.ratings:
         raise ValueError("no rated title of the list is in the table, so the list would be everybody's.")
     order = "in the order of the match: the predicted rating, and what the titles that you like add to it"
@@ -220,41 +232,43 @@ def _list_for(own, ratings, list_model, options):
         model = clone(list_model.rating).fit(ratings)
     viewer = model.fold_in(own)
     table = viewer.recommend(options.n, uncertainty=True, clip=True)
-    print(f"\nFor you, by {model}\n({order};")
-    print("uncertainty: what so few ratings leave open about the predicted rating, rating points):")
-    print(table.to_string(index=False, float_format="{:.2f}".format))
+    _say(f"\nFor you, by {model}\n({order};")
+    _say("uncertainty: what so few ratings leave open about the predicted rating, rating points):")
+    _say(table.to_string(index=False, float_format="{:.2f}".format))
     for item, title in table[["item_id", "title"]].head(1).to_numpy():
         what = model.score_name.replace("_", " ")
-        print(f"\nWhy {title}: its {what} {viewer.predict([item])[0]:.2f} is the sum, but for rounding, of")
-        print(viewer.explain(item, 5).to_string(index=False, header=False, na_rep="", float_format="{:.2f}".format))
+        _say(
+            f"\nWhy {_in_one_line(title)}: its {what} {viewer.predict([item])[0]:.2f} is the sum, but for rounding, of"
+        )
+        _say(viewer.explain(item, 5).to_string(index=False, header=False, na_rep="", float_format="{:.2f}".format))
 
 
 def _report(models, ratings, user, options):
-    print(f"{_about(ratings, options)}\n")
+    _say(f"{_about(ratings, options)}\n")
     begin = time.perf_counter()
     results, notes = evaluate_in_time(
         models, ratings, options.splits, options.jobs, options.minutes or None, functools.partial(_tell_first, begin)
     )
     if notes:
-        print("\n".join(notes), end="\n\n")
+        _say("\n".join(notes), end="\n\n")
     table = summarize(results)
     yardstick = "baseline" if "baseline" in set(results["model"]) else table["model"].iloc[-1]
     compared = paired_differences(results, yardstick).set_index("model")
     table["verdict"] = table["model"].map(compared["verdict"])
     table.columns = ["model", "training RMSE", "held-out RMSE", "+/-", f"against {yardstick}"]
-    print(
+    _say(
         f"RMSE in rating points, {results['split'].nunique()} random 80/20 splits, predictions clipped, 95 % intervals:"
     )
-    print(table.to_string(index=False, float_format="{:.3f}".format), end="\n\n")
+    _say(table.to_string(index=False, float_format="{:.3f}".format), end="\n\n")
     measured = set(results["model"])
     best = "spectral with biases" if "spectral with biases" in measured else table["model"].iloc[0]
     model = models[best].fit(ratings)
     name = user if ratings.user_names is None else ratings.user_names[ratings.user_rows(user)[0]]
-    print(f"For viewer {name}, by {model}")
+    _say(f"For viewer {name}, by {model}")
     if (certificate := model.certificate()) is not None:
         gap = max(certificate.relative_gap, 0)
-        print(f"(certified: no fit has an objective lower by more than {gap:.0e} of it):")
-    print(model.recommend(user, options.n, clip=True).to_string(index=False, float_format="{:.2f}".format))
+        _say(f"(certified: no fit has an objective lower by more than {gap:.0e} of it):")
+    _say(model.recommend(user, options.n, clip=True).to_string(index=False, float_format="{:.2f}".format))
 
 
 def _tell_first(begin, results):
@@ -263,12 +277,12 @@ def _tell_first(begin, results):
         shown = results.sort_values("rmse_clipped", kind="stable")[["model", "train_rmse", "rmse_clipped"]]
         shown.columns = ["model", "training RMSE", "held-out RMSE"]
         said = shown.to_string(index=False, float_format="{:.3f}".format)
-        print(f"\nThe first split alone, without intervals; more splits follow:\n{said}\n", file=sys.stderr, flush=True)
+        _say(f"\nThe first split alone, without intervals; more splits follow:\n{said}\n", file=sys.stderr, flush=True)
 
 
 def _report_lists(rankers, ratings, user, options):
     """The table of lists where nothing is rated: what was bought, or not, is all there is to predict."""
-    print(f"{_about(ratings, options)}\n")
+    _say(f"{_about(ratings, options)}\n")
     how = {"n_splits": options.splits, "n_jobs": options.jobs, "progress": True, "minutes": options.minutes or None}
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
@@ -278,14 +292,14 @@ def _report_lists(rankers, ratings, user, options):
         f"{row.model}: {row.error}" for row in table.itertuples() if row.error
     ]
     if notes:
-        print("\n".join(notes), end="\n\n")
+        _say("\n".join(notes), end="\n\n")
     compared = paired_differences(results, "popularity", "ndcg", larger_is_better=True).set_index("model")["verdict"]
     table["against popularity"] = table["model"].map(compared).where(table["model"].isin(rankers))
     shown = table[["model", "ndcg", "recall", "coverage", "against popularity"]]
     splits = results["split"].nunique()
-    print(f"Lists of {options.n} held against the fifth of the rows that was hidden, mean of {splits} random splits:")
-    print(shown.to_string(index=False, float_format="{:.3f}".format, na_rep="-"), end="\n\n")
+    _say(f"Lists of {options.n} held against the fifth of the rows that was hidden, mean of {splits} random splits:")
+    _say(shown.to_string(index=False, float_format="{:.3f}".format, na_rep="-"), end="\n\n")
     best = next(name for name in table["model"] if name in rankers)
     model = clone(rankers[best]).fit(ratings)
-    print(f"For {user}, by {model}")
-    print(model.recommend(user, options.n).to_string(index=False, float_format="{:.2f}".format))
+    _say(f"For {user}, by {model}")
+    _say(model.recommend(user, options.n).to_string(index=False, float_format="{:.2f}".format))

@@ -10,7 +10,7 @@ import numpy as np
 
 from content_table_parts.pairwise import doubt, other_title
 from content_table_parts.settings import check_number, shown
-from content_table_parts.solvers import compiled, dot
+from content_table_parts.solvers import adam_step, compiled, dot
 from content_table_parts.vectors import BITS, load, plus, store
 
 WIDE = BITS // 64  # numbers of a vector
@@ -167,19 +167,6 @@ def network_scores(rows, cols, P, Q, network, sizes, product):
 
 
 @compiled()
-def adam_step(state, low, high, t, eta):
-    """The t-th step for the numbers from `low` to `high`. Rows of state: the numbers, their slopes, which are 0 after
-    it, and the running means of the slopes and of their squares."""
-    first, second = 1 - 0.9**t, 1 - 0.999**t
-    for f in range(low, high):
-        slope = state[1, f]
-        state[2, f] = 0.9 * state[2, f] + 0.1 * slope
-        state[3, f] = 0.999 * state[3, f] + 0.001 * slope * slope
-        state[0, f] -= eta * (state[2, f] / first) / (np.sqrt(state[3, f] / second) + 1e-8)
-        state[1, f] = 0.0
-
-
-@compiled()
 def pulls(n_pairs, pairs, signs, share, P, Q, sizes, product, z, d):
     """The last layer of d, `share` times the slopes of ln(1 + exp(-sign s)); returns the sum of these logarithms."""
     last, loss = len(sizes) - 1, 0.0
@@ -221,6 +208,14 @@ def draw_pairs(first, last, rows, cols, draws, start, liked, pairs, signs):
 
 
 @compiled()
+def _step(state, low, high, eta, t):
+    """The t-th step of Adam for the numbers from `low` to `high`. Rows of state: the numbers, their slopes, which are 0
+    after it, and the running means of the slopes and of their squares."""
+    adam_step(state[0, low:high], state[1, low:high], state[2, low:high], state[3, low:high], eta, t)
+    state[1, low:high] = 0.0
+
+
+@compiled()
 def deep_pass(rows, cols, draws, start, liked, sizes, product, state, met, t, batch, eta, reg, zd, tables):
     """One pass, in steps of `batch` likes: viewer rows[e] likes title cols[e], and not the titles that draws[e] names
     among those that they do not like (`other_title`). `start`, `liked` are the rows of likes, sorted.
@@ -253,8 +248,8 @@ def deep_pass(rows, cols, draws, start, liked, sizes, product, state, met, t, ba
             for row in (pairs[0, r], m + pairs[1, r]):
                 if met[row] != t:
                     met[row] = t
-                    adam_step(state, row * k, (row + 1) * k, t, eta)
-        adam_step(state, end, state.shape[1], t, eta)
+                    _step(state, row * k, (row + 1) * k, eta, t)
+        _step(state, end, state.shape[1], eta, t)
     return loss
 
 
@@ -323,21 +318,20 @@ def newcomer_parts(at, n_negatives, Q, network, sizes, product, reg):
 
     A step belongs to the likes that ask for it, each in proportion to how steeply its own loss falls along it.
     """
-    parts, mean, square, others = np.zeros((len(at), Q.shape[1])), 0.0, 0.0, len(Q) - len(at)
+    parts, others = np.zeros((len(at), Q.shape[1])), len(Q) - len(at)
     if not len(at) or not others:
         return parts
     liked, rng, space = at.astype(np.int64), np.random.default_rng(0), workspace(sizes, 1 + n_negatives)
-    p = np.zeros(Q.shape[1])
+    p, mean, square = np.zeros((3, Q.shape[1]))
     for t in range(1, NEW_STEPS + 1):
         draws, slopes = (rng.random((len(at), n_negatives)) * others).astype(np.int64), np.zeros_like(parts)
         like_slopes(p, liked, draws, Q, network, sizes, product, slopes, *space)
         slope = slopes.sum(axis=0) / len(at) + reg * (1 + n_negatives) * p
-        mean, square = 0.9 * mean + 0.1 * slope, 0.999 * square + 0.001 * slope**2
-        length = NEW_STEP * (1 - (t - 1) / NEW_STEPS) / (np.sqrt(square / (1 - 0.999**t)) + 1e-8)
-        step = -length * mean / (1 - 0.9**t)
+        before = p.copy()
+        adam_step(p, slope, mean, square, NEW_STEP * (1 - (t - 1) / NEW_STEPS), t)
+        step = p - before
         asked = np.maximum(-(slopes @ step), 0.0)
         parts += np.outer(asked / asked.sum() if asked.any() else np.full(len(at), 1 / len(at)), step)
-        p = p + step
     return parts
 
 

@@ -14,6 +14,7 @@ from content_table_parts.readers import (
     MAX_EXPORT_ENTRIES,
     OwnList,
     check_entries,
+    check_once,
     load_mal_export,
     opened,
     own_list,
@@ -126,6 +127,7 @@ def _films(path):
     table = read_text(path, MAX_EXPORT_BYTES, nrows=MAX_EXPORT_ENTRIES + 1)
     if not set(table.columns) >= _LETTERBOXD:
         raise ValueError(f"{path.name} needs the columns {sorted(_LETTERBOXD)}, got {shown(list(table.columns))}.")
+    check_once(("Name", "Year", "Rating"), table, path.name)
     name, year = table["Name"].str.strip(), table["Year"].str.strip()
     score = table.get("Rating", "")
     entries = {"item": "", "title": name + " (" + year + ")", "score": score, "status": "watched"}
@@ -149,6 +151,7 @@ def _anilist(path):
         inner = _at(document, key)
         document = inner if isinstance(inner, dict) else document
     rows = [_entry(each, one, path.name) for one in _lists(document, path.name) for each in one["entries"]]
+    rows = [[text.encode("utf-8", "replace").decode() for text in row] for row in rows]  # halves of letters
     columns = ["item", "title", "score", "status", "also", "year"]
     entries = pd.DataFrame(rows, columns=columns, dtype=str).drop_duplicates(ignore_index=True)  # of custom lists
     told = _at(document, "user", "mediaListOptions", "scoreFormat")

@@ -16,7 +16,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.preprocessing import MultiLabelBinarizer
 
 from content_table_parts.ratings import Ratings
-from content_table_parts.readers import ids_of, read_text
+from content_table_parts.readers import check_once, ids_of, read_text
 from content_table_parts.settings import (
     TIE,
     as_path,
@@ -229,6 +229,7 @@ def _column(table, path, what, *names):
             f"{path.name} has no column for {what} (one of {list(names)}); it has {list(table.columns)}. "
             "Leave it out of `use`, or give the file that holds it."
         )
+    check_once(found[:1], table, path.name)
     return found[0]
 
 
@@ -276,7 +277,11 @@ def tfidf_features(ids: ArrayLike, texts: Collection[str], max_features: int = 5
 def load_features(path: str | Path, ratings: Ratings, **options: Any) -> Features:
     """`tfidf_features` of `item_texts`: the Features of every item of `ratings`; options are those of `item_texts`."""
     texts = item_texts(path, ratings, **options)
-    return tfidf_features(ratings.item_ids, texts.tolist(), about="items")
+    try:
+        return tfidf_features(ratings.item_ids, texts.tolist(), about="items")
+    except ValueError as error:
+        used = options.get("use", ("genres", "tags"))
+        raise ValueError(f"{_catalogue_file(path).name}, {shown(used)}: {error}") from error
 
 
 def load_genres(path: str | Path, ratings: Ratings) -> Features:

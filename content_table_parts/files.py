@@ -27,6 +27,7 @@ from content_table_parts.deep import layer_sizes, n_weights
 from content_table_parts.features import Features
 from content_table_parts.ratings import Ratings, need_ratings
 from content_table_parts.settings import as_path, check_fitted, check_switch, shown
+from content_table_parts.solvers import check_memory, warn_caller
 from content_table_parts.writing import write_whole
 
 FORMAT_VERSION = 5
@@ -42,6 +43,7 @@ MAX_MODEL_BYTES = 4 * 2**30  # what a file may unpack to, all arrays together
 MAX_DESCRIPTION_BYTES = 2**26  # of them the description, 4 bytes a character: some 100,000 passes of history
 MAX_ARRAYS = 10_000
 MAX_DEPTH = 24  # of models in models, numbers in lists
+MAX_NUMBER = 1e150  # of an array's floats, of which products stay finite
 
 
 NO_HASH = "fitted by fit_parquet, which makes no hash"
@@ -138,8 +140,16 @@ def _similarities(table):
     return bounded and not table.diagonal().any() and (table != table.T).nnz == 0
 
 
-def _walks(table):
-    return (not table.nnz or table.data.min() >= 0) and (table != table.T).nnz == 0
+def _walks():
+    """T', of which rows are at most 1 long, as a fit makes it or turned for nobody: then it is dense."""
+    dense = _table("nv")
+    thin = _table("nv", sparse=True)
+
+    def fits(value, sizes):
+        rule = thin if sp.issparse(value) else dense
+        return rule.fits(value, sizes) and bool(((value * value).sum(axis=1) <= 1 + 1e-9).all())
+
+    return dataclasses.replace(dense, expected="an array of float64, sparse or not, of rows at most 1 long", fits=fits)
 
 
 def _pair_weights(*dtypes):
@@ -222,7 +232,7 @@ _LEARNT: dict[str, dict[str, _Rule]] = {
     },
     "GraphFilter": {
         "item_degrees_": _table("n", also=(", at least 0", lambda degrees: bool((degrees >= 0).all()))),
-        "item_graph_": _table("nn", sparse=True, also=(", symmetric, at least 0", _walks)),
+        "item_roots_": _walks(),
         "item_directions_": _table("nr"),
     },
     "FactorModel": {"user_factors_": _table("mk"), "item_factors_": _table("nk")},
@@ -238,10 +248,10 @@ _LEARNT: dict[str, dict[str, _Rule]] = {
         "item_biases_": _table("ns"),
         "levels_": _table("s"),
         "noises_": _table("s", also=(", above 0", lambda noises: bool(len(noises) and (noises > 0).all()))),
-        "priors_": _table("btsc"),
+        "priors_": _table("btsc", also=(", precisions above 0", lambda priors: bool((priors[:, 1:] > 0).all()))),
         "steps_": _table("l", also=(", rising", lambda steps: bool(len(steps) and (np.diff(steps) > 0).all()))),
-        "thresholds_": _table("h"),
-        "noise_spread_": _number(0),
+        "thresholds_": _table("h", also=(", rising", lambda thresholds: bool((np.diff(thresholds) >= 0).all()))),
+        "noise_spread_": _number(0, 10),
         "user_sampled_": _table("m"),
         "rated_weights_": _table("nsc", optional=True),
         "rater_weights_": _table("msc", optional=True),
@@ -263,6 +273,7 @@ _LEARNT: dict[str, dict[str, _Rule]] = {
     "Blend": {"first_": _one_of(BaseEstimator), "second_": _one_of(BaseEstimator), "weight_": _number(0, 1)},
     "Hybrid": {"rating_": _one_of(BaseEstimator), "item_table_": _table("nd", sparse=True)} | _pair_weights("float64"),
 }  # what each class learns besides what its parents do
+_PAIRS = {"similarity_", "item_roots_"}  # where titles that were rated together stand beside each other
 _OURS = {*_LEARNT, "GlobalMean", "BiasBaseline", "ALS", "ImplicitALS", "BPR", "GradientDescentMF", "ContentOnly"} | {
     "SpectralRegularization"
 }  # of other classes, a reader's own, nobody knows all that they learn
@@ -334,12 +345,25 @@ def _sizes(model):
     sizes = {"m": model.ratings_.n_users, "n": model.ratings_.n_items}
     if hasattr(model, "n_factors"):
         sizes["k"] = model.n_factors
+    if hasattr(model, "n_hidden"):
+        sizes["h"] = model.n_hidden
+    if hasattr(model, "n_kept"):
+        sizes |= _sizes_of_samples(model)
     if isinstance(getattr(model, "item_features", None), Features):
         sizes["d"] = len(model.item_features.names)
     if hasattr(model, "shared_weights"):
         profile = getattr(model, "user_features", None)
         sizes["f"] = int(bool(model.shared_weights)) + (0 if profile is None else len(profile.names))
     return sizes
+
+
+def _sizes_of_samples(model):
+    """Those of a `BayesianFM`: s samples of k factors, a prior for each block, a threshold between any two steps."""
+    n_samples, n_steps = (np.size(getattr(model, name, ())) for name in ("levels_", "steps_"))
+    sizes = {"s": n_samples, "q": n_samples * model.n_factors, "c": model.n_factors + 1, "t": 2, "h": n_steps - 1}
+    values = getattr(model, "context_values_", ())
+    rows = sum(np.size(each) + 1 for each in values) if isinstance(values, tuple) else 0
+    return sizes | {"b": 2 + len(model.context), "x": rows}
 
 
 def _check_unknown(model, where, name):
@@ -363,8 +387,16 @@ def _contradictions(model, rules):
         expected = n_weights(layer_sizes(model.n_factors, model.hidden))
         if len(model.network_) != expected:
             yield f"network_ must have {expected:,} weights, as hidden={model.hidden} says, got {len(model.network_):,}"
-    if "item_roots_" in rules and (model.item_weights_ is None) == (model.item_roots_ is None):
+    either = {"item_weights_", "item_roots_"} <= rules.keys()
+    if either and (model.item_weights_ is None) == (model.item_roots_ is None):
         yield "either item_weights_ or item_roots_ must be there, and not both"
+    roots = model.item_roots_ if either else None
+    if roots is not None and roots.shape[1] > model.ratings_.n_items:
+        yield f"item_roots_ must have at most one column for each title, got {_told(roots)}"
+    if "item_directions_" in rules and model.item_directions_.shape[1] > model.n_factors:
+        yield f"item_directions_ must have at most {model.n_factors} columns, got {_told(model.item_directions_)}"
+    if "priors_" in rules:
+        yield from _wrong_samples(model)
     table = getattr(model, "item_table_", None)
     described = "feature_weights_" in rules or (table is not None and table.shape[1])
     if described and not isinstance(model.item_features, Features):
@@ -376,6 +408,33 @@ def _contradictions(model, rules):
                 yield f"{name}_ must be a {type(setting).__name__} as the setting is, got {_told(fitted)}"
             elif not fitted.fitted().same_universe(model.ratings_):
                 yield f"{name}_ must know the users and items of ratings_, got {fitted.ratings_}"
+
+
+def _wrong_samples(model):
+    """What does not fit together in a `BayesianFM`: its context, its chains, and what its features weigh."""
+    context, values = list(model.context), model.context_values_
+    if not all(isinstance(name, str) for name in context) or len(values) != len(context):
+        yield f"context_values_ must have an array for each of the context {shown(context)}, got {len(values)}"
+    elif not all(map(_is_rising, values)):
+        yield "context_values_ must be arrays of rising values"
+    for name in ("context_biases_", "context_factors_"):
+        if (getattr(model, name) is None) is bool(context):
+            yield f"{name} must be there where there is a context, and only there"
+    tables = {"user_feature": model.user_table_ is not None, "item_feature": model.item_table_ is not None}
+    for name, there in (tables | dict.fromkeys(("rated", "rater"), bool(model.implicit))).items():
+        if (getattr(model, f"{name}_weights_") is None) is there:
+            yield f"{name}_weights_ must {'' if there else 'not '}be there, as the settings and tables say"
+    if len(model.levels_) % model.n_chains:
+        yield f"{len(model.levels_)} samples cannot be those of n_chains={model.n_chains} chains"
+    for row in model.history_:
+        if len(row) != model.n_chains + 1 or set(row) != {"epoch", *(f"noise_{at}" for at in range(1, len(row)))}:
+            yield f"history_ must have the noise of each of n_chains={model.n_chains} chains, got {shown(list(row))}"
+
+
+def _is_rising(values):
+    """Whether a context's values are as a fit sorts them."""
+    plain = isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype.kind in _IDS
+    return plain and len(values) > 0 and bool((values[1:] > values[:-1]).all())
 
 
 # ---- Values to JSON and arrays, and back -----------------------------------------------------------------------------
@@ -456,6 +515,8 @@ def _taken(name, arrays, where):
     array = arrays.pop(name)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise ValueError(f"{where} must be finite, got {(~np.isfinite(array)).sum()} entries that are NaN or infinite")
+    if array.dtype.kind == "f" and float(np.abs(array).max(initial=0)) > MAX_NUMBER:
+        raise ValueError(f"{where} must have numbers of at most {MAX_NUMBER:g}, got {np.abs(array).max():g}")
     return array
 
 
@@ -508,7 +569,9 @@ def save_model(model: Any, path: str | Path, kinds: tuple[type, ...], with_ratin
     check_switch("with_ratings", with_ratings)
     arrays: dict[str, np.ndarray] = {}
     try:
-        model = model if with_ratings else _without_viewers(model)
+        if not with_ratings:
+            _warn_of_pairs(model)
+            model = _without_viewers(model)
         about = {"format": FORMAT_VERSION, "model": type(model).__name__, "ratings": model.fitted().fingerprint}
         about["content"] = _pack(model, arrays, _by_name(kinds))
         about["sha256"] = _sha256(about, arrays)
@@ -539,7 +602,9 @@ def load_model(path: str | Path, ratings: Ratings | None, kinds: tuple[type, ...
     except Exception as error:  # whatever a damaged or foreign file provokes in zip, NumPy or JSON
         raise _damaged(name, error) from error
     if version != FORMAT_VERSION:
-        raise ValueError(f"{name} has format {version}, this version reads {FORMAT_VERSION}; train the model again.")
+        raise ValueError(
+            f"{name} has format {shown(version)}, this version reads {FORMAT_VERSION}; train the model again."
+        )
     known = sorted(each.__name__ for each in kinds)
     if kind not in known:
         raise ValueError(f"{name} holds a model of kind {shown(kind)}; known are {known}.")
@@ -652,12 +717,32 @@ def _without_viewers(model):
             model.noise()  # it is computed from the ratings that will be missing
     for name, value in vars(model).items():
         vars(bare)[name] = _without_rows(type(model).__name__, name, value, rules.get(name))
-    if getattr(model, "item_roots_", None) is not None:  # turned to axes that are nobody's; their products stay
-        bare.item_roots_ = model.item_roots_ @ np.linalg.eigh(model.item_roots_.T @ model.item_roots_)[1]
+    if getattr(model, "item_roots_", None) is not None:
+        bare.item_roots_ = _nobodys(model.item_roots_)
     if "group_weights_" in vars(model):  # only the weights that everybody shares are used for somebody new
         bare.group_weights_ = model.group_weights_[: int(bool(model.shared_weights))]
         bare.user_table_ = bare.user_table_[:, : len(bare.group_weights_)]
     return bare
+
+
+def _warn_of_pairs(model):
+    """Say so where a file without viewers lets their lists be told all the same."""
+    for part in (model, *(value for value in vars(model).values() if isinstance(value, BaseEstimator))):
+        if _PAIRS & _rules(type(part)).keys():
+            warn_caller(
+                f"{type(part).__name__} keeps which titles were rated together: whoever has the file can tell the list "
+                "of a viewer who alone has rated some title, and may tell more; share it only where you would share "
+                "the ratings (docs/SAVED_MODELS.md)."
+            )
+
+
+def _nobodys(roots):
+    """Roots V (n, r), a column for each viewer, turned to axes that are nobody's: V V' stays, to rounding."""
+    few = roots.shape[1] <= roots.shape[0]
+    gram = roots.T @ roots if few else roots @ roots.T
+    check_memory(gram.shape, "what a model saved without its viewers has in their place")
+    squares, axes = np.linalg.eigh(gram.toarray() if sp.issparse(gram) else gram)
+    return roots @ axes if few else axes * np.sqrt(np.maximum(squares, 0.0))
 
 
 def _without_rows(kind, name, value, rule):

@@ -8,10 +8,9 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from content_table_parts.interrupts import check_time
-from content_table_parts.solvers import DENSE_SPEED, check_memory, compiled, csr_arrays
+from content_table_parts.solvers import DENSE_SPEED, check_memory
 
-MAX_GRAPH_BYTES = 2**31  # of the graph of titles, 12 bytes a pair: above this it is refused
-BLOCK_TITLES = 256  # whose rows of that graph are made together
+BLOCK_CELLS = 4_000_000  # of the rows that walk together, on their way through viewers and titles
 DENSE_SIDE = 2000  # up to so many viewers, or titles if these are fewer, a dense table of their pairs is decomposed
 LEAST = 1e-10  # of the largest squared singular value: below that there is no direction, only rounding
 TIED = 1e-7  # squared singular values that agree to this share of the largest count as equal
@@ -41,49 +40,18 @@ def layer_weights(n_layers: int) -> np.ndarray:
     return np.convolve(embedding, embedding)[1::2]
 
 
-def title_graph(T: Any) -> Any:
-    """T'T, (n, n) sparse and symmetric: what two steps, title to viewer to title, carry. A MemoryError where it would
-    take more than `MAX_GRAPH_BYTES`, as soon as the titles so far do."""
-    columns, n = T.T.tocsr(), T.shape[1]
-    blocks: list = [sp.csr_array((0, n))]
-    pairs = 0
-    for start in range(0, n, BLOCK_TITLES):
-        check_time()
-        blocks.append(columns[start : start + BLOCK_TITLES] @ T)
-        pairs += blocks[-1].nnz
-        if 12 * pairs > MAX_GRAPH_BYTES:
-            raise MemoryError(
-                f"the graph of {n:,} titles has {pairs:,} pairs with a viewer in common among the first "
-                f"{min(start + BLOCK_TITLES, n):,} alone, at 12 bytes each; the limit is {MAX_GRAPH_BYTES / 2**30:g} "
-                "GiB (content_table_parts.graphs.MAX_GRAPH_BYTES). liked= leaves fewer, and so does "
-                "Ratings.filter_once, which leaves out what hardly anybody has rated."
-            )
-    graph = sp.csr_array(sp.vstack(blocks))
-    graph.sort_indices()
-    return graph
-
-
-@compiled()
-def _carry(start, cols, values, near_start, near, weights, out):
-    """out += X G, both by rows (CSR)."""
-    for row in range(len(start) - 1):
-        for e in range(start[row], start[row + 1]):
-            for f in range(near_start[cols[e]], near_start[cols[e] + 1]):
-                out[row, near[f]] += values[e] * weights[f]
-
-
-def carried(X: Any, graph: Any, weights: np.ndarray) -> np.ndarray:
-    """X sum_j weights_j G^j, (rows, n), of sparse rows X: each power is one more walk along the edges of G."""
-    total = weights[0] * X.toarray()
-    step = X
-    for weight in weights[1:]:
-        check_time()
-        if sp.issparse(step):
-            step, rows = np.zeros(X.shape), csr_arrays(step)
-            _carry(*rows, *csr_arrays(graph), step)
-        else:
-            step = step @ graph
-        total += weight * step
+def carried(X: Any, roots: Any, weights: np.ndarray) -> np.ndarray:
+    """X sum_j weights_j (roots roots')^j, (rows, n), of sparse rows X: with T' for roots each power is one more round,
+    from titles to their viewers and on to what these like."""
+    total, size = np.empty(X.shape), max(1, BLOCK_CELLS // max(roots.shape))
+    for start in range(0, X.shape[0], size):
+        step = X[start : start + size].T.toarray()
+        some = weights[0] * step
+        for weight in weights[1:]:
+            check_time()
+            step = roots @ (roots.T @ step)
+            some += weight * step
+        total[start : start + size] = some.T
     return total
 
 
@@ -115,13 +83,29 @@ def _top_pairs(small, count):
         last = [max(0, side - count), side - 1]
         squares, vectors = scipy.linalg.eigh((small @ small.T).toarray(), subset_by_index=last)
     else:
-        turned = small.T.tocsr()
-
-        def multiply(x):
-            check_time()
-            return small @ (turned @ x)
-
-        start = np.random.default_rng(0).standard_normal(side)
-        squares, vectors = eigsh(LinearOperator((side, side), multiply, dtype=float), count, v0=start)
+        squares, vectors = _sparse_pairs(small, count)
     order = np.argsort(-squares, kind="stable")
-    return squares[order], vectors[:, order]
+    return squares[order[:count]], vectors[:, order[:count]]
+
+
+def _sparse_pairs(small, count):
+    """`count` of the largest eigenvalues and more, unsorted. Lanczos misses copies of a value that comes several times,
+    as 1 does in a graph of several parts: it is asked again, without what it has found, until nothing larger is left.
+    """
+    turned, start = small.T.tocsr(), np.random.default_rng(0).standard_normal(small.shape[0])
+    squares, vectors = np.zeros(0), np.zeros((len(start), 0))
+
+    def multiply(x):
+        check_time()
+        x = x - vectors @ (vectors.T @ x)
+        x = small @ (turned @ x)
+        return x - vectors @ (vectors.T @ x)
+
+    while True:
+        found, directions = eigsh(LinearOperator((len(start),) * 2, multiply, dtype=float), count, v0=start)
+        if len(squares):
+            larger = found > np.sort(squares)[-count] + TIED * squares.max()
+            found, directions = found[larger], directions[:, larger]
+        if not len(found):
+            return squares, vectors
+        squares, vectors = np.append(squares, found), np.hstack([vectors, directions])

@@ -14,7 +14,7 @@ from sklearn.preprocessing import normalize
 
 from content_table_parts.doors import check_positions
 from content_table_parts.features import Features, genre_mask, item_vectors
-from content_table_parts.nonnegative import settle
+from content_table_parts.nonnegative import nnls
 from content_table_parts.ratings import Ratings
 from content_table_parts.regressions import left_out_squares
 from content_table_parts.settings import (
@@ -114,7 +114,7 @@ def nonnegative_fold(
     """
     fold, Z, D = _set_up(offset, blocks, penalty, at, values)
     gram, x = Z.T @ Z + np.diag(D), np.zeros(len(D))
-    settle(gram, Z.T @ fold.target, n_signed, x)
+    nnls(gram, Z.T @ fold.target, n_signed, x)
     inside = x > 0
     inside[len(x) - n_signed :] = True
     fold.solve[inside] = np.linalg.solve(gram[np.ix_(inside, inside)], Z[:, inside].T)

@@ -8,11 +8,11 @@ from content_table_parts.regressions import GATHERED, _factor, _gather, by_threa
 from content_table_parts.solvers import best_positions, compiled, dot, locked
 from content_table_parts.vectors import BITS
 
-ROUNDING = 1e-13  # of the largest entry of Z't: a slope below it is 0
+ROUNDING = 1e-13  # of the largest entry of c: a slope below it is 0
 
 
 @compiled(error_model="numpy", nogil=True)
-def sweep(G, c, n_signed, x):
+def coordinate_sweep(G, c, n_signed, x):
     """One update of each coordinate of x, in turn, in x' G x - 2 c' x + const: its best value with the others held
     fixed, and not below 0; the last `n_signed` may have either sign."""
     for a in range(len(x)):
@@ -44,7 +44,7 @@ def _solve_on(G, c, inside, z):
 
 
 @compiled(error_model="numpy", nogil=True)
-def settle(G, c, n_signed, x):
+def nnls(G, c, n_signed, x):
     """The minimum itself, from an x that is allowed: the active set method of Lawson and Hanson.
 
     Solve with the coordinates above 0 alone; where that leads below 0, go as far as is allowed and let one of them
@@ -90,9 +90,9 @@ def _solve_block(indptr, indices, values, offset, other, penalty, n_signed, n_sw
             for b in range(a + 1):
                 G[a, b] = G[b, a] = H[a, b]
         for _ in range(n_sweeps):
-            sweep(G, H[k, :k], n_signed, out[u])
+            coordinate_sweep(G, H[k, :k], n_signed, out[u])
         if n_sweeps == 0:
-            settle(G, H[k, :k], n_signed, out[u])
+            nnls(G, H[k, :k], n_signed, out[u])
 
 
 def nonnegative_rows(table, offset, blocks, penalty, own, bias=None, *, n_sweeps, n_jobs=1):

@@ -27,6 +27,22 @@ from content_table_parts.settings import (
 from content_table_parts.solvers import best_positions, check_memory, compiled
 
 SUM = 1e-9  # how far probabilities may sum from 1
+LARGEST = 1e100  # of the numbers given here, so that their squares can be added up
+
+
+def _numbers(name: str, given: Any, **how: Any) -> np.ndarray:
+    """A copy of an array of numbers, in float64, none of them beyond `LARGEST`."""
+    numbers = check_array(name, given, **how).astype(float)
+    if numbers.size and np.abs(numbers).max() > LARGEST:
+        raise ValueError(f"{name} must not go beyond {LARGEST:g}, got {shown(numbers)}.")
+    return numbers
+
+
+def _number(name: str, given: Any, **how: Any) -> float:
+    """A float from a setting, not beyond `LARGEST`."""
+    check_number(name, given, **how)
+    return float(_numbers(name, [given])[0])
+
 
 # ---- What is known of a viewer ---------------------------------------------------------------------------------------
 
@@ -54,14 +70,14 @@ class Belief:
     unseen: Any = None
 
     def __post_init__(self):
-        means = check_array("means", self.means, ndim=2)
+        means = _numbers("means", self.means, ndim=2)
         s, n = means.shape
         if not means.size:
             raise ValueError(f"means must have at least one case and one title, got {s} x {n}.")
-        roots = np.zeros((1, n, 0)) if self.roots is None else check_array("roots", self.roots, ndim=3)
+        roots = np.zeros((1, n, 0)) if self.roots is None else _numbers("roots", self.roots, ndim=3)
         if len(roots) not in (1, s) or roots.shape[1] != n:
             raise ValueError(f"roots must be 1 or {s} tables of {n} rows, one for each title, got {roots.shape}.")
-        variances = np.zeros((s, n)) if self.variances is None else check_array("variances", self.variances, ndim=2)
+        variances = np.zeros((s, n)) if self.variances is None else _numbers("variances", self.variances, ndim=2)
         if variances.shape != (s, n) or (variances < 0).any():
             raise ValueError(f"variances must be {s} x {n} numbers from 0, got {shown(self.variances)}.")
         unseen = np.ones(n, dtype=bool) if self.unseen is None else _mask(self.unseen, n)
@@ -78,21 +94,21 @@ class Belief:
         titles are not to be shown.
         """
         check_kind("viewer", viewer, Viewer, "a Viewer, of model.viewer(user) or model.fold_in(ratings)")
-        seen, viewer = np.concatenate([viewer.at, viewer.seen]).astype(np.intp), viewer.rating
-        at = np.arange(len(viewer.scores))
-        kept = viewer.model._draws_of(viewer, at)
+        seen, rated = np.concatenate([viewer.at, viewer.seen]).astype(np.intp), viewer.rating
+        at = np.arange(len(rated.scores))
+        kept = rated.model._draws_of(rated, at)
         if kept is not None:
             means, roots, variances = kept
             return cls(means.T, roots, None if variances is None else variances.T).without(seen)
-        fold = viewer.fold
+        fold = rated.fold
         if fold.variance is None:
             raise ValueError(
                 "viewer must be seen by a model that knows how sure it is: a ridge regression solved to its end, as of "
-                f"ALS, or BayesianFM; got {viewer!r}."
+                f"ALS, or BayesianFM; got {rated!r}."
             )
         check_memory((len(at), len(fold.solve)), "a belief")
-        root = _root(fold._rows(at), fold.penalty, viewer.at, viewer.model.noise())
-        return cls(viewer.scores[None], root[None]).without(seen)
+        root = _root(fold._rows(at), fold.penalty, rated.at, rated.model.noise())
+        return cls(rated.scores[None], root[None]).without(seen)
 
     @classmethod
     def ridge(
@@ -114,9 +130,8 @@ class Belief:
             Standard deviation of one rating.
         offset : (n,), optional
         """
-        Z = check_array("Z", Z, ndim=2).astype(float)
-        check_number("noise", noise, strict=True)
-        offset = np.zeros(len(Z)) if offset is None else check_array("offset", offset, length=len(Z)).astype(float)
+        Z, noise = _numbers("Z", Z, ndim=2), _number("noise", noise, strict=True)
+        offset = np.zeros(len(Z)) if offset is None else _numbers("offset", offset, length=len(Z))
         fold = ridge_fold(offset, (Z,), penalty, at, values)
         if fold.variance is None:
             raise ValueError(f"penalty must be above 0, or nothing is believed before a rating, got {shown(penalty)}.")
@@ -194,7 +209,7 @@ def epsilon_greedy(belief: Belief, epsilon: float) -> np.ndarray:
     `epsilon` is from 0, which is the greedy list, to 1, which is a random one.
     """
     _check_belief(belief)
-    check_number("epsilon", epsilon)
+    epsilon = _number("epsilon", epsilon)
     if epsilon > 1:
         raise ValueError(f"epsilon must be at most 1, got {shown(epsilon)}.")
     probabilities = np.where(belief.unseen, epsilon / belief.unseen.sum(), 0.0)
@@ -209,7 +224,7 @@ def ucb(belief: Belief, alpha: float) -> np.ndarray:
     Chu, Langford and Schapire, *A Contextual-Bandit Approach to Personalized News Article Recommendation*, WWW 2010.
     """
     _check_belief(belief)
-    check_number("alpha", alpha)
+    alpha = _number("alpha", alpha)
     probabilities = np.zeros(len(belief.unseen))
     probabilities[_best(belief, belief.mean + alpha * belief.sd)] = 1.0
     return probabilities
@@ -231,7 +246,7 @@ def thompson(belief: Belief, n_draws: int = 1000, scale: float = 1.0, random_sta
     Reference: Agrawal and Goyal, *Thompson Sampling for Contextual Bandits with Linear Payoffs*, ICML 2013.
     """
     _check_belief(belief)
-    check_number("scale", scale)
+    scale = _number("scale", scale)
     draws = belief.draw(n_draws, random_state)
     if scale != 1:
         draws = belief.mean + scale * (draws - belief.mean)
@@ -239,8 +254,11 @@ def thompson(belief: Belief, n_draws: int = 1000, scale: float = 1.0, random_sta
     return np.bincount(winners, minlength=len(belief.unseen)) / n_draws
 
 
-def choose(probabilities: ArrayLike, random_state: Any = 0) -> tuple[int, float]:
-    """(position, propensity) of one title drawn by these probabilities."""
+def choose(probabilities: ArrayLike, random_state: Any) -> tuple[int, float]:
+    """(position, propensity) of one title drawn by these probabilities.
+
+    `random_state` is a generator, one for all draws of a log: with one seed for each call every draw would be the same.
+    """
     shares = _distributions("probabilities", probabilities, 1)
     at = generator(random_state).choice(len(shares), p=shares)
     return int(at), float(shares[at])
@@ -254,7 +272,7 @@ def _distributions(name, given, ndim):
         far = np.ravel(sums)[np.abs(np.ravel(sums) - 1).argmax()] if np.size(sums) else 0.0
         least = f", the smallest {table.min():g}" if table.size else ""
         raise ValueError(
-            f"{name} must be probabilities from 0 that sum to 1, got a sum of {far:.6g}{least}: is a title left out, "
+            f"{name} must be probabilities from 0 that sum to 1, got a sum of {far:.12g}{least}: is a title left out, "
             "or are these scores?"
         )
     return table
@@ -284,9 +302,9 @@ class PolicyLog:
         rows, cols = check_cells(self.rows, self.cols, (2**62, 2**62))
         if not len(rows):
             raise ValueError("rows must have at least one entry, got an empty log.")
-        rewards = check_array("rewards", self.rewards, length=len(rows)).astype(float)
+        rewards = _numbers("rewards", self.rewards, length=len(rows))
         propensities = _propensities(self.propensities, len(rows))
-        made = {"rows": rows, "cols": cols, "rewards": rewards, "propensities": propensities}
+        made = {"rows": rows.copy(), "cols": cols.copy(), "rewards": rewards, "propensities": propensities}
         for name, value in made.items():
             object.__setattr__(self, name, value)
 
@@ -307,11 +325,11 @@ class PolicyLog:
 
 def _propensities(given, length):
     propensities = check_array("propensities", given, length=length).astype(float)
-    wrong = np.flatnonzero((propensities <= 0) | (propensities > 1))
+    wrong = np.flatnonzero((propensities < 1 / LARGEST) | (propensities > 1))
     if len(wrong):
         raise ValueError(
-            f"propensities must be above 0 and at most 1, got {propensities[wrong[0]]:g} at entry {wrong[0]}: what was "
-            "shown had a chance to be; is it the probability of another policy?"
+            f"propensities must be above 0 (at least {1 / LARGEST:g}) and at most 1, got {propensities[wrong[0]]:g} at "
+            f"entry {wrong[0]}: what was shown had a chance to be; is it the probability of another policy?"
         )
     return propensities
 
@@ -345,13 +363,14 @@ def snips(log: PolicyLog, target: ArrayLike) -> tuple[float, float]:
 
 
 def _ratio(weights, values, own=None):
-    """(weighted mean, its standard error by linearisation); `own` has the variance of each weight, over its square."""
+    """(weighted mean, its standard error by linearisation, of a single entry unknown); `own` has the variance of each
+    weight, over its square."""
     total = weights.sum()
     if total <= 0:
         raise ValueError("target must show something that the log has, got probability 0 for all its entries.")
     mean = float(weights @ values / total)
     squares = (weights * (values - mean)) ** 2 * (1.0 if own is None else own)
-    return mean, float(np.sqrt(squares.sum()) / total)
+    return mean, float(np.sqrt(squares.sum()) / total) if len(values) > 1 else np.nan
 
 
 def doubly_robust(log: PolicyLog, target: ArrayLike, predicted: ArrayLike) -> tuple[float, float]:
@@ -363,7 +382,7 @@ def doubly_robust(log: PolicyLog, target: ArrayLike, predicted: ArrayLike) -> tu
     and Learning*, ICML 2011.
     """
     weights, shares = _check_log(log).weights(target), np.asarray(target, dtype=float)
-    table = check_array("predicted", predicted, ndim=2)
+    table = _numbers("predicted", predicted, ndim=2)
     if table.shape != shares.shape:
         raise ValueError(f"predicted must be {shares.shape[0]} x {shares.shape[1]}, as target, got {table.shape}.")
     expected = (shares * table).sum(axis=1)
@@ -373,8 +392,8 @@ def doubly_robust(log: PolicyLog, target: ArrayLike, predicted: ArrayLike) -> tu
 def replay(log: PolicyLog, policy: Callable[[int, list], int]) -> tuple[float, float]:
     """(value, standard error) of a policy that learns, by a log of titles shown at random: the mean of what it matches.
 
-    For each entry in turn `policy(row, kept)` says the position of the title that it would show, `kept` being the
-    entries (row, col, reward) that it has matched so far; where that is the title shown, the reward counts and the
+    For each entry in turn `policy(row, kept)` says the position of the title that it would show, `kept` being a list of
+    the entries (row, col, reward) that it has matched so far; where that is the title shown, the reward counts and the
     entry joins `kept`. Unbiased for logs drawn uniformly from the same number of titles, whose propensities are all
     equal; of others use `ips`. Reference: Li, Chu, Langford and Wang, *Unbiased Offline Evaluation of
     Contextual-Bandit-Based News Article Recommendation Algorithms*, WSDM 2011.
@@ -388,7 +407,7 @@ def replay(log: PolicyLog, policy: Callable[[int, list], int]) -> tuple[float, f
         )
     kept: list[tuple[int, int, float]] = []
     for entry in zip(log.rows.tolist(), log.cols.tolist(), log.rewards.tolist(), strict=True):
-        wanted = policy(entry[0], kept)
+        wanted = policy(entry[0], list(kept))
         check_number("the answer of policy", wanted, whole=True)
         if wanted == entry[1]:
             kept.append(entry)
@@ -405,7 +424,7 @@ def cells_mean(values: ArrayLike, propensities: ArrayLike, n_cells: int | None =
     or squared errors of a model. Reference: Schnabel, Swaminathan, Singh, Chandak and Joachims, *Recommendations as
     Treatments*, ICML 2016.
     """
-    values = check_array("values", values).astype(float)
+    values = _numbers("values", values)
     if not len(values):
         raise ValueError("values must have at least one entry, got none.")
     p = _propensities(propensities, len(values))
@@ -418,23 +437,26 @@ def cells_mean(values: ArrayLike, propensities: ArrayLike, n_cells: int | None =
 # ---- The propensities of several titles drawn without replacement ----------------------------------------------------
 
 FAR = 40.0  # e^-40 is below the rounding of 1
+WIDEST = 1e-100  # of the smallest weight above 0, as a share of the largest
+NODES = 20  # of Gauss and Legendre, on each stretch of the logarithm of time that is 2 / sqrt(n) long
 
 
 def inclusion_probabilities(weights: ArrayLike, n: int) -> np.ndarray:
     """(titles,) the chance of each to be among `n` drawn one by one without replacement, in proportion to `weights`.
 
-    Such draws are the first n of exponential clocks with these rates, so title i is among them with probability
-    integral of w e^(-w t) P(fewer than n of the others before t) dt, which is computed as it stands: to about 1e-9.
+    This is successive sampling, the first n of a Plackett-Luce ranking. Such draws are the first n of exponential
+    clocks with these rates, so title i is among them with probability integral of w e^(-w t) P(fewer than n of the
+    others before t) dt, which is computed as it stands: to about 1e-10.
 
     Parameters
     ----------
-    weights : (titles,), from 0; a title of weight 0 is never drawn
+    weights : (titles,), from 0; a title of weight 0 is never drawn. The others may differ by a factor of 1e100.
     n : int
         At most the number of titles with a weight above 0.
     """
-    weights = check_array("weights", weights).astype(float)
+    weights = _numbers("weights", weights)
     check_number("n", n, low=1, whole=True)
-    drawn = weights > 0
+    n, drawn = int(n), weights > 0
     if (weights < 0).any() or drawn.sum() < n:
         raise ValueError(f"weights must be from 0, and {n} or more of them above 0, got {shown(weights)}.")
     found = np.zeros(len(weights))
@@ -442,11 +464,21 @@ def inclusion_probabilities(weights: ArrayLike, n: int) -> np.ndarray:
         found[drawn] = 1.0
         return found
     w = weights[drawn] / weights[drawn].max()
+    if w.min() < WIDEST:
+        raise ValueError(f"weights must be 0 or at least {WIDEST:g} of the largest, got {w.min():g} of it.")
+    check_memory((len(w) + 1, n), "the chances of n among so many titles")
     low, high = _when(w, n)
-    u, h = np.polynomial.legendre.leggauss(max(64, int(12 * np.log(high / low))))
-    times, step = low * (high / low) ** ((u + 1) / 2), h * np.log(high / low) / 2
-    found[drawn] = -np.expm1(-w * low) + _among_first(w, n, times, step * times)
+    found[drawn] = -np.expm1(-w * low) + _among_first(w, n, *_nodes(low, high, n))
     return found
+
+
+def _nodes(low, high, n):
+    """(times, their steps) of an integral from `low` to `high`, in stretches of the logarithm of time."""
+    ends = np.linspace(np.log(low), np.log(high), 1 + int(np.ceil(np.log(high / low) * np.sqrt(n) / 2)))
+    u, h = np.polynomial.legendre.leggauss(NODES)
+    half = np.diff(ends)[:, None] / 2
+    times = np.exp(ends[:-1, None] + half * (u + 1))
+    return times.ravel(), (half * h * times).ravel()
 
 
 def _when(w, n):
@@ -475,26 +507,20 @@ def _add_clock(counts, p):
 @compiled()
 def _among_first(w, n, times, steps):
     """Sum over the times of step w e^(-w t) P(fewer than n others before t), for each clock."""
-    total, counts, others = np.zeros(len(w)), np.zeros(n), np.zeros(n)
+    total, before, later = np.zeros(len(w)), np.zeros((len(w) + 1, n)), np.zeros(n)
     for t in range(len(times)):
         p = -np.expm1(-w * times[t])
-        counts[:] = 0.0
-        counts[0] = 1.0
+        before[0, 0] = 1.0
         for i in range(len(w)):
-            _add_clock(counts, p[i])
-        for i in range(len(w)):
-            fewer = 0.0
-            if p[i] <= 0.5:  # counts are those of the others and clock i: solved for the others, one after the other
-                last, scale = 0.0, 1 / (1 - p[i])
-                for k in range(n):
-                    last = (counts[k] - p[i] * last) * scale
-                    fewer += last
-            else:  # there that would magnify rounding: counted anew
-                others[:] = 0.0
-                others[0] = 1.0
-                for j in range(len(w)):
-                    if j != i:
-                        _add_clock(others, p[j])
-                fewer = others.sum()
+            before[i + 1] = before[i]
+            _add_clock(before[i + 1], p[i])
+        later[:] = 0.0
+        later[0] = 1.0
+        for i in range(len(w) - 1, -1, -1):
+            fewer, at_most = 0.0, 0.0
+            for k in range(n):  # at most k of the later ones, and n - 1 - k of the earlier
+                at_most += later[k]
+                fewer += before[i, n - 1 - k] * at_most
             total[i] += steps[t] * w[i] * np.exp(-w[i] * times[t]) * fewer
+            _add_clock(later, p[i])
     return total

@@ -18,9 +18,11 @@ mean and r_b = q_b - nu_b,
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.optimize import elementwise
 from scipy.special import ndtr, ndtri
 from scipy.stats import rankdata
 
@@ -158,7 +160,7 @@ def _stacked(samples, block):
 
 
 def by_sample(factors: np.ndarray, n_samples: int) -> np.ndarray:
-    """Factors of rows, (rows, s k) as `stacked` makes them, as (rows, s, k)."""
+    """Factors of rows, (rows, s k) as `_stacked` makes them, as (rows, s, k)."""
     return factors.reshape(len(factors), n_samples, factors.shape[1] // n_samples) * np.sqrt(n_samples)
 
 
@@ -176,7 +178,7 @@ def cell_draws(levels: np.ndarray, parts: Sequence[Part]) -> tuple[np.ndarray, n
     """(means, variances), both (cells, s), of the predictions of cells in each sample, noise apart.
 
     level' + sum_b bias_b + 1/2 (|sum_b r_b|^2 - sum_b |r_b|^2); the feature of a row of which nothing is known stands
-    in a straight line with the slope (1, sum_b r_b + sum of nu over the other blocks).
+    in a straight line with the slope (1, sum_b r_b + sum of nu over the other blocks), and two of them in a product.
     """
     total = np.add.reduce([part.factors for part in parts])
     squares = (total**2 - np.add.reduce([part.factors**2 for part in parts])).sum(axis=2)
@@ -187,6 +189,9 @@ def cell_draws(levels: np.ndarray, parts: Sequence[Part]) -> tuple[np.ndarray, n
         mean, precision = part.prior
         slope = total[at] + nu - mean[:, 1:]
         variances[at] += 1 / precision[:, 0] + (slope**2 / precision[:, 1:]).sum(axis=2)
+    for one, other in combinations(parts, 2):
+        at = np.flatnonzero(one.unknown & other.unknown)
+        variances[at] += (1 / (one.prior[1][:, 1:] * other.prior[1][:, 1:])).sum(axis=1)
     return means, variances
 
 
@@ -224,10 +229,8 @@ class Link(NamedTuple):
         z = (threshold - means) / sd
         if self.spread == 0:
             return ndtr(z)
-        factors, weights = (
-            np.exp(np.sqrt(3.0) * self.spread * np.array([-1.0, 0.0, 1.0])),
-            np.array([1.0, 4.0, 1.0]) / 6,
-        )
+        factors = np.exp(np.sqrt(3.0) * self.spread * np.array([-1.0, 0.0, 1.0]))
+        weights = np.array([1.0, 4.0, 1.0]) / 6
         factors /= np.sqrt(weights @ factors**2)
         return sum(weight * ndtr(z / factor) for weight, factor in zip(weights, factors, strict=True))
 
@@ -288,13 +291,15 @@ def fitted_link(mean: np.ndarray, sd: np.ndarray, values: np.ndarray, steps: np.
 
 
 def _matched(link, shares, mean, sd):
-    """The link with the thresholds below which these shares of the ratings are expected, by bisection."""
-    low, high = np.full(len(shares), (mean - 20 * sd).min()), np.full(len(shares), (mean + 20 * sd).max())
-    for _ in range(36):  # to a billionth of a rating point
-        middle = (low + high) / 2
-        below = link.below(middle[:, None], mean, sd).mean(axis=1) < shares
-        low, high = np.where(below, middle, low), np.where(below, high, middle)
-    return link._replace(thresholds=np.maximum.accumulate((low + high) / 2))
+    """The link with the thresholds below which these shares of the ratings are expected, to a billionth of a point."""
+
+    def too_many(threshold, share):
+        return link.below(threshold[:, None], mean, sd).mean(axis=1) - share
+
+    ends = np.full(len(shares), (mean - 20 * sd).min()), np.full(len(shares), (mean + 20 * sd).max())
+    inside = shares.clip(1e-12, 1 - 1e-12)  # none, or all, of the ratings met lie below some threshold
+    found = elementwise.find_root(too_many, ends, args=(inside,), tolerances={"xatol": 1e-9})
+    return link._replace(thresholds=np.maximum.accumulate(found.x))
 
 
 # ---- Somebody new ----------------------------------------------------------------------------------------------------
@@ -357,9 +362,8 @@ def posterior_fold(side: Side, at: np.ndarray, values: np.ndarray, noise: float)
     about, about_squares = _described(side)
     lin, s = sets.sum(axis=0)[:, 0] + about[:, 0], sets.sum(axis=0)[:, 1:] + about[:, 1:]
     squares = (sets[:, :, 1:] ** 2).sum(axis=2)
-    plain = (
-        lin + (s * (nu + N + s / 2)).sum(axis=1) - (squares.sum(axis=0) + about_squares) / 2
-    )  # what is no regression
+    # what is no regression:
+    plain = lin + (s * (nu + N + s / 2)).sum(axis=1) - (squares.sum(axis=0) + about_squares) / 2
     r = side.factors[at]
     target = values[:, None] - side.levels - side.biases[at] - plain - (r * s).sum(axis=2)
     Z = np.concatenate([np.ones((len(at), n_samples, 1)), r + s + N], axis=2).transpose(1, 0, 2)
@@ -410,11 +414,18 @@ def chain_summary(draws: np.ndarray) -> dict[str, float]:
 def split_r_hat(draws: np.ndarray) -> float:
     """How much wider all chains together are than one, (chains, draws): near 1 where they have forgotten their start.
 
-    Chains are split in halves and draws are ranked and made normal, as Vehtari et al. advise (*Rank-Normalization,
-    Folding, and Localization*, Bayesian Analysis 2021): sqrt(((n - 1) / n W + B / n) / W).
+    Chains are split in halves and draws are ranked and made normal: sqrt(((n - 1) / n W + B / n) / W), and the same of
+    the distances from the median, which sees chains of unequal width. The larger of the two counts, as Vehtari et al.
+    advise (*Rank-Normalization, Folding, and Localization*, Bayesian Analysis 2021).
     """
+    return float(np.fmax(_r_hat(draws), _r_hat(np.abs(draws - np.median(draws)))))
+
+
+def _r_hat(draws):
     between, within, n = _spreads(_halves(_normal_ranks(draws)))
-    return float(np.sqrt(((n - 1) / n * within + between / n) / within)) if within > 0 else np.nan
+    if within > 0:
+        return np.sqrt(((n - 1) / n * within + between / n) / within)
+    return np.inf if between > 0 else np.nan
 
 
 def effective_size(draws: np.ndarray) -> float:

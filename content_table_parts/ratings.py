@@ -28,6 +28,9 @@ from content_table_parts.settings import (
 from content_table_parts.titles import Seasons, TitleIndex, english_name, plain_title, series_of, squashed
 from content_table_parts.writing import write_whole
 
+MAX_CHARACTERS = 1000  # of an id or a title: NumPy gives each entry of an array the room of the longest
+MAX_UNKNOWN = 5  # ids or titles that an error names at once, each with what may have been meant
+
 # Older versions of pandas hash a text up to its first zero character only, and would take two such ids for one.
 TEXT_IS_HASHED_WHOLE = len(pd.factorize(np.array(["a", "a\0"], dtype=object))[1]) == 2
 
@@ -497,14 +500,7 @@ class Ratings:
         if not isinstance(axis, (int, np.integer)) or axis not in (0, 1):
             raise ValueError(f"axis must be 0 for titles or 1 for viewers, got {shown(axis)}.")
         given = dict(_pairs(given))
-        ids, unknown = [], []
-        for key in given:
-            try:
-                ids.append(self.user_id(key) if axis else self.item_id(key))
-            except KeyError as error:
-                unknown.append(error.args[0])
-        if unknown:
-            raise KeyError("\n".join(unknown))  # all at once
+        ids = self._ids_named(given, axis)
         low, high = self.scale
         for key, value in given.items():
             number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
@@ -520,6 +516,22 @@ class Ratings:
                 f"{len(ids) - len(set(ids))} of {len(ids)} ratings repeat another: {names} are one thing; rate it once."
             )
         return self._look_up(ids, 1 - axis), np.array(list(given.values()), dtype=float)
+
+    def _ids_named(self, keys, axis):
+        """The ids that these keys name; the error for those that name none, or several, is of the first few at once:
+        what may have been meant takes a search for each."""
+        ids, errors = [], []
+        for at, key in enumerate(keys, 1):
+            try:
+                ids.append(self.user_id(key) if axis else self.item_id(key))
+            except KeyError as error:
+                errors.append(error.args[0])
+                if len(errors) == MAX_UNKNOWN:
+                    errors += [f"The {len(keys) - at} after these have not been looked up."] * (at < len(keys))
+                    break
+        if errors:
+            raise KeyError("\n".join(errors))
+        return ids
 
     @cached_property
     def item_labels(self) -> np.ndarray:
@@ -856,9 +868,24 @@ def _vector(given, name):
     return np.asarray(pd.Series(array).infer_objects()) if array.dtype.kind == "O" else array
 
 
+def _check_texts_end(texts, name):
+    """Refuse an id or a title that is longer than any."""
+    if texts.dtype.kind == "U" and texts.dtype.itemsize <= 4 * MAX_CHARACTERS:
+        return
+    lengths = np.fromiter((len(text) if isinstance(text, str) else 0 for text in texts), int, len(texts))
+    if len(texts) and lengths.max() > MAX_CHARACTERS:
+        at = lengths.argmax()
+        raise ValueError(
+            f"{name} must have at most {MAX_CHARACTERS:,} characters each, got {lengths[at]:,} at position {at}: "
+            f"{shown(texts[at])}. Was a quote left open, or a description taken for a title?"
+        )
+
+
 def _ids(given, name):
     """Ids as 64-bit whole numbers, finite numbers or text; what is missing, or of another kind, is an error."""
     ids = _vector(given, name)
+    if ids.dtype.kind in "UO":
+        _check_texts_end(ids, name)
     if ids.dtype.kind in "iU":  # as those of every part are
         return ids.astype(np.int64, copy=False) if ids.dtype.kind == "i" else ids
     missing = pd.isna(ids)
@@ -903,6 +930,8 @@ def _points(given, name):
 def _texts(given, name, ids):
     """Titles or names as text; an id stands in for one that is missing."""
     texts = _vector(given, name)
+    if texts.dtype.kind in "UO":
+        _check_texts_end(texts, name)
     if texts.dtype.kind == "U":
         return texts
     missing = pd.isna(texts)

@@ -62,6 +62,8 @@ def opened(path: AnyPath, limit: int = MAX_TABLE_BYTES) -> Iterator[IO[bytes]]:
         except _DAMAGED as error:
             if not unpack:
                 raise
+            if "encrypted" in str(error):
+                raise ValueError(f"{place.name} is locked by a password: unpack it, and give the path.") from error
             raise ValueError(f"{place.name} is cut off or damaged ({error}); download it again.") from error
         yield file
 
@@ -104,12 +106,14 @@ def read_text(
     options = {"dtype": str, "keep_default_na": False} | _EXACT | options
     with opened(path, limit) as file, io.TextIOWrapper(file, _encoding(file, path, encoding), newline="") as text:
         try:
+            header = _header(text, options.get("sep", ","), path)
             if kinds is not None:
                 options["dtype"] = kinds(pd.read_csv(text, nrows=1, **options))
                 text.seek(0)
             table = pd.read_csv(text, **options)
             if not isinstance(table.index, pd.RangeIndex):  # pandas takes a surplus first field for row names
                 raise pd.errors.ParserError("the rows have more fields than the header")
+            table.attrs["repeated"] = [] if "names" in options else sorted({n for n in header if header.count(n) > 1})
             return table
         except UnicodeError as error:
             raise ValueError(
@@ -117,7 +121,7 @@ def read_text(
                 "(load_table has encoding=)."
             ) from error
         except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
-            where = _surplus_fields(text, options.get("sep", ",")) or error
+            where = _what_is_wrong(text, options.get("sep", ","), error)
             raise ValueError(f"{path} is not a CSV file with a header: {where}") from error
 
 
@@ -142,20 +146,66 @@ def read_typed(path: AnyPath, ids: Mapping[str, str], points: Iterable[str], **o
     return table.assign(**read | {name: numbers_of(table[name], path) for name in points})
 
 
+def encoding_of(head: bytes, told: str) -> str:
+    """The encoding whose byte order mark a text begins with, else the one told."""
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    return codecs.lookup(told).name
+
+
 def _encoding(file, path, told):
     """The encoding that a text begins with; what cannot be a table is refused before pandas reads all of it."""
     head = file.read(2**16)
     file.seek(0)
-    encoding = "utf-16" if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else told
-    if encoding != "utf-16" and b"\0" in head:
+    encoding = encoding_of(head, told)
+    if not encoding.startswith(("utf-16", "utf-32")) and b"\0" in head:
         raise ValueError(
             f"{path} is not a CSV file with a header: it holds zero bytes, as pictures, programs and UTF-16 without "
             "its mark do; save it as CSV UTF-8."
         )
-    n_columns = re.split(rb"[\r\n]", head.lstrip(b"\r\n"), maxsplit=1)[0].count(b",") + 1
-    if n_columns > MAX_COLUMNS:
-        raise ValueError(f"{path} is not a CSV file with a header: its first line has more than {MAX_COLUMNS} fields.")
     return encoding
+
+
+def _header(text, sep, path):
+    """The fields of the first line, which is not endless; the text is then at its beginning again."""
+    head = io.StringIO(text.read(2**16), newline="")
+    text.seek(0)
+    try:
+        fields = next((row for row in csv.reader(head, delimiter=sep) if row), [])
+    except csv.Error as error:
+        raise pd.errors.ParserError(str(error)) from error
+    if len(fields) > MAX_COLUMNS:
+        raise ValueError(f"{path} is not a CSV file with a header: its first line has more than {MAX_COLUMNS} fields.")
+    if head.tell() == 2**16:
+        raise ValueError(
+            f"{path} is not a CSV file with a header: its first line has more than {2**16:,} characters; is a "
+            f"quote left open before {shown(fields[-1])}?"
+        )
+    line = sep.join(fields).strip("\ufeff ")
+    if line.casefold() in ("sep=,", "sep=;", "sep=\t") or (len(fields) == 1 and line.startswith("#")):
+        raise ValueError(f"{path} is not a CSV file with a header: its first line is {shown(line)}; remove this line.")
+    return [field.strip("\ufeff") for field in fields]
+
+
+def check_once(columns: Iterable[Any], table: pd.DataFrame, name: str) -> None:
+    """Refuse a table of `read_text` whose header has one of these columns more than once: which is meant?"""
+    for column in columns:
+        if column in table.attrs.get("repeated", ()):
+            raise ValueError(
+                f"{name} has several columns {shown(column)}: the header must have a name of its own for each column "
+                "that is used; rename or remove all but one."
+            )
+
+
+def _what_is_wrong(text, sep, error):
+    """Why pandas reads no table, in words where we know better."""
+    if isinstance(error, pd.errors.EmptyDataError):
+        return "it is empty"
+    if "EOF inside string" in str(error):
+        return f"a quote is left open ({error})"
+    return _surplus_fields(text, sep) or error
 
 
 def _surplus_fields(text, sep):
@@ -166,10 +216,9 @@ def _surplus_fields(text, sep):
         width = len(next(rows))
         for row in rows:
             if len(row) > width:
-                return (
-                    f"line {rows.line_num} has {len(row)} fields, the header {width}; does a title hold a comma "
-                    "without quotes?"
-                )
+                decimal = sep == "," and all(field.strip().isdecimal() for field in row[-2:])
+                guess = "is a comma the sign of decimals" if decimal else "does a title hold a comma"
+                return f"line {rows.line_num} has {len(row)} fields, the header {width}; {guess} without quotes?"
     except (csv.Error, UnicodeError, StopIteration):
         return None  # what pandas said must do
 
@@ -238,34 +287,45 @@ def _is_zip(path):
 def _table_in(place):
     """The table of ratings in a folder, or in a zip or a folder at its top."""
     if not isinstance(place, zipfile.Path):
-        found = [place / name for name in _TABLES if (place / name).is_file()]
+        name, found = place, [place / name for name in _TABLES if (place / name).is_file()]
         if not found:
             raise FileNotFoundError(
                 f"{place} holds neither reviews.csv (MyAnimeList dump) nor ratings.csv, ratings.dat or u.data "
                 "(MovieLens)."
             )
-        return found[0]
-    folders = [place, *(each for each in place.iterdir() if each.is_dir())]
-    found = [folder / name for folder in folders for name in _TABLES if (folder / name).is_file()]
-    if not found:
+    else:
+        name, names = Path(place.root.filename).name, place.root.namelist()
+        folders = [place, *(each for each in place.iterdir() if each.is_dir())]
+        found = [folder / name for folder in folders for name in _TABLES if (folder / name).is_file()]
+        found = [table for table in found for _ in range(names.count(table.at))]  # two may have one name
+        if not found:
+            raise ValueError(
+                f"{name} is a zip or an Excel workbook that holds none of {list(_TABLES)}, only {shown(names)}: unpack "
+                "it, or save the sheet as CSV UTF-8."
+            )
+    if len(found) > 1:
+        tables = [getattr(table, "at", table.name) for table in found]
         raise ValueError(
-            f"{Path(place.root.filename).name} is a zip or an Excel workbook that holds none of {list(_TABLES)}, only "
-            f"{shown(place.root.namelist())}: unpack it, or save the sheet as CSV UTF-8."
+            f"{name} holds several tables of ratings, {shown(tables)}: unpack it, and give the path of the one that is "
+            "meant."
         )
     return found[0]
 
 
 def _load_one(path, conflicts, scale):
     """One file, by its header or, where it has none, its first line."""
-    header = read_text(path, nrows=0).columns
-    told = () if scale is None else (scale,)
-    for first_line, load in {r"\d+::\d+::[\d.]+::\d+": _load_dat, r"\d+\t\d+\t\d+\t\d+": _load_100k}.items():
+    table = read_text(path, nrows=0)
+    header, told = table.columns, () if scale is None else (scale,)
+    for first_line, load in {r"\d+::\d+::[\d.]+::-?\d+": _load_dat, r"\d+\t\d+\t\d+\t\d+": _load_100k}.items():
         if re.fullmatch(first_line, ",".join(header)):
             return load(path, conflicts, *told)
     schemas = {_COURSE: _load_course, _MOVIELENS: _load_movielens, _REVIEWS: _load_dump}
     for columns, load in schemas.items():
         if set(columns) <= set(header):
+            check_once(columns, table, path.name)
             return load(path, conflicts, *told)
+    if len(header) == 1 and "::" in header[0]:
+        raise ValueError(f"{path.name} begins with {shown(header[0])}; a ratings.dat has no header: remove this line.")
     if len(header) == 1 and any(sign in header[0] for sign in ";\t"):
         raise ValueError(
             f"{path.name} has one column, {shown(header[0])}: is it separated by semicolons or tabs? Save it with "
@@ -416,6 +476,7 @@ def _catalogue(path, key):
     catalogue = read_text(path)
     if not {key, "title"} <= set(catalogue.columns):
         raise ValueError(f"{path.name} needs the columns {key!r} and 'title', got {list(catalogue.columns)}.")
+    check_once((key, "title"), catalogue, path.name)
     names = pd.Series(catalogue["title"].to_numpy(), index=ids_of(catalogue[key], path))
     return names[~names.index.duplicated()]
 
@@ -611,12 +672,21 @@ def check_entries(entries: pd.DataFrame, name: str) -> None:
 
 def _csv_entries(path):
     table = read_text(path, MAX_EXPORT_BYTES, nrows=MAX_EXPORT_ENTRIES + 1)
-    found = {kind: [name for name in names if name in table.columns][:1] for kind, names in _EXPORT_NAMES.items()}
+    known = {name.casefold(): name for name in _WANTED}
+    table.columns = [known.get(str(name).strip().casefold(), name) for name in table.columns]
+    found = {kind: [name for name in table.columns if name in names] for kind, names in _EXPORT_NAMES.items()}
     if not found["score"] or not (found["item"] or found["title"]):
         raise ValueError(
             f"{path.name} needs a column with the score (one of {_EXPORT_NAMES['score']}) and one with an id or title "
-            f"(one of {_EXPORT_NAMES['item'] + _EXPORT_NAMES['title']}), got {shown(list(table.columns))}."
+            f"(one of {_EXPORT_NAMES['item'] + _EXPORT_NAMES['title']}), got {shown(list(table.columns))}; they must "
+            "be separated by commas."
         )
+    for kind, names in found.items():
+        check_once(names, table, path.name)
+        if len(names) > 1:
+            raise ValueError(
+                f"{path.name}: several columns may be the {kind} of an entry, {names}; rename or remove all but one."
+            )
     return pd.DataFrame({kind: table[names[0]] if names else "" for kind, names in found.items()}, dtype=str)
 
 

@@ -5,6 +5,7 @@ import functools
 import inspect
 import math
 import os
+import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -26,6 +27,14 @@ def shown(value: Any) -> str:
     except ValueError:  # Python refuses to write whole numbers of more than 4300 digits
         return f"a {type(value).__name__} too long to be written"
     return text if len(text) <= 100 else f"{text[:60]}...{text[-20:]}"
+
+
+_UNPRINTABLE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: Any) -> str:
+    """A text for a terminal: what would move its cursor, colour it, ring or turn its line round is an escape."""
+    return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], str(text))
 
 
 def check_number(name: str, value: Any, *, low: float = 0.0, strict: bool = False, whole: bool = False) -> None:
@@ -116,6 +125,8 @@ def as_path(path: str | Path, name: str = "path") -> Path:
     """A path that was given as text or as a Path; anything else is an error."""
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"{name} must be text or a Path, got {shown(path)}.")
+    if "\0" in str(path):
+        raise ValueError(f"{name} must be the name of a file, without zero characters, got {shown(path)}.")
     return Path(path)
 
 

@@ -720,7 +720,25 @@ def best_positions(scores: np.ndarray, n: int) -> np.ndarray:
 
 def csr_arrays(table):
     """A CSR table as the compiled loops take it; SciPy has indices of two sizes, and each would be compiled for."""
-    return table.indptr.astype(np.int64), table.indices.astype(np.int32), table.data
+    start, columns = table.indptr.astype(np.int64, copy=False), table.indices.astype(np.int32, copy=False)
+    return writable(start), writable(columns), table.data
+
+
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # of Adam, as in its paper
+
+
+@compiled()
+def adam_step(theta, slope, mean, square, rate, t):
+    """The t-th step of Adam, in place: theta -= rate m / (sqrt(s) + 1e-8), with the running means m of the slope and s
+    of its square, begun at 0 and each divided by the share of the slopes that it holds so far.
+
+    Reference: Adam: A Method for Stochastic Optimization, ICLR 2015.
+    """
+    mean_share, square_share = 1 - BETA_1**t, 1 - BETA_2**t
+    for e in range(len(theta)):
+        mean[e] += (1 - BETA_1) * (slope[e] - mean[e])
+        square[e] += (1 - BETA_2) * (slope[e] ** 2 - square[e])
+        theta[e] -= rate * (mean[e] / mean_share) / (np.sqrt(square[e] / square_share) + EPSILON)
 
 
 def _power_step(Z, V):

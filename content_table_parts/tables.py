@@ -16,7 +16,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from content_table_parts.ratings import Ratings, first_labels, need_ratings, pairs_repeat, scale_ends
-from content_table_parts.readers import MAX_COLUMNS, opened, read_text
+from content_table_parts.readers import MAX_COLUMNS, MAX_TABLE_BYTES, check_once, encoding_of, opened, read_text
 from content_table_parts.settings import as_path, check_choice, check_kind, shown
 from content_table_parts.titles import plain_title
 from content_table_parts.writing import write_whole
@@ -146,7 +146,7 @@ def check_dialect(sep: Any, decimal: Any, encoding: Any) -> None:
     check_choice("decimal", decimal, (".", ","))
     check_kind("encoding", encoding, str, "the name of an encoding")
     try:
-        "".encode(encoding)
+        b"a".decode(encoding, errors="replace")
     except (LookupError, ValueError) as error:
         raise ValueError(
             f"encoding must be one that Python knows, such as 'latin-1', got {shown(encoding)}."
@@ -176,9 +176,27 @@ def _from_file(path, kind):
     read = pyarrow.parquet.read_table if kind == "a Parquet file" else pyarrow.feather.read_table
     try:
         with open(path, "rb") as file:
+            if kind == "a Parquet file":
+                _check_parquet(pyarrow.parquet.ParquetFile(file), path.name)
+                file.seek(0)
             return _from_arrow(read(file), pyarrow)
     except (OSError, pyarrow.ArrowException) as error:
         raise ValueError(f"{path.name} begins as {kind}, and is cut off or damaged ({shown(str(error))}).") from error
+
+
+def _check_parquet(file, name):
+    """Refuse, by its description, a file that is larger in memory than a table here may be, or has a name twice."""
+    about, names = file.metadata, file.schema_arrow.names
+    packed = sum(about.row_group(at).total_byte_size for at in range(about.num_row_groups))
+    size = max(packed, 8 * about.num_rows * len(names))
+    if size > MAX_TABLE_BYTES:
+        raise ValueError(
+            f"{name} has {about.num_rows:,} rows of {len(names)} columns, {size / 2**20:,.0f} MB or more in memory; "
+            f"the limit is {MAX_TABLE_BYTES / 2**20:,.0f} MB (content_table_parts.tables.MAX_TABLE_BYTES). Keep the "
+            "columns that are used, or read it by pandas and pass the DataFrame."
+        )
+    if twice := sorted({column for column in names if names.count(column) > 1}):
+        raise ValueError(f"{name} has several columns {shown(twice[0])}; rename or remove all but one.")
 
 
 def _from_arrow(table, pyarrow):
@@ -242,7 +260,7 @@ def _separator(path, encoding):
     """What separates the fields of a header: that of which it has most."""
     with opened(path) as file:
         head = file.read(2**16)
-    text = head.decode("utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else encoding, errors="replace")
+    text = head.decode(encoding_of(head, encoding), errors="replace")
     line = text.lstrip("\ufeff\r\n").splitlines()[:1]
     widths = {sep: len(next(csv.reader(line, delimiter=sep), [])) for sep in _SEPARATORS}
     most = max(widths.values())
@@ -283,6 +301,7 @@ def find_columns(told: dict[str, Any], frame: pd.DataFrame, name: str, notes: li
     twice = [column for column in columns.values() if list(columns.values()).count(column) > 1]
     if twice or frame.columns[frame.columns.isin(list(columns.values()))].has_duplicates:
         raise ValueError(f"{name}: a column may stand for one thing and have one name, got {shown(columns)}.")
+    check_once(columns.values(), frame, name)
     return columns
 
 
@@ -293,6 +312,7 @@ def _bare(column):
 def column_told(role: str, told: str, frame: pd.DataFrame, name: str) -> str:
     """The column that is meant: of exactly this name, else of it but for case and spaces."""
     if told in frame.columns:
+        check_once([told], frame, name)
         return told
     same = [
         each for each in frame.columns if " ".join(str(each).split()).casefold() == " ".join(told.split()).casefold()
@@ -319,6 +339,7 @@ def _parsed(frame, columns, source, decimal):
     for role in frame:
         if isinstance(frame[role].dtype, pd.CategoricalDtype):
             frame = frame.assign(**{role: frame[role].astype(object)})
+        check_cells(frame[role], role, columns[role], source.name)
     is_text = {role: pd.api.types.infer_dtype(frame[role], skipna=True) == "string" for role in frame}
     read = {"rating": _points(frame["rating"], is_text["rating"], decimal, columns["rating"], source.name)}
     for role in ("user", "item", "title"):
@@ -327,6 +348,19 @@ def _parsed(frame, columns, source, decimal):
     if "time" in frame:
         read["time"] = _moments(frame["time"], is_text["time"], columns["time"], source.name)
     return frame.assign(**read)
+
+
+_NO_CELLS = ("time", "timedelta", "timedelta64", "period", "interval", "bytes")
+_NESTED = (list, tuple, dict, set, np.ndarray)
+
+
+def check_cells(column: pd.Series, role: str, label: Any, name: str) -> None:
+    """Refuse lists and the like in a cell, which are nobody's id, and hours and durations, which are no moments."""
+    kind = pd.api.types.infer_dtype(column, skipna=True)
+    nested = kind == "mixed" and next((cell for cell in column if isinstance(cell, _NESTED)), None)
+    if kind in _NO_CELLS or (nested is not None and nested is not False):
+        found = kind if kind in _NO_CELLS else f"{type(nested).__name__} such as {shown(nested)}"
+        raise ValueError(f"{role}: column {label!r} of {name} must hold numbers, texts or dates, got {found}.")
 
 
 def _by_value(column, read):
@@ -345,8 +379,9 @@ def _ids(texts):
     """Whole numbers where all of a column are written as such, else text."""
     if all(_WHOLE.fullmatch(text) for text in texts if text):
         try:
-            return pd.array([int(text) if text else None for text in texts], dtype="Int64")
-        except (OverflowError, ValueError):  # beyond 64 bits, or more digits than Python reads
+            with np.errstate(invalid="ignore"):
+                return pd.array([int(text) if text else None for text in texts], dtype="Int64")
+        except (OverflowError, TypeError, ValueError):  # beyond 64 bits, or more digits than Python reads
             pass
     return _texts(texts)
 
@@ -355,6 +390,7 @@ def ids_from(column: pd.Series, is_csv: bool) -> pd.Series:
     """A column of ids; those of a CSV as whole numbers where all are written as such."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(object)
+    check_cells(column, "item", column.name, "the table")
     return _by_value(column, _ids) if is_csv else column
 
 
@@ -422,8 +458,10 @@ def _moments(column, is_text, label, name):
 def _times(texts):
     """Numbers where all of a column are numbers, else dates in UTC, NaT where they are none."""
     if all(_NUMBER.fullmatch(text) for text in texts if text):
-        return pd.to_numeric(pd.Series(texts, dtype=object).replace("", None))
-    return pd.to_datetime(pd.Series(texts, dtype=object), format="ISO8601", errors="coerce", utc=True)
+        numbers = pd.to_numeric(pd.Series(texts, dtype=object).replace("", None))
+        return numbers if numbers.dtype.kind in "if" else numbers.astype(float)  # beyond 64 bits
+    dated = [text if any(map(str.isdigit, text)) else "" for text in texts]  # "now" is no date of a rating
+    return pd.to_datetime(pd.Series(dated, dtype=object), format="ISO8601", errors="coerce", utc=True)
 
 
 # ---- Rows ------------------------------------------------------------------------------------------------------------

@@ -208,6 +208,7 @@ class TitleIndex:
         self.titles, self.series = list(titles), series
         self.folded = [title.casefold() for title in self.titles]
         self.plain = [[plain_title(name) for name in (title, *other_names(title))] for title in self.titles]
+        self.names = [" ".join(names) for names in self.plain]
         self.whole: dict[str, list[int]] = {}  # by title
         self.given: dict[str, list[int]] = {}  # by another name
         for at, (title, *others) in enumerate(self.plain):
@@ -242,7 +243,9 @@ class TitleIndex:
                 all(word in name for word in anywhere) and all(word in f" {name}" for word in begins) and alone <= parts
             )
 
-        return [at for at, names in enumerate(self.plain) if words and any(map(has, names))]
+        rarest = max(words, key=len, default="")
+        likely = [at for at, names in enumerate(self.names) if words and rarest in names]  # a quick look
+        return [at for at in likely if any(map(has, self.plain[at]))]
 
     def spelled_like(self, text: str) -> list[int]:
         """Those with a name that is spelled much like the text as a whole, the closest first; else word by word."""

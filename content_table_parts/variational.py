@@ -5,9 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from content_table_parts.solvers import compiled
-
-BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # of Adam, as in its paper
+from content_table_parts.solvers import adam_step
 
 
 class Network(NamedTuple):
@@ -91,10 +89,7 @@ def _cross_entropy(scores, S):
 
 
 class Adam:
-    """Steps that change a network in place: see `adam_step`.
-
-    Reference: Adam: A Method for Stochastic Optimization, ICLR 2015.
-    """
+    """Steps that change a network in place: see `adam_step`."""
 
     def __init__(self, net: Network, rate: float):
         self.net, self.rate, self.steps = net, rate, 0
@@ -103,19 +98,8 @@ class Adam:
     def step(self, slopes: Network) -> None:
         """One step down these slopes."""
         self.steps += 1
-        shares = 1 - BETA_1**self.steps, 1 - BETA_2**self.steps
         for each in zip(self.net, slopes, self.means, self.squares, strict=True):
-            adam_step(*(part.reshape(-1) for part in each), self.rate, *shares)
-
-
-@compiled()
-def adam_step(theta, slope, mean, square, rate, mean_share, square_share):
-    """theta -= rate m / (sqrt(s) + 1e-8), m and s the running means of the slope and of its square, begun at 0, each
-    divided by the share of the slopes that it holds so far."""
-    for e in range(len(theta)):
-        mean[e] += (1 - BETA_1) * (slope[e] - mean[e])
-        square[e] += (1 - BETA_2) * (slope[e] ** 2 - square[e])
-        theta[e] -= rate * (mean[e] / mean_share) / (np.sqrt(square[e] / square_share) + EPSILON)
+            adam_step(*(part.reshape(-1) for part in each), self.rate, self.steps)
 
 
 def network_pass(
@@ -140,7 +124,7 @@ def network_pass(
         size, weight = (some.shape[0], len(adam.net.b)), 0.0
         noise = np.zeros(size) if beta is None else rng.standard_normal(size)
         if beta is not None:
-            weight = beta * min(1.0, adam.steps / max(1, anneal * n_steps))
+            weight = beta * (min(1.0, adam.steps / (anneal * n_steps)) if anneal else 1.0)
         share = some.shape[0] / len(order)
         with np.errstate(over="ignore", invalid="ignore"):  # steps that are too long: the loss will tell
             met, apart, slopes = network_objective(adam.net, some, kept, noise, weight, reg * share)

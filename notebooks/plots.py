@@ -1990,15 +1990,30 @@ def dealt_again(panels):
         ax.set(title=title, xlim=(-0.3, 1.3), ylim=(-0.04 * top, top), xticks=(0, 1))
         ax.set_xticklabels(["as it is", "dealt\nagain"])
         ax.grid(axis="x", visible=False)
-    axes[0].set_ylabel("NDCG@10 of what will be rated")
+    axes[0].set_ylabel("NDCG@10, all hidden titles")
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9.5)
     fig.suptitle("Deal the titles again, and what EASE knew of real viewers is gone", fontsize=12)
     words = "On the real tables EASE falls from far above popularity to the level of popularity or luck; on the sample "
     show(fig, tight=False, seen=f"{words}all lines are nearly level.")
 
 
-OF_CHOICES = ("ImplicitALS, binary", "EASE", "BPR", "Hybrid")  # list models without an error, and their markers
-CHOICE_MARKERS = dict(zip(OF_CHOICES, ("o", "s", "D", "P"), strict=True))
+OF_CHOICES = {"ImplicitALS, binary": "s", "EASE": "o", "BPR": "D"}  # list models without an error, and their markers
+BESIDE = {  # points from a model's marker to its name, and how it is aligned; else it stands on the right
+    "mean of Bayesian FMs": (-6, 16, "left"),
+    "spectral": (0, 10, "center"),
+    "ALS as published": (0, -10, "center"),
+    "global mean": (4, 10, "right"),
+}
+
+
+def _on_one_spot(places):
+    """The models of a table of rmse_clipped and ndcg, by error, in groups whose markers touch."""
+    groups, last = [], None
+    for name, place in places.sort_values("rmse_clipped").iterrows():
+        touches = last is not None and np.all(np.abs(place - last) < (0.03, 0.006))
+        groups[-1].append(name) if touches else groups.append([name])
+        last = place
+    return groups
 
 
 def error_against_list(tasks):
@@ -2011,27 +2026,40 @@ def error_against_list(tasks):
     )
     names = {"global mean": "table order", "ALS as published": "ALS from ones"}
     for (title, (errors, lists)), ax, strip in zip(tasks.items(), axes[::2], axes[1::2], strict=True):
-        for name, place in errors[errors.index.isin(LOOKS)].iterrows():  # not what is made of them
-            marker, hue = LOOKS[name][0], COLORS[name]
-            ax.plot(*place, marker=marker, color=hue, ms=9, ls="none", label=names.get(name, name))
-        for name in OF_CHOICES:
-            strip.plot(0, lists[name], marker=CHOICE_MARKERS[name], color=PARTS["who rated what"], ms=9, ls="none")
+        for name, place in errors.iterrows():
+            ax.plot(*place, marker=LOOKS[name][0], color=COLORS[name], ms=9, ls="none", label=names.get(name, name))
+        low = min(lists["popularity"], lists["random"]) > 0.05  # is there room for names below the lines?
+        for group in _on_one_spot(errors):
+            right, up, side = BESIDE.get(group[0], (8, 0, "left"))
+            look = {"textcoords": "offset points", "xytext": (right, up), "ha": side, "va": "center"}
+            middle = errors.loc[group].mean()
+            if len(group) > 1:  # a column of names with a line to their one spot
+                side = "left" if middle.iloc[0] < errors["rmse_clipped"].mean() else "right"
+                up, edge = (0.05, "top") if low else (0.112, "bottom")
+                look = {"xytext": (middle.iloc[0], up), "ha": side, "va": edge}
+                look["arrowprops"] = {"arrowstyle": "-", "color": "#666666", "shrinkB": 5}
+            said = "\n".join(names.get(name, name) for name in group)
+            said = said.replace("of B", "of\nB") if len(group) == 1 else said
+            ax.annotate(said, tuple(middle), fontsize=9, **look)
+        for name, marker in OF_CHOICES.items():
+            strip.plot(0, lists[name], marker, color="#8C510A", mfc="white", ms=9, mew=2)
         for one in (ax, strip):
             one.set_ylim(0, 0.215)
             for name, line in (("popularity", "--"), ("random", ":")):
-                one.axhline(lists[name], color=DEAL_LOOKS[name][0], ls=line, lw=1.8, label=name)
+                one.axhline(lists[name], color=DEAL_LOOKS[name][0], ls=line, lw=1.8, label=name, zorder=0)
         strip.set(xlim=(-0.15, 1), xticks=(), xlabel="no error", yticklabels=())
         ax.set(title=f"real {title}", xlabel="held-out RMSE (rating points)")
-        places = sorted(((lists[name], name) for name in OF_CHOICES), reverse=True)
         height = np.inf
-        for up, name in places:  # names beside the strip, none on another
-            height = min(up, height - 0.009)
-            strip.text(0.1, height, name.replace(", binary", ""), va="center", fontsize=9.5)
+        for up, name in sorted(((lists[name], name) for name in OF_CHOICES), reverse=True):
+            height = min(up, height - 0.009)  # names beside the strip, none on another
+            strip.text(0.12, height, name.replace(", binary", ""), va="center", fontsize=9.5)
     axes[0].set_ylabel("NDCG@10 (larger is better)")
-    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize=9)
-    fig.suptitle("A small error does not make a good list, and the best lists predict no rating at all", fontsize=12)
-    seen = "In both panels the models with an error lie below 0.11, in no order; those without one lie above them."
-    show(fig, tight=False, seen=seen)
+    fig.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9.5)
+    fig.suptitle("The best lists come from models that predict no rating, not from small errors", fontsize=12)
+    seen = "In both panels the models with an error lie below 0.11 in NDCG, and those without one lie above them."
+    by_error = {title: errors["rmse_clipped"].sort_values().index for title, (errors, _) in tasks.items()}
+    said = [f"{title}: {', '.join(names.get(name, name) for name in order)}" for title, order in by_error.items()]
+    show(fig, tight=False, seen=f"{seen} By error, smallest first, on {'; on '.join(said)}.")
 
 
 # ---- Lesson 15 -------------------------------------------------------------------------------------------------------
@@ -2045,7 +2073,9 @@ def autoencoder_rungs(panels, reference):
         _verdict_bars(ax, table)
         ax.set(title=f"real {name}", xlim=(-0.19, 0.05), xticks=(-0.15, -0.1, -0.05, 0))
     axes[len(axes) // 2].set_xlabel(f"NDCG@10 less that of {reference}, on the same splits")
-    fig.legend(handles=VERDICT_KEY, loc="outside lower center", ncols=3, fontsize=9.5)
+    met = set(pd.concat(panels)["verdict"])
+    handles = [line for line in VERDICT_KEY if line.get_label() in met]
+    fig.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=9.5)
     fig.suptitle("Among real viewers nothing here is ahead of EASE with grades", fontsize=12)
     words = [f"on {name}, {table['verdict'].value_counts().to_dict()}" for name, table in panels.items()]
     show(fig, tight=False, seen=re.sub(r"[{}']", "", "; ".join(words)))
@@ -2058,15 +2088,14 @@ LAYER_HUES = ("#CC79A7", "#009E73", "#E69F00", "#D55E00", "#000000")  # of curve
 
 
 def graph_filters(s, layers, cutoff):
-    """What each filter multiplies a direction by, against its singular value; dots are those of a table.
+    """What of each direction of a viewer's row passes a filter, against its singular value; dots are those of a table.
 
     `layers`: {number of layers: function of s, 1 at s = 1}; `cutoff`: how many directions a truncated SVD keeps
     """
     fig, axes = plt.subplots(1, 2, figsize=(10, 4.4), sharey=True, layout="constrained")
-    across = np.linspace(0, 1, 201)
+    across, formulas = np.linspace(0, 1, 201), {2: "$(1 + s^2)\\,/\\,2$", 3: "$(1 + 2s^2 + s^4)\\,/\\,4$"}
     for (count, respond), hue in zip(layers.items(), LAYER_HUES, strict=False):
-        terms = " + ".join(["1", "s", *(f"s^{power}" for power in range(2, count + 1))][: count + 1])
-        label = f"$({terms})\\,/\\,{count + 1}$" if count < 4 else f"{count} layers"
+        label = f"{count} layers" + (f": {formulas[count]}" if count in formulas else "")
         axes[0].plot(across, respond(across), color=hue, lw=2.2, label=label)
         axes[0].plot(s, respond(s), "o", color=hue, ms=4.5, alpha=0.7)
     edge = (s[cutoff - 1] + s[cutoff]) / 2
@@ -2077,9 +2106,9 @@ def graph_filters(s, layers, cutoff):
     ):
         ax.plot(s, np.full(len(s), -0.08), "|", color="#333333", ms=9)
         ax.set(title=title, xlabel="singular value s of the direction", xlim=(0, 1.04), ylim=(-0.13, 1.08))
-    axes[0].set_ylabel("what the filter multiplies it by")
+    axes[0].set_ylabel("how much of a viewer's row passes")
     axes[0].legend(loc="upper left", fontsize=10)
-    axes[1].annotate("popularity", (1, 1), (-14, -34), textcoords="offset points", ha="right", fontsize=10,
+    axes[1].annotate("sum of grades", (1, 1), (-14, -34), textcoords="offset points", ha="right", fontsize=10,
                      arrowprops={"arrowstyle": "-", "color": "#333333"})  # fmt: skip
     for ax in axes:
         ax.text(0.5, -0.08, "strokes: the sample's directions", fontsize=9, va="center")
@@ -2095,7 +2124,7 @@ SMOOTH_LOOKS = {  # colour, marker, line style
 
 
 def graph_smoothing(panels):
-    """NDCG less that of one round, and titles shared with the list by degree, by how far likes have travelled.
+    """NDCG less that of one round, and titles shared with the sum of grades, by how far likes have travelled.
 
     `panels`: {data: table with family, count, difference, half_width, shared}
     """
@@ -2114,10 +2143,10 @@ def graph_smoothing(panels):
         up.set_title(title)
         down.set(xticks=range(1, 7), ylim=(0, 10.4))
     axes[0, 0].set_ylabel("NDCG less that of one round")
-    axes[1, 0].set_ylabel("of 10 titles, popularity's")
+    axes[1, 0].set_ylabel("of 10, by sum of grades")
     fig.supxlabel("rounds, each from titles to their viewers and on to their titles", fontsize=11)
     axes[0, 0].legend(*axes[1, 0].get_legend_handles_labels(), loc="lower left", fontsize=9.5)
-    fig.suptitle("Round by round, lists become the list by popularity", fontsize=12)
+    fig.suptitle("Round by round, lists come nearer to the list by the sum of grades", fontsize=12)
     show(fig, tight=False, seen=f"Shared titles rise everywhere; differences: {'; '.join(said)}.")
 
 
@@ -2338,7 +2367,7 @@ def growth(seconds, names):
         ax.annotate(
             f"{name}\nlast slope {slope:.1f}",
             (line.index[-1], line.iloc[-1]),
-            xytext={"ALS": (9, 2), "SGD": (9, -16), "spectral": (-30, 20)}.get(column, (9, 0)),
+            xytext={"ALS": (9, 12), "SGD": (9, -16), "lists": (9, -8), "spectral": (-30, 20)}[column],
             textcoords="offset points",
             va="center",
             color=hues[column],
@@ -2367,6 +2396,7 @@ def blocks(ratings, machines):
         low, high = (np.array([machine, machine + 1]) * ratings.n_users / machines) - 0.5
         ax.add_patch(Rectangle((-6, low), 4, high - low, color=hues[machine], clip_on=False))
     ax.set(xlim=(-6, ratings.n_items), ylim=(ratings.n_users, -1), xlabel="titles", ylabel="viewers")
+    strip.spines[:].set_visible(False)
     for one in (strip, ax):
         one.grid(False)
     show(fig, seen=f"{machines} coloured blocks lie on the diagonal, and most of the table beside them is grey")
@@ -2382,14 +2412,14 @@ def two_ways(plan):
     looks = {"viewers": ("#D55E00", "o", "send the viewers"), "sums": ("#0072B2", "s", "send the sums")}
     for way, (hue, marker, name) in looks.items():
         ax.loglog(plan.index, plan[way], marker=marker, color=hue, lw=2, label=name)
-    ax.loglog(plan.index, plan.iloc[0, 0] / plan.index, "--", color="black", lw=1, zorder=5, label="the products alone")
+    ax.loglog(plan.index, plan.iloc[0, 0] / plan.index, "--", color="black", lw=1, zorder=5, label="no sending at all")
     ax.set(xlabel="machines of sixteen cores", ylabel="minutes for ten passes", xticks=plan.index)
     ax.set_yticks([0.1, 1, 10], ["0.1", "1", "10"])
     ax.set_xticklabels([str(count) for count in plan.index])
     ax.xaxis.minorticks_off()
     ax.set_title("Sums take next to no time to send, and viewers soon take most of it", loc="left")
     ax.legend(loc="lower left")
-    show(fig, seen="sending sums stays on the line of the products alone, and sending viewers soon leaves it")
+    show(fig, seen="sending sums stays on the line of no sending at all, and sending viewers soon leaves it")
 
 
 # ---- Lesson 99 -------------------------------------------------------------------------------------------------------

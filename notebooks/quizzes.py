@@ -1800,16 +1800,15 @@ def graph_three_steps():
 
 @quiz
 def graph_half():
-    """What three layers, averaged, multiply the direction of the singular value 1/2 by."""
-    powers = 0.5 ** np.arange(4)
+    """How much of the direction of the singular value 1/2 three layers pass, beside that of 1."""
     return Quiz(
-        answer=powers.mean(),
-        because="(1 + 0.5 + 0.25 + 0.125) / 4. The direction of s = 1 is multiplied by 1, so this one is about halved.",
-        hint="Put s = 0.5 into (1 + s + s^2 + s^3) / 4.",
+        answer=3.125 / 8,
+        because="(2 + 4/4 + 2/16) / (2 + 4 + 2): beside the direction of s = 1 well over half of it is gone.",
+        hint="Put s = 1/2 and s = 1 into 2 + 4s^2 + 2s^4, and divide the first by the second.",
         wrong=(
-            (powers.sum(), "That is the sum of the four layers; LightGCN takes their mean."),
-            (powers[1:].mean(), "Layer 0, where each node has its own number still, is one of the four."),
-            (powers[3], "That is the last layer alone, and not the mean of all four."),
+            (3.125 / 16, "That is g(1/2). Divide it by g(1), which is 1/2."),
+            (4.5 / 8, "That takes s in place of s^2; a round there and back multiplies by s^2."),
+            (5 / 8, "That is two layers; with three, g(s) is (2 + 4s^2 + 2s^4) / 16."),
         ),
         tol=0.005,
     )
@@ -1819,9 +1818,10 @@ def graph_half():
 def graph_too_far():
     """What every viewer's list becomes after very many steps."""
     return Quiz(
-        answer="popularity",
-        choices=("popularity", "table order", "own titles"),
-        because="Only the direction with s = 1 is left, and its entry for a title is the root of the title's degree.",
+        answer="sum of grades",
+        choices=("sum of grades", "table order", "own titles"),
+        because="Only the direction with s = 1 is left, and its entry for a title is the root of the title's degree, "
+        "the sum of its grades.",
         hint="Which direction is not made smaller by a step, and what are its entries?",
         wrong=(
             (
@@ -2064,12 +2064,13 @@ def one_heavy_weight():
 
 @quiz
 def twice_both():
-    """Twice the ratings at twice the rank, with many ratings a row: how many times the time."""
+    """Twice the ratings at twice the rank, with many ratings a row: how many times the products."""
     return Quiz(
         answer=8,
         because="Each rating costs about k^2 / 2 products, nearly four times as many at twice the rank, and there are "
-        "twice as many ratings.",
-        hint="The time is in proportion to N times k squared, as long as the small systems count for little.",
+        "twice as many ratings. The clock says less: from rank 32 to 64 a pass took our core four to five times as "
+        "long, because a processor works faster on larger blocks.",
+        hint="The products are in proportion to N times k squared, as long as the small systems count for little.",
         wrong=(
             (4, "That is the rank alone, or as if the work grew with k and not with its square."),
             (2, "That is the ratings alone; a rating also fills a larger matrix."),

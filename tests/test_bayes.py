@@ -474,6 +474,24 @@ def test_chains_apart_and_chains_on_their_way_are_told():
     assert posterior.split_r_hat(drifting[None]) > 1.2
 
 
+def test_chains_of_unequal_width_and_chains_that_stand_still_are_told():
+    rng = np.random.default_rng(0)
+    wide = np.array([rng.normal(0, 1, 500), rng.normal(0, 10, 500)])
+    assert posterior.split_r_hat(wide) > 1.2
+    assert posterior.split_r_hat(np.array([[0.0] * 8, [1.0] * 8])) == np.inf
+    assert np.isnan(posterior.split_r_hat(np.ones((2, 8))))
+
+
+def test_a_cell_of_two_strangers_is_as_unsure_as_draws_from_both_priors():
+    rng = np.random.default_rng(0)
+    priors = [np.stack([rng.normal(0, 0.5, (1, 4)), rng.uniform(1, 4, (1, 4))]) for _ in range(2)]
+    unknown = [posterior.Part(np.zeros((1, 1)), np.zeros((1, 1, 3)), np.ones(1, bool), prior) for prior in priors]
+    _, variances = posterior.cell_draws(np.zeros(1), unknown)
+    one, other = (rng.normal(mean, precision**-0.5, (400_000, 4)) for mean, precision in priors)
+    drawn = one[:, 0] + other[:, 0] + (one[:, 1:] * other[:, 1:]).sum(axis=1)
+    assert variances[0, 0] == pytest.approx(drawn.var(), rel=0.01)
+
+
 def test_r_hat_by_hand():
     # Ranks of 1..8 in halves (1, 2), (3, 4), (5, 6), (7, 8): normal quantiles z, W the mean variance of the halves.
     z = posterior._normal_ranks(np.arange(1.0, 9.0)[None])[0]

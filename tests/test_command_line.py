@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -204,6 +205,37 @@ def test_unknown_titles_are_told_in_one_line_unless_asked_for(small, tmp_path, c
         "  not in the table: 30 rated titles; --unknown names them"
     ]
     assert "No Such Show" not in printed
+
+
+WILD = "\x1b]0;gone\x07\x9b31m\u202eflow"
+
+
+def test_what_steers_a_terminal_is_printed_as_escapes(table, tmp_path, capsys):
+    titled = replace(table, titles=[f"{WILD}{title}" for title in table.titles])
+    titled.to_csv(tmp_path / "wild.csv")
+    (tmp_path / "mine.csv").write_text(f"item_id,title,score\n11,,9\n99,{WILD},8\n", encoding="utf-8")
+    ct.main(["--data", str(tmp_path / "wild.csv"), "--list", str(tmp_path / "mine.csv"), "--unknown"])
+    printed = capsys.readouterr().out
+    assert r"not in the table: \x1b]0;gone\x07\x9b31m\u202eflow, rated 8" in printed
+    assert r"Why \x1b]0;gone" in printed
+    assert not set(WILD[:1] + "\x07\x9b\u202e") & set(printed)
+    code, message = refused(["--data", str(tmp_path / "\x1b[31mred.csv")], capsys)
+    assert (code, r"\x1b[31mred.csv" in message, "\x1b" in message) == (2, True, False)
+
+
+@pytest.mark.parametrize("flag", ["--data", "--list", "--features"])
+def test_an_empty_path_is_no_default(small, flag, capsys):
+    given = [] if flag == "--data" else ["--data", small]
+    code, message = refused([*given, flag, ""], capsys)
+    assert (code, message.startswith("content_table: ")) == (2, True)
+
+
+def test_a_type_error_is_one_line_and_status_2(small, monkeypatch, capsys):
+    def refuse(*_, **__):
+        raise TypeError("ids must be of one kind")
+
+    monkeypatch.setattr(command, "load_ratings", refuse)
+    assert refused(["--data", small], capsys) == (2, "content_table: ids must be of one kind\n")
 
 
 def test_a_list_on_another_scale_is_stretched_where_told(small, tmp_path, capsys):

@@ -122,6 +122,12 @@ def test_genres_and_tags_of_a_film_are_joined_in_the_order_of_the_ratings(moviel
     assert texts(movielens) == ["Action Horror shark attack na late", "Adventure Sci-Fi null hal", "", ""]
 
 
+def test_a_catalogue_without_a_usable_word_is_named(dump, tmp_path):
+    (tmp_path / "none.csv").write_text("anime_id,genres\n50,the\n70,of\n")
+    with pytest.raises(ValueError, match=r"none\.csv, \('genres',\): the .* texts hold no word to learn from"):
+        ct.load_features(tmp_path / "none.csv", ct.load_ratings(dump), use=("genres",))
+
+
 def test_what_stands_for_no_genre_is_dropped_or_kept(movielens):
     assert texts(movielens, use=("genres",))[2] == ""
     assert texts(movielens, use=("genres",), keep_no_genres=True)[2] == "(no genres listed)"

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zipfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ ORIGINALS = {
     "content only": ct.ContentOnly(ABOUT_ITEMS),
     "Bayesian": ct.BayesianFM(2, 10, item_features=ABOUT_ITEMS, user_features=ABOUT_USERS, n_kept=4),
     "Bayesian regression": ct.BayesianFM(0, 10, implicit=False, n_kept=4),
+    "Bayesian by week": ct.BayesianFM(2, 10, implicit=False, context=("week",), n_kept=4, n_chains=2),
     "neighbours": ct.ItemKNN(n_neighbors=2, shrinkage=1),
     "spectral": ct.SpectralRegularization(reg=1, biases=True),
     "nuclear norm": ct.NuclearNorm(),
@@ -37,6 +39,8 @@ ORIGINALS = {
     "implicit ALS": ct.ImplicitALS(n_factors=2, n_epochs=5, tol=0),
     "EASE": ct.EASE(2),
     "EASE, float32": ct.EASE(2, dtype="float32"),
+    "EASE of few viewers": ct.EASE(2),
+    "hybrid": ct.Hybrid(ct.ALS(n_factors=2, reg=1, n_epochs=5, tol=0), ABOUT_ITEMS),
     "graph filter": ct.GraphFilter(n_factors=2),
     "BPR": ct.BPR(n_factors=2, n_epochs=5),
     "deep": ct.DeepMF(n_factors=2, hidden=(3, 2), n_epochs=5),
@@ -274,6 +278,29 @@ import numpy as np
 import content_table as ct
 
 originals = np.load(sys.argv[1])
+
+
+def uses(model):
+    item, user = model.ratings_.item_ids.tolist()[0], model.ratings_.user_ids.tolist()[0]
+    yield lambda: model.fold_in({item: 9.0}).recommend(3, uncertainty=True)
+    yield lambda: model.fold_in({item: 9.0}).explain(item)
+    yield lambda: model.viewer(user).explain(item)
+    yield lambda: model.update(ct.Ratings([user], [item], [0], [0], [3.0]))
+    yield lambda: model.rating_probabilities([user], [item])
+    yield lambda: model.diagnostics()
+
+
+def works(model):
+    found = []
+    for use in uses(model):
+        try:
+            use()
+            found.append("")
+        except Exception as error:
+            found.append(f"{type(error).__name__}: {error}")
+    return found
+
+
 for path in sys.stdin.read().split("\\n"):
     print(path, end="\\t", flush=True)
     try:
@@ -289,6 +316,11 @@ for path in sys.stdin.read().split("\\n"):
         scores = model.complete(), model.predict_cells(*map(np.ravel, np.indices(model.ratings_.shape)))
         before = originals[path.rsplit("/", 1)[-1].split(".")[0]]
         same = np.array_equal(scores[0], before[0]) and np.array_equal(scores[1].reshape(before[1].shape), before[1])
+        first = ct.load_model(f"{path.rsplit('/', 1)[0]}/original {path.rsplit('/', 1)[-1].split('.')[0]}.npz")
+        odd = [new for old, new in zip(works(first), works(model), strict=True) if new and not old]
+        if odd:
+            print(f"crashed in use: {odd[0]}".replace("\\n", " "), flush=True)
+            continue
         print("taken, predicts the same" if same else "taken, predicts otherwise", flush=True)
     except BaseException as error:
         print(f"crashed in predict: {type(error).__name__}: {error}".replace("\\n", " "), flush=True)
@@ -315,10 +347,14 @@ def workshop(table, tmp_path_factory):
     """A folder with the originals and what they predict."""
     folder, scores = tmp_path_factory.mktemp("crafted"), {}
     for name, original in ORIGINALS.items():
-        model = clone(original).fit(table)
+        weeks = np.array(["one", "two"])[np.arange(len(table)) % 2]
+        known = replace(table, context={"week": weeks} if "week" in name else {})
+        few = table.restrict(np.arange(table.n_users) < 2, np.arange(table.n_items) >= 0)
+        known = few if "few" in name else known
+        model = clone(original).fit(known)
         model.save(folder / f"original {name}.npz")
-        every = np.indices(table.shape)
-        scores[name] = np.array([model.complete(), model.predict_cells(*map(np.ravel, every)).reshape(table.shape)])
+        every = np.indices(known.shape)
+        scores[name] = np.array([model.complete(), model.predict_cells(*map(np.ravel, every)).reshape(known.shape)])
     np.savez(folder / "scores.npz", **scores)
     return folder
 
@@ -392,6 +428,15 @@ def put(name, value):
     return change
 
 
+def longer(name):
+    """A change that trebles the numbers of a sparse table."""
+
+    def change(state, arrays):
+        arrays[state[name]["sparse"][0]["array"]] *= 3
+
+    return change
+
+
 def say(name, value):
     return lambda state, arrays: state.update({name: value})
 
@@ -423,8 +468,13 @@ def say(name, value):
         ("spectral", say("certified_", 3), r"certified_ must be Certificate, got 3"),
         ("nuclear norm", say("violation_", "none"), r"violation_ must be a finite number from 0, got 'none'"),
         ("SGD", say("best_epoch_", 10**15), r"best_epoch_ is 1000000000000000, but history_ has 5 passes"),
+        ("EASE", put("item_weights_", lambda B: B * 1e300), r"item_weights_ must have numbers of at most 1e\+150, got"),
+        ("EASE of few viewers", put("item_roots_", lambda V: np.repeat(V, 3, axis=1) / 9), "at most one column for"),
+        ("MultVAE", say("n_hidden", 2**62), r"item_weights_ must be .*\(n=5, h=4611686018427387904\), got"),
+        ("deep", say("n_negatives", 2**62), r"n_negatives must be at most 10000, got"),
+        ("graph filter", put("item_directions_", lambda V: np.hstack([V, V])), r"item_directions_ must have at most 2"),
         ("EASE", put("item_weights_", lambda B: B + 1), r"item_weights_ must be .*diagonal of 0"),
-        ("graph filter", put("item_graph_", lambda at: np.roll(at, 1)), r"item_graph_ must be .*symmetric, at least 0"),
+        ("graph filter", longer("item_roots_"), r"item_roots_ must be .*of rows at most 1 long"),
         ("graph filter", put("item_degrees_", lambda d: -d), r"item_degrees_ must be .*at least 0"),
         ("popularity", put("counts_", lambda c: -c), r"counts_ must be .*at least 0"),
         ("blend", say("weight_", 1.5), r"Blend.weight_ must be a finite number from 0 to 1, got 1.5"),
@@ -434,6 +484,49 @@ def say(name, value):
 def test_what_is_wrong_is_named(workshop, original, change, words):
     with pytest.raises(ValueError, match=rf"^crafted.npz is damaged or is not a saved model: .*{words}"):
         ct.load_model(crafted(workshop, original, change))
+
+
+def each(*changes):
+    return lambda state, arrays: [change(state, arrays) for change in changes]
+
+
+def wider(factors):
+    return np.hstack([factors, factors])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            each(*(put(f"{side}_factors_", wider) for side in ("user", "item", "context"))),
+            r"factors_ must be .*q=8\), got",
+        ),
+        (put("priors_", lambda A: A[:, :1]), r"priors_ must be .*\(b=3, t=2, s=4, c=3\), got .*\(3, 1, 4, 3\)"),
+        (put("priors_", lambda A: A[:2]), r"priors_ must be .*b=3"),
+        (put("priors_", lambda A: np.concatenate([A, A[..., :1]], 3)), r"priors_ must be .*c=3"),
+        (put("priors_", lambda A: -np.abs(A)), r"priors_ must be .*precisions above 0"),
+        (put("thresholds_", lambda A: A[:-1]), r"thresholds_ must be .*rising of shape \(h=9\), got .*\(8,\)"),
+        (put("thresholds_", lambda A: A[::-1].copy()), r"thresholds_ must be .*rising"),
+        (say("noise_spread_", 1e9), r"noise_spread_ must be a finite number from 0 to 10, got"),
+        (say("context", {"tuple": []}), r"priors_ must be .*b=2"),
+        (say("context", {"tuple": [5]}), r"context_values_ must have an array for each of the context \[5\]"),
+        (say("n_chains", 4), r"history_ must have the noise of each of n_chains=4 chains"),
+        (say("n_chains", 3), r"4 samples cannot be those of n_chains=3"),
+        (say("implicit", True), r"rated_weights_ must be there"),
+    ],
+)
+def test_what_does_not_fit_together_in_samples_is_named(workshop, change, words):
+    with pytest.raises(ValueError, match=rf"^crafted.npz is damaged or is not a saved model: .*{words}"):
+        ct.load_model(crafted(workshop, "Bayesian by week", change))
+
+
+@pytest.mark.parametrize("values", [["two", "one"], ["one", "two", "two"], [["one", "two"]], []])
+def test_values_of_a_context_are_as_a_fit_sorts_them(workshop, values):
+    def change(state, arrays):
+        arrays[state["context_values_"]["tuple"][0]["array"]] = np.array(values, dtype="U3")
+
+    with pytest.raises(ValueError, match=r"context_values_ must be arrays of rising values|context_biases_ must be"):
+        ct.load_model(crafted(workshop, "Bayesian by week", change))
 
 
 def test_a_singular_value_of_zero_is_one_that_a_fit_may_learn(workshop):

@@ -68,7 +68,6 @@ FUNCTIONS = {
     ct.rank_models: {"n": 10},
     ct.Belief.draw: {"n_draws": 1, "random_state": 0},
     ct.thompson: {"n_draws": 1000, "scale": 1.0, "random_state": 0},
-    ct.choose: {"random_state": 0},
     ct.cells_mean: {"n_cells": None},
     ct.top_lists: {"n": 10},
     ct.similar_titles: {"n": 10},
@@ -119,9 +118,9 @@ def test_every_number_down_to_its_bound_may_be_set_and_none_beyond(kind):
         refused = [lowest - step] + [lowest] * strict
         if not strict:
             declared.check(name, lowest)
-        if name == "n_layers":
-            declared.check(name, 100)
-            refused.append(101)
+        if highest := {"n_layers": 100, "n_negatives": 10_000}.get(name):
+            declared.check(name, highest)
+            refused.append(highest + 1)
         elif name in ("weight", "validation_size", "liked", "popularity", "dropout"):  # shares
             declared.check(name, 1 - 1e-9)
             refused += [1 + 1e-9] + [1.0] * (name in ("validation_size", "dropout"))

@@ -139,25 +139,40 @@ def test_many_titles_have_the_same_directions(shape, monkeypatch):
     assert graphs.smooth_directions(S, 400) == pytest.approx(graphs.smooth_directions(S, 30), abs=1e-12)
 
 
+@pytest.mark.parametrize("n_factors", [5, 30, 60])
+def test_lanczos_finds_every_copy_of_a_value_as_the_dense_way_does(n_factors, monkeypatch):
+    """Thirty parts that nothing joins, each with the singular value 1, and what lies below it."""
+    rng = np.random.default_rng(1)
+    blocks = [sp.csr_array(np.maximum(rng.random((7, 8)) < 0.5, np.eye(7, 8))) for _ in range(30)]
+    likes = sp.csr_array(sp.block_diag(blocks))
+    T = graphs.scaled(likes, graphs.inverse_root(likes.sum(axis=0)))
+    dense = graphs.smooth_directions(T, n_factors)
+    assert dense.shape[1] == (0 if n_factors < 30 else n_factors)
+    monkeypatch.setattr(graphs, "DENSE_SIDE", 0)
+    found = graphs.smooth_directions(T, n_factors)
+    assert found @ found.T == pytest.approx(dense @ dense.T, abs=1e-9)
+
+
 # ---- The graph ----
 
 
-def test_the_graph_is_made_in_blocks_and_is_symmetric(monkeypatch):
-    S = sp.random_array((40, 23), density=0.2, rng=np.random.default_rng(1), format="csr")
-    whole = graphs.title_graph(S)
-    assert whole.toarray() == pytest.approx((S.T @ S).toarray(), abs=1e-15)
-    assert (whole != whole.T).nnz == 0
-    monkeypatch.setattr(graphs, "BLOCK_TITLES", 5)
-    assert (graphs.title_graph(S) != whole).nnz == 0
+def test_a_few_viewers_at_a_time_walk_as_all_of_them(sample, monkeypatch):
+    model = ct.GraphFilter(4, 3).fit(sample)
+    whole = every_row(model)
+    monkeypatch.setattr(graphs, "BLOCK_CELLS", 7 * max(sample.shape))
+    assert np.array_equal(every_row(model), whole)
 
 
-def test_a_graph_that_would_not_fit_is_refused_with_its_pairs(table, monkeypatch):
-    pairs = ct.GraphFilter().fit(table).item_graph_.nnz
-    monkeypatch.setattr(graphs, "MAX_GRAPH_BYTES", 12 * pairs)
-    ct.GraphFilter().fit(table)
-    monkeypatch.setattr(graphs, "MAX_GRAPH_BYTES", 12 * pairs - 1)
-    with pytest.raises(MemoryError, match=rf"the graph of 5 titles has {pairs} pairs .* the first 5 alone.*liked="):
-        ct.GraphFilter().fit(table)
+def test_without_its_viewers_it_holds_the_row_of_none_and_lists_as_before(sample, tmp_path):
+    for table in (sample, sample.part(sample.rows < 30)):  # more viewers than titles, and fewer
+        model = ct.GraphFilter(3, 5, popularity=0.2).fit(table)
+        with pytest.warns(UserWarning, match="GraphFilter keeps which titles were rated together"):
+            model.save(tmp_path / "bare.npz", with_ratings=False)
+        bare = ct.load_model(tmp_path / "bare.npz")
+        told = {int(title): 8.0 for title in table.item_ids[:7]}
+        assert bare.fold_in(told).scores == pytest.approx(model.fold_in(told).scores, abs=1e-12)
+        rows = model.item_roots_.toarray().T
+        assert np.abs(np.corrcoef(bare.item_roots_.T, rows)[: bare.item_roots_.shape[1], -len(rows) :]).max() < 0.999
 
 
 def test_directions_that_would_not_fit_are_refused(sample, monkeypatch):
@@ -179,10 +194,17 @@ def test_titles_and_viewers_that_nothing_leads_to_get_0():
     assert (scores[2] == 0).all()
 
 
-@pytest.mark.parametrize("how", [{"n_layers": 1}, {"n_layers": 1, "n_factors": 5, "low_pass": 0}])
+@pytest.mark.parametrize("how", [{}, {"n_factors": 5, "low_pass": 0}])
 def test_settings_that_reach_no_other_title_are_refused(table, how):
-    with pytest.raises(ValueError, match="n_layers must be at least 2 where n_factors is 0"):
-        ct.GraphFilter(**how).fit(table)
+    with pytest.raises(ValueError, match="n_layers must be at least 2 where there is no low-pass part"):
+        ct.GraphFilter(1, **how).fit(table)
+
+
+def test_one_layer_is_refused_where_all_directions_tie():
+    """Two pairs of friends apart from each other: the singular value 1 comes twice, and one of the two is nobody's."""
+    apart = ct.Ratings.from_matrix(np.where(np.kron(np.eye(2), np.ones((2, 2))), 1.0, NO), scale=(0, 1))
+    with pytest.raises(ValueError, match=r"of n_factors=1, low_pass=0.03 no direction is left"):
+        ct.GraphFilter(1, 1).fit(apart)
 
 
 def test_a_new_title_is_refused(table):
@@ -206,7 +228,7 @@ def test_it_is_tuned_by_its_lists(sample):
 def test_many_layers_end_at_popularity(table):
     """Without an average, S (S'S)^j approaches the first direction, whose entries are roots of degrees."""
     S, R = sp.csr_array(normalised(likes_of(table, binary=True))), likes_of(table, binary=True)
-    last = graphs.carried(S, graphs.title_graph(S), np.append(np.zeros(80), 1.0))
+    last = graphs.carried(S, S.T, np.append(np.zeros(80), 1.0))
     expected = np.sqrt(np.outer(R.sum(axis=1), R.sum(axis=0))) / R.sum()
     assert last == pytest.approx(expected, abs=1e-9)
     assert TYPED.shape == last.shape

@@ -290,7 +290,7 @@ def test_the_number_of_parameters_is_what_was_learnt(table):
         ct.DeepMF(2, (3,)): 2 * (m + n) + (4 * 3 + 3) + (3 + 1),
         ct.MultVAE(2, 3): 2 * (m + n) + n + 3 * n + 3 + 3 * 2,
         ct.EASE(): n * n,
-        ct.GraphFilter(n_factors=2): n + n * n + 2 * n,
+        ct.GraphFilter(n_factors=2): n + len(table) + 2 * n,
         ct.ContentOnly(features): 1 + m + m * n,
         ct.Blend(ct.GlobalMean(), ct.BiasBaseline(), weight=0.5): 1 + 1 + m + n + 1,
         ct.Hybrid(ct.BiasBaseline(), features): 1 + m + n + n * n,

@@ -10,7 +10,7 @@ from conftest import random_table
 from sklearn.base import clone
 
 import content_table as ct
-from content_table_parts.nonnegative import settle
+from content_table_parts.nonnegative import nnls
 
 NO = np.nan
 KINDS = [ct.NMF(3, 0.7), ct.NMF(3, 0.7, biases=False)]
@@ -174,7 +174,7 @@ def test_a_part_that_does_not_pay_for_its_penalty_is_left_out(sample):
 # ---- Somebody new ----
 
 
-def nnls(Z, t, penalty, n_signed):
+def by_scipy(Z, t, penalty, n_signed):
     """The same least squares by scipy: the penalty as rows, a number of either sign as the difference of two."""
     rows = np.vstack([Z, np.diag(np.sqrt(penalty))])
     rows = np.hstack([rows, -rows[:, len(penalty) - n_signed :]])
@@ -197,7 +197,7 @@ def test_a_fold_in_is_nonnegative_least_squares(model, axis, sample):
         Z = np.column_stack([factors, np.ones(len(factors))]) if model.biases else factors
         penalty = np.append(np.full(8, 0.7), [5.0] * model.biases)
         offset = fitted._intercept + bias
-        x = nnls(Z[at], (values - offset[at]), penalty, int(model.biases))
+        x = by_scipy(Z[at], (values - offset[at]), penalty, int(model.biases))
         assert new.fold.solve @ new.fold.target == pytest.approx(x, abs=1e-8)
         assert new.scores == pytest.approx(offset + Z @ x, abs=1e-8)
 
@@ -208,12 +208,12 @@ def test_the_minimum_from_any_start(n_signed):
     for k, n in itertools.product((2, 5, 9), (3, 20)):
         Z, t = np.abs(rng.normal(size=(n, k))), rng.normal(size=n) + 0.5
         penalty = rng.uniform(0.01, 2, k)
-        expected = nnls(Z, t, penalty, n_signed)
+        expected = by_scipy(Z, t, penalty, n_signed)
         for x in (np.zeros(k), np.full(k, 5.0), rng.uniform(0, 1, k) * (rng.random(k) < 0.5)):
-            settle(Z.T @ Z + np.diag(penalty), Z.T @ t, n_signed, x)
+            nnls(Z.T @ Z + np.diag(penalty), Z.T @ t, n_signed, x)
             assert x == pytest.approx(expected, abs=1e-9)
         slow = np.zeros(k)
-        settle.py_func(Z.T @ Z + np.diag(penalty), Z.T @ t, n_signed, slow)
+        nnls.py_func(Z.T @ Z + np.diag(penalty), Z.T @ t, n_signed, slow)
         assert slow == pytest.approx(expected, abs=1e-9)
 
 

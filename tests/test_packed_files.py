@@ -169,6 +169,13 @@ def test_a_header_of_endless_fields_is_refused_before_it_is_read(tmp_path, monke
         load(path)
 
 
+@pytest.mark.parametrize("header", ["u_id,a_id,profile,title,score,score", "userId,movieId,rating,timestamp,rating"])
+def test_a_column_that_is_there_twice_is_refused(tmp_path, header):
+    row = ",".join("1" * len(header.split(",")))
+    with pytest.raises(ValueError, match=r"t\.csv has several columns '(score|rating)'"):
+        ct.load_ratings(written(tmp_path / "t.csv", f"{header}\n{row}\n".encode()))
+
+
 @pytest.mark.parametrize("time", ["12.5", "", "12.0000001"])
 def test_times_that_are_no_whole_seconds_are_called_so(tmp_path, time):
     path = written(tmp_path / "ratings.csv", f"userId,movieId,rating,timestamp\n1,9,3.5,{time}\n".encode())
@@ -192,6 +199,12 @@ def test_a_message_shows_no_more_than_a_glance_of_a_long_text(tmp_path):
         with pytest.raises(ValueError, match="xxx") as caught:
             ct.load_ratings(written(tmp_path / "t.csv", text.encode()))
         assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("load", [ct.load_ratings, ct.load_mal_export, ct.load_model])
+def test_a_path_has_no_zero_character(load):
+    with pytest.raises(ValueError, match="path must be the name of a file, without zero characters"):
+        load("a\0b.csv")
 
 
 @pytest.mark.parametrize("load", [ct.load_ratings, ct.load_mal_export])

@@ -325,6 +325,52 @@ def test_the_chances_of_many_sum_to_how_many_are_drawn_and_weight_0_is_never_dra
     assert ct.inclusion_probabilities([0, 3.0, 1.0], 2).tolist() == [0, 1, 1]
 
 
+@pytest.mark.parametrize(("titles", "n"), [(50, 1), (10, 9), (340, 272), (700, 489)])
+def test_titles_of_one_weight_have_one_chance(titles, n):
+    assert ct.inclusion_probabilities(np.ones(titles), n) == pytest.approx(n / titles, abs=1e-12)
+
+
+def test_numbers_of_small_kinds_are_counted_in_full():
+    assert ct.inclusion_probabilities(np.array([1, 2, 3], np.int8), np.uint8(2)) == pytest.approx(
+        by_permutations([1, 2, 3], 2), abs=1e-12
+    )
+    for epsilon in (np.float16(0.1), np.float32(0.1)):
+        assert ct.choose(ct.epsilon_greedy(ridge(), epsilon), np.random.default_rng(0))[1] > 0
+    belief = ct.Belief(np.array([[1, 2, 3]]), np.full((1, 3, 1), 100, dtype=np.int8), np.ones((1, 3), dtype=int))
+    assert belief.sd == pytest.approx(np.sqrt(100**2 + 1))
+    assert ct.thompson(belief, 50).sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("spread", [1e-30, 1e-90])
+def test_weights_far_apart_are_drawn_one_after_the_other(spread):
+    found = ct.inclusion_probabilities([1, 3 * spread, spread, 0.5], 3)
+    assert found == pytest.approx([1, 0.75, 0.25, 1], abs=1e-12)
+
+
+def test_what_is_given_is_copied():
+    means, rows, heard = np.array([[1.0, 2.0]]), np.array([0, 0]), []
+    belief = ct.Belief(means)
+    log = ct.PolicyLog(rows, [0, 1], [5.0, 7.0], [0.5, 0.5])
+    means[:], rows[:] = 99, 1
+    assert belief.mean.tolist() == [1, 2]
+    assert log.rows.tolist() == [0, 0]
+
+    def policy(row, kept):
+        heard.append(len(kept))
+        kept.append((0, 0, 100.0))
+        return 0
+
+    assert ct.replay(log, policy)[0] == 5
+    assert heard == [0, 1]
+
+
+def test_of_a_single_entry_nobody_knows_the_error():
+    log = ct.PolicyLog([0], [1], [5.0], [0.5])
+    for value, error in (ct.ips(log, [[0.5, 0.5]]), ct.snips(log, [[0.5, 0.5]]), ct.cells_mean([5.0], [0.5])):
+        assert value == pytest.approx(5)
+        assert np.isnan(error)
+
+
 def test_the_compiled_loop_is_the_one_to_be_read():
     w, times, steps = np.array([1.0, 0.4, 0.02]), np.array([0.3, 2.0]), np.array([0.1, 0.7])
     slow = policies._among_first.py_func(w, 2, times, steps)
@@ -337,10 +383,12 @@ def test_the_compiled_loop_is_the_one_to_be_read():
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (([0], [1], [5.0], [0.0]), r"propensities must be above 0 and at most 1, got 0 at entry 0"),
-        (([0], [1], [5.0], [1.5]), r"propensities must be above 0 and at most 1, got 1\.5"),
+        (([0], [1], [5.0], [0.0]), r"propensities must be above 0 .*and at most 1, got 0 at entry 0"),
+        (([0], [1], [5.0], [1.5]), r"propensities must be above 0 .*and at most 1, got 1\.5"),
         (([0], [1], [5.0], [np.nan]), "propensities must be an array of finite numbers.*got 1 that are NaN"),
         (([0], [1], [np.nan], [0.5]), "rewards must be an array of finite numbers"),
+        (([0], [1], [5.0], [1e-300]), "propensities must be above 0 .*got 1e-300"),
+        (([0], [1], [1e200], [0.5]), r"rewards must not go beyond 1e\+100"),
         (([0], [1], [5.0, 6.0], [0.5]), "rewards needs 1 entries, got 2"),
         (([0], [1, 2], [5.0], [0.5]), "rows and cols must be pairs"),
         (([-1], [1], [5.0], [0.5]), "rows must hold positions"),
@@ -372,7 +420,7 @@ def test_what_is_wrong_with_a_choice_is_said():
     with pytest.raises(
         ValueError, match=r"probabilities must be probabilities from 0 that sum to 1, got a sum of 1\.1"
     ):
-        ct.choose([0.5, 0.6])
+        ct.choose([0.5, 0.6], 0)
     with pytest.raises(ValueError, match="epsilon must be at most 1, got 2"):
         ct.epsilon_greedy(ridge(), 2)
     everything = ridge().without([0, 1, 2, 3])
@@ -381,5 +429,11 @@ def test_what_is_wrong_with_a_choice_is_said():
             policy(everything)
     with pytest.raises(ValueError, match="weights must be from 0, and 3 or more of them above 0"):
         ct.inclusion_probabilities([1.0, 0.0, 2.0], 3)
+    with pytest.raises(ValueError, match="weights must be 0 or at least 1e-100 of the largest, got 1e-300 of it"):
+        ct.inclusion_probabilities([1.0, 1e-300, 0.5], 2)
+    with pytest.raises(ValueError, match=r"alpha must not go beyond 1e\+100"):
+        ct.ucb(ridge(), 1e308)
+    with pytest.raises(ValueError, match=r"means must not go beyond 1e\+100"):
+        ct.Belief([[1e308, 1.0]])
     with pytest.raises(ValueError, match="predicted must be 2 x 3, as target, got"):
         ct.doubly_robust(ct.PolicyLog([0], [1], [5.0], [0.5]), TARGET, np.ones((2, 2)))

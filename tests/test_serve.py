@@ -79,6 +79,7 @@ def test_a_known_customer_gets_theirs_by_id_and_by_name(client, sample):
 @pytest.mark.parametrize(("body", "status", "words"), [
     ({"no such title at all": 9}, 404, "no title has 'no such title at all'"),
     ({"monster": 11}, 422, "a rating is a number from 1 to 10, got 11"),
+    ({f"show {at}": 9 for at in range(1001)}, 422, "1000"),
     ({"monster": "good"}, 422, "float"), (["monster"], 422, "dict"),
 ])  # fmt: skip
 def test_what_is_wrong_is_said(client, body, status, words):

@@ -5,6 +5,7 @@ import datetime
 import gzip
 import re
 import sys
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pandas as pd
 import pytest
 
 import content_table as ct
-from content_table_parts import readers
+from content_table_parts import readers, tables
 from content_table_parts.titles import TitleIndex
 
 COLUMNS = {"user": "who", "item": "what", "rating": "stars"}
@@ -98,6 +99,71 @@ def test_a_near_miss_is_an_error_with_a_suggestion(load):
 def test_one_column_only_means_another_separator(load):
     with pytest.raises(ValueError, match=r"has one column, 'who,what,stars'.*separated by ';'.*sep="):
         load(PLAIN, sep=";")
+
+
+HUGE = str(2**63)
+
+
+def test_whole_numbers_beyond_64_bits_are_text_as_ids_and_floats_as_times(load):
+    ratings = load(f"who,what,stars\n{HUGE},x,1\n1,y,2\n")
+    assert ratings.user_ids.tolist() == ["1", HUGE]
+    assert load(f"who,what,stars,time\na,x,1,{'9' * 20}\nb,y,2,5\n").times.tolist() == [1e20, 5.0]
+
+
+@pytest.mark.parametrize("header", ["who,who,what,stars", "who,what,stars,stars", "who,what,stars,time,time"])
+def test_a_column_that_is_used_has_a_name_of_its_own(load, header):
+    row = ",".join("1" * len(header.split(",")))
+    with pytest.raises(ValueError, match=r"shop\.csv has several columns '(who|stars|time)'"):
+        load(f"{header}\n{row}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("# of our shop\n" + PLAIN, "its first line is '# of our shop'; remove this line"),
+        ("sep=;\n" + PLAIN.replace(",", ";"), "its first line is 'sep=;'; remove this line"),
+        ("who,what,stars\na,x,1,5\n", "line 2 has 4 fields, the header 3; is a comma the sign of decimals"),
+        ('who,what,stars\na,"x,1\n', "a quote is left open"),
+        (" \n\n", "it is empty"),
+    ],
+)
+def test_what_is_no_table_is_told_by_its_likely_cause(load, text, words):
+    with pytest.raises(ValueError, match=f"shop.csv is not a CSV file with a header: {words}"):
+        load(text)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32"])
+def test_wide_encodings_are_read_where_they_are_told_or_marked(load, encoding):
+    told = {} if encoding == "utf-32" else {"encoding": encoding}
+    assert cells(load(PLAIN, written=encoding, **told)) == MEANT
+
+
+@pytest.mark.parametrize("encoding", ["idna", "undefined", "rot13"])
+def test_what_encodes_no_file_is_no_encoding(load, encoding):
+    with pytest.raises(ValueError, match=f"encoding must be one that Python knows, .* got '{encoding}'"):
+        load(PLAIN, encoding=encoding)
+
+
+def test_columns_that_nobody_uses_may_share_a_name(load):
+    assert len(load("who,what,stars,note,note,,\n1,10,5,a,b,,\n2,10,4,a,b,,\n")) == 2
+
+
+@pytest.mark.parametrize("sep", [",", ";"])
+def test_a_header_of_endless_fields_is_refused_whatever_separates_them(load, sep):
+    fields = sep.join(f"c{at}" for at in range(1200))
+    with pytest.raises(ValueError, match="first line has more than 1000 fields"):
+        load(f'"\n\n"{sep}{fields}\n', told={}, sep=sep)
+    with pytest.raises(ValueError, match="more than 65,536 characters; is a quote left open before"):
+        load(f'"{fields}\n' + "a,b\n" * 20_000, told={}, sep=sep)
+
+
+@pytest.mark.parametrize(("column", "words"), [("what", "column 'item'"), ("name", "titles")])
+def test_an_id_or_title_of_endless_characters_is_refused(load, column, words):
+    rows = "".join(f"{at},{at},{'x' * 2000 if at == 7 else at},{at % 5}\n" for at in range(9))
+    with pytest.raises(ValueError, match=rf"{words} must have at most 1,000 characters each, got 2,000 at .*'xxx"):
+        load(
+            f"who,{'what,name' if column == 'name' else 'code,what'},stars\n{rows}", title={"name": "name"}.get(column)
+        )
 
 
 def test_two_separators_that_fit_equally_are_not_guessed_between(load):
@@ -247,6 +313,9 @@ def test_other_dates_are_refused_with_an_example(load):
     text = "who,what,stars,when\n1,1,1,2024-05-30\n2,1,2,31.05.2024\n"
     with pytest.raises(ValueError, match=r"column 'when'.*'31\.05\.2024' in data row 2.*2024-05-31.*pd\.to_datetime"):
         load(text, time="when")
+    for word in ("now", "today"):
+        with pytest.raises(ValueError, match=f"no numbers or ISO dates, the first is '{word}' in data row 2"):
+            load(text.replace("31.05.2024", word), time="when")
     with pytest.raises(ValueError, match=r"blank.* in data row 2.*time=False"):
         load(text.replace("31.05.2024", " "), time="when")
 
@@ -341,6 +410,34 @@ def test_a_damaged_arrow_file_is_named(tmp_path, make):
         ct.load_table(path)
 
 
+@pytest.mark.parametrize(
+    ("column", "cells", "words"),
+    [
+        ("User", [[1], [2], [3]], r"user: column 'User' of t\.bin must hold numbers, texts or dates, got ndarray such"),
+        ("Item", [{"a": 1}, {"a": 2}, None], "item: column 'Item' of .* got dict such as {'a': 1"),
+        ("Date", [datetime.time(1)] * 3, "time: column 'Date' of .* got time"),
+        ("Date", [datetime.timedelta(1)] * 3, "time: column 'Date' of .* got timedelta"),
+    ],
+)
+@pytest.mark.parametrize("make", [as_parquet, as_feather])
+def test_cells_that_hold_lists_hours_or_durations_are_refused_by_name(tmp_path, make, column, cells, words):
+    pytest.importorskip("pyarrow")
+    with pytest.raises(ValueError, match=words):
+        ct.load_table(make(FRAME.assign(**{column: pd.Series(cells)}), tmp_path))
+
+
+def test_a_parquet_file_has_the_limit_of_a_table_and_each_name_once(tmp_path, monkeypatch):
+    pyarrow = pytest.importorskip("pyarrow")
+    rows = [pyarrow.array(["a"] * 10_000), pyarrow.array([1.0] * 10_000)]
+    table = pyarrow.Table.from_arrays([*rows, rows[1]], names=["user", "rating", "rating"])
+    pytest.importorskip("pyarrow.parquet").write_table(table, tmp_path / "t.parquet")
+    with pytest.raises(ValueError, match=r"t\.parquet has several columns 'rating'"):
+        ct.load_table(tmp_path / "t.parquet")
+    monkeypatch.setattr(tables, "MAX_TABLE_BYTES", 2**17)
+    with pytest.raises(ValueError, match=r"10,000 rows of 3 columns, 0 MB or more in memory; the limit is"):
+        ct.load_table(tmp_path / "t.parquet")
+
+
 @pytest.mark.parametrize("mark", [b"PAR1", b"ARROW1"])
 def test_without_pyarrow_it_says_what_to_install(tmp_path, monkeypatch, mark):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
@@ -410,6 +507,14 @@ def test_unknown_ids_of_a_fold_in_are_an_error_or_counted(table):
     assert list(model.fold_in({11: 8}).unknown) == []
     with pytest.raises(ValueError, match="unknown must be one of"):
         model.fold_in(given, unknown="drop")
+
+
+def test_like_spellings_are_looked_for_a_few_times_and_the_others_counted(table, monkeypatch):
+    asked = []
+    monkeypatch.setattr(TitleIndex, "spelled_like", lambda index, text: asked.append(text) or [])
+    with pytest.raises(KeyError, match=r"(?s)'none 0'.*'none 4'.*The 96 after these have not been looked up"):
+        table.checked_pairs({"Bear": 5} | {f"none {at}": 5 for at in range(101)})
+    assert asked == [f"none {at}" for at in range(5)]
 
 
 def test_a_title_that_may_be_any_of_several_is_not_skipped():
@@ -500,6 +605,30 @@ def test_files_at_the_top_of_a_zip_are_found_too(tmp_path):
     assert len(ct.load_ratings(as_zip(layout("100K"), tmp_path, top=""))) == 3
 
 
+def test_a_ratings_dat_with_a_header_or_times_below_0(tmp_path):
+    (tmp_path / "ratings.dat").write_text("1::2::3::-4\n")
+    assert ct.load_ratings(tmp_path / "ratings.dat").times.tolist() == [-4]
+    (tmp_path / "ratings.dat").write_text("UserID::MovieID::Rating::Timestamp\n1::2::3::4\n")
+    with pytest.raises(ValueError, match=r"begins with 'UserID::.*has no header: remove this line"):
+        ct.load_ratings(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "names", [("a/ratings.csv", "b/ratings.csv"), ("ratings.csv", "reviews.csv"), ("ratings.csv", "ratings.csv")]
+)
+def test_several_tables_in_a_zip_or_a_folder_are_listed(tmp_path, names):
+    with warnings.catch_warnings(), zipfile.ZipFile(tmp_path / "ml.zip", "w") as packed:
+        warnings.simplefilter("ignore")  # of two entries with one name
+        for name in names:
+            packed.writestr(name, "userId,movieId,rating,timestamp\n1,1,3,5\n2,1,4,5\n")
+            (tmp_path / Path(name).name).write_text("")
+    with pytest.raises(ValueError, match=rf"ml\.zip holds several tables of ratings, .*{names[0]}"):
+        ct.load_ratings(tmp_path / "ml.zip")
+    if "reviews.csv" in names:
+        with pytest.raises(ValueError, match=r"holds several tables of ratings, \['reviews.csv', 'ratings.csv'\]"):
+            ct.load_ratings(tmp_path)
+
+
 def test_a_part_without_films_has_ids_for_titles(tmp_path):
     (tmp_path / "u1.base").write_bytes(layout("100K")["u.data"])
     assert ct.load_ratings(tmp_path / "u1.base").titles is None
@@ -557,7 +686,7 @@ def test_a_zip_with_a_password_is_refused(tmp_path):
             data[at + flags] |= 1
             at = data.find(mark, at + 4)
     path.write_bytes(bytes(data))
-    with pytest.raises(ValueError, match=r"ratings\.dat is cut off or damaged .*(password|encrypted)"):
+    with pytest.raises(ValueError, match=r"ratings\.dat is locked by a password: unpack it"):
         ct.load_ratings(path)
 
 

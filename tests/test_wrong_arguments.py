@@ -664,7 +664,7 @@ def policy_calls():
     own = belief | {"scale": NOT_BELOW_0, "random_state": ANY_SEED}
     yield "thompson", ct.thompson, {"belief": sure, "n_draws": 3}, own
     chances = {"probabilities": kind(), "random_state": ANY_SEED}
-    yield "choose", ct.choose, {"probabilities": [0.5, 0.5]}, chances
+    yield "choose", ct.choose, {"probabilities": [0.5, 0.5], "random_state": 0}, chances
     shown = {"rows": [0, 1], "cols": [1, 0], "rewards": [6.0, 7.0], "propensities": [0.5, 0.5]}
     entries = kind("array beyond", called=SIZES)
     own = {"rows": entries, "cols": entries, "rewards": ARRAY, "propensities": kind()}
