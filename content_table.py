@@ -3528,7 +3528,10 @@ class Tuned(_ModelOfModels):
         with whole_fits():
             found = {name: self._tuned(model, ratings, spaces.get(name)) for name, model in candidates.items()}
         self.scores_ = {name: float(value) for name, (_, value) in found.items()}
-        self.chosen_ = min(self.scores_, key=lambda name: self.scores_[name])
+        finite = {name: value for name, value in self.scores_.items() if np.isfinite(value)}
+        if not finite:
+            raise ValueError(f"no candidate has a finite validation score: {self.scores_}.")
+        self.chosen_ = min(finite, key=lambda name: finite[name])
         self.model_ = found[self.chosen_][0]
         self._settle([], [])
 
