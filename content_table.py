@@ -144,13 +144,14 @@ from content_table_parts.policies import (
 )
 from content_table_parts.posterior import (
     CELLS,
-    LEAST_UNIT,
     Link,
     Part,
     Side,
     by_sample,
     cell_draws,
     chain_summary,
+    check_features,
+    check_size,
     fitted_link,
     in_parts,
     learnt,
@@ -160,9 +161,10 @@ from content_table_parts.posterior import (
     posterior_fold,
     rating_steps,
     sampled,
+    unit_of,
 )
 from content_table_parts.products import table_features
-from content_table_parts.ratings import Ratings, need_ratings
+from content_table_parts.ratings import Ratings, context_column, need_ratings
 from content_table_parts.readers import OwnList, load_mal_export, load_ratings
 from content_table_parts.regressions import check_solution, regress_rows, ridge, row_scores, solve_all_rows
 from content_table_parts.settings import (
@@ -711,7 +713,8 @@ class Recommender(BaseEstimator):
         whole: `model = model.add(me, user=1007)`. The ratings are copied: many customers at once are for `update`.
 
         What a viewer has seen and not rated is no rating, so it is not kept, but counted (`left_out` in the last row of
-        `updates_`): go on excluding it.
+        `updates_`): go on excluding it. A fold-in has no context, so `ratings_` has none either, and a warning says so
+        where the model has learnt from it: `ratings_` cannot be scored, nor fitted again, with it.
 
         Parameters
         ----------
@@ -744,7 +747,8 @@ class Recommender(BaseEstimator):
         ratings : Ratings or DataFrame
             Of known or new users and items, on the scale of the training. A DataFrame is read as by `load_table`, with
             columns of usual names (user_id, item_id, rating, ...), the last of repeats; others go through `load_table`
-            first.
+            first. A column of the context that a model has learnt from must be in Ratings, as a DataFrame is read
+            without it; else `ratings_` loses it, as in `add`.
 
         Returns
         -------
@@ -2673,14 +2677,16 @@ class BayesianFM(FactorModel):
     implicit : bool
         Whether who rated what is known of both sides.
     context : texts
-        Columns of `Ratings.context` to learn from, say ("week",). A value that was not met counts as the average one.
+        Columns of `Ratings.context` to learn from, each once, say ("week",). A value that was not met counts as the
+        average one, for which lists are made.
     item_features, user_features : Features, optional
-        Matched by id. A cold title, or viewer, is predicted from them.
+        Matched by id. A cold title, or viewer, is predicted from them. They are taken as they are, and the priors are
+        about features of size 1: 0 and 1, or standardised; one above 100 is refused.
     burn_in : int, optional
         Sweeps before the first sample; None: a third of all, at most 100.
     n_kept : int
-        Samples kept, and saved: evenly spaced over the sweeps after that. They take 8 (m + n) (k + 1) bytes each, twice
-        that with `implicit`.
+        Samples kept, and saved: evenly spaced over the sweeps after that, of each chain the same number, so that it may
+        be up to `n_chains` - 1 more. They take 8 (m + n) (k + 1) bytes each, twice that with `implicit`.
     n_chains : int
         Chains from different starts, of `n_sweeps` each, whose samples are put together: 2 for `diagnostics`, and more
         on a small table, where they end in several places and together predict better than one.
@@ -2734,13 +2740,17 @@ class BayesianFM(FactorModel):
         for name in ("user", "item"):
             given = getattr(self, f"{name}_features")
             table = None if given is None else _features(self, f"{name}_features", f"{name}s")
-            setattr(self, f"{name}_table_", table)
+            if table is not None:
+                check_features(f"{name}_features", given.names, table.indices, table.data)
+            setattr(self, f"{name}_table_", table if table is not None and table.shape[1] else None)
         self.user_sampled_ = (ratings.user_counts > 0).astype(float)
         order = np.lexsort((ratings.cols, ratings.rows))  # what the chain draws depends on no order of a file
         blocks = self._blocks(ratings, order)
+        a_chain = min(-(-self.n_kept // self.n_chains), self.n_sweeps - self.in_use("burn_in"))
+        check_size(blocks, self.n_factors, self.n_chains, a_chain * self.n_chains)
         seeds = np.random.SeedSequence(_seed(self.random_state)).spawn(self.n_chains)
         y = ratings.values[order] - self.global_mean_
-        unit = max(float(y.std()), LEAST_UNIT)  # priors are of ratings whose standard deviation is 1
+        unit = unit_of(y, ratings.scale)  # priors are of ratings whose standard deviation is 1
         chains = [chain(blocks, y / unit, self.n_factors, np.random.default_rng(seed)) for seed in seeds]
         epochs = tqdm(range(1, self.n_sweeps + 1), desc=type(self).__name__, disable=not self.progress)
         samples, history = sampled(chains, blocks, unit, epochs, self.in_use("burn_in"), self.n_kept)
@@ -2763,6 +2773,8 @@ class BayesianFM(FactorModel):
         names = check_texts("context", self.context)
         if missing := [name for name in names if name not in ratings.context]:
             raise ValueError(f"context must be columns of Ratings.context, {list(ratings.context)}, got {missing}.")
+        if len(set(names)) < len(names):
+            raise ValueError(f"context must have each column once, got {names}.")
         return tuple(np.unique(ratings.context[name]) for name in names)
 
     def _blocks(self, ratings, order):
@@ -2821,9 +2833,13 @@ class BayesianFM(FactorModel):
 
     def _part_scores(self, part, rows, cols):
         """With their context, where the model has learnt from it."""
+        return self._with_context(rows, cols, self._codes_of(part))
+
+    def _codes_of(self, part):
+        """The codes of the ratings of a part, which must have the context that the model has learnt from."""
         if missing := [name for name in self.context if name not in part.context]:
             raise ValueError(f"ratings must have the context {missing}, which the model has learnt from, got {part!r}.")
-        return self._with_context(rows, cols, self._codes(part.context, len(part)))
+        return self._codes(part.context, len(part))
 
     def _with_context(self, rows, cols, codes):
         scores = self.predict_cells(rows, cols)
@@ -2885,7 +2901,9 @@ class BayesianFM(FactorModel):
     def log_score(self, ratings: Ratings) -> float:
         """Mean logarithm of the probability of each rating of a part; 0 is perfect, and guessing among ten is -2.30.
 
-        A rating that the training part has nowhere counts as the nearest one that it has.
+        A rating that the training part has nowhere counts as the nearest one that it has, and no probability as less
+        than 1e-12, so that one surprise costs at most 27.6. The part must have the context that the model has learnt
+        from.
         """
         known = self.fitted()
         need_ratings(ratings, "ratings")
@@ -2893,8 +2911,8 @@ class BayesianFM(FactorModel):
         if not len(ratings):
             raise ValueError("there is no rating to score: the part is empty.")
         at = nearest_step(ratings.values, self.steps_)
-        chances = self._probabilities(ratings.rows, ratings.cols, self._codes(ratings.context, len(ratings)))
-        return float(np.log(chances[np.arange(len(at)), at]).mean())
+        chances = self._probabilities(ratings.rows, ratings.cols, self._codes_of(ratings))
+        return float(np.log(np.maximum(chances[np.arange(len(at)), at], 1e-12)).mean())
 
     def diagnostics(self, users: ArrayLike | None = None, items: ArrayLike | None = None) -> pd.DataFrame:
         """Whether the chains have settled: a row for the noise, and one for the prediction of each pair (users, items),
@@ -2902,12 +2920,15 @@ class BayesianFM(FactorModel):
 
         `r_hat` compares chains, and the halves of each, and should be below 1.01 (Vehtari et al., Bayesian Analysis
         2021; below 1.1 in older texts); `effective_size` is the number of independent draws that the samples are worth
-        for a mean. Of the noise all sweeps after `burn_in` count, of predictions the kept samples.
+        for a mean. Of the noise all sweeps after `burn_in` count, of predictions the kept samples; where a chain has
+        fewer than four, both are NaN.
         """
         if (users is None) != (items is None):
             raise TypeError(f"users and items are given together or not at all, got {shown(users)}, {shown(items)}.")
         if users is None:
-            rows, cols = np.random.default_rng(0).integers(0, self.fitted().shape, (100, 2)).T
+            if isinstance(known := self.fitted(), files.TitlesOnly):
+                raise ValueError(f"diagnostics must draw cells of viewers, and the model was {known.origin}.")
+            rows, cols = np.random.default_rng(0).integers(0, known.shape, (100, 2)).T
         else:
             rows, cols, _ = self._asked(users, items, None)
         names = [f"noise_{at}" for at in range(1, self.n_chains + 1)]
@@ -2929,7 +2950,8 @@ class BayesianFM(FactorModel):
         check_kind("context", context, (dict, type(None)), "a dict of name: value, or one for each pair")
         if unknown := [name for name in context or {} if name not in self.context]:
             raise ValueError(f"context must be of {list(self.context)}, got {unknown}.")
-        return rows, cols, self._codes(context or {}, len(rows))
+        told = {name: context_column(name, given, len(rows)) for name, given in (context or {}).items()}
+        return rows, cols, self._codes(told, len(rows))
 
     def _draws(self, rows, cols, codes):
         """(means, variances), both (cells, s), of predictions in each sample."""
@@ -2956,7 +2978,11 @@ class BayesianFM(FactorModel):
     # -- somebody new --
 
     def _newcomer(self, axis, at, values, features=None):
-        return self._fold(axis, at, values, None if features is None else _described(self.item_features, features))
+        if features is None:
+            return self._fold(axis, at, values, None)
+        about = _described(self.item_features, features)
+        check_features("features", self.item_features.names, np.arange(len(about)), about)
+        return self._fold(axis, at, values, about)
 
     def _fold_of(self, row):
         """A viewer of the training part, as somebody new with their ratings and their profile."""
@@ -3535,7 +3561,10 @@ class Tuned(_ModelOfModels):
         with whole_fits():
             found = {name: self._tuned(model, ratings, spaces.get(name)) for name, model in candidates.items()}
         self.scores_ = {name: float(value) for name, (_, value) in found.items()}
-        self.chosen_ = min(self.scores_, key=lambda name: self.scores_[name])
+        finite = {name: value for name, value in self.scores_.items() if np.isfinite(value)}
+        if not finite:
+            raise ValueError(f"no candidate has a finite validation score: {self.scores_}.")
+        self.chosen_ = min(finite, key=lambda name: finite[name])
         self.model_ = found[self.chosen_][0]
         self._settle([], [])
 

@@ -14,7 +14,7 @@ from content_table_parts.files import TitlesOnly, axes_of
 from content_table_parts.newcomers import Viewer
 from content_table_parts.ratings import Ratings
 from content_table_parts.settings import check_fitted, check_kind, shown
-from content_table_parts.solvers import BLAS
+from content_table_parts.solvers import BLAS, warn_caller
 from content_table_parts.tables import load_table
 
 
@@ -92,6 +92,7 @@ def _check_new_id(table, user):
 def _grown(model, table, rows, cols, told):
     """A copy of the model on the ratings `table`: what they have new begins at its `_blank`, then the viewers `rows`
     are solved again, the titles `cols` where the class solves titles, and with these the viewers once more."""
+    _warn_of_lost_context(model, table)
     grown = _extended(model, table)
     cols = _solved_titles(grown, cols)
     told = {"users": np.sum(rows < model.ratings_.n_users), "new_users": table.n_users - model.ratings_.n_users} | told
@@ -99,6 +100,21 @@ def _grown(model, table, rows, cols, told):
     with BLAS.limit(limits=1, user_api="blas"):
         _solve(grown, rows, cols, {name: int(count) for name, count in told.items()})
     return grown
+
+
+def _warn_of_lost_context(model, table):
+    """Say which columns of the context, read by the model or one that it is made of, the new ratings do not have."""
+    if lost := [name for name in _context_read(model) if name not in table.context]:
+        warn_caller(
+            f"the new ratings have no context {lost}, which the model has learnt from, so ratings_ has none either: "
+            "predictions stay, but this model cannot score ratings_, nor be fitted to it; update takes Ratings with it."
+        )
+
+
+def _context_read(model):
+    """Columns of the context that a model, or one that it is made of, has learnt from and its ratings have."""
+    own = [name for name in getattr(model, "context", ()) if name in model.ratings_.context]
+    return list(dict.fromkeys(own + [name for part in _parts(model).values() for name in _context_read(part)]))
 
 
 def _parts(model):

@@ -955,6 +955,17 @@ def _context(given):
     return {name: _read_only(np.array(_ids(column, f"context {name!r}"))) for name, column in given.items()}
 
 
+def context_column(name: str, given: Any, n: int) -> np.ndarray:
+    """What is known of `n` pairs: one number or text for all of them, or one for each, checked as `Ratings.context`."""
+    what, one = f"context {name!r}", isinstance(given, (str, int, float)) or getattr(given, "ndim", 1) == 0
+    if not one and not hasattr(given, "dtype") and not isinstance(given, (list, tuple, range)):
+        raise TypeError(f"{what} must be a number or text, or a list of one for each pair, got {shown(given)}.")
+    column = _ids(np.ravel(given) if one else given, what)
+    if len(column) not in (1, n):
+        raise ValueError(f"{what} must have one value, or one for each of {n} pairs, got {len(column)}.")
+    return column
+
+
 def _float_table(matrix):
     """A dense table as floats of two axes, NaN where it is masked."""
     try:
