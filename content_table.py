@@ -764,7 +764,8 @@ class Recommender(BaseEstimator):
 
         With `with_ratings=False` nothing that has a row for each viewer is in it: no ratings, ids, names, profiles,
         biases or factors of theirs. The loaded model knows nobody, and folds in, recommends to and explains to somebody
-        new exactly as this one does. See docs/SAVED_MODELS.md.
+        new exactly as this one does; EASE and Hybrid of few viewers, and GraphFilter, to rounding. See
+        docs/SAVED_MODELS.md.
         """
         save_model(self, path, with_ratings)
 
@@ -1150,7 +1151,8 @@ class EASE(_OfPairs, Recommender):
         high end: better lists on MovieLens, and no worse ones on the real tables (benchmarks/lists.py).
     dtype : "float64" or "float32"
         Of B, and of the arithmetic that it comes from. float32 needs half of the memory and of the time (20,000 titles:
-        1.5 GiB), and is off by the number of viewers / reg times 1e-7.
+        1.5 GiB); on sparse tables B is off by about the number of viewers / reg times 1e-7, on nearly full ones by
+        about ten times as much.
 
     Attributes
     ----------
