@@ -55,6 +55,14 @@ def _is_finite(number):
         return False
 
 
+def check_in_dtype(dtype: str, **settings: float) -> None:
+    """Refuse settings, by name, that are beyond all numbers of a dtype: they would be infinite in its arithmetic."""
+    largest = float(np.finfo(dtype).max)
+    for name, value in settings.items():
+        if value > largest:
+            raise ValueError(f"{name} must be at most {largest:.3g} with dtype={dtype!r}, got {value:g}.")
+
+
 def check_kind(name: str, value: Any, kinds: type | tuple[type, ...], expected: str) -> None:
     """Refuse an argument of another class than `kinds`; `expected` says what it should be.
 

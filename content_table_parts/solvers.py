@@ -723,6 +723,9 @@ def csr_arrays(table):
     return table.indptr.astype(np.int64), table.indices.astype(np.int32), table.data
 
 
+TOO_LONG = "the steps of the splitting, ratings / reg, overflow; raise reg, or divide ratings that are very large."
+
+
 def _power_step(Z, V):
     """One warm-started step of block power iteration: approximate top singular triplets of Z, largest first.
 
@@ -731,7 +734,10 @@ def _power_step(Z, V):
     """
     basis = np.linalg.qr(Z @ V)[0]  # (m, b)
     B = Z.T @ basis  # (n, b)
-    squares, rotation = np.linalg.eigh(B.T @ B)
+    squares = B.T @ B
+    if not np.isfinite(squares).all():
+        raise ValueError(TOO_LONG)
+    squares, rotation = np.linalg.eigh(squares)
     s = np.sqrt(np.maximum(squares[::-1], np.finfo(float).tiny))
     rotation = rotation[:, ::-1]
     return basis @ rotation, s, (B @ rotation) / s
@@ -767,7 +773,10 @@ class Splitting:
         for _ in range(3):
             _, s, self.V = _power_step(self.Z, self.V)
         self.threshold = share * s[0] if target.any() else 1.0  # nothing to explain: X = 0 at once
-        self.step = self.threshold / reg
+        with np.errstate(over="ignore"):
+            self.step = self.threshold / reg
+        if not np.isfinite(self.step):
+            raise ValueError(TOO_LONG)
 
     def _sparse(self, values):
         return sp.csr_array((values[self.by_row], *self.pattern), shape=self.shape)

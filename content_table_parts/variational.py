@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from content_table_parts.solvers import compiled
+from content_table_parts.solvers import check_memory, compiled
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # of Adam, as in its paper
 
@@ -29,6 +29,8 @@ class Network(NamedTuple):
 
 def random_network(n: int, h: int, k: int, rng: np.random.Generator) -> Network:
     """Weights of variance 2 / (rows + columns), and biases of 0."""
+    for sides in ((max(n, k), h), (max(n, h), k)):
+        check_memory(sides, f"MultVAE with n_factors={k} and n_hidden={h}")
     tables = [rng.normal(0.0, np.sqrt(2 / sum(shape)), shape) for shape in ((n, h), (h, k), (h, k), (n, k))]
     biases = [np.zeros(size) for size in (h, k, k, n)]
     return Network(*(part for pair in zip(tables, biases, strict=True) for part in pair))

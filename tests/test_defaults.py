@@ -122,6 +122,9 @@ def test_every_number_down_to_its_bound_may_be_set_and_none_beyond(kind):
         if name == "n_layers":
             declared.check(name, 100)
             refused.append(101)
+        elif kind is ct.Hybrid and name.endswith("_weight"):
+            declared.check(name, 1e6)
+            refused.append(1e6 + 1)
         elif name in ("weight", "validation_size", "liked", "popularity", "dropout"):  # shares
             declared.check(name, 1 - 1e-9)
             refused += [1 + 1e-9] + [1.0] * (name in ("validation_size", "dropout"))
