@@ -259,6 +259,7 @@ class Setting:
 
     def _check_number(self, name, value):
         check_number(name, value, low=self.low, strict=self.strict, whole=self.whole)
+        value = float(value) if isinstance(value, np.floating) else value  # a half float holds no bound of a million
         if value > self.high or value >= self.below:
             bound = f"at most {self.high:g}" if value > self.high else f"below {self.below:g}"
             raise ValueError(f"{name} must be {bound}, got {value!r}.")

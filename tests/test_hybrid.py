@@ -110,6 +110,7 @@ def test_new_titles_and_models_that_rank_are_refused(table):
 def test_weights_that_leave_no_digit_to_the_ratings_are_refused(name, table):
     with pytest.raises(ValueError, match=rf"{name} must be at most 1e\+06, got 1e\+300"):
         ct.Hybrid(ct.BiasBaseline(), **{name: 1e300}).fit(table)
+    ct.Hybrid(ct.BiasBaseline(), **{name: np.float16(0.5)}).check_settings()
 
 
 def test_features_without_a_column_say_nothing(table):
