@@ -20,7 +20,7 @@ from content_table_parts.tables import load_table
 
 def add_viewer(model: Any, viewer: Viewer, user: Any, name: str | None = None) -> Any:
     """See `Recommender.add`."""
-    table = _training_table(model, "add")
+    table = training_table(model, "add")
     check_kind("viewer", viewer, Viewer, "a Viewer, as fold_in gives it")
     if viewer.model is not model:
         raise ValueError(f"viewer was folded into another model: got {viewer.model!r}, not this one; fold in again.")
@@ -40,7 +40,7 @@ def add_viewer(model: Any, viewer: Viewer, user: Any, name: str | None = None) -
 
 def update_model(model: Any, ratings: Ratings | pd.DataFrame) -> Any:
     """See `Recommender.update`."""
-    table = _training_table(model, "update")
+    table = training_table(model, "update")
     _check_half_steps(model)
     check_kind("ratings", ratings, (Ratings, pd.DataFrame), "Ratings or a DataFrame with a row for each rating")
     read = ratings if isinstance(ratings, Ratings) else load_table(ratings, scale=table.scale, repeats="last")
@@ -56,7 +56,7 @@ def update_model(model: Any, ratings: Ratings | pd.DataFrame) -> Any:
     return _grown(model, merged, *touched, told)
 
 
-def _training_table(model, what):
+def training_table(model, what):
     """The training ratings of a model that has them."""
     table = check_fitted("model", model)
     if isinstance(table, TitlesOnly):

@@ -46,6 +46,8 @@ def scale_ends(scale: Any) -> tuple[float, float]:
         raise ValueError(f"the scale is two numbers, (low, high), got {shown(scale)}.") from error
     if not low < high:
         raise ValueError(f"the scale needs a low end below its high end, got {scale}.")
+    if not np.isfinite(high - low):
+        raise ValueError(f"the scale needs finite ends, not too far apart for a float, got {scale}.")
     return low, high
 
 
