@@ -265,8 +265,7 @@ class Descent:
         rows = np.repeat(np.arange(m), counts)
         some = counts[rows] < n  # of who likes everything there is nothing to learn
         self.likes, self.rng, self.rows, self.cols = likes, rng, rows[some], likes.indices[some]
-        at_least = min(n_negatives, max(len(self.rows), 1))
-        check_memory((at_least, n_negatives), f"DeepMF with n_negatives={n_negatives}")
+        check_memory((max(len(rows), 1), n_negatives), f"DeepMF with n_negatives={n_negatives}")
         self.others = n - counts[self.rows]  # so many titles stand against each like
         first = first_numbers(m + n, self.sizes, rng)
         self.state, self.met, self.n_steps = np.zeros((4, len(first))), np.zeros(m + n, dtype=np.int64), 0
