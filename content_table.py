@@ -103,7 +103,7 @@ from content_table_parts.graphs import (
     scaled,
     smooth_directions,
 )
-from content_table_parts.growing import add_viewer, update_model
+from content_table_parts.growing import add_viewer, training_table, update_model
 from content_table_parts.interrupts import check_time, may_keep_half, whole_fits
 from content_table_parts.lists import Screen, best_lists, rows_as_they_are
 from content_table_parts.newcomers import (
@@ -144,13 +144,14 @@ from content_table_parts.policies import (
 )
 from content_table_parts.posterior import (
     CELLS,
-    LEAST_UNIT,
     Link,
     Part,
     Side,
     by_sample,
     cell_draws,
     chain_summary,
+    check_features,
+    check_size,
     fitted_link,
     in_parts,
     learnt,
@@ -160,11 +161,12 @@ from content_table_parts.posterior import (
     posterior_fold,
     rating_steps,
     sampled,
+    unit_of,
 )
 from content_table_parts.products import table_features
-from content_table_parts.ratings import Ratings, need_ratings
+from content_table_parts.ratings import Ratings, context_column, need_ratings
 from content_table_parts.readers import OwnList, load_mal_export, load_ratings
-from content_table_parts.regressions import check_solution, regress_rows, ridge, row_scores, solve_all_rows
+from content_table_parts.regressions import check_room, check_solution, regress_rows, ridge, row_scores, solve_all_rows
 from content_table_parts.settings import (
     IMAGINARY,
     PER_RATING,
@@ -175,6 +177,7 @@ from content_table_parts.settings import (
     check_choice,
     check_fitted,
     check_function,
+    check_in_dtype,
     check_kind,
     check_number,
     check_share,
@@ -367,8 +370,8 @@ class Recommender(BaseEstimator):
     def _plain_numbers(self):
         """Settings as Python numbers from here on: a small NumPy integer would overflow in the middle of a sum."""
         for name in declared_settings(type(self)):
-            if isinstance(value := getattr(self, name), np.generic):
-                setattr(self, name, value.item())
+            if isinstance(value := getattr(self, name), np.generic):  # a long double would stay one as an item
+                setattr(self, name, float(value) if isinstance(value, np.floating) else value.item())
 
     def _forget(self):
         """Nothing learnt stays."""
@@ -386,7 +389,7 @@ class Recommender(BaseEstimator):
     def _row_scores(self, rows):
         """Predictions (len(rows), n_items) of whole rows: here pair by pair."""
         every = np.arange(self.ratings_.n_items)
-        return self._scores(np.repeat(rows, len(every)), np.tile(every, len(rows))).reshape(len(rows), -1)
+        return self._scores(np.repeat(rows, len(every)), np.tile(every, len(rows))).reshape(len(rows), len(every))
 
     def _factors(self):
         """(intercept, P, Q) where `_scores` adds up intercept + b_u + b_i + p_u . q_i, the last by `pair_dots`, for the
@@ -585,8 +588,9 @@ class Recommender(BaseEstimator):
 
     def complete(self) -> np.ndarray:
         """The completed table as a dense (m, n) array: asked for, and refused where it would fill the machine."""
-        check_memory(self.fitted().shape, "complete()")
-        return self.predict_rows(np.arange(self.ratings_.n_users))
+        table = training_table(self, "complete()")
+        check_memory(table.shape, "complete()")
+        return self.predict_rows(np.arange(table.n_users))
 
     def recommend(self, user: Any, n: int = 10, also_seen: Ratings | None = None, **options: Any) -> pd.DataFrame:
         """The `n` unrated items with the highest predicted rating for one user id or name: rank, item_id, title,
@@ -647,6 +651,7 @@ class Recommender(BaseEstimator):
             ratings.check_universe(also_seen, "also_seen")
             seen = seen + also_seen.known[rows]
         seasons = None if works is None else ratings.seasons(works)
+        check_memory((len(rows), n), f"top_items of n={n:,}")
         return best_lists(self._block_of_scores(), rows, seen, seasons, n)
 
     def _by_factors(self):
@@ -711,7 +716,8 @@ class Recommender(BaseEstimator):
         whole: `model = model.add(me, user=1007)`. The ratings are copied: many customers at once are for `update`.
 
         What a viewer has seen and not rated is no rating, so it is not kept, but counted (`left_out` in the last row of
-        `updates_`): go on excluding it.
+        `updates_`): go on excluding it. A fold-in has no context, so `ratings_` has none either, and a warning says so
+        where the model has learnt from it: `ratings_` cannot be scored, nor fitted again, with it.
 
         Parameters
         ----------
@@ -744,7 +750,8 @@ class Recommender(BaseEstimator):
         ratings : Ratings or DataFrame
             Of known or new users and items, on the scale of the training. A DataFrame is read as by `load_table`, with
             columns of usual names (user_id, item_id, rating, ...), the last of repeats; others go through `load_table`
-            first.
+            first. A column of the context that a model has learnt from must be in Ratings, as a DataFrame is read
+            without it; else `ratings_` loses it, as in `add`.
 
         Returns
         -------
@@ -768,8 +775,9 @@ class Recommender(BaseEstimator):
 
         With `with_ratings=False` nothing that has a row for each viewer is in it: no ratings, ids, names, profiles,
         biases or factors of theirs. The loaded model knows nobody, and folds in, recommends to and explains to somebody
-        new as this one does. That is not anonymity: of models that keep which titles were rated together, lists of
-        single viewers can be told from the file, and a warning says so. See docs/SAVED_MODELS.md.
+        new exactly as this one does; EASE and Hybrid of few viewers, and GraphFilter, to rounding. That is not
+        anonymity: of models that keep which titles were rated together, lists of single viewers can be told from the
+        file, and a warning says so. See docs/SAVED_MODELS.md.
         """
         save_model(self, path, with_ratings)
 
@@ -1159,7 +1167,8 @@ class EASE(_OfPairs, Recommender):
         high end: better lists on MovieLens, and no worse ones on the real tables (benchmarks/lists.py).
     dtype : "float64" or "float32"
         Of B, and of the arithmetic that it comes from. float32 needs half of the memory and of the time (20,000 titles:
-        1.5 GiB), and is off by the number of viewers / reg times 1e-7.
+        1.5 GiB); on sparse tables B is off by about the number of viewers / reg times 1e-7, on nearly full ones by
+        about ten times as much.
 
     Attributes
     ----------
@@ -1363,6 +1372,7 @@ class FactorModel(Recommender):
     def _start(self, ratings, seed, scale=0.1):
         """(P, Q) to start from: small random numbers, all ones, or the arrays that `init` gives."""
         shapes = ((ratings.n_users, self.n_factors), (ratings.n_items, self.n_factors))
+        check_memory((min(sum(ratings.shape), self.n_factors), self.n_factors), f"n_factors={self.n_factors:,}")
         if isinstance(self.init, str) and self.init == "ones":
             return tuple(np.ones(shape) for shape in shapes)
         if isinstance(self.init, str) and self.init == "random":
@@ -1372,15 +1382,20 @@ class FactorModel(Recommender):
             given = tuple(np.array(P, dtype=float, order="C") for P in self.init)
         except (TypeError, ValueError):  # not a pair of arrays, or not of numbers
             given = ()
-        if tuple(start.shape for start in given) != shapes or not all(np.isfinite(start).all() for start in given):
+        if tuple(start.shape for start in given) != shapes:
             raise ValueError(
                 f"init must be 'random', 'ones' or finite arrays P, Q of shapes {shapes}, got "
                 f"{[start.shape for start in given] or shown(self.init)}."
             )
+        if not all(np.isfinite(start).all() for start in given):
+            raise ValueError("init must be finite arrays P, Q, got some with entries that are NaN or infinite.")
         return given
 
     def _begin(self, ratings):
         """((P, b_u), (Q, b_i)) of ALS to be learnt in place: as `_start` draws them, or as Spark has found them."""
+        others = {name: getattr(self, name, 0.0) for name in ("bias_reg", "confidence")}
+        check_in_dtype(self.dtype, reg=self.in_use("reg"), **others)
+        check_room(self.n_factors)
         seed = _seed(self.random_state)
         found = self._start(ratings, seed) if self.solver == "cholesky" else spark_factors(self, ratings, seed)
         self.user_factors_, self.item_factors_ = found
@@ -1391,12 +1406,15 @@ class FactorModel(Recommender):
         cells, (intercept, P, Q) = self.ratings_.csr, self._factors()
         return cells.data - row_scores(cells, intercept, self.user_bias_, self.item_bias_, P, Q, self.n_jobs)
 
+    @np.errstate(over="ignore")
     def _objective(self):
         """(objective, training RMSE) of `ALS` and `NMF`."""
         residual = self._left()
         loss = squared_loss.unchecked(residual, self.in_use("reg"), *self._penalized())
         penalty = self.bias_reg * (self.user_bias_ @ self.user_bias_ + self.item_bias_ @ self.item_bias_)
-        return float(loss + penalty), float(np.sqrt(np.mean(residual**2)))
+        found = float(loss + penalty), float(np.sqrt(np.mean(residual**2)))
+        check_solution(found, self.in_use("reg"))
+        return found
 
     def _run_passes(self, learn):
         """Repeat `learn()`, one pass that returns a row for `history_`, until its objective has settled."""
@@ -1537,7 +1555,7 @@ class ALS(FactorModel):
 
 def _factored_certificate(model, bound_of, ratings):
     """The certificate of a product of factors on the ratings, by a bound of the convex problem."""
-    with warnings.catch_warnings(), whole_fits():
+    with warnings.catch_warnings(), whole_fits(), np.errstate(over="ignore", invalid="ignore"):
         warnings.simplefilter("ignore", ConvergenceWarning)  # any dual point bounds; a rough one only loosely
         bound = bound_of(model, ratings)
     return Certificate(model._objective()[0], 2 * bound.dual, bound.proven)
@@ -1633,6 +1651,7 @@ class NMF(FactorModel):
     def _intercept(self):
         return self.global_mean_ if self.biases else self.ratings_.scale[0]
 
+    @np.errstate(over="ignore")  # of ratings too large to square: `check_solution` says so
     def _fit(self, ratings, validation):
         level = ratings.values.std() if self.biases else self.global_mean_ - self._intercept
         start = self._start(ratings, _seed(self.random_state), np.sqrt(level / self.n_factors))
@@ -1667,10 +1686,9 @@ class NMF(FactorModel):
 
     def certificate(self) -> Certificate:
         """The certificate of this fit, from a convex fit that is made for it, as in `ALS`."""
-        ratings = self.fitted()
-        low, high = ratings.scale  # without biases P Q' explains the height above the end of the scale
-        heights = {} if self.biases else {"values": ratings.values - low, "scale": (0.0, high - low)}
-        return _factored_certificate(self, _spectral_bound, dataclasses.replace(ratings, **heights))
+        low, high = self.fitted().scale  # without biases P Q' explains the height above the end of the scale
+        heights = {} if self.biases else {"values": self.ratings_.values - low, "scale": (0.0, high - low)}
+        return _factored_certificate(self, _spectral_bound, dataclasses.replace(self.ratings_, **heights))
 
     def titles_of_parts(self, n: int = 5) -> pd.DataFrame:
         """The `n` titles that each part adds most to, part by part: part (the column of the factors), rank, item_id,
@@ -1690,6 +1708,12 @@ class NMF(FactorModel):
         others = {"this viewer": own, "what everybody gets": viewer.scores[col] - adds.sum() - own}
         names = part_names(self.item_factors_, self.ratings_.item_labels)
         return others, [(name, np.nan, add) for name, add in zip(names, adds.tolist(), strict=True) if add > 0]
+
+
+def _check_counted(values):
+    """Refuse liked ratings below 0, of a fit or of somebody new."""
+    if (values < 0).any():
+        raise ValueError(f"confidence grows with the rating, which must not be negative: {values.min():g}.")
 
 
 class ImplicitALS(_OfLikes, FactorModel):
@@ -1741,8 +1765,7 @@ class ImplicitALS(_OfLikes, FactorModel):
     def _fit(self, ratings, validation):
         self._need_likes(ratings)
         by_user, by_item = self._counted(ratings.csr), self._counted(ratings.csc.T)
-        if by_user.data.min() < 0:
-            raise ValueError(f"confidence grows with the rating, which must not be negative: {by_user.data.min():g}.")
+        _check_counted(by_user.data)
         (P, _), (Q, _) = self._begin(self._counted_ratings(ratings))
 
         def learn(epoch):
@@ -1761,13 +1784,13 @@ class ImplicitALS(_OfLikes, FactorModel):
         return tuple(np.diff(self._liked_part(table).indptr) for table in tables)
 
     def _half_step(self, table, factors, other):
-        reg = self.in_use("reg")
+        reg = float(self.in_use("reg"))
         per_rating = np.full(self.n_factors, reg) if self.weighted_reg else None
         base = other.T @ other + (0.0 if self.weighted_reg else reg) * np.eye(self.n_factors)
         given = table.indptr, table.indices, table.data, other, base  # c - 1 is confidence times the rating
         options = {"confidence": self.confidence, "per_rating": per_rating, "dtype": self.dtype, "n_jobs": self.n_jobs}
         factors[:] = solve_all_rows(*given, **options)
-        check_solution(factors, reg)
+        check_solution(factors, reg, f", lower confidence={self.confidence:g}")
 
     def _objective(self, ratings):
         P, Q, cells = self.user_factors_, self.item_factors_, self._counted(ratings.csr)
@@ -1781,8 +1804,10 @@ class ImplicitALS(_OfLikes, FactorModel):
         """A half-step of the fit for one row: every liked title is a preference of 1, with its confidence."""
         other = self.user_factors_ if axis else self.item_factors_
         liked, rated = self._is_liked(values)[:, None], other[at]
-        extra = self.confidence * liked * (1.0 if self.binary else values[:, None])
-        reg = self.in_use("reg") * (max(liked.sum(), 1) if self.weighted_reg else 1)
+        counted = liked * (1.0 if self.binary else values[:, None])
+        _check_counted(counted)
+        extra = float(self.confidence) * counted
+        reg = float(self.in_use("reg")) * (max(liked.sum(), 1) if self.weighted_reg else 1)
         gram = other.T @ other + reg * np.eye(self.n_factors) + rated.T @ (extra * rated)
         solve = np.linalg.solve(gram, (rated * (liked + extra)).T)
         return Fold(np.zeros(len(other)), (other,), solve, np.ones(len(at)))
@@ -1791,14 +1816,24 @@ class ImplicitALS(_OfLikes, FactorModel):
 # ---- Pairs of titles of which somebody prefers the first -------------------------------------------------------------
 
 
-def _checked_loss(model, loss, epoch, chance):
-    """The loss of a pass, unless its steps were too long."""
-    if not loss < 100:
+def _checked_loss(model, loss, epoch, chance, *learnt):
+    """The loss of a pass, unless its steps were too long; `learnt` are the arrays that it leaves."""
+    if not loss < 100 or not all(np.isfinite(array).all() for array in learnt):
+        reached = f"reached {loss:.3g}" + ", and what it learnt is not finite" * bool(loss < 100)
         raise DivergenceError(
-            f"{type(model).__name__} diverged in pass {epoch}: its loss, {chance:.3g} by chance, reached {loss:.3g}. "
-            f"learning_rate={model.learning_rate:g} is too long a step here; try {model.learning_rate / 10:g}."
+            f"{type(model).__name__} diverged in pass {epoch}: its loss, {chance:.3g} by chance, {reached}. "
+            f"learning_rate={model.learning_rate:g} is too long a step here; try {model.learning_rate / 10:g}"
+            f"{_also_long(model)}."
         )
     return loss
+
+
+def _also_long(model):
+    """What else than the step makes it too long: settings above their defaults, and a start of one's own."""
+    usual = {name: one.default for name, one in declared_settings(type(model)).items() if name in ("reg", "beta")}
+    others = [f"{name}={getattr(model, name):g}" for name in usual if getattr(model, name) > usual[name]]
+    others += ["init"] * (not isinstance(getattr(model, "init", ""), str))
+    return f", or smaller values of {', '.join(others)}" if others else ""
 
 
 class BPR(_OfLikes, FactorModel):
@@ -1869,7 +1904,7 @@ class BPR(_OfLikes, FactorModel):
                 draws = (rng.random(len(rows)) * others[order]).astype(np.int64)
                 table = likes.indptr, likes.indices, self.item_bias_, P, Q
                 loss = bpr_pass(rows[order], cols[order], draws, *table, float(self.learning_rate), float(self.reg))
-                loss = _checked_loss(self, loss / max(len(rows), 1), epoch, np.log(2))
+                loss = _checked_loss(self, loss / max(len(rows), 1), epoch, np.log(2), P, Q, self.item_bias_)
                 self.history_.append({"epoch": epoch, "train_loss": loss})
         except KeyboardInterrupt:
             self._keep_after_interrupt()
@@ -1966,12 +2001,17 @@ class DeepMF(_OfLikes, Recommender):
         try:
             for epoch in self._epochs():
                 loss = descent.run_pass(self.batch_size, self.learning_rate, self.reg)
-                loss = _checked_loss(self, loss, epoch, np.log(2))
-                self.user_factors_, self.item_factors_, self.network_ = descent.learnt()
+                self.user_factors_, self.item_factors_, self.network_ = learnt = descent.learnt()
                 self.item_bias_ = network_scores(np.zeros_like(every), every, nobody, *self._fixed())
+                loss = _checked_loss(self, loss, epoch, np.log(2), *learnt, self.item_bias_)
                 self.history_.append({"epoch": epoch, "train_loss": loss})
         except KeyboardInterrupt:
             self._keep_after_interrupt()
+
+    def check_settings(self) -> None:
+        """Refuse a setting outside its bounds, by an error that names it; `fit` begins with it."""
+        super().check_settings()
+        layer_sizes(self.n_factors, self.hidden)
 
     def _fixed(self):
         """What stays as it is when somebody new comes: the titles, and the network."""
@@ -1991,7 +2031,9 @@ class DeepMF(_OfLikes, Recommender):
         liked = self._liked_in_order(at, values)
         solve = np.zeros((self.n_factors, len(at)))
         solve[:, liked] = newcomer_parts(at[liked], self.n_negatives, *self._fixed(), self.reg).T
-        return Fold(self.item_bias_, (secants(solve.sum(axis=1), *self._fixed()),), solve, np.ones(len(at)))
+        Z = secants(solve.sum(axis=1), *self._fixed())
+        Z[self._item_counts == 0] = 0.0  # as for those whom the model was trained on
+        return Fold(self.item_bias_, (Z,), solve, np.ones(len(at)))
 
     def _solved(self, axis):
         return None if axis else (self.user_factors_,)
@@ -2096,13 +2138,15 @@ class MultVAE(_OfLikes, FactorModel):
         try:
             for epoch in self._epochs():
                 entropy, divergence = network_pass(adam, likes, rng, self.batch_size, *how)
-                loss = _checked_loss(self, entropy / max(likes.sum(), 1e-300), epoch, np.log(ratings.n_items))
-                vars(self).update(self._as_factors(net, told))
+                learnt, loss = self._as_factors(net, told), entropy / max(likes.sum(), 1e-300)
+                loss = _checked_loss(self, loss, epoch, np.log(ratings.n_items), *learnt.values())
+                vars(self).update(learnt)
                 further = {"divergence": divergence / max(likes.shape[0], 1)} if self.variational else {}
                 self.history_.append({"epoch": epoch, "train_loss": loss} | further)
         except KeyboardInterrupt:
             self._keep_after_interrupt()
 
+    @np.errstate(over="ignore", invalid="ignore")  # steps that are too long: what is not finite is refused
     def _as_factors(self, net, told):
         """The learnt arrays that a network stands for, copies all."""
         Q = np.where(self.ratings_.item_counts[:, None] > 0, net.Q, 0.0)
@@ -2673,14 +2717,16 @@ class BayesianFM(FactorModel):
     implicit : bool
         Whether who rated what is known of both sides.
     context : texts
-        Columns of `Ratings.context` to learn from, say ("week",). A value that was not met counts as the average one.
+        Columns of `Ratings.context` to learn from, each once, say ("week",). A value that was not met counts as the
+        average one, for which lists are made.
     item_features, user_features : Features, optional
-        Matched by id. A cold title, or viewer, is predicted from them.
+        Matched by id. A cold title, or viewer, is predicted from them. They are taken as they are, and the priors are
+        about features of size 1: 0 and 1, or standardised; one above 100 is refused.
     burn_in : int, optional
         Sweeps before the first sample; None: a third of all, at most 100.
     n_kept : int
-        Samples kept, and saved: evenly spaced over the sweeps after that. They take 8 (m + n) (k + 1) bytes each, twice
-        that with `implicit`.
+        Samples kept, and saved: evenly spaced over the sweeps after that, of each chain the same number, so that it may
+        be up to `n_chains` - 1 more. They take 8 (m + n) (k + 1) bytes each, twice that with `implicit`.
     n_chains : int
         Chains from different starts, of `n_sweeps` each, whose samples are put together: 2 for `diagnostics`, and more
         on a small table, where they end in several places and together predict better than one.
@@ -2734,13 +2780,17 @@ class BayesianFM(FactorModel):
         for name in ("user", "item"):
             given = getattr(self, f"{name}_features")
             table = None if given is None else _features(self, f"{name}_features", f"{name}s")
-            setattr(self, f"{name}_table_", table)
+            if table is not None:
+                check_features(f"{name}_features", given.names, table.indices, table.data)
+            setattr(self, f"{name}_table_", table if table is not None and table.shape[1] else None)
         self.user_sampled_ = (ratings.user_counts > 0).astype(float)
         order = np.lexsort((ratings.cols, ratings.rows))  # what the chain draws depends on no order of a file
         blocks = self._blocks(ratings, order)
+        a_chain = min(-(-self.n_kept // self.n_chains), self.n_sweeps - self.in_use("burn_in"))
+        check_size(blocks, self.n_factors, self.n_chains, a_chain * self.n_chains)
         seeds = np.random.SeedSequence(_seed(self.random_state)).spawn(self.n_chains)
         y = ratings.values[order] - self.global_mean_
-        unit = max(float(y.std()), LEAST_UNIT)  # priors are of ratings whose standard deviation is 1
+        unit = unit_of(y, ratings.scale)  # priors are of ratings whose standard deviation is 1
         chains = [chain(blocks, y / unit, self.n_factors, np.random.default_rng(seed)) for seed in seeds]
         epochs = tqdm(range(1, self.n_sweeps + 1), desc=type(self).__name__, disable=not self.progress)
         samples, history = sampled(chains, blocks, unit, epochs, self.in_use("burn_in"), self.n_kept)
@@ -2763,6 +2813,8 @@ class BayesianFM(FactorModel):
         names = check_texts("context", self.context)
         if missing := [name for name in names if name not in ratings.context]:
             raise ValueError(f"context must be columns of Ratings.context, {list(ratings.context)}, got {missing}.")
+        if len(set(names)) < len(names):
+            raise ValueError(f"context must have each column once, got {names}.")
         return tuple(np.unique(ratings.context[name]) for name in names)
 
     def _blocks(self, ratings, order):
@@ -2821,9 +2873,13 @@ class BayesianFM(FactorModel):
 
     def _part_scores(self, part, rows, cols):
         """With their context, where the model has learnt from it."""
+        return self._with_context(rows, cols, self._codes_of(part))
+
+    def _codes_of(self, part):
+        """The codes of the ratings of a part, which must have the context that the model has learnt from."""
         if missing := [name for name in self.context if name not in part.context]:
             raise ValueError(f"ratings must have the context {missing}, which the model has learnt from, got {part!r}.")
-        return self._with_context(rows, cols, self._codes(part.context, len(part)))
+        return self._codes(part.context, len(part))
 
     def _with_context(self, rows, cols, codes):
         scores = self.predict_cells(rows, cols)
@@ -2885,7 +2941,9 @@ class BayesianFM(FactorModel):
     def log_score(self, ratings: Ratings) -> float:
         """Mean logarithm of the probability of each rating of a part; 0 is perfect, and guessing among ten is -2.30.
 
-        A rating that the training part has nowhere counts as the nearest one that it has.
+        A rating that the training part has nowhere counts as the nearest one that it has, and no probability as less
+        than 1e-12, so that one surprise costs at most 27.6. The part must have the context that the model has learnt
+        from.
         """
         known = self.fitted()
         need_ratings(ratings, "ratings")
@@ -2893,8 +2951,8 @@ class BayesianFM(FactorModel):
         if not len(ratings):
             raise ValueError("there is no rating to score: the part is empty.")
         at = nearest_step(ratings.values, self.steps_)
-        chances = self._probabilities(ratings.rows, ratings.cols, self._codes(ratings.context, len(ratings)))
-        return float(np.log(chances[np.arange(len(at)), at]).mean())
+        chances = self._probabilities(ratings.rows, ratings.cols, self._codes_of(ratings))
+        return float(np.log(np.maximum(chances[np.arange(len(at)), at], 1e-12)).mean())
 
     def diagnostics(self, users: ArrayLike | None = None, items: ArrayLike | None = None) -> pd.DataFrame:
         """Whether the chains have settled: a row for the noise, and one for the prediction of each pair (users, items),
@@ -2902,12 +2960,15 @@ class BayesianFM(FactorModel):
 
         `r_hat` compares chains, and the halves of each, and should be below 1.01 (Vehtari et al., Bayesian Analysis
         2021; below 1.1 in older texts); `effective_size` is the number of independent draws that the samples are worth
-        for a mean. Of the noise all sweeps after `burn_in` count, of predictions the kept samples.
+        for a mean. Of the noise all sweeps after `burn_in` count, of predictions the kept samples; where a chain has
+        fewer than four, both are NaN.
         """
         if (users is None) != (items is None):
             raise TypeError(f"users and items are given together or not at all, got {shown(users)}, {shown(items)}.")
         if users is None:
-            rows, cols = np.random.default_rng(0).integers(0, self.fitted().shape, (100, 2)).T
+            if isinstance(known := self.fitted(), files.TitlesOnly):
+                raise ValueError(f"diagnostics must draw cells of viewers, and the model was {known.origin}.")
+            rows, cols = np.random.default_rng(0).integers(0, known.shape, (100, 2)).T
         else:
             rows, cols, _ = self._asked(users, items, None)
         names = [f"noise_{at}" for at in range(1, self.n_chains + 1)]
@@ -2929,7 +2990,8 @@ class BayesianFM(FactorModel):
         check_kind("context", context, (dict, type(None)), "a dict of name: value, or one for each pair")
         if unknown := [name for name in context or {} if name not in self.context]:
             raise ValueError(f"context must be of {list(self.context)}, got {unknown}.")
-        return rows, cols, self._codes(context or {}, len(rows))
+        told = {name: context_column(name, given, len(rows)) for name, given in (context or {}).items()}
+        return rows, cols, self._codes(told, len(rows))
 
     def _draws(self, rows, cols, codes):
         """(means, variances), both (cells, s), of predictions in each sample."""
@@ -2956,7 +3018,11 @@ class BayesianFM(FactorModel):
     # -- somebody new --
 
     def _newcomer(self, axis, at, values, features=None):
-        return self._fold(axis, at, values, None if features is None else _described(self.item_features, features))
+        if features is None:
+            return self._fold(axis, at, values, None)
+        about = _described(self.item_features, features)
+        check_features("features", self.item_features.names, np.arange(len(about)), about)
+        return self._fold(axis, at, values, about)
 
     def _fold_of(self, row):
         """A viewer of the training part, as somebody new with their ratings and their profile."""
@@ -3399,7 +3465,7 @@ class Hybrid(_OfPairs, Recommender):
         Cloned and fitted to the training ratings; with `prefit`, a fitted model taken as it is.
     item_features : Features, optional
         What titles are about, say genres; without them there is no c.
-    likes_weight, content_weight : float, at least 0
+    likes_weight, content_weight : float from 0 to 1e6
         The two shares, in spreads of the predicted ratings.
     liked : float from 0 to 1
         A title is liked that is rated at or above this share of the scale: 0.75 is 8 of 1 to 10, and 4 of 0.5 to 5.
@@ -3420,8 +3486,8 @@ class Hybrid(_OfPairs, Recommender):
 
     rating: Recommender | None = None
     item_features: Features | None = None
-    likes_weight: float = setting(0.5, low=0)
-    content_weight: float = setting(0.5, low=0)
+    likes_weight: float = setting(0.5, low=0, high=1e6)
+    content_weight: float = setting(0.5, low=0, high=1e6)
     liked: float = setting(0.75, low=0, high=1)
     reg: float = setting(100.0, above=0)
     prefit: bool = setting(False)
@@ -3436,7 +3502,7 @@ class Hybrid(_OfPairs, Recommender):
         with whole_fits():
             self.rating_ = self.rating if self.prefit else clone(self.rating).fit(ratings, validation)
         about = sp.csr_array((ratings.n_items, 0))
-        if self.item_features is not None:
+        if self.item_features is not None and len(self.item_features.names):
             about = TfidfTransformer().fit_transform(self.item_features.rows_for(ratings.item_ids))
         self.item_table_ = sp.csr_array(about)
 
@@ -3535,7 +3601,10 @@ class Tuned(_ModelOfModels):
         with whole_fits():
             found = {name: self._tuned(model, ratings, spaces.get(name)) for name, model in candidates.items()}
         self.scores_ = {name: float(value) for name, (_, value) in found.items()}
-        self.chosen_ = min(self.scores_, key=lambda name: self.scores_[name])
+        finite = {name: value for name, value in self.scores_.items() if np.isfinite(value)}
+        if not finite:
+            raise ValueError(f"no candidate has a finite validation score: {self.scores_}.")
+        self.chosen_ = min(finite, key=lambda name: finite[name])
         self.model_ = found[self.chosen_][0]
         self._settle([], [])
 

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 
 from content_table_parts.certificates import Certificate
 from content_table_parts.interrupts import check_time
+from content_table_parts.settings import check_in_dtype
 from content_table_parts.solvers import DENSE_SPEED, compiled, csr_arrays
 
 MAX_PAIR_BYTES = 2**31  # a table of all pairs of titles above this is refused: 16,384 titles, or 23,170 in float32
@@ -65,6 +66,7 @@ def pair_weights(S: Any, reg: float, dtype: str, what: str) -> PairWeights:
     inverse in the one table that is kept, n^3 operations. Of few W = S' (S S' + reg)^-1 S, by P = (1 - W) / reg: with
     L L' = S S' + reg the roots are V = S' L'^-1, m^2 n operations, and B is never formed.
     """
+    check_in_dtype(dtype, reg=reg)
     S = sp.csr_array(S, dtype=dtype)
     S = S[np.diff(S.indptr) > 0]
     m, n = S.shape

@@ -268,12 +268,18 @@ def _report(models, ratings, user, options):
     if (certificate := model.certificate()) is not None:
         gap = max(certificate.relative_gap, 0)
         _say(f"(certified: no fit has an objective lower by more than {gap:.0e} of it):")
-    _say(model.recommend(user, options.n, clip=True).to_string(index=False, float_format="{:.2f}".format))
+    _print_list(model.recommend(user, options.n, clip=True))
+
+
+def _print_list(table):
+    """The rows of a list, or that there is none."""
+    rows = table.to_string(index=False, float_format="{:.2f}".format)
+    _say(rows if len(table) else "has everything; nothing is left to list")
 
 
 def _tell_first(begin, results):
     """A first table, of one split, where somebody has waited for it; beside the bar, not among the results."""
-    if time.perf_counter() - begin > SOON:
+    if len(results) and time.perf_counter() - begin > SOON:
         shown = results.sort_values("rmse_clipped", kind="stable")[["model", "train_rmse", "rmse_clipped"]]
         shown.columns = ["model", "training RMSE", "held-out RMSE"]
         said = shown.to_string(index=False, float_format="{:.3f}".format)
@@ -302,4 +308,4 @@ def _report_lists(rankers, ratings, user, options):
     best = next(name for name in table["model"] if name in rankers)
     model = clone(rankers[best]).fit(ratings)
     _say(f"For {user}, by {model}")
-    _say(model.recommend(user, options.n).to_string(index=False, float_format="{:.2f}".format))
+    _print_list(model.recommend(user, options.n))

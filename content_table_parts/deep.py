@@ -10,7 +10,7 @@ import numpy as np
 
 from content_table_parts.pairwise import doubt, other_title
 from content_table_parts.settings import check_number, shown
-from content_table_parts.solvers import adam_step, compiled, dot
+from content_table_parts.solvers import adam_step, check_memory, compiled, dot
 from content_table_parts.vectors import BITS, load, plus, store
 
 WIDE = BITS // 64  # numbers of a vector
@@ -24,7 +24,9 @@ def layer_sizes(n_factors: int, hidden: tuple[int, ...]) -> np.ndarray:
         raise TypeError(f"hidden must be a tuple of the units of each hidden layer, as (32, 16), got {shown(hidden)}.")
     for units in hidden:
         check_number("hidden", units, low=1, whole=True)
-    return np.array([2 * n_factors, *hidden, 1], dtype=np.int64)
+    widest = max(n_factors, *hidden, 1)
+    check_memory((2, 1 + len(hidden), widest, widest), f"DeepMF with n_factors={n_factors} and hidden={shown(hidden)}")
+    return np.array([2 * int(n_factors), *hidden, 1], dtype=np.int64)
 
 
 def n_weights(sizes: np.ndarray) -> int:
@@ -60,6 +62,7 @@ def first_numbers(n_rows: int, sizes: np.ndarray, rng: np.random.Generator) -> n
 def workspace(sizes: np.ndarray, n_pairs: int) -> tuple[np.ndarray, np.ndarray]:
     """(z and d, W and Wt) for so many pairs at a time."""
     wide = -(-(int(sizes.max()) + 1) // WIDE) * WIDE
+    check_memory((2, len(sizes), n_pairs, wide), "DeepMF's n_negatives, in a step of batch_size likes,")
     return np.zeros((2, len(sizes), -(-n_pairs // 4) * 4, wide)), np.zeros((2, len(sizes) - 1, wide, wide))
 
 
@@ -262,6 +265,7 @@ class Descent:
         rows = np.repeat(np.arange(m), counts)
         some = counts[rows] < n  # of who likes everything there is nothing to learn
         self.likes, self.rng, self.rows, self.cols = likes, rng, rows[some], likes.indices[some]
+        check_memory((max(len(rows), 1), n_negatives), f"DeepMF with n_negatives={n_negatives}")
         self.others = n - counts[self.rows]  # so many titles stand against each like
         first = first_numbers(m + n, self.sizes, rng)
         self.state, self.met, self.n_steps = np.zeros((4, len(first))), np.zeros(m + n, dtype=np.int64), 0
@@ -270,10 +274,10 @@ class Descent:
     def run_pass(self, batch_size: int, eta: float, reg: float) -> float:
         """One pass over the likes, in a new order and with new draws; its mean loss."""
         order, batch = self.rng.permutation(len(self.rows)), min(batch_size, max(len(self.rows), 1))
+        space = workspace(self.sizes, batch * (1 + self.n_negatives))
         draws = self.rng.random((len(order), self.n_negatives)) * self.others[order, None]
         table = self.rows[order], self.cols[order], draws.astype(np.int64), self.likes.indptr, self.likes.indices
         state = self.sizes, self.product, self.state, self.met, self.n_steps
-        space = workspace(self.sizes, batch * (1 + self.n_negatives))
         loss = deep_pass(*table, *state, batch, float(eta), float(reg), *space)
         self.n_steps += -(-len(order) // batch)
         return loss / max(len(order) + draws.size, 1)

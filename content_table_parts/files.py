@@ -84,7 +84,8 @@ class TitlesOnly(Ratings):
 
     def user_id(self, name: Any) -> Any:
         """Nobody is known here."""
-        raise KeyError(f"unknown user {name!r}: the model was {self.origin}; fold_in takes their ratings.")
+        name = name.item() if isinstance(name, np.generic) else name
+        raise KeyError(f"unknown user {shown(name)}: the model was {self.origin}; fold_in takes their ratings.")
 
 
 _PARTS = {

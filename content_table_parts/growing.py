@@ -14,13 +14,13 @@ from content_table_parts.files import TitlesOnly, axes_of
 from content_table_parts.newcomers import Viewer
 from content_table_parts.ratings import Ratings
 from content_table_parts.settings import check_fitted, check_kind, shown
-from content_table_parts.solvers import BLAS
+from content_table_parts.solvers import BLAS, warn_caller
 from content_table_parts.tables import load_table
 
 
 def add_viewer(model: Any, viewer: Viewer, user: Any, name: str | None = None) -> Any:
     """See `Recommender.add`."""
-    table = _training_table(model, "add")
+    table = training_table(model, "add")
     check_kind("viewer", viewer, Viewer, "a Viewer, as fold_in gives it")
     if viewer.model is not model:
         raise ValueError(f"viewer was folded into another model: got {viewer.model!r}, not this one; fold in again.")
@@ -40,7 +40,7 @@ def add_viewer(model: Any, viewer: Viewer, user: Any, name: str | None = None) -
 
 def update_model(model: Any, ratings: Ratings | pd.DataFrame) -> Any:
     """See `Recommender.update`."""
-    table = _training_table(model, "update")
+    table = training_table(model, "update")
     _check_half_steps(model)
     check_kind("ratings", ratings, (Ratings, pd.DataFrame), "Ratings or a DataFrame with a row for each rating")
     read = ratings if isinstance(ratings, Ratings) else load_table(ratings, scale=table.scale, repeats="last")
@@ -56,7 +56,7 @@ def update_model(model: Any, ratings: Ratings | pd.DataFrame) -> Any:
     return _grown(model, merged, *touched, told)
 
 
-def _training_table(model, what):
+def training_table(model, what):
     """The training ratings of a model that has them."""
     table = check_fitted("model", model)
     if isinstance(table, TitlesOnly):
@@ -92,6 +92,7 @@ def _check_new_id(table, user):
 def _grown(model, table, rows, cols, told):
     """A copy of the model on the ratings `table`: what they have new begins at its `_blank`, then the viewers `rows`
     are solved again, the titles `cols` where the class solves titles, and with these the viewers once more."""
+    _warn_of_lost_context(model, table)
     grown = _extended(model, table)
     cols = _solved_titles(grown, cols)
     told = {"users": np.sum(rows < model.ratings_.n_users), "new_users": table.n_users - model.ratings_.n_users} | told
@@ -99,6 +100,21 @@ def _grown(model, table, rows, cols, told):
     with BLAS.limit(limits=1, user_api="blas"):
         _solve(grown, rows, cols, {name: int(count) for name, count in told.items()})
     return grown
+
+
+def _warn_of_lost_context(model, table):
+    """Say which columns of the context, read by the model or one that it is made of, the new ratings do not have."""
+    if lost := [name for name in _context_read(model) if name not in table.context]:
+        warn_caller(
+            f"the new ratings have no context {lost}, which the model has learnt from, so ratings_ has none either: "
+            "predictions stay, but this model cannot score ratings_, nor be fitted to it; update takes Ratings with it."
+        )
+
+
+def _context_read(model):
+    """Columns of the context that a model, or one that it is made of, has learnt from and its ratings have."""
+    own = [name for name in getattr(model, "context", ()) if name in model.ratings_.context]
+    return list(dict.fromkeys(own + [name for part in _parts(model).values() for name in _context_read(part)]))
 
 
 def _parts(model):

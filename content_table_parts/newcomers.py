@@ -261,18 +261,25 @@ class _Newcomer:
 
         First what each own rating contributes, the largest first (those after the n-th in one row); then, for a viewer
         of the training part, what a descent has learnt beyond the regression on these ratings; last what everybody
-        gets, the mean and the level of the other side.
+        gets, the mean and the level of the other side. Where what is left is no more than rounding, it goes with the
+        largest contribution.
         """
         ratings, at = self.model.ratings_, self._other("other", other)
         names = ratings.user_ids.astype(str) if ratings.user_names is None else ratings.user_names
         labels = (names if self._axis else ratings.item_labels)[self.at].tolist()
         parts = (self.fold._rows([at]) @ (self.fold.solve * self.fold.target))[0]
         start = self.fold.offset[at]
+        rest = self.scores[at] - start - parts.sum()
+        single = "float32" in [value for name, value in self.model.get_params().items() if name.endswith("dtype")]
+        if len(parts) and abs(rest) <= ROUNDING["float32" if single else "float64"] * np.abs(self.scores).max():
+            parts[np.abs(parts).argmax()] += rest
+            rest = 0.0
         own = list(zip(labels, self.values.tolist(), parts.tolist(), strict=True))
-        rest = {"the rest of the training": self.scores[at] - start - parts.sum()}
-        return reasons(own, rest | {EVERYBODY.format(("title", "viewer")[self._axis]): start}, n, "ratings")
+        last = {"the rest of the training": rest, EVERYBODY.format(("title", "viewer")[self._axis]): start}
+        return reasons(own, last, n, "ratings")
 
 
+ROUNDING = {"float64": 1e-8, "float32": 1e-4}  # of a prediction, as a share of the largest one of somebody
 EVERYBODY = "what everybody gets: the mean and this {}'s level"
 
 

@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from content_table_parts.regressions import GATHERED, _factor, _gather, by_threads
+from content_table_parts.regressions import GATHERED, _factor, _gather, by_threads, check_room, check_solution
 from content_table_parts.solvers import best_positions, compiled, dot, locked
 from content_table_parts.vectors import BITS
 
@@ -102,10 +102,12 @@ def nonnegative_rows(table, offset, blocks, penalty, own, bias=None, *, n_sweeps
     By so many sweeps of coordinate descent, which cannot raise the sum, or with `n_sweeps` 0 to the minimum. z are the
     rows of the `blocks` beside each other, t the values less offset[i] in column i, the penalties are above 0.
     """
+    check_room(own.shape[1])
     x, n_signed = (own.copy(), 0) if bias is None else (np.column_stack([own, bias]), 1)
     other, penalty = np.ascontiguousarray(np.hstack(blocks)), np.asarray(penalty, float)
     arrays = table.indptr, table.indices, table.data, offset, other, penalty
     by_threads(partial(_solve_block, *(locked(a) for a in arrays), n_signed, n_sweeps, x), table.indptr, n_jobs)
+    check_solution(x, penalty)
     own[:] = x[:, : own.shape[1]]
     if bias is not None:
         bias[:] = x[:, -1]

@@ -29,9 +29,13 @@ from scipy.stats import rankdata
 from content_table_parts.bayes import Block, State
 from content_table_parts.interrupts import check_time, may_keep_half
 from content_table_parts.newcomers import Fold
-from content_table_parts.solvers import warn_caller
+from content_table_parts.settings import shown
+from content_table_parts.solvers import check_memory, warn_caller
 
 LEAST_UNIT = 1e-6  # rating points: where all ratings are equal, nothing varies, but there must be a unit
+UNITS = 1e-150, 1e150  # rating points: variances are squares, which floats must hold
+MAX_FEATURE = 100.0  # a larger one would swamp the prior of its weights, which is about features of size 1
+LEAST_DRAWS = 4
 CELLS = 20_000  # looked at together: of 50 samples and 10 factors 80 MB; and ratings asked for the thresholds
 
 
@@ -44,6 +48,39 @@ class Sample(NamedTuple):
     prior: np.ndarray
     level: float
     noise: float
+
+
+def unit_of(y: np.ndarray, scale: tuple[float, float]) -> float:
+    """The standard deviation of the ratings y, in whose unit priors are; where all are equal a small part of the scale.
+
+    Divided by a power of two first, which changes no digit: the squares of ratings near 1e154 would be infinite.
+    """
+    power = 2.0 ** np.frexp(np.abs(y).max())[1].clip(-1000, 1000)
+    unit = max(float((y / power).std() * power), LEAST_UNIT * min(scale[1] - scale[0], 1.0))
+    if not UNITS[0] <= unit <= UNITS[1]:
+        raise ValueError(
+            f"ratings must have a standard deviation of {UNITS[0]:g} to {UNITS[1]:g}, whose square is a number, got "
+            f"{unit:.3g}; divide them all by one number, and the scale."
+        )
+    return unit
+
+
+def check_features(name: str, names: Sequence[str], at: np.ndarray, values: np.ndarray) -> None:
+    """Refuse values of the features `names[at]` that are too large for the priors."""
+    large = np.abs(values) > MAX_FEATURE
+    if large.any():
+        worst = np.flatnonzero(large)[np.abs(values[large]).argmax()]
+        raise ValueError(
+            f"{name} must be of size about 1, at most {MAX_FEATURE:g}, got {values[worst]:.3g} of "
+            f"{shown(str(names[at[worst]]))}; standardise it: subtract its mean, divide by its standard deviation."
+        )
+
+
+def check_size(blocks: Sequence[Block], n_factors: int, n_chains: int, n_kept: int) -> None:
+    """Refuse chains, or samples to keep, that would fill the machine."""
+    rows, features = np.array([block.table.shape for block in blocks], dtype=object).sum(axis=0)
+    check_memory((1 + n_factors, features, n_chains), f"n_factors={n_factors} with n_chains={n_chains}")
+    check_memory((1 + n_factors, rows, n_kept), f"n_factors={n_factors} with {n_kept} samples (n_kept)")
 
 
 def keep(blocks: Sequence[Block], state: State, unit: float = 1.0) -> Sample:
@@ -406,8 +443,11 @@ def _described(side):
 
 
 def chain_summary(draws: np.ndarray) -> dict[str, float]:
-    """mean, sd, r_hat and effective_size of what chains drew, (chains, draws)."""
-    sizes = {"r_hat": split_r_hat(draws), "effective_size": effective_size(draws)}
+    """mean, sd, r_hat and effective_size of what chains drew, (chains, draws); the last two are NaN where a chain has
+    fewer than `LEAST_DRAWS`, so that its halves have no variance."""
+    told = draws.shape[1] >= LEAST_DRAWS
+    sizes = {"r_hat": split_r_hat(draws) if told else np.nan}
+    sizes["effective_size"] = effective_size(draws) if told else np.nan
     return {"mean": float(draws.mean()), "sd": float(draws.std())} | sizes
 
 

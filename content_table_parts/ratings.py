@@ -46,6 +46,8 @@ def scale_ends(scale: Any) -> tuple[float, float]:
         raise ValueError(f"the scale is two numbers, (low, high), got {shown(scale)}.") from error
     if not low < high:
         raise ValueError(f"the scale needs a low end below its high end, got {scale}.")
+    if not np.isfinite(high - low):
+        raise ValueError(f"the scale needs finite ends, not too far apart for a float, got {scale}.")
     return low, high
 
 
@@ -953,6 +955,17 @@ def _context(given):
         if not isinstance(name, str) or not name or name in _COLUMNS:
             raise ValueError(f"context needs names of its own, texts other than {_COLUMNS}, got {shown(name)}.")
     return {name: _read_only(np.array(_ids(column, f"context {name!r}"))) for name, column in given.items()}
+
+
+def context_column(name: str, given: Any, n: int) -> np.ndarray:
+    """What is known of `n` pairs: one number or text for all of them, or one for each, checked as `Ratings.context`."""
+    what, one = f"context {name!r}", isinstance(given, (str, int, float)) or getattr(given, "ndim", 1) == 0
+    if not one and not hasattr(given, "dtype") and not isinstance(given, (list, tuple, range)):
+        raise TypeError(f"{what} must be a number or text, or a list of one for each pair, got {shown(given)}.")
+    column = _ids(np.ravel(given) if one else given, what)
+    if len(column) not in (1, n):
+        raise ValueError(f"{what} must have one value, or one for each of {n} pairs, got {len(column)}.")
+    return column
 
 
 def _float_table(matrix):

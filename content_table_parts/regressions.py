@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from content_table_parts.interrupts import workers
-from content_table_parts.solvers import LEAST_LEFT, compiled, dot, locked
+from content_table_parts.solvers import LEAST_LEFT, check_memory, compiled, dot, locked
 from content_table_parts.vectors import BITS, divided, load, minus, plus, root, store
 
 GATHERED = 64  # ratings at a time, whose factors then are in a processor's first cache
@@ -207,7 +207,8 @@ def solve_all_rows(
     so, the arithmetic is done with half the digits; what is returned is float64.
     """
     given = (values, offset, other, base, per_rating)
-    given = [a if a is None else np.ascontiguousarray(a, dtype) for a in given]
+    with np.errstate(over="ignore"):  # what is too large for it leaves no finite solution, which is said then
+        given = [a if a is None else np.ascontiguousarray(a, dtype) for a in given]
     arrays = [a if a is None else locked(a) for a in (indptr, indices, *given)]
     arrays.insert(3, confidence if confidence is None else np.dtype(dtype).type(confidence))
     out = np.empty((len(indptr) - 1, other.shape[1]), dtype)
@@ -225,6 +226,11 @@ def regress_rows(table, other, penalty, offset=None, dtype="float64", n_jobs=1, 
     rows = solve_all_rows(*arrays, offset, per_rating=per_rating, dtype=dtype, n_jobs=n_jobs)
     check_solution(rows, lightest)
     return rows
+
+
+def check_room(k: int) -> None:
+    """Refuse so many factors that the tables of one regression, those of its vector of rows, would not fit."""
+    check_memory((1 + BITS // 64, k, k), f"a ridge regression on n_factors={k:,}")
 
 
 @compiled(inline="always")
@@ -296,9 +302,12 @@ def _least_norm_rows(table, other):
     return rows
 
 
-def check_solution(rows, reg):
+def check_solution(rows, reg, remedy=""):
     if not np.isfinite(rows).all():
-        raise ValueError(f"the ridge regressions of reg={np.min(reg):g} are singular in floating point; raise reg.")
+        raise ValueError(
+            f"the ridge regressions of reg={np.min(reg):g} are singular in floating point; raise reg{remedy}, or "
+            "divide ratings, or an init, that are very large."
+        )
 
 
 def ridge_rows(table: Any, other: np.ndarray, reg: float | np.ndarray = 0.0) -> np.ndarray:

@@ -64,6 +64,14 @@ def _is_finite(number):
         return False
 
 
+def check_in_dtype(dtype: str, **settings: float) -> None:
+    """Refuse settings, by name, that are beyond all numbers of a dtype: they would be infinite in its arithmetic."""
+    largest = float(np.finfo(dtype).max)
+    for name, value in settings.items():
+        if value > largest:
+            raise ValueError(f"{name} must be at most {largest:.3g} with dtype={dtype!r}, got {value:g}.")
+
+
 def check_kind(name: str, value: Any, kinds: type | tuple[type, ...], expected: str) -> None:
     """Refuse an argument of another class than `kinds`; `expected` says what it should be.
 
@@ -262,6 +270,7 @@ class Setting:
 
     def _check_number(self, name, value):
         check_number(name, value, low=self.low, strict=self.strict, whole=self.whole)
+        value = float(value) if isinstance(value, np.floating) else value  # a half float holds no bound of a million
         if value > self.high or value >= self.below:
             bound = f"at most {self.high:g}" if value > self.high else f"below {self.below:g}"
             raise ValueError(f"{name} must be {bound}, got {value!r}.")

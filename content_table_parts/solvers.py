@@ -736,9 +736,12 @@ def adam_step(theta, slope, mean, square, rate, t):
     """
     mean_share, square_share = 1 - BETA_1**t, 1 - BETA_2**t
     for e in range(len(theta)):
-        mean[e] += (1 - BETA_1) * (slope[e] - mean[e])
-        square[e] += (1 - BETA_2) * (slope[e] ** 2 - square[e])
+        mean[e] = BETA_1 * mean[e] + (1 - BETA_1) * slope[e]
+        square[e] = BETA_2 * square[e] + (1 - BETA_2) * slope[e] ** 2
         theta[e] -= rate * (mean[e] / mean_share) / (np.sqrt(square[e] / square_share) + EPSILON)
+
+
+TOO_LONG = "the steps of the splitting, ratings / reg, overflow; raise reg, or divide ratings that are very large."
 
 
 def _power_step(Z, V):
@@ -749,7 +752,10 @@ def _power_step(Z, V):
     """
     basis = np.linalg.qr(Z @ V)[0]  # (m, b)
     B = Z.T @ basis  # (n, b)
-    squares, rotation = np.linalg.eigh(B.T @ B)
+    squares = B.T @ B
+    if not np.isfinite(squares).all():
+        raise ValueError(TOO_LONG)
+    squares, rotation = np.linalg.eigh(squares)
     s = np.sqrt(np.maximum(squares[::-1], np.finfo(float).tiny))
     rotation = rotation[:, ::-1]
     return basis @ rotation, s, (B @ rotation) / s
@@ -785,7 +791,10 @@ class Splitting:
         for _ in range(3):
             _, s, self.V = _power_step(self.Z, self.V)
         self.threshold = share * s[0] if target.any() else 1.0  # nothing to explain: X = 0 at once
-        self.step = self.threshold / reg
+        with np.errstate(over="ignore"):
+            self.step = self.threshold / reg
+        if not np.isfinite(self.step):
+            raise ValueError(TOO_LONG)
 
     def _sparse(self, values):
         return sp.csr_array((values[self.by_row], *self.pattern), shape=self.shape)

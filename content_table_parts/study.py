@@ -124,8 +124,17 @@ def measured(
 def _on_splits(measures, models, parts, splits, n_jobs, progress):
     """{(name, split): measures[name](model, train, test)}"""
     jobs = [(name, split) for split in splits for name in models]
-    calls = [joblib.delayed(measures[name])(models[name], *parts[split]) for name, split in jobs]
+    calls = [joblib.delayed(_named)(measures[name], models[name], *parts[split], name, split) for name, split in jobs]
     return dict(zip(jobs, side_by_side(calls, n_jobs, progress, [name for name, _ in jobs]), strict=True))
+
+
+def _named(measure, model, train, test, name, split):
+    """`measure(model, train, test)`; an error says of which model and split it is."""
+    try:
+        return measure(model, train, test)
+    except Exception as error:
+        error.add_note(f"{name}, split {split}")
+        raise
 
 
 @dataclass(frozen=True)
@@ -210,6 +219,9 @@ def evaluate(
     -------
     DataFrame : one row per model and split: model, split, train_rmse, rmse and mae (raw), rmse_clipped and
     mae_clipped, cold (held-out cells that the model knew too little about), n_train, n_test.
+
+    A model that fails on a split ends all of it by its error, with a note of the model's name and the split; `compare`
+    goes on without it.
     """
     check_models(models)
     check_switch("progress", progress)
@@ -230,22 +242,28 @@ def evaluate_in_time(
     minutes: float | None,
     first: Callable[[pd.DataFrame], None],
 ) -> tuple[pd.DataFrame, list]:
-    """`evaluate`, with a bar, and what was left out, in words: for want of time, or since its steps were too long.
+    """`evaluate`, with a bar, and what was left out, in words: for want of time, or since it could not be fitted.
 
-    Where time is limited, `first(table)` is called with the first split's.
+    Where time is limited, `first(table)` is called with the first split's. ValueError where no model is left.
     """
     parts = _splits(ratings, n_splits, 0.2, 0, None)
     found = measured(
-        _settled, models, parts, n_jobs, True, minutes, first=lambda results: first(_table(_without_diverged(results)))
+        _settled, models, parts, n_jobs, True, minutes, first=lambda results: first(_table(_without_failed(results)))
     )
-    diverged = {name: row for (name, _), row in found.results.items() if isinstance(row, DivergenceError)}
-    notes = [f"left out: {name}. {error}" for name, error in diverged.items()]
-    return _table(_without_diverged(found.results)), found.notes + notes
+    failed = {name: row for (name, _), row in found.results.items() if isinstance(row, Exception)}
+    notes = found.notes + [f"left out: {name}. {_said(error)}" for name, error in failed.items()]
+    if not (left := _without_failed(found.results)):
+        raise ValueError("no model could be fitted:\n" + "\n".join(notes))
+    return _table(left), notes
 
 
-def _without_diverged(results):
-    diverged = {name for (name, _), row in results.items() if isinstance(row, DivergenceError)}
-    return {key: row for key, row in results.items() if key[0] not in diverged}
+def _without_failed(results):
+    failed = {name for (name, _), row in results.items() if isinstance(row, Exception)}
+    return {key: row for key, row in results.items() if key[0] not in failed}
+
+
+def _said(error):
+    return error.args[0] if isinstance(error, KeyError) else error  # str(KeyError) would add quotes
 
 
 def _table(results):
@@ -282,7 +300,7 @@ def _evaluate_fit(model, train, test):
 def _settled(model, train, test):
     try:
         return _evaluate_fit(model, train, test)
-    except DivergenceError as error:  # steps that suit 1 to 10 are too long for a wider scale
+    except (DivergenceError, ValueError, KeyError, MemoryError) as error:  # too few ratings, too wide a scale, ...
         return error
 
 
@@ -297,9 +315,8 @@ def _is_model(thing):
 
 
 def _all_errors(fitted, train, test):
-    training = fitted.rmse(train)
-    predictions, lost = fitted.predict_cells(test.rows, test.cols, return_fallback=True)
-    error = predictions - test.values
+    training, error = fitted.rmse(train), fitted.errors(test)  # both with the context that a model has learnt from
+    lost = fitted.predict_cells(test.rows, test.cols, return_fallback=True)[1]
     clipped = np.clip(error + test.values, *test.scale) - test.values
     root, size = (lambda left: float(np.sqrt(np.mean(left**2)))), (lambda left: float(np.mean(np.abs(left))))
     figures = {"train_rmse": training, "rmse": root(error), "cold": int(lost.sum())}
@@ -323,11 +340,20 @@ def split_interval(values: ArrayLike, n_train: float, n_test: float, level: floa
     return float(values.mean()), float(scipy.stats.t.ppf(0.5 + level / 2, len(values) - 1) * scale)
 
 
-def _check_results(results, columns):
-    """Refuse a table without these columns."""
+def _check_results(results, columns, once=()):
+    """Refuse a table without these columns, without rows, or with two rows of which all columns of `once` are equal."""
     check_kind("results", results, pd.DataFrame, "the table of evaluate, compare or rank_models")
     if missing := [name for name in columns if name not in results.columns]:
         raise ValueError(f"results must have the columns {list(columns)}, got a table without {missing}.")
+    if not len(results):
+        raise ValueError("results must have a row or more, got a table without any; was everything filtered out?")
+    once = [name for name in once if name in results.columns]
+    if once and (twice := results.duplicated(once)).any():
+        first = {name: results.loc[twice.to_numpy(), name].tolist()[0] for name in once}
+        raise ValueError(
+            f"results must have one row for each {' and '.join(once)}, got {twice.sum()} more, the first of "
+            f"{shown(first)}; were tables put together that share rows?"
+        )
 
 
 def _check_metric(results, metric):
@@ -337,7 +363,7 @@ def _check_metric(results, metric):
 
 def summarize(results: pd.DataFrame, metric: str = "rmse_clipped") -> pd.DataFrame:
     """Mean and 95 % half width of one metric of `evaluate` for each model, and of its training RMSE; best first."""
-    _check_results(results, ("model", "train_rmse", "n_train", "n_test"))
+    _check_results(results, ("model", "train_rmse", "n_train", "n_test"), once=("model", "split"))
     _check_metric(results, metric)
     rows = []
     for name, part in results.groupby("model", sort=False):
@@ -351,7 +377,7 @@ def paired_differences(
 ) -> pd.DataFrame:
     """Each model minus the reference, split by split: mean difference and 95 % half width; `better` or `worse` only
     where the interval leaves 0 out. Models without this metric are left out."""
-    _check_results(results, ("model", "split", "n_train", "n_test"))
+    _check_results(results, ("model", "split", "n_train", "n_test"), once=("model", "split"))
     _check_metric(results, metric)
     check_kind("reference", reference, Hashable, "the name of a model")
     check_switch("larger_is_better", larger_is_better)
@@ -926,7 +952,7 @@ def rank_differences(
 ) -> pd.DataFrame:
     """Each model minus the reference, user by user: mean difference and a bootstrap interval over users; `better` or
     `worse` only where the interval leaves 0 out."""
-    _check_results(results, ("model", "user_id"))
+    _check_results(results, ("model", "user_id"), once=("model", "user_id"))
     _check_metric(results, metric)
     check_kind("reference", reference, Hashable, "the name of a model")
     check_number("n_boot", n_boot, low=1, whole=True)
@@ -1155,7 +1181,7 @@ def comparison(results: pd.DataFrame) -> pd.DataFrame:
         "certify_seconds",
         "n_parameters",
     ]
-    _check_results(results, ("model", "split", "error", "n_train", "n_test"))
+    _check_results(results, ("model", "split", "error", "n_train", "n_test"), once=("model", "split"))
     rows = []
     for name, part in results.groupby("model", sort=False):
         row = {"model": name} | part.reindex(columns=means).mean().to_dict()

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from content_table_parts.solvers import adam_step
+from content_table_parts.solvers import adam_step, check_memory
 
 
 class Network(NamedTuple):
@@ -27,6 +27,8 @@ class Network(NamedTuple):
 
 def random_network(n: int, h: int, k: int, rng: np.random.Generator) -> Network:
     """Weights of variance 2 / (rows + columns), and biases of 0."""
+    for sides in ((max(n, k), h), (max(n, h), k)):
+        check_memory(sides, f"MultVAE with n_factors={k} and n_hidden={h}")
     tables = [rng.normal(0.0, np.sqrt(2 / sum(shape)), shape) for shape in ((n, h), (h, k), (h, k), (n, k))]
     biases = [np.zeros(size) for size in (h, k, k, n)]
     return Network(*(part for pair in zip(tables, biases, strict=True) for part in pair))

@@ -302,6 +302,14 @@ def test_a_list_length_that_is_no_whole_number_from_1_is_an_error(fitted, n):
 
 def test_a_list_longer_than_what_is_unseen_is_cut_there(fitted):
     assert [len(fitted.recommend(user, 99)) for user in (101, 102, 104)] == [1, 2, 0]
+    assert len(fitted.recommend_all(2**62)) == 30 - len(fitted.ratings_)
+    assert (fitted.top_items([0], 99)[0, 5:] == -1).all()
+
+
+@pytest.mark.parametrize("n", [10**9, 2**63 - 1])
+def test_a_list_so_long_that_it_would_fill_the_memory_is_refused(n, table):
+    with pytest.raises(MemoryError, match=rf"top_items of n={n:,} needs a dense 1 x {n:,} table"):
+        ct.GlobalMean().fit(table).top_items([0], n)
 
 
 def test_a_list_length_written_as_a_float_is_refused_in_words(table):
@@ -481,9 +489,28 @@ def test_a_start_of_the_wrong_kind_or_shape_is_answered_with_the_right_shapes(in
         ct.ALS(n_factors=2, init=init).fit(four)
 
 
-def test_a_start_that_is_not_finite_is_an_error(four):
-    with pytest.raises(ValueError, match="init"):
-        ct.ALS(n_factors=1, init=(np.full((2, 1), NO), np.full((2, 1), NO))).fit(four)
+@pytest.mark.parametrize("kind", [ct.ALS, ct.NMF, ct.BPR])
+def test_a_start_that_is_not_finite_is_an_error(kind, four):
+    with pytest.raises(
+        ValueError, match="init must be finite arrays P, Q, got some with entries that are NaN or infinit"
+    ):
+        kind(n_factors=1, init=(np.full((2, 1), NO), np.full((2, 1), NO))).fit(four)
+
+
+@pytest.mark.parametrize("kind", [ct.ALS, ct.NMF, ct.ImplicitALS, ct.BPR, ct.GradientDescentMF])
+@pytest.mark.parametrize("n_factors", [30_000, 2**31, 2**62])
+def test_so_many_factors_that_they_would_fill_the_memory_are_refused_by_name(kind, n_factors, four):
+    if n_factors > 30_000 or kind in (ct.ALS, ct.NMF, ct.ImplicitALS):  # these have a table of pairs of factors
+        with pytest.raises(MemoryError, match=rf"n_factors={n_factors:,} needs a dense"):
+            kind(n_factors=n_factors).fit(four)
+
+
+@pytest.mark.parametrize("model", [ct.EASE(reg=5), ct.NMF(2, reg=5), ct.DeepMF(2, reg=5e-4, n_epochs=1)], ids=repr)
+def test_a_setting_that_is_a_long_double_is_a_float_from_the_fit_on(model, table, tmp_path):
+    fitted = clone(model).set_params(reg=np.longdouble(model.reg)).fit(table)
+    assert type(fitted.reg) is float
+    assert np.array_equal(fitted.complete(), model.fit(table).complete())
+    fitted.save(tmp_path / "model.npz")
 
 
 @pytest.mark.parametrize("reg", [1e-6, 1e-10, 1e-14, 1e-18])
@@ -806,6 +833,12 @@ def test_a_missing_title_is_shown_by_its_id():
 def test_a_scale_is_two_numbers(scale):
     with pytest.raises(ValueError, match="the scale is two numbers"):
         ct.Ratings.from_matrix([[1.0]], scale=scale)
+
+
+@pytest.mark.parametrize("scale", [(0, np.inf), (-np.inf, 10), (-1.7e308, 1.7e308)])
+def test_a_scale_has_finite_ends_and_a_finite_width(scale):
+    with pytest.raises(ValueError, match="the scale needs finite ends, not too far apart for a float, got"):
+        ct.Ratings.from_frame(FRAME, "who", "what", "score", scale=scale)
 
 
 def test_ids_that_the_schema_cannot_hold_are_not_written(tmp_path):

@@ -215,6 +215,11 @@ def world():
     return ct.Ratings.from_frame(frame, "u", "i", "r", context=("week",))
 
 
+@pytest.fixture(scope="module")
+def weekly(world):
+    return ct.BayesianFM(1, 20, context=("week",)).fit(world)
+
+
 def test_the_same_seed_gives_the_same_digits_whatever_the_order_of_the_file(world):
     model = ct.BayesianFM(2, 20, context=("week",))
     one, other = clone(model).fit(world), clone(model).fit(world.part(np.arange(len(world))[::-1]))
@@ -229,6 +234,29 @@ def test_in_another_unit_the_answers_are_the_same(world):
     np.testing.assert_allclose(ten.complete(), 10 * one.complete(), rtol=1e-9)
     assert ten.noise() == pytest.approx(10 * one.noise())
     assert ten.log_score(tens) == pytest.approx(one.log_score(world), abs=1e-9)
+
+
+@pytest.mark.parametrize("unit", [1e-140, 1e-9, 1e140])
+def test_in_a_unit_near_the_ends_of_floats_too(world, unit):
+    scaled = dataclasses.replace(world, values=world.values * unit, scale=(unit, 10 * unit))
+    one, other = (ct.BayesianFM(2, 20).fit(each) for each in (world, scaled))
+    np.testing.assert_allclose(other.complete() / unit, one.complete(), rtol=1e-9)
+    told = [model.fold_in({1: 5 * size}).predict([3, 4]) / size for model, size in ((one, 1), (other, unit))]
+    np.testing.assert_allclose(told[1], told[0], rtol=1e-9)
+    assert other.log_score(scaled) == pytest.approx(one.log_score(world), abs=1e-9)
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e155, 1e300])
+def test_ratings_whose_squares_are_no_numbers_are_refused(world, unit):
+    scaled = dataclasses.replace(world, values=world.values * unit, scale=(unit, 10 * unit))
+    with pytest.raises(ValueError, match=r"must have a standard deviation of 1e-150 to 1e\+150.*divide them all"):
+        ct.BayesianFM(2, 20).fit(scaled)
+
+
+def test_ratings_that_are_all_equal_are_predicted_on_any_scale():
+    for unit in (1e-9, 1.0, 1e6):
+        equal = ct.Ratings([0, 1], [0, 1], [0, 0, 1], [0, 1, 0], np.full(3, 3 * unit), scale=(unit, 10 * unit))
+        np.testing.assert_allclose(ct.BayesianFM(2, 20).fit(equal).complete(), 3 * unit, rtol=1e-4)
 
 
 def test_who_rated_what_is_learnt_from_the_training_part_alone(world):
@@ -261,13 +289,50 @@ def test_a_context_that_is_missing_or_of_another_kind_is_refused(world):
     bare = dataclasses.replace(world, context={})
     with pytest.raises(ValueError, match=r"context must be columns of Ratings.context, \[\], got \['week'\]"):
         ct.BayesianFM(context=("week",)).fit(bare)
+    with pytest.raises(ValueError, match=r"context must have each column once, got \['week', 'week'\]"):
+        ct.BayesianFM(context=("week", "week")).fit(world)
     model = ct.BayesianFM(0, 9, context=("week",)).fit(world)
     with pytest.raises(ValueError, match="ratings must have the context"):
         model.rmse(bare)
+    with pytest.raises(ValueError, match="ratings must have the context"):
+        model.log_score(bare)
     with pytest.raises(ValueError, match=r"context must be of \['week'\], got \['day'\]"):
         model.predict(0, 1, context={"day": 1})
     with pytest.raises(TypeError, match="context 'week' must be like"):
         model.predict(0, 1, context={"week": "Monday"})
+
+
+@pytest.mark.parametrize(
+    ("week", "error", "message"),
+    [
+        ([1, 2, 3], ValueError, "must have one value, or one for each of 2 pairs, got 3"),
+        ([], ValueError, "must have one value, or one for each of 2 pairs, got 0"),
+        ([[1, 2]], ValueError, "must be a list or an array of one axis"),
+        ([1, [2, 3]], TypeError, "must be whole numbers, finite numbers or text"),
+        ([1, None], ValueError, "are missing"),
+        (np.nan, ValueError, "are missing"),
+        (np.inf, TypeError, "must be whole numbers, finite numbers or text"),
+        (True, TypeError, "must be whole numbers, finite numbers or text"),
+        (np.datetime64("2020-01-01"), TypeError, "must be whole numbers, finite numbers or text"),
+        (2**70, ValueError, "beyond 64 bits"),
+        (None, TypeError, "must be a number or text, or a list"),
+        ({}, TypeError, "must be a number or text, or a list"),
+        (1j, TypeError, "must be a number or text, or a list"),
+        (b"1", TypeError, "must be a number or text, or a list"),
+    ],
+)
+def test_values_of_the_context_are_one_or_one_for_each_pair(weekly, week, error, message):
+    with pytest.raises(error, match=f"context 'week' {message}|of context 'week' {message}|'week' holds .* {message}"):
+        weekly.predict([1, 2], [3, 4], context={"week": week})
+
+
+def test_values_of_the_context_come_in_any_list(weekly):
+    expected = weekly.predict([1, 2], [3, 4], context={"week": [1, 2]})
+    for week in ((1, 2), range(1, 3), np.array([1.0, 2.0]), pd.Series([1, 2], index=[7, 8])):
+        assert np.array_equal(weekly.predict([1, 2], [3, 4], context={"week": week}), expected)
+    for week in (1, 1.0, np.int8(1), np.array(1), [1]):
+        told = weekly.predict([1, 2], [3, 4], context={"week": week})
+        assert np.array_equal(told, weekly.predict([1, 2], [3, 4], context={"week": [1, 1]}))
 
 
 def test_probabilities_are_those_of_ratings_and_intervals_follow_from_them(world):
@@ -314,6 +379,15 @@ def test_the_log_score_is_the_mean_logarithm_of_the_probabilities(world):
         model.log_score(test.part([]))
 
 
+def test_a_rating_that_is_impossible_costs_a_finite_score():
+    rows, cols = np.divmod(np.arange(400)[np.random.default_rng(0).random(400) < 0.6], 20)
+    train = ct.Ratings(range(20), range(20), rows, cols, np.where(cols < 10, 3.0, 8.0))
+    model = ct.BayesianFM(2, 60).fit(train)
+    held = ct.Ratings(range(20), range(20), [0, 1], [7, 8], [8.0, 8.0])
+    assert (model.rating_probabilities([0, 1], [7, 8])[8.0] < 1e-12).all()
+    assert model.log_score(held) == pytest.approx(np.log(1e-12))
+
+
 def test_intervals_cover_what_they_promise_where_the_model_is_right():
     rng, found = np.random.default_rng(2), {0.5: [], 0.8: [], 0.95: []}
     for _ in range(3):
@@ -343,6 +417,36 @@ def test_cold_titles_and_viewers_are_known_by_their_features_and_less_surely(wit
     assert warm == 0
     assert cold > 0
     assert (high > low).all()
+
+
+@pytest.mark.parametrize("size", [101.0, -1e4, 1e50])
+def test_features_that_are_not_of_size_one_are_refused_by_name(table, size):
+    values = np.column_stack([np.ones(table.n_items), np.linspace(-1, 1, table.n_items)])
+    for largest, fits in ((100.0, True), (size, False)):
+        values[2, 1] = largest
+        about = ct.Features(table.item_ids, sp.csr_array(values), ["funny", "year"])
+        model = ct.BayesianFM(1, 9, item_features=about)
+        if fits:
+            model.fit(table)
+            continue
+        with pytest.raises(ValueError, match=r"item_features must be of size about 1, .* of 'year'; standardise it"):
+            model.fit(table)
+    profile = ct.Features(table.user_ids, sp.csr_array(np.full((table.n_users, 1), size)), ["age"])
+    with pytest.raises(ValueError, match=r"user_features must be of size about 1, .* of 'age'; standardise it"):
+        ct.BayesianFM(1, 9, user_features=profile).fit(table)
+    model = ct.BayesianFM(1, 9, item_features=ABOUT_ITEMS).fit(table)
+    with pytest.raises(ValueError, match=r"features must be of size about 1, .* of 'funny'; standardise it"):
+        model.fold_in_item({101: 5}, features={"funny": size})
+
+
+def test_tables_without_a_feature_change_nothing(table, tmp_path):
+    none = [ct.Features(ids, sp.csr_array((len(ids), 0)), []) for ids in (table.item_ids, table.user_ids)]
+    plain, model = ct.BayesianFM(1, 15).fit(table), ct.BayesianFM(1, 15, item_features=none[0], user_features=none[1])
+    model.fit(table).save(tmp_path / "model.npz")
+    for each in (model, ct.load_model(tmp_path / "model.npz")):
+        assert np.array_equal(each.complete(), plain.complete())
+        new = each.fold_in_item({101: 5}, features={}).predict([102])
+        assert np.array_equal(new, plain.fold_in_item({101: 5}).predict([102]))
 
 
 # ---- Somebody new ----
@@ -424,6 +528,30 @@ def test_models_made_of_others_hand_the_context_on(world):
     told, one = {3: 9, 4: 2}, [1, 2]
     for ours, theirs in zip(*(each.fold_in(told).predict(one, interval=0.8) for each in (tuned, weekly)), strict=True):
         assert np.array_equal(ours, theirs)
+
+
+def test_held_out_parts_are_scored_with_their_context(world):
+    weekly, part = ct.BayesianFM(1, 30, context=("week",)), world.split_random(0.2)
+    expected = clone(weekly).fit(part[0]).errors(part[1])
+    for results in (
+        ct.evaluate({"weekly": weekly}, splits=[part]),
+        ct.compare({"weekly": weekly}, None, 8, splits=[part]).query("model == 'weekly'"),
+    ):
+        assert results["rmse"].iloc[0] == pytest.approx(np.sqrt((expected**2).mean()), rel=1e-12)
+        assert results["mae"].iloc[0] == pytest.approx(np.abs(expected).mean(), rel=1e-12)
+
+
+def test_a_model_that_grows_by_ratings_without_their_context_says_so(world, weekly):
+    tuned = ct.Tuned(ct.BayesianFM(1, 12, context=("week",)), n_trials=1, n_folds=2).fit(world)
+    for model in (weekly, tuned):
+        with pytest.warns(UserWarning, match=r"the new ratings have no context \['week'\]"):
+            kept = model.add(model.fold_in({0: 9, 4: 2}), user=999)
+        with pytest.raises(ValueError, match="ratings must have the context"):
+            kept.rmse(kept.ratings_)
+        with pytest.warns(UserWarning, match=r"the new ratings have no context \['week'\]"):
+            model.update(pd.DataFrame({"user_id": [0], "item_id": [1], "rating": [5.0]}))
+        grown = model.update(world.part(slice(5)))
+        assert grown.rmse(grown.ratings_) == pytest.approx(model.rmse(world))
 
 
 def test_every_rating_told_narrows_the_interval(world):
@@ -515,12 +643,45 @@ def test_diagnostics_have_the_noise_and_each_prediction_asked_for(world):
         model.diagnostics(users=[0])
 
 
+@pytest.mark.parametrize(
+    ("n_sweeps", "n_kept", "n_chains", "told"),
+    [(1, 50, 1, False), (3, 50, 1, False), (4, 50, 1, False), (6, 50, 1, True), (40, 1, 1, False), (40, 5, 2, False)],
+)
+def test_of_fewer_than_four_draws_diagnostics_tell_nothing(world, n_sweeps, n_kept, n_chains, told):
+    table = ct.BayesianFM(1, n_sweeps, n_kept=n_kept, n_chains=n_chains).fit(world).diagnostics([0], [5])
+    assert np.isfinite(table[["mean", "sd"]].to_numpy()).all()
+    assert np.isfinite(table[["r_hat", "effective_size"]].iloc[1]).tolist() == [told, told]
+
+
+def test_a_model_without_its_viewers_has_no_cells_to_diagnose(world, tmp_path):
+    ct.BayesianFM(1, 9).fit(world).save(tmp_path / "bare.npz", with_ratings=False)
+    bare = ct.load_model(tmp_path / "bare.npz")
+    with pytest.raises(ValueError, match="the model was saved without its viewers"):
+        bare.diagnostics()
+    with pytest.raises(KeyError, match="unknown user 3: the model was saved without its viewers"):
+        bare.diagnostics([3], [5])
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"n_factors": 10**5}, "n_factors=100000 with 50 samples"),
+        ({"n_factors": 2**62}, "n_factors=4611686018427387904 with n_chains=1"),
+        ({"n_chains": 10**7}, "n_factors=10 with n_chains=10000000"),
+        ({"n_chains": 2**62}, "n_factors=10 with n_chains=4611686018427387904"),
+    ],
+)
+def test_chains_and_samples_that_fill_the_machine_are_refused(world, setting, message):
+    with pytest.raises(MemoryError, match=message):
+        ct.BayesianFM(**setting).fit(world)
+
+
 def test_samples_are_thinned_evenly_and_as_many_as_asked_for(world):
     found = posterior.Thinned(5)
     for number in range(1, 41):
         found.offer(lambda number=number: number)
     assert found.chosen() == [8, 16, 24, 32, 40]
-    for n_kept, n_chains, expected in ((7, 1, 7), (8, 2, 8), (7, 2, 8), (500, 1, 40)):
+    for n_kept, n_chains, expected in ((7, 1, 7), (8, 2, 8), (7, 2, 8), (3, 5, 5), (500, 1, 40)):
         model = ct.BayesianFM(0, 60, n_kept=n_kept, n_chains=n_chains).fit(world)
         assert len(model.levels_) == len(model.noises_) == expected
     assert [row["epoch"] for row in model.history_] == list(range(1, 61))

@@ -350,6 +350,32 @@ def test_a_model_whose_steps_are_too_long_is_named_and_left_out(small, monkeypat
     assert "baseline" in printed
 
 
+def test_a_model_that_cannot_be_fitted_is_named_and_left_out(small, monkeypatch, capsys):
+    models = {"baseline": ct.BiasBaseline(), "ALS": ct.ALS(reg=0, biases=True)}
+    monkeypatch.setattr(ct, "course_models", lambda item_features=None: dict(models))
+    ct.main(["--data", small, "--splits", "2", "--minutes", "1"])
+    printed = capsys.readouterr().out
+    assert "left out: ALS. reg=0 with biases leaves the biases undetermined" in printed
+    assert [line.split()[0] for line in printed.split("intervals:\n")[1].splitlines()[:2]] == ["model", "baseline"]
+    monkeypatch.setattr(ct, "course_models", lambda item_features=None: {"ALS": models["ALS"]})
+    with pytest.raises(SystemExit) as stop:
+        ct.main(["--data", small, "--splits", "2", "--minutes", "1"])
+    assert stop.value.code == 2
+    assert "no model could be fitted:\nleft out: ALS. reg=0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("purchases", [True, False])
+def test_who_has_every_title_gets_a_word_instead_of_an_empty_list(purchases, quick, tmp_path, capsys):
+    rows = [(f"u{user}", f"i{item}", 1 + (user * item) % 5) for user in range(8) for item in range(6)]
+    frame = pd.DataFrame(rows, columns=["Customer", "SKU", "Stars"])
+    frame.drop(columns=["Stars"] * purchases).to_csv(tmp_path / "full.csv", index=False)
+    how = ["--purchases"] if purchases else ["--user", "Customer", "--item", "SKU", "--rating", "Stars"]
+    ct.main(["--data", str(tmp_path / "full.csv"), "--splits", "2", "--minutes", "0", *how])
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[-1] == "has everything; nothing is left to list"
+    assert "Empty DataFrame" not in printed
+
+
 def test_a_list_without_a_known_title_is_refused(small, tmp_path, capsys):
     (tmp_path / "mine.csv").write_text("title,score\nNo Such Show,8\n", encoding="utf-8")
     with pytest.raises(SystemExit) as stop:

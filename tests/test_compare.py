@@ -78,6 +78,32 @@ def test_a_model_that_fails_now_and_then_keeps_its_other_splits(sample, monkeypa
     assert table.loc["moody", "rmse_clipped"] == pytest.approx(part["rmse_clipped"].mean())
 
 
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_the_error_of_an_evaluation_names_model_and_split(sample, n_jobs):
+    with pytest.raises(ValueError, match="reg=0 with biases") as failed:
+        ct.evaluate({"mean": ct.GlobalMean()} | FAILS, sample, n_splits=2, n_jobs=n_jobs)
+    splits = range(n_jobs)  # side by side the second may be the first to fail
+    assert failed.value.__notes__ in [[f"broken, split {split}"] for split in splits]
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        ct.summarize,
+        ct.comparison,
+        lambda table: ct.paired_differences(table, "mean"),
+        lambda table: ct.rank_differences(table.assign(user_id=table["split"]), "mean", "rmse"),
+    ],
+)
+def test_a_table_without_rows_or_with_rows_twice_is_refused(results, read):
+    table = results[results["model"].isin(["mean", "biases"])]
+    assert len(read(table)) == 2
+    with pytest.raises(ValueError, match="results must have a row or more"):
+        read(table.iloc[:0])
+    with pytest.raises(ValueError, match=r"results must have one row for each model and .*, got 1 more, .*'mean'"):
+        read(pd.concat([table, table.query("model == 'mean'").iloc[:1]]))
+
+
 def test_the_table(results):
     table = ct.comparison(results)
     assert table["model"].is_unique

@@ -194,6 +194,25 @@ def test_layers_are_those_of_the_formula(sample):
 def test_layers_that_cannot_be_are_refused(hidden, error, said, table):
     with pytest.raises(error, match=said):
         ct.DeepMF(hidden=hidden).fit(table)
+    with pytest.raises(error, match=said):
+        ct.DeepMF(hidden=hidden).check_settings()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"hidden": (30_000, 30_000)}, r"DeepMF with n_factors=2 and hidden=\(30000, 30000\) needs"),
+        ({"n_factors": 2**62}, f"DeepMF with n_factors={2**62} and hidden"),
+    ],
+)
+def test_what_would_fill_the_memory_is_refused_by_name(settings, said, table):
+    with pytest.raises(MemoryError, match=said):
+        ct.DeepMF(**({"n_factors": 2, "hidden": (3,)} | settings)).fit(table)
+
+
+def test_an_extreme_penalty_holds_a_newcomer_at_0_without_a_warning(table):
+    model = ct.DeepMF(2, (3,), n_epochs=2, reg=1e155).fit(table)
+    assert np.isfinite(model.fold_in({11: 9, 12: 8}).scores).all()
 
 
 # ---- Somebody new ----

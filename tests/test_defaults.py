@@ -118,7 +118,8 @@ def test_every_number_down_to_its_bound_may_be_set_and_none_beyond(kind):
         refused = [lowest - step] + [lowest] * strict
         if not strict:
             declared.check(name, lowest)
-        if highest := {"n_layers": 100, "n_negatives": 10_000}.get(name):
+        weights = dict.fromkeys(("likes_weight", "content_weight"), 1e6) if kind is ct.Hybrid else {}
+        if highest := ({"n_layers": 100, "n_negatives": 10_000} | weights).get(name):
             declared.check(name, highest)
             refused.append(highest + 1)
         elif name in ("weight", "validation_size", "liked", "popularity", "dropout"):  # shares

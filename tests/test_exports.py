@@ -50,8 +50,8 @@ def load(tmp_path, table):
 
 
 def refuses(load, content, message, **options):
-    """The file is refused with this message, soon and without filling the memory; the slowest takes half a second of the
-    processor, on however busy a machine."""
+    """The file is refused with this message, soon and without filling the memory; the slowest takes half a second of
+    the processor."""
     start = time.process_time()
     with pytest.raises(ValueError, match=message):
         load(content, **options)

@@ -106,6 +106,19 @@ def test_new_titles_and_models_that_rank_are_refused(table):
         ct.Hybrid(ct.BiasBaseline().fit(other), prefit=True).fit(table)
 
 
+@pytest.mark.parametrize("name", ["likes_weight", "content_weight"])
+def test_weights_that_leave_no_digit_to_the_ratings_are_refused(name, table):
+    with pytest.raises(ValueError, match=rf"{name} must be at most 1e\+06, got 1e\+300"):
+        ct.Hybrid(ct.BiasBaseline(), **{name: 1e300}).fit(table)
+    ct.Hybrid(ct.BiasBaseline(), **{name: np.float16(0.5)}).check_settings()
+
+
+def test_features_without_a_column_say_nothing(table):
+    empty = ct.Features(table.item_ids[:3], np.zeros((3, 0)), [])
+    with_none = ct.Hybrid(ct.BiasBaseline()).fit(table).complete()
+    assert np.array_equal(ct.Hybrid(ct.BiasBaseline(), empty).fit(table).complete(), with_none)
+
+
 # ---- Whether the lists follow ----------------------------------------------------------------------------------------
 
 

@@ -190,8 +190,14 @@ def test_binary_positives_may_be_ratings_below_0():
     ratings = ct.Ratings.from_matrix([[-1, 1, NO], [NO, -1, 1]], scale=(-1, 1))
     assert np.isfinite(ct.ImplicitALS(1, binary=True).fit(ratings).complete()).all()
     assert np.isfinite(ct.ImplicitALS(1, liked=1.0).fit(ratings).complete()).all()  # of the others none counts
-    with pytest.raises(ValueError, match="confidence grows with the rating, which must not be negative: -1"):
-        ct.ImplicitALS(1).fit(ratings)
+    model = ct.ImplicitALS(1).fit(ratings.part(ratings.values > 0))
+    for ask in (
+        lambda: ct.ImplicitALS(1).fit(ratings),
+        lambda: model.fold_in({0: -1, 2: 1}),
+        lambda: model.update(ratings),
+    ):
+        with pytest.raises(ValueError, match="confidence grows with the rating, which must not be negative: -1"):
+            ask()
 
 
 @pytest.mark.parametrize("reg", [0.5, 4.0])
@@ -337,6 +343,59 @@ def test_float32_says_by_its_certificate_how_far_it_is_off(sample):
     assert model.complete().dtype == np.float64
     user = sample.user_ids[3].item()
     assert model.fold_in(told(sample, 3)).scores == pytest.approx(model.viewer(user).scores, abs=1e-12)
+
+
+SINGLE = {"dtype": "float32"}
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (ct.EASE(reg=1e39, **SINGLE), r"reg must be at most 3\.4e\+38 with dtype='float32', got 1e\+39"),
+        (ct.ALS(2, reg=1e39, **SINGLE), "reg must be at most"),
+        (ct.ImplicitALS(2, reg=1e39, **SINGLE), "reg must be at most"),
+        (ct.ImplicitALS(2, confidence=1e39, **SINGLE), "confidence must be at most"),
+        (ct.ImplicitALS(2, confidence=1e38, **SINGLE), r"raise reg, lower confidence=1e\+38, or divide ratings"),
+        (ct.ImplicitALS(3, confidence=1e20), r"raise reg, lower confidence=1e\+20, or divide ratings"),
+    ],
+    ids=repr,
+)
+def test_what_is_too_large_for_the_arithmetic_is_named(model, said, table, few_viewers):
+    for ratings in (table, few_viewers):
+        with pytest.raises(ValueError, match=said):
+            model.fit(ratings)
+
+
+def test_ratings_too_large_for_single_precision_are_named_without_a_warning(table):
+    large = ct.Ratings(table.user_ids, table.item_ids, table.rows, table.cols, table.values * 1e40, (0.0, 1e41))
+    with pytest.raises(ValueError, match="or divide ratings, or an init, that are very large"):
+        ct.ImplicitALS(2, dtype="float32").fit(large)
+
+
+@pytest.mark.parametrize("reg", [2**62, 2**63])
+def test_a_penalty_that_is_a_long_whole_number_counts_as_a_float(reg, table):
+    whole, real = (ct.ImplicitALS(2, reg=kind(reg), weighted_reg=True).fit(table) for kind in (int, float))
+    assert np.array_equal(whole.fold_in({11: 9, 12: 8}).scores, real.fold_in({11: 9, 12: 8}).scores)
+
+
+# ---- Somebody kept, and nobody ----
+
+
+def test_who_is_kept_gets_the_answer_of_their_fold_in(lister, with_cold):
+    model = lister.fit(with_cold)  # a title of which nobody has rated
+    viewer = model.fold_in({11: 9, 12: 2})
+    kept = model.add(viewer, 900)
+    assert kept.predict(900, with_cold.item_ids) == pytest.approx(viewer.scores, abs=1e-12)
+    for item in with_cold.item_ids.tolist():
+        assert ct.explain(model, viewer, item)["contribution"].sum() == pytest.approx(viewer.predict(item)[0], abs=1e-9)
+
+
+def test_nobodys_rows_are_none_and_a_model_without_viewers_says_so(lister, table, tmp_path):
+    model = lister.fit(table)
+    assert model.predict_rows([]).shape == (0, 5)
+    model.save(tmp_path / "bare.npz", with_ratings=False)
+    with pytest.raises(ValueError, match="saved without its viewers"):
+        ct.load_model(tmp_path / "bare.npz").complete()
 
 
 # ---- BPR ----
@@ -495,6 +554,27 @@ def test_steps_that_are_too_long_are_an_error_and_no_fit(model, sample):
     ):
         model.fit(sample)
     assert not hasattr(model, "item_factors_")
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (ct.BPR(2, reg=100), "try 0.005, or smaller values of reg=100"),
+        (ct.BPR(2, init=(np.full((6, 2), 1e200), np.full((5, 2), 1e200))), "or smaller values of init"),
+        (ct.MultVAE(2, 3, reg=1e300, n_epochs=5), r"or smaller values of reg=1e\+300"),
+        (ct.MultVAE(2, 3, beta=1e300, n_epochs=5), r"or smaller values of beta=1e\+300"),
+        (
+            ct.MultVAE(2, 3, learning_rate=1e200, n_epochs=1),
+            r"and what it learnt is not finite\. learning_rate=1e\+200",
+        ),
+        (ct.DeepMF(2, (3,), learning_rate=1e300, n_epochs=1), "and what it learnt is not finite"),
+        (ct.DeepMF(2, (3,), reg=1e308), r"or smaller values of reg=1e\+308"),
+    ],
+    ids=lambda value: repr(value)[:60],
+)
+def test_what_else_makes_steps_too_long_is_named_without_a_warning(model, said, table):
+    with pytest.raises(ct.DivergenceError, match=said):
+        model.fit(table)
 
 
 @pytest.mark.parametrize("model", [ct.BPR(2, n_epochs=2), ct.DeepMF(2, n_epochs=2)], ids=repr)

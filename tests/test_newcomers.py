@@ -1,5 +1,7 @@
 """Somebody new: fold-in against training, reasons that add up, uncertainty, and the list as it is shown."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -266,6 +268,25 @@ def test_reasons_of_a_large_table_sum_to_the_prediction_to_1e_8(sample):
             for item in sample.item_ids[::20].tolist():
                 total = ct.explain(model, user, item)["contribution"].sum()
                 assert abs(total - model.predict(user, item)[0]) < 1e-8
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        ct.ImplicitALS(5, dtype="float32"),
+        ct.ALS(5, dtype="float32", biases=True),
+        ct.Hybrid(ct.ALS(5, dtype="float32")),
+        ct.NMF(12, reg=1e-7),
+    ],
+    ids=repr,
+)
+def test_rounding_is_no_reason(model):
+    ratings = random_table(2, (25, 14), 0.4)
+    model.fit(dataclasses.replace(ratings, values=np.round(np.clip(ratings.values, 1, 10)), scale=(1.0, 10.0)))
+    for user in ratings.user_ids.tolist():
+        why = ct.explain(model, user, 2)
+        assert "the rest of the training" not in set(why["reason"])
+        assert why["contribution"].sum() == pytest.approx(model.predict(user, 2)[0], abs=1e-8)
 
 
 def test_each_rating_contributes_in_proportion_to_its_deviation(sample):

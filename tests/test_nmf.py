@@ -272,6 +272,36 @@ def test_a_start_below_zero_is_refused(four):
         ct.NMF(1, init=(np.ones((2, 1)), below)).fit(four)
 
 
+@pytest.mark.parametrize(
+    ("model", "unit"),
+    [
+        (ct.NMF(2, biases=False), 1e110),
+        (ct.NMF(2), 1e160),
+        (ct.NMF(2, biases=False), 1e160),
+        (ct.NMF(2, init=(np.full((2, 2), 1e200), np.full((2, 2), 1e200))), 1.0),
+        (ct.NMF(4, reg=1e-320), 1.0),
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+def test_a_fit_that_is_not_finite_is_an_error_and_no_model(model, unit):
+    ratings = ct.Ratings([0, 1], [0, 1], [0, 0, 1], [0, 1, 0], np.array([1, 2, 1]) * unit, (0.0, 10 * unit))
+    with pytest.raises(
+        ValueError, match=r"of reg=.* are singular in floating point; raise reg, or divide ratings, or an"
+    ):
+        model.fit(ratings)
+    assert not hasattr(model, "item_factors_")
+
+
+@pytest.mark.parametrize("reg", [1e-200, 1e-310])
+@BOTH
+def test_a_penalty_too_small_for_a_certificate_is_named(model, reg, table):
+    fitted = clone(model).set_params(reg=reg, n_epochs=5, tol=0).fit(table)
+    with pytest.raises(ValueError, match="the steps of the splitting, ratings / reg, overflow; raise reg"):
+        fitted.certificate()
+    with pytest.raises(ValueError, match="overflow; raise reg"):
+        ct.SpectralRegularization(reg=1e-320).fit(table)
+
+
 def test_without_viewers_parts_have_nobody_to_average_over(table, tmp_path):
     model = ct.NMF(2, 1).fit(table)
     model.save(tmp_path / "titles.npz", with_ratings=False)

@@ -308,6 +308,22 @@ def test_the_tuned_model_is_one_of_its_candidates(parts):
     assert model.n_parameters() == model.model_.n_parameters()
 
 
+def test_a_candidate_without_a_finite_score_is_not_chosen(parts):
+    models = {"biases": ct.BiasBaseline(reg=3.0), "mean": ct.GlobalMean()}
+
+    def score(of_biases, of_mean):
+        return lambda model, part: of_biases if isinstance(model, ct.BiasBaseline) else of_mean
+
+    def fitted(*scores):
+        return ct.Tuned(models, n_trials=2, n_folds=2, space={"biases": {}}, score=score(*scores)).fit(parts[0])
+
+    assert fitted(np.nan, 1.0).chosen_ == "mean"
+    assert fitted(1.0, np.nan).chosen_ == "biases"
+    assert fitted(-np.inf, 1.0).chosen_ == "mean"
+    with pytest.raises(ValueError, match="no candidate has a finite validation score"):
+        fitted(np.nan, np.nan)
+
+
 def test_a_tuned_model_saves_what_it_chose(parts, tmp_path):
     model = ct.Tuned(ct.BiasBaseline(), n_trials=3, n_folds=2).fit(parts[0])
     model.save(tmp_path / "model.npz")

@@ -212,6 +212,14 @@ def test_a_batch_whose_scores_would_not_fit_is_refused_with_its_size(table, monk
         ct.MultVAE(**SMALL, batch_size=5).fit(table)
 
 
+@pytest.mark.parametrize(
+    "settings", [{"n_hidden": 10**8}, {"n_factors": 2**62}, {"n_factors": 10**5, "n_hidden": 10**5}]
+)
+def test_a_network_that_would_fill_the_memory_is_refused_by_name(settings, table):
+    with pytest.raises(MemoryError, match=r"MultVAE with n_factors=\d+ and n_hidden=\d+ needs a dense"):
+        ct.MultVAE(**(SMALL | settings)).fit(table)
+
+
 @pytest.mark.parametrize("at", [1, 7])
 def test_ctrl_c_keeps_whole_passes_alone(table, monkeypatch, at):
     how = {"n_factors": 2, "n_hidden": 3, "batch_size": 2}  # three steps a pass
