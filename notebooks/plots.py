@@ -2232,7 +2232,8 @@ def plot_rungs(panels, order, reference):
         ax.locator_params(axis="x", nbins=4)
     axes[0].set_yticklabels(order)
     across = f"held-out RMSE less that of the {reference}, rating points; each panel has a scale of its own"
-    fig.supxlabel(f"{across}\nblue circle: better; grey diamond: not told apart; orange square: worse", fontsize=10)
+    marks = "blue circle: better; grey diamond: not told apart; orange square: worse; no mark: not measured"
+    fig.supxlabel(f"{across}\n{marks}", fontsize=10)
     fig.suptitle("What a column is worth depends on the table, and one sample loses it all")
     rows = {name: [(rung, _verdict(*each)) for rung, each in panel.items()] for name, panel in panels.items()}
     said = [f"{name}: {by_verdict(pd.DataFrame(own, columns=['model', 'verdict']))}" for name, own in rows.items()]
