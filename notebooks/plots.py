@@ -1095,18 +1095,24 @@ def nmf_bars(adds, titles, names):
 
 
 def nmf_starts(ranks, found, dealt):
-    """How alike the parts of two starts are, by the number of parts: of the ratings, and of the ratings dealt anew."""
+    """How alike the parts of two starts are, by the number of parts: of the ratings, and of tables dealt anew.
+
+    `dealt`: (ranks, deals).
+    """
     fig, ax = plt.subplots(figsize=(7.2, 4.2))
-    for values, look, name in (
-        (found, {"color": COLORS["train"], "marker": "o", "ls": "-"}, "the ratings"),
-        (dealt, {"color": "#777777", "marker": "s", "ls": "--"}, "the same ratings dealt anew"),
-    ):
-        ax.plot(ranks, values, label=name, lw=2, markersize=7, **look)
-    ax.set(xticks=ranks, ylim=(0, 1.04), xlabel="number of parts", ylabel="correlation, mean over pairs of starts")
-    ax.set_title("Two parts come back from every start, and the more there are the fewer do")
+    low, high = np.min(dealt, axis=1), np.max(dealt, axis=1)
+    ax.plot(ranks, found, label="the ratings", lw=2, markersize=7, color=COLORS["train"], marker="o")
+    beside = np.array(ranks) + 0.12  # a deal as high as the ratings stays visible
+    ax.vlines(beside, low, high, color="#999999", lw=1.5)
+    across = np.repeat(beside, np.shape(dealt)[1])
+    name = f"the same ratings dealt anew, {np.shape(dealt)[1]} deals"
+    ax.plot(across, np.ravel(dealt), "s", label=name, color="#555555", markersize=5)
+    ax.set(xticks=ranks, ylim=(0, 1.06), xlabel="number of parts", ylabel="correlation, mean over pairs of starts")
+    ax.set_title("Two parts come back from every start; from four on they differ")
     ax.legend(loc="lower left")
     said = ", ".join(f"{value:.2f} at {rank}" for rank, value in zip(ranks, found, strict=True))
-    show(fig, seen=f"The upper line falls: {said}.")
+    bounds = ", ".join(f"{a:.2f} to {b:.2f}" for a, b in zip(low, high, strict=True))
+    show(fig, seen=f"The line falls: {said}. The deals reach from {bounds}.")
 
 
 # ---- Lesson 06 -------------------------------------------------------------------------------------------------------

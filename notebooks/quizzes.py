@@ -897,9 +897,9 @@ def nmf_alike():
     """Which measure of likeness to trust for columns that have no negative number."""
     return Quiz(
         answer="correlation",
-        because="On ratings dealt anew there is nothing to find, and yet the cosine is high; the correlation, with "
-        "each column's mean taken away, sees only what is particular to a part.",
-        hint="Look at what each of them says of the ratings dealt anew, where nothing is to be found.",
+        because="In ratings dealt anew there is nothing to find, and yet of three parts the cosine is high; the "
+        "correlation, with each column's mean taken away, sees only what is particular to a part.",
+        hint="Look at what each of them says of three parts of the ratings dealt anew, where nothing is to be found.",
         wrong=(
             ("cosine", "It is above 0.8 even where there is nothing to find, so a high value says little."),
             ("both", "They disagree about the table without parts, and one of them is wrong there."),
