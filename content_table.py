@@ -1985,7 +1985,7 @@ class DeepMF(_OfLikes, Recommender):
     hidden: tuple[int, ...] = (32, 16)
     dot_product: bool = setting(False)
     n_negatives: int = setting(4, low=1, high=10_000)
-    reg: float = setting(3e-4, low=0, search=Range(1e-5, 3e-3, log=True, unit="lambda, once for each pair"))
+    reg: float = setting(3e-4, low=0, high=1e100, search=Range(1e-5, 3e-3, log=True, unit="lambda, once for each pair"))
     learning_rate: float = setting(0.005, above=0, search=Range(1e-3, 0.02, log=True, unit="step of Adam"))
     batch_size: int = setting(64, low=1)
     n_epochs: int = setting(20, low=1)
@@ -2109,11 +2109,11 @@ class MultVAE(_OfLikes, FactorModel):
     n_factors: int = setting(20, low=1, search=RANK)
     n_hidden: int = setting(100, low=1)
     beta: float = setting(
-        0.2, low=0, search=Range(0.01, 1.0, log=True, unit="share of the divergence"), needs="variational"
+        0.2, low=0, high=1e100, search=Range(0.01, 1.0, log=True, unit="share of the divergence"), needs="variational"
     )
     anneal: int = setting(20, low=0)
     dropout: float = setting(0.5, low=0, below=1)
-    reg: float = setting(1.0, low=0, search=Range(0.01, 10.0, log=True, unit="lambda"))
+    reg: float = setting(1.0, low=0, high=1e100, search=Range(0.01, 10.0, log=True, unit="lambda"))
     learning_rate: float = setting(5e-3, above=0, search=Range(1e-3, 1e-2, log=True, unit="step of one batch"))
     batch_size: int = setting(100, low=1)
     n_epochs: int = setting(100, low=1)

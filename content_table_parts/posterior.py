@@ -328,14 +328,14 @@ def fitted_link(mean: np.ndarray, sd: np.ndarray, values: np.ndarray, steps: np.
 
 
 def _matched(link, shares, mean, sd):
-    """The link with the thresholds below which these shares of the ratings are expected, to a billionth of a point."""
+    """The link with the thresholds below which these shares of the ratings are expected."""
 
     def too_many(threshold, share):
         return link.below(threshold[:, None], mean, sd).mean(axis=1) - share
 
     ends = np.full(len(shares), (mean - 20 * sd).min()), np.full(len(shares), (mean + 20 * sd).max())
     inside = shares.clip(1e-12, 1 - 1e-12)  # none, or all, of the ratings met lie below some threshold
-    found = elementwise.find_root(too_many, ends, args=(inside,), tolerances={"xatol": 1e-9})
+    found = elementwise.find_root(too_many, ends, args=(inside,))
     return link._replace(thresholds=np.maximum.accumulate(found.x))
 
 

@@ -87,6 +87,8 @@ FUNCTIONS = {
     ct.Ratings.split_leave_one_out: {"random_state": 0},
 }
 ABOVE_0 = {"learning_rate", "clip", "validation_size", "init_scale"}  # elsewhere 0 is a setting like others
+HIGHEST = {ct.Hybrid: {"likes_weight": 1e6, "content_weight": 1e6}, ct.DeepMF: {"reg": 1e100}}
+HIGHEST |= {ct.MultVAE: {"reg": 1e100, "beta": 1e100}}
 REG_ABOVE_0 = {ct.NMF, ct.EASE, ct.Hybrid, ct.ImplicitALS, ct.ContentOnly, ct.SpectralRegularization}
 
 
@@ -118,10 +120,9 @@ def test_every_number_down_to_its_bound_may_be_set_and_none_beyond(kind):
         refused = [lowest - step] + [lowest] * strict
         if not strict:
             declared.check(name, lowest)
-        weights = dict.fromkeys(("likes_weight", "content_weight"), 1e6) if kind is ct.Hybrid else {}
-        if highest := ({"n_layers": 100, "n_negatives": 10_000} | weights).get(name):
+        if highest := ({"n_layers": 100, "n_negatives": 10_000} | HIGHEST.get(kind, {})).get(name):
             declared.check(name, highest)
-            refused.append(highest + 1)
+            refused.append(highest * 2)
         elif name in ("weight", "validation_size", "liked", "popularity", "dropout"):  # shares
             declared.check(name, 1 - 1e-9)
             refused += [1 + 1e-9] + [1.0] * (name in ("validation_size", "dropout"))

@@ -390,6 +390,7 @@ def test_who_is_kept_gets_the_answer_of_their_fold_in(lister, with_cold):
         assert ct.explain(model, viewer, item)["contribution"].sum() == pytest.approx(viewer.predict(item)[0], abs=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore:.*keeps which titles were rated together")
 def test_nobodys_rows_are_none_and_a_model_without_viewers_says_so(lister, table, tmp_path):
     model = lister.fit(table)
     assert model.predict_rows([]).shape == (0, 5)
@@ -561,14 +562,11 @@ def test_steps_that_are_too_long_are_an_error_and_no_fit(model, sample):
     [
         (ct.BPR(2, reg=100), "try 0.005, or smaller values of reg=100"),
         (ct.BPR(2, init=(np.full((6, 2), 1e200), np.full((5, 2), 1e200))), "or smaller values of init"),
-        (ct.MultVAE(2, 3, reg=1e300, n_epochs=5), r"or smaller values of reg=1e\+300"),
-        (ct.MultVAE(2, 3, beta=1e300, n_epochs=5), r"or smaller values of beta=1e\+300"),
         (
             ct.MultVAE(2, 3, learning_rate=1e200, n_epochs=1),
             r"and what it learnt is not finite\. learning_rate=1e\+200",
         ),
         (ct.DeepMF(2, (3,), learning_rate=1e300, n_epochs=1), "and what it learnt is not finite"),
-        (ct.DeepMF(2, (3,), reg=1e308), r"or smaller values of reg=1e\+308"),
     ],
     ids=lambda value: repr(value)[:60],
 )
