@@ -652,7 +652,7 @@ def test_dense_tables_are_counted_before_they_are_made(table, monkeypatch):
     assert alike < n
     features = 8 * table.n_users * len(ABOUT_ITEMS.names)
     needs = {ct.ItemKNN(): 2 * alike, ct.ContentOnly(ABOUT_ITEMS): features,
-             ct.ContentMF(ABOUT_ITEMS, 1, n_epochs=1, patience=None): features,
+             ct.ContentMF(ABOUT_ITEMS, n_factors=1, n_epochs=1, patience=None): features,
              ct.NuclearNorm(): 8 * table.n_users * table.n_items}  # fmt: skip
     for model, needed in needs.items():
         monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", needed)
