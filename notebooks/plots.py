@@ -147,6 +147,7 @@ class Slide:
         """The slider, and a button that moves it, above the picture."""
         options = [(str(label), at) for at, label in enumerate(self.labels)]
         slider = widgets.SelectionSlider(description=self.name, options=options, value=self.at, continuous_update=False)
+        slider.layout = {"width": "36em", "max_width": "100%"}  # room for the longest label
         play = widgets.Play(max=len(options) - 1, value=self.at, interval=900)
         widgets.jslink((play, "value"), (slider, "index"))
         image = widgets.Image(value=self.picture(self.at)[0], layout=AS_WIDE_AS_IT_IS)
@@ -1707,7 +1708,7 @@ def coverage_and_stability(like, filed):
     `like`: index model, columns stability and coverage; `filed`: rows with model, stability, coverage
     """
     names = {"global mean": "table order", "ALS as published": "ALS from ones"}
-    crowded = ("chosen", "half spectral, half content", "SGD")  # on one spot with those that they are made of
+    crowded = ("chosen", "half spectral, half content", "SGD", "half Bayesian, half content", "Bayesian FM")  # on one spot with those that they are made of
     real = pd.DataFrame(filed).replace({"model": names}).set_index("model")[["stability", "coverage"]].dropna()
     fig, axes = plt.subplots(1, 2, figsize=(11, 5.6))
     looks = {
@@ -1725,7 +1726,7 @@ def coverage_and_stability(like, filed):
     axes[0].set_ylabel("coverage: share of titles in some list")
     fig.suptitle("Lists that are wide are seldom stable", fontsize=12)
     fig.tight_layout()
-    first = ["spectral", "spectral with biases", "item neighbours", "nuclear norm", "content"]
+    first = ["nuclear norm", "spectral", "spectral with biases", "item neighbours", "content"]
     for ax, (table, _, _) in zip(axes, looks.values(), strict=True):
         order = sorted(table.index, key=lambda name: first.index(name) if name in first else 9)
         name_points(fig, ax, table.loc[order, ["stability", "coverage"]].to_numpy(float), order)
