@@ -589,7 +589,7 @@ class Recommender(BaseEstimator):
     def complete(self) -> np.ndarray:
         """The completed table as a dense (m, n) array: asked for, and refused where it would fill the machine."""
         table = training_table(self, "complete()")
-        check_memory(table.shape, "complete()")
+        check_memory(table.shape, "complete(), which predict and recommend do without,")
         return self.predict_rows(np.arange(table.n_users))
 
     def recommend(self, user: Any, n: int = 10, also_seen: Ratings | None = None, **options: Any) -> pd.DataFrame:
@@ -1449,7 +1449,8 @@ class ALS(FactorModel):
     n_factors : int
         Rank k.
     reg : float, optional
-        lambda. 0 is allowed without biases: least-norm regressions, no certificate. None: 12 with biases, where the
+        lambda. 0 is allowed without biases: least-norm regressions, no certificate, and where factors become nearly
+        dependent the objective may rise by what is left out as rounding. None: 12 with biases, where the
         factors have only what the biases leave to explain, 5 without.
     biases, bias_reg : bool, float above 0
         Whether to add mu + b_u + b_i, solved together with the factors; lambda_b.

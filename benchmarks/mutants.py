@@ -27,6 +27,7 @@ import ast
 import collections
 import functools
 import hashlib
+import importlib.util
 import itertools
 import json
 import math
@@ -50,7 +51,11 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "mutants.json"
 SOURCES = (
     "content_table.py",
-    *(f"content_table_parts/{path.name}" for path in sorted(ROOT.glob("content_table_parts/*.py"))),
+    *(
+        f"content_table_parts/{path.name}"
+        for path in sorted(ROOT.glob("content_table_parts/*.py"))
+        if path.name != "spark.py" or importlib.util.find_spec("pyspark")
+    ),  # its tests are skipped without PySpark
 )
 NOT_ASKED = {  # tests of texts, of figures on file, and of real data
     *("cheatsheet", "cold_start_results", "lessons_map", "module", "movielens", "mutants", "notebooks", "project"),
@@ -393,7 +398,7 @@ class Tests:
         """The tests that run the mutated line, the most special first; of a line that runs at import or is compiled,
         those that run the rest of its class, or a function that names it."""
         lines = self.by_line[mutant.file]
-        found = _union(lines, range(mutant.line, mutant.last + 1))
+        found = self.running(mutant)
         if not found:
             found = _union(lines, _span(mutant))
         if not found:
@@ -402,6 +407,10 @@ class Tests:
                 at = [number for number, line in enumerate(source(file).splitlines(), 1) if names.search(line)]
                 found |= _union(self.by_line[file], at)
         return sorted(found, key=lambda test: (self.lines_of[test], test))
+
+    def running(self, mutant):
+        """The tests that run the mutated line."""
+        return _union(self.by_line[mutant.file], range(mutant.line, mutant.last + 1))
 
     def files_of(self, asking):
         """The files of these tests, and those that have changed since: nobody has seen which lines they run."""
@@ -541,6 +550,8 @@ def tried(mutant, copy, tests):
         asking = tests.of(mutant)
         first = sorted(asking[:ASKED_FIRST], key=tests.seconds.get)
         files = tests.files_of(asking)
+        if asking and not tests.running(mutant):  # at import, as the defaults of settings are
+            files = sorted({*files, "tests/test_defaults.py"})
         expected = sum(tests.seconds[test] for test in first)
         found = first and asked(copy, first, 120 + 10 * expected)
         return found or asked(copy, files, 120 + 10 * tests.seconds_of_all)

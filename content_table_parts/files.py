@@ -348,7 +348,7 @@ def _sizes(model):
         sizes["k"] = model.n_factors
     if hasattr(model, "n_hidden"):
         sizes["h"] = model.n_hidden
-    if hasattr(model, "n_kept"):
+    if "priors_" in _rules(type(model)):
         sizes |= _sizes_of_samples(model)
     if isinstance(getattr(model, "item_features", None), Features):
         sizes["d"] = len(model.item_features.names)
@@ -728,20 +728,28 @@ def _without_viewers(model):
 
 def _warn_of_pairs(model):
     """Say so where a file without viewers lets their lists be told all the same."""
-    for part in (model, *(value for value in vars(model).values() if isinstance(value, BaseEstimator))):
-        if _PAIRS & _rules(type(part)).keys():
+    for kind in dict.fromkeys(type(part) for part in _models_in(model)):
+        if _PAIRS & _rules(kind).keys():
             warn_caller(
-                f"{type(part).__name__} keeps which titles were rated together: whoever has the file can tell the list "
+                f"{kind.__name__} keeps which titles were rated together: whoever has the file can tell the list "
                 "of a viewer who alone has rated some title, and may tell more; share it only where you would share "
                 "the ratings (docs/SAVED_MODELS.md)."
             )
 
 
+def _models_in(model):
+    """A fitted model and the fitted ones that it is made of, at any depth."""
+    yield model
+    for name, value in vars(model).items():
+        if name.endswith("_") and isinstance(value, BaseEstimator):
+            yield from _models_in(value)
+
+
 def _nobodys(roots):
     """Roots V (n, r), a column for each viewer, turned to axes that are nobody's: V V' stays, to rounding."""
     few = roots.shape[1] <= roots.shape[0]
+    check_memory((roots.shape[0], min(roots.shape)), "what a model saved without its viewers has in their place")
     gram = roots.T @ roots if few else roots @ roots.T
-    check_memory(gram.shape, "what a model saved without its viewers has in their place")
     squares, axes = np.linalg.eigh(gram.toarray() if sp.issparse(gram) else gram)
     return roots @ axes if few else axes * np.sqrt(np.maximum(squares, 0.0))
 

@@ -45,11 +45,12 @@ def carried(X: Any, roots: Any, weights: np.ndarray) -> np.ndarray:
     from titles to their viewers and on to what these like."""
     total, size = np.empty(X.shape), max(1, BLOCK_CELLS // max(roots.shape))
     for start in range(0, X.shape[0], size):
-        step = X[start : start + size].T.toarray()
-        some = weights[0] * step
+        step = sp.csr_array(X[start : start + size].T)
+        some = weights[0] * step.toarray()
         for weight in weights[1:]:
             check_time()
-            step = roots @ (roots.T @ step)
+            half = roots.T @ step
+            step = roots @ (half.toarray() if sp.issparse(half) else half)
             some += weight * step
         total[start : start + size] = some.T
     return total
@@ -93,7 +94,7 @@ def _sparse_pairs(small, count):
     as 1 does in a graph of several parts: it is asked again, without what it has found, until nothing larger is left.
     """
     turned, start = small.T.tocsr(), np.random.default_rng(0).standard_normal(small.shape[0])
-    squares, vectors = np.zeros(0), np.zeros((len(start), 0))
+    squares, vectors, asked = np.zeros(0), np.zeros((len(start), 0)), count
 
     def multiply(x):
         check_time()
@@ -102,10 +103,11 @@ def _sparse_pairs(small, count):
         return x - vectors @ (vectors.T @ x)
 
     while True:
-        found, directions = eigsh(LinearOperator((len(start),) * 2, multiply, dtype=float), count, v0=start)
+        found, directions = eigsh(LinearOperator((len(start),) * 2, multiply, dtype=float), asked, v0=start)
         if len(squares):
             larger = found > np.sort(squares)[-count] + TIED * squares.max()
             found, directions = found[larger], directions[:, larger]
         if not len(found):
             return squares, vectors
+        asked = 1 if not len(squares) else min(2 * asked, count)  # mostly there is nothing left
         squares, vectors = np.append(squares, found), np.hstack([vectors, directions])

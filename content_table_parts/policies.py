@@ -465,8 +465,10 @@ def inclusion_probabilities(weights: ArrayLike, n: int) -> np.ndarray:
         return found
     w = weights[drawn] / weights[drawn].max()
     if w.min() < WIDEST:
-        raise ValueError(f"weights must be 0 or at least {WIDEST:g} of the largest, got {w.min():g} of it.")
-    check_memory((len(w) + 1, n), "the chances of n among so many titles")
+        raise ValueError(
+            f"weights must be 0 or at least {WIDEST:g} of the largest, got {w.min():g} of it; set such to 0."
+        )
+    check_memory((len(w) + 1, n), f"drawing {n:,} of {len(w):,} titles")
     low, high = _when(w, n)
     found[drawn] = -np.expm1(-w * low) + _among_first(w, n, *_nodes(low, high, n))
     return found

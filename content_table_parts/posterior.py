@@ -76,11 +76,20 @@ def check_features(name: str, names: Sequence[str], at: np.ndarray, values: np.n
         )
 
 
+MAX_SAMPLE_BYTES = 2**32  # of the samples of a model
+
+
 def check_size(blocks: Sequence[Block], n_factors: int, n_chains: int, n_kept: int) -> None:
     """Refuse chains, or samples to keep, that would fill the machine."""
     rows, features = np.array([block.table.shape for block in blocks], dtype=object).sum(axis=0)
     check_memory((1 + n_factors, features, n_chains), f"n_factors={n_factors} with n_chains={n_chains}")
-    check_memory((1 + n_factors, rows, n_kept), f"n_factors={n_factors} with {n_kept} samples (n_kept)")
+    needed = 8 * (1 + n_factors) * rows * n_kept
+    if needed > MAX_SAMPLE_BYTES:
+        raise MemoryError(
+            f"n_factors={n_factors} with {n_kept} samples (n_kept) of {rows:,} viewers and titles take "
+            f"{needed / 2**30:,.1f} GiB; the limit is {MAX_SAMPLE_BYTES / 2**30:g} GiB, what a saved model may take "
+            "(content_table_parts.posterior.MAX_SAMPLE_BYTES). Lower n_kept or n_factors."
+        )
 
 
 def keep(blocks: Sequence[Block], state: State, unit: float = 1.0) -> Sample:

@@ -870,16 +870,15 @@ def _vector(given, name):
     return np.asarray(pd.Series(array).infer_objects()) if array.dtype.kind == "O" else array
 
 
-def _check_texts_end(texts, name):
-    """Refuse an id or a title that is longer than any."""
+def _check_lengths(texts, name):
+    """Refuse ids or titles of more than `MAX_CHARACTERS`."""
     if texts.dtype.kind == "U" and texts.dtype.itemsize <= 4 * MAX_CHARACTERS:
         return
-    lengths = np.fromiter((len(text) if isinstance(text, str) else 0 for text in texts), int, len(texts))
-    if len(texts) and lengths.max() > MAX_CHARACTERS:
-        at = lengths.argmax()
+    longest = max((text for text in texts if isinstance(text, str)), key=len, default="")
+    if len(longest) > MAX_CHARACTERS:
         raise ValueError(
-            f"{name} must have at most {MAX_CHARACTERS:,} characters each, got {lengths[at]:,} at position {at}: "
-            f"{shown(texts[at])}. Was a quote left open, or a description taken for a title?"
+            f"{name} must have at most {MAX_CHARACTERS:,} characters each, got {len(longest):,}: {shown(longest)}. Was "
+            "a quote left open, or a description taken for a title? Shorten it, or leave the column out."
         )
 
 
@@ -887,7 +886,7 @@ def _ids(given, name):
     """Ids as 64-bit whole numbers, finite numbers or text; what is missing, or of another kind, is an error."""
     ids = _vector(given, name)
     if ids.dtype.kind in "UO":
-        _check_texts_end(ids, name)
+        _check_lengths(ids, name)
     if ids.dtype.kind in "iU":  # as those of every part are
         return ids.astype(np.int64, copy=False) if ids.dtype.kind == "i" else ids
     missing = pd.isna(ids)
@@ -933,7 +932,7 @@ def _texts(given, name, ids):
     """Titles or names as text; an id stands in for one that is missing."""
     texts = _vector(given, name)
     if texts.dtype.kind in "UO":
-        _check_texts_end(texts, name)
+        _check_lengths(texts, name)
     if texts.dtype.kind == "U":
         return texts
     missing = pd.isna(texts)

@@ -113,7 +113,7 @@ def read_text(
             table = pd.read_csv(text, **options)
             if not isinstance(table.index, pd.RangeIndex):  # pandas takes a surplus first field for row names
                 raise pd.errors.ParserError("the rows have more fields than the header")
-            table.attrs["repeated"] = [] if "names" in options else sorted({n for n in header if header.count(n) > 1})
+            table.attrs[_REPEATED] = [] if "names" in options else sorted({n for n in header if header.count(n) > 1})
             return table
         except UnicodeError as error:
             raise ValueError(
@@ -184,15 +184,18 @@ def _header(text, sep, path):
             f"quote left open before {shown(fields[-1])}?"
         )
     line = sep.join(fields).strip("\ufeff ")
-    if line.casefold() in ("sep=,", "sep=;", "sep=\t") or (len(fields) == 1 and line.startswith("#")):
+    if line.casefold() in ("sep=,", "sep=;", "sep=\t") or (len(fields) == 1 and re.match(r"#[^;\t]*$", line)):
         raise ValueError(f"{path} is not a CSV file with a header: its first line is {shown(line)}; remove this line.")
     return [field.strip("\ufeff") for field in fields]
+
+
+_REPEATED = "content_table: repeated"  # among the attrs of a table: the names that its header has more than once
 
 
 def check_once(columns: Iterable[Any], table: pd.DataFrame, name: str) -> None:
     """Refuse a table of `read_text` whose header has one of these columns more than once: which is meant?"""
     for column in columns:
-        if column in table.attrs.get("repeated", ()):
+        if column in table.attrs.get(_REPEATED, ()):
             raise ValueError(
                 f"{name} has several columns {shown(column)}: the header must have a name of its own for each column "
                 "that is used; rename or remove all but one."
@@ -205,6 +208,9 @@ def _what_is_wrong(text, sep, error):
         return "it is empty"
     if "EOF inside string" in str(error):
         return f"a quote is left open ({error})"
+    text.seek(0)
+    if text.read(1) == "#":
+        return f"its first line begins with '#'; if that is a comment, remove it ({error})"
     return _surplus_fields(text, sep) or error
 
 
@@ -216,7 +222,7 @@ def _surplus_fields(text, sep):
         width = len(next(rows))
         for row in rows:
             if len(row) > width:
-                decimal = sep == "," and all(field.strip().isdecimal() for field in row[-2:])
+                decimal = sep == "," and all(field.isdecimal() for field in row[-2:])
                 guess = "is a comma the sign of decimals" if decimal else "does a title hold a comma"
                 return f"line {rows.line_num} has {len(row)} fields, the header {width}; {guess} without quotes?"
     except (csv.Error, UnicodeError, StopIteration):
@@ -306,8 +312,8 @@ def _table_in(place):
     if len(found) > 1:
         tables = [getattr(table, "at", table.name) for table in found]
         raise ValueError(
-            f"{name} holds several tables of ratings, {shown(tables)}: unpack it, and give the path of the one that is "
-            "meant."
+            f"{name} holds several tables of ratings, {shown(tables)}: "
+            f"{'' if isinstance(place, Path) else 'unpack it, and '}give the path of the one that is meant."
         )
     return found[0]
 

@@ -69,8 +69,7 @@ def check_memory(shape: Sequence[int], what: str) -> None:
     if needed > MAX_DENSE_BYTES:
         raise MemoryError(
             f"{what} needs a dense {' x '.join(f'{side:,}' for side in shape)} table of {needed / 2**30:,.1f} GiB; "
-            f"the limit is {MAX_DENSE_BYTES / 2**30:g} GiB (content_table_parts.solvers.MAX_DENSE_BYTES). "
-            "predict and recommend need no such table."
+            f"the limit is {MAX_DENSE_BYTES / 2**30:g} GiB (content_table_parts.solvers.MAX_DENSE_BYTES)."
         )
 
 

@@ -347,8 +347,7 @@ def _check_results(results, columns, once=()):
         raise ValueError(f"results must have the columns {list(columns)}, got a table without {missing}.")
     if not len(results):
         raise ValueError("results must have a row or more, got a table without any; was everything filtered out?")
-    once = [name for name in once if name in results.columns]
-    if once and (twice := results.duplicated(once)).any():
+    if once and set(once) <= set(results.columns) and (twice := results.duplicated(list(once))).any():
         first = {name: results.loc[twice.to_numpy(), name].tolist()[0] for name in once}
         raise ValueError(
             f"results must have one row for each {' and '.join(once)}, got {twice.sum()} more, the first of "

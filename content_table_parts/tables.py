@@ -184,11 +184,19 @@ def _from_file(path, kind):
         raise ValueError(f"{path.name} begins as {kind}, and is cut off or damaged ({shown(str(error))}).") from error
 
 
+def _bytes_of(kind):
+    """What a cell takes at least: of text its place alone."""
+    try:
+        return kind.bit_width / 8
+    except ValueError:
+        return 8
+
+
 def _check_parquet(file, name):
     """Refuse, by its description, a file that is larger in memory than a table here may be, or has a name twice."""
     about, names = file.metadata, file.schema_arrow.names
     packed = sum(about.row_group(at).total_byte_size for at in range(about.num_row_groups))
-    size = max(packed, 8 * about.num_rows * len(names))
+    size = max(packed, int(about.num_rows * sum(_bytes_of(field.type) for field in file.schema_arrow)))
     if size > MAX_TABLE_BYTES:
         raise ValueError(
             f"{name} has {about.num_rows:,} rows of {len(names)} columns, {size / 2**20:,.0f} MB or more in memory; "
@@ -357,8 +365,8 @@ _NESTED = (list, tuple, dict, set, np.ndarray)
 def check_cells(column: pd.Series, role: str, label: Any, name: str) -> None:
     """Refuse lists and the like in a cell, which are nobody's id, and hours and durations, which are no moments."""
     kind = pd.api.types.infer_dtype(column, skipna=True)
-    nested = kind == "mixed" and next((cell for cell in column if isinstance(cell, _NESTED)), None)
-    if kind in _NO_CELLS or (nested is not None and nested is not False):
+    nested = next((cell for cell in column if isinstance(cell, _NESTED)), None) if kind == "mixed" else None
+    if kind in _NO_CELLS or nested is not None:
         found = kind if kind in _NO_CELLS else f"{type(nested).__name__} such as {shown(nested)}"
         raise ValueError(f"{role}: column {label!r} of {name} must hold numbers, texts or dates, got {found}.")
 

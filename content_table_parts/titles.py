@@ -243,8 +243,8 @@ class TitleIndex:
                 all(word in name for word in anywhere) and all(word in f" {name}" for word in begins) and alone <= parts
             )
 
-        rarest = max(words, key=len, default="")
-        likely = [at for at, names in enumerate(self.names) if words and rarest in names]  # a quick look
+        longest = max(words, key=len, default="")
+        likely = [at for at, names in enumerate(self.names) if words and longest in names]  # a quick look
         return [at for at in likely if any(map(has, self.plain[at]))]
 
     def spelled_like(self, text: str) -> list[int]:

@@ -665,15 +665,21 @@ def test_a_model_without_its_viewers_has_no_cells_to_diagnose(world, tmp_path):
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"n_factors": 10**5}, "n_factors=100000 with 50 samples"),
         ({"n_factors": 2**62}, "n_factors=4611686018427387904 with n_chains=1"),
         ({"n_chains": 10**7}, "n_factors=10 with n_chains=10000000"),
         ({"n_chains": 2**62}, "n_factors=10 with n_chains=4611686018427387904"),
     ],
 )
-def test_chains_and_samples_that_fill_the_machine_are_refused(world, setting, message):
+def test_chains_that_fill_the_machine_are_refused(world, setting, message):
     with pytest.raises(MemoryError, match=message):
         ct.BayesianFM(**setting).fit(world)
+
+
+def test_samples_that_no_saved_model_may_have_are_refused(world, monkeypatch):
+    monkeypatch.setattr(posterior, "MAX_SAMPLE_BYTES", 8 * 2 * 70 * 12)
+    ct.BayesianFM(1, 30, n_kept=12).fit(world)
+    with pytest.raises(MemoryError, match=r"n_factors=1 with 13 samples \(n_kept\) of 70 .* Lower n_kept or n_factors"):
+        ct.BayesianFM(1, 30, n_kept=13).fit(world)
 
 
 def test_samples_are_thinned_evenly_and_as_many_as_asked_for(world):

@@ -104,6 +104,10 @@ def test_a_table_without_rows_or_with_rows_twice_is_refused(results, read):
         read(pd.concat([table, table.query("model == 'mean'").iloc[:1]]))
 
 
+def test_a_summary_needs_no_splits(results):
+    pd.testing.assert_frame_equal(ct.summarize(results.drop(columns="split")), ct.summarize(results))
+
+
 def test_the_table(results):
     table = ct.comparison(results)
     assert table["model"].is_unique

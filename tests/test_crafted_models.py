@@ -428,6 +428,11 @@ def put(name, value):
     return change
 
 
+def besides(name):
+    """A change that tells a part of the model more than it can know."""
+    return lambda state, arrays: state[name]["state"].update(colour=1)
+
+
 def longer(name):
     """A change that trebles the numbers of a sparse table."""
 
@@ -463,6 +468,7 @@ def say(name, value):
         ("content", put("feature_weights_", lambda W: W[:, :2]), r"feature_weights_ must be .*\(m=6, d=3\), got"),
         ("content", say("shared_weights", False), r"ContentMF.user_table_ must be .*f=2\), got .*\(6, 3\)"),
         ("content", say("item_features", None), r"item_features must be Features, got None"),
+        ("content", besides("item_features"), r"item_features must have .*, got \['colour'\] besides"),
         ("spectral", put("Vt_", lambda V: V[:, :2]), r"SpectralRegularization.Vt_ must be .*n=5\), got"),
         ("spectral", put("s_", lambda s: -s), r"SpectralRegularization.s_ must be .*at least 0"),
         ("spectral", say("certified_", 3), r"certified_ must be Certificate, got 3"),

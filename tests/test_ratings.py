@@ -124,6 +124,10 @@ def test_other_data_has_another_fingerprint(change):
     assert ct.Ratings(**fields).fingerprint != ct.Ratings(**fields | change).fingerprint
 
 
+def test_a_scale_given_as_a_list_is_a_pair(table):
+    assert replace(table, scale=[1, 10]).scale == (1, 10)
+
+
 def test_another_scale_is_another_fingerprint(table):
     assert replace(table, scale=(1, 20)).fingerprint != table.fingerprint == replace(table, scale=(1, 10)).fingerprint
 

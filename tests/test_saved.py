@@ -5,7 +5,7 @@ import pickle
 import re
 import warnings
 import zipfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -421,6 +421,7 @@ def test_saving_without_the_viewers_leaves_the_model_as_it_was(pair, secret):
     assert model.predict(secret.user_ids[0], 11).shape == (1,)
 
 
+@pytest.mark.filterwarnings("ignore:.*keeps which titles were rated together")
 @pytest.mark.parametrize("name", ["content", "blend of a blend", "blend of fitted models"])
 def test_models_with_models_in_them_leave_all_of_their_viewers_out(name, secret, tmp_path):
     model = clone(SUBTLE[name])
@@ -454,6 +455,26 @@ def test_a_model_of_pairs_says_that_lists_can_be_told_from_its_file(model, secre
         C = np.linalg.inv(np.eye(len(bare.item_weights_)) - bare.item_weights_)
         together = np.diag((secret.item_counts + bare.reg) / np.diag(C)) @ C - bare.reg * np.eye(len(C))
         assert together == pytest.approx((secret.known.T @ secret.known).toarray(), abs=1e-8)
+
+
+def test_of_models_within_models_it_says_so_once(secret, tmp_path):
+    inner = ct.Blend(ct.ItemKNN(), ct.BiasBaseline(), weight=0.5)
+    with pytest.warns(UserWarning, match="ItemKNN keeps which titles") as said:
+        ct.Blend(inner, ct.ItemKNN(), weight=0.5).fit(secret).save(tmp_path / "bare.npz", with_ratings=False)
+    assert len(said) == 1
+
+
+@dataclass
+class Keeper(ct.BiasBaseline):
+    """A model of somebody's own with a setting of a name that another class has."""
+
+    n_kept: int = 3
+
+
+def test_a_setting_of_ones_own_may_have_the_name_of_anothers(secret, tmp_path, monkeypatch):
+    monkeypatch.setattr(ct, "MODELS", (*ct.MODELS, Keeper))
+    Keeper().fit(secret).save(tmp_path / "own.npz")
+    assert ct.load_model(tmp_path / "own.npz", secret).n_kept == 3
 
 
 def test_a_tuned_model_saves_its_choice_without_the_viewers(sample, tmp_path):

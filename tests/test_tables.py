@@ -124,6 +124,8 @@ def test_a_column_that_is_used_has_a_name_of_its_own(load, header):
         ("sep=;\n" + PLAIN.replace(",", ";"), "its first line is 'sep=;'; remove this line"),
         ("who,what,stars\na,x,1,5\n", "line 2 has 4 fields, the header 3; is a comma the sign of decimals"),
         ('who,what,stars\na,"x,1\n', "a quote is left open"),
+        ("# ratings, of 2024\n" + PLAIN, "its first line begins with '#'; if that is a comment, remove it"),
+        ("who,what,stars\n1,Apollo, 13,8\n", "line 2 has 4 fields, the header 3; does a title hold a comma"),
         (" \n\n", "it is empty"),
     ],
 )
@@ -160,7 +162,9 @@ def test_a_header_of_endless_fields_is_refused_whatever_separates_them(load, sep
 @pytest.mark.parametrize(("column", "words"), [("what", "column 'item'"), ("name", "titles")])
 def test_an_id_or_title_of_endless_characters_is_refused(load, column, words):
     rows = "".join(f"{at},{at},{'x' * 2000 if at == 7 else at},{at % 5}\n" for at in range(9))
-    with pytest.raises(ValueError, match=rf"{words} must have at most 1,000 characters each, got 2,000 at .*'xxx"):
+    with pytest.raises(
+        ValueError, match=rf"{words} must have at most 1,000 characters each, got 2,000: 'xxx.*leave the column"
+    ):
         load(
             f"who,{'what,name' if column == 'name' else 'code,what'},stars\n{rows}", title={"name": "name"}.get(column)
         )
@@ -436,6 +440,17 @@ def test_a_parquet_file_has_the_limit_of_a_table_and_each_name_once(tmp_path, mo
     monkeypatch.setattr(tables, "MAX_TABLE_BYTES", 2**17)
     with pytest.raises(ValueError, match=r"10,000 rows of 3 columns, 0 MB or more in memory; the limit is"):
         ct.load_table(tmp_path / "t.parquet")
+    flags = {f"flag {at}": np.zeros(10_000, dtype=np.int8) for at in range(5)}  # a byte a cell, and not eight
+    wide = pd.DataFrame({"user": np.arange(10_000), "item": 1, "rating": np.arange(10_000) % 5} | flags)
+    wide.to_parquet(tmp_path / "t.parquet")
+    monkeypatch.setattr(tables, "MAX_TABLE_BYTES", 400_000)
+    assert len(ct.load_table(tmp_path / "t.parquet")) == 10_000
+
+
+def test_what_else_a_frame_keeps_in_its_attrs_does_not_matter():
+    frame = FRAME.copy()
+    frame.attrs["repeated"] = True
+    assert ct.load_table(frame).fingerprint == ct.load_table(FRAME).fingerprint
 
 
 @pytest.mark.parametrize("mark", [b"PAR1", b"ARROW1"])
@@ -625,7 +640,8 @@ def test_several_tables_in_a_zip_or_a_folder_are_listed(tmp_path, names):
     with pytest.raises(ValueError, match=rf"ml\.zip holds several tables of ratings, .*{names[0]}"):
         ct.load_ratings(tmp_path / "ml.zip")
     if "reviews.csv" in names:
-        with pytest.raises(ValueError, match=r"holds several tables of ratings, \['reviews.csv', 'ratings.csv'\]"):
+        listed = r"holds several tables of ratings, \['reviews.csv', 'ratings.csv'\]: give the path of the one"
+        with pytest.raises(ValueError, match=listed):
             ct.load_ratings(tmp_path)
 
 
