@@ -1708,7 +1708,8 @@ def coverage_and_stability(like, filed):
     `like`: index model, columns stability and coverage; `filed`: rows with model, stability, coverage
     """
     names = {"global mean": "table order", "ALS as published": "ALS from ones"}
-    crowded = ("chosen", "half spectral, half content", "SGD", "half Bayesian, half content", "Bayesian FM")  # on one spot with those that they are made of
+    # on one spot with those that they are made of:
+    crowded = ("chosen", "half spectral, half content", "SGD", "half Bayesian, half content", "Bayesian FM")
     real = pd.DataFrame(filed).replace({"model": names}).set_index("model")[["stability", "coverage"]].dropna()
     fig, axes = plt.subplots(1, 2, figsize=(11, 5.6))
     looks = {

@@ -708,7 +708,7 @@ def test_weights_of_other_data_are_refused_only_when_data_is_given(saved, table,
 @pytest.mark.parametrize(
     ("ask", "what"),
     [
-        (lambda huge: ct.GlobalMean().fit(huge).complete(), r"complete\(\)"),
+        (lambda huge: ct.GlobalMean().fit(huge).complete(), r"complete\(\), which predict and recommend do without,"),
         (lambda huge: ct.NuclearNorm().fit(huge), "NuclearNorm's feasible point"),
         (lambda huge: ct.NuclearNorm(solver="cvxpy").fit(huge), "NuclearNorm's feasible point"),
         (lambda huge: ct.SpectralRegularization(solver="soft_impute").fit(huge), "solver='soft_impute'"),
