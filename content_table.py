@@ -1819,8 +1819,8 @@ class ImplicitALS(_OfLikes, FactorModel):
 
 def _checked_loss(model, loss, epoch, chance, *learnt):
     """The loss of a pass, unless its steps were too long; `learnt` are the arrays that it leaves."""
-    if not loss < 100 or not all(np.isfinite(array).all() for array in learnt):
-        reached = f"reached {loss:.3g}" + ", and what it learnt is not finite" * bool(loss < 100)
+    if not loss < 100 or not all(np.abs(array).max(initial=0.0) < 1e100 for array in learnt):  # products of two follow
+        reached = f"reached {loss:.3g}" + ", and what it learnt is not finite, or nearly so" * bool(loss < 100)
         raise DivergenceError(
             f"{type(model).__name__} diverged in pass {epoch}: its loss, {chance:.3g} by chance, {reached}. "
             f"learning_rate={model.learning_rate:g} is too long a step here; try {model.learning_rate / 10:g}"

@@ -133,7 +133,8 @@ def stopped_fold(
     fold, Z, D = _set_up(offset, blocks, penalty, at, values)
     met = Z.any(axis=0)
     g, V = np.linalg.eigh(Z[:, met].T @ Z[:, met] + np.diag(D[met]))
-    passed = np.where(g * time > 1e-12, -np.expm1(-time * g) / np.maximum(g, 1e-300), time)
+    g, passed = np.maximum(g, 0.0), np.full(len(g), float(time))  # rounding may lead below 0
+    np.divide(-np.expm1(-time * g), g, out=passed, where=g * time > 1e-12)
     fold.solve[met] = (V * passed) @ (Z[:, met] @ V).T
     return fold
 

@@ -125,6 +125,8 @@ def size_of(model):
     largest = [np.abs(model.ratings_.values).max(), np.abs(model.complete()).max(initial=0.0)]
     if hasattr(model, "user_factors_"):
         largest.append(np.abs(model.user_factors_).max(initial=0.0) * np.abs(model.item_factors_).max(initial=0.0))
+    if model.score_name == "preference":  # a sum over likes, which weigh up to 1 each
+        largest.append(1.0)
     return float(max(largest)) or 1.0
 
 

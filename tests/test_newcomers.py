@@ -738,3 +738,10 @@ def test_pairs_are_enough_to_make_lists(table):
 def test_a_negative_penalty_of_a_regression_is_refused():
     with pytest.raises(ValueError, match="penalty must be at least 0, got -1"):
         ridge_fold(np.zeros(3), (np.ones((3, 1)),), [-1.0], [0], [1.0])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_direction_of_which_nothing_is_known_is_no_overflow(seed):
+    """Three columns that say one thing, without a penalty: G has rounding for two of its eigenvalues, below 0 too."""
+    Z = 1e6 * np.outer(np.ones(3), np.random.default_rng(seed).normal(size=3))
+    assert np.isfinite(ct.stopped_fold(np.zeros(3), (Z,), [0.0] * 3, [0, 1], [1.0, 2.0], 1e6).solve).all()
