@@ -1268,7 +1268,7 @@ class GraphFilter(_OfLikes, Recommender):
         if self.n_layers == 1 and not self.item_directions_.size:
             raise ValueError(
                 "n_layers must be at least 2 where there is no low-pass part: one layer stays at one's own titles, and "
-                f"of n_factors={self.n_factors}, low_pass={self.low_pass:g} no direction is left (tied ones are not)."
+                f"of n_factors={self.n_factors}, low_pass={self.low_pass:g} no direction is left: those that tie go."
             )
 
     def _filtered(self, rows):
@@ -1820,7 +1820,7 @@ class ImplicitALS(_OfLikes, FactorModel):
 def _checked_loss(model, loss, epoch, chance, *learnt):
     """The loss of a pass, unless its steps were too long; `learnt` are the arrays that it leaves."""
     if not loss < 100 or not all(np.abs(array).max(initial=0.0) < 1e100 for array in learnt):  # products of two follow
-        reached = f"reached {loss:.3g}" + ", and what it learnt is not finite, or nearly so" * bool(loss < 100)
+        reached = f"reached {loss:.3g}" + ", and numbers that it learnt lie beyond 1e100" * bool(loss < 100)
         raise DivergenceError(
             f"{type(model).__name__} diverged in pass {epoch}: its loss, {chance:.3g} by chance, {reached}. "
             f"learning_rate={model.learning_rate:g} is too long a step here; try {model.learning_rate / 10:g}"
@@ -3521,10 +3521,8 @@ class Hybrid(_OfPairs, Recommender):
 
     def _row_scores(self, rows, wanted=None):
         likes, C = self._likes(self.ratings_.csr[rows]), self.item_table_
-        ratings, others = (
-            self.rating_.predict_rows(rows),
-            (self._pairs().weighed(likes), (C @ (likes @ C).toarray().T).T),
-        )
+        ratings = self.rating_.predict_rows(rows)
+        others = self._pairs().weighed(likes), (C @ (likes @ C).toarray().T).T
         shares = self._shares(ratings, *others)
         return ratings + sum(share[:, None] * other for share, other in zip(shares, others, strict=True))
 

@@ -23,7 +23,14 @@ from content_table_parts.places import DATA, WEIGHTS
 from content_table_parts.readers import load_ratings
 from content_table_parts.settings import check_number, printable
 from content_table_parts.solvers import DivergenceError
-from content_table_parts.study import compare, comparison, evaluate_in_time, paired_differences, summarize
+from content_table_parts.study import (
+    compare,
+    comparison,
+    evaluate_in_time,
+    message_of,
+    paired_differences,
+    summarize,
+)
 from content_table_parts.tables import load_table
 
 SOON = 5.0  # seconds after which somebody who waits wants to see something
@@ -88,8 +95,7 @@ def run(
     except BrokenPipeError:
         raise SystemExit(READER_LEFT) from None
     except (ValueError, TypeError, KeyError, OSError, MemoryError, ImportError, DivergenceError) as error:
-        message = error.args[0] if isinstance(error, KeyError) else error  # str(KeyError) would add quotes
-        _parser(about).exit(2, f"content_table: {printable(message)}\n")
+        _parser(about).exit(2, f"content_table: {printable(message_of(error))}\n")
 
 
 def _say(text: Any = "", **options: Any) -> None:

@@ -737,12 +737,17 @@ def _warn_of_pairs(model):
             )
 
 
+def fitted_parts(model: Any) -> dict[str, Any]:
+    """The fitted models that a model is made of, by name."""
+    learnt = {name: value for name, value in vars(model).items() if name.endswith("_")}
+    return {name: value for name, value in learnt.items() if isinstance(value, BaseEstimator)}
+
+
 def _models_in(model):
-    """A fitted model and the fitted ones that it is made of, at any depth."""
+    """A fitted model and those that it is made of, at any depth."""
     yield model
-    for name, value in vars(model).items():
-        if name.endswith("_") and isinstance(value, BaseEstimator):
-            yield from _models_in(value)
+    for part in fitted_parts(model).values():
+        yield from _models_in(part)
 
 
 def _nobodys(roots):

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from sklearn.base import BaseEstimator
 
-from content_table_parts.files import TitlesOnly, axes_of
+from content_table_parts.files import TitlesOnly, axes_of, fitted_parts
 from content_table_parts.newcomers import Viewer
 from content_table_parts.ratings import Ratings
 from content_table_parts.settings import check_fitted, check_kind, shown
@@ -70,7 +69,7 @@ def _check_half_steps(model):
         raise ValueError(
             f"{type(model).__name__} has no rows that can be solved again one by one; fit it again (add works)."
         )
-    for part in _parts(model).values():
+    for part in fitted_parts(model).values():
         _check_half_steps(part)
 
 
@@ -114,13 +113,7 @@ def _warn_of_lost_context(model, table):
 def _context_read(model):
     """Columns of the context that a model, or one that it is made of, has learnt from and its ratings have."""
     own = [name for name in getattr(model, "context", ()) if name in model.ratings_.context]
-    return list(dict.fromkeys(own + [name for part in _parts(model).values() for name in _context_read(part)]))
-
-
-def _parts(model):
-    """The fitted models that a model is made of, by name."""
-    learnt = {name: value for name, value in vars(model).items() if name.endswith("_")}
-    return {name: value for name, value in learnt.items() if isinstance(value, BaseEstimator)}
+    return list(dict.fromkeys(own + [name for part in fitted_parts(model).values() for name in _context_read(part)]))
 
 
 def _extended(model, table):
@@ -134,7 +127,7 @@ def _extended(model, table):
         )
     grown = copy.copy(model)
     grown.ratings_, grown.item_counts_ = table, model._item_counts
-    for name, part in _parts(model).items():
+    for name, part in fitted_parts(model).items():
         setattr(grown, name, _extended(part, table))
     for name, value in vars(grown).items():
         axes = axes_of(type(model), name) if name.endswith("_") else ""
@@ -160,7 +153,7 @@ def _longer(model, name, value, axis, ids):
 
 def _solved_titles(model, cols):
     """Which of the touched titles are solved again: all where the class does that, else those not learnt so far."""
-    if parts := _parts(model):
+    if parts := fitted_parts(model):
         return reduce(np.union1d, [_solved_titles(part, cols) for part in parts.values()])
     if model._solved(1) is None:
         return cols[:0]
@@ -169,7 +162,7 @@ def _solved_titles(model, cols):
 
 def _solve(model, rows, cols, told):
     """Solve the touched rows of a model and of the models that it is made of, and note down what was done."""
-    for part in _parts(model).values():
+    for part in fitted_parts(model).values():
         _solve(part, rows, _solved_titles(part, cols), told)
     _solve_side(model, 0, rows)
     if len(cols):

@@ -251,7 +251,7 @@ def evaluate_in_time(
         _settled, models, parts, n_jobs, True, minutes, first=lambda results: first(_table(_without_failed(results)))
     )
     failed = {name: row for (name, _), row in found.results.items() if isinstance(row, Exception)}
-    notes = found.notes + [f"left out: {name}. {_said(error)}" for name, error in failed.items()]
+    notes = found.notes + [f"left out: {name}. {message_of(error)}" for name, error in failed.items()]
     if not (left := _without_failed(found.results)):
         raise ValueError("no model could be fitted:\n" + "\n".join(notes))
     return _table(left), notes
@@ -262,8 +262,9 @@ def _without_failed(results):
     return {key: row for key, row in results.items() if key[0] not in failed}
 
 
-def _said(error):
-    return error.args[0] if isinstance(error, KeyError) else error  # str(KeyError) would add quotes
+def message_of(error: Exception) -> str:
+    """The message of an error; str(KeyError) would add quotes."""
+    return str(error.args[0] if isinstance(error, KeyError) and error.args else error)
 
 
 def _table(results):
@@ -316,7 +317,7 @@ def _is_model(thing):
 
 def _all_errors(fitted, train, test):
     training, error = fitted.rmse(train), fitted.errors(test)  # both with the context that a model has learnt from
-    lost = fitted.predict_cells(test.rows, test.cols, return_fallback=True)[1]
+    lost = ~fitted._known(test.rows, test.cols)
     clipped = np.clip(error + test.values, *test.scale) - test.values
     root, size = (lambda left: float(np.sqrt(np.mean(left**2)))), (lambda left: float(np.mean(np.abs(left))))
     figures = {"train_rmse": training, "rmse": root(error), "cold": int(lost.sum())}

@@ -564,9 +564,9 @@ def test_steps_that_are_too_long_are_an_error_and_no_fit(model, sample):
         (ct.BPR(2, init=(np.full((6, 2), 1e200), np.full((5, 2), 1e200))), "or smaller values of init"),
         (
             ct.MultVAE(2, 3, learning_rate=1e200, n_epochs=1),
-            r"and what it learnt is not finite, or nearly so\. learning_rate=1e\+200",
+            r"and numbers that it learnt lie beyond 1e100\. learning_rate=1e\+200",
         ),
-        (ct.DeepMF(2, (3,), learning_rate=1e300, n_epochs=1), "and what it learnt is not finite"),
+        (ct.DeepMF(2, (3,), learning_rate=1e300, n_epochs=1), "and numbers that it learnt lie beyond 1e100"),
     ],
     ids=lambda value: repr(value)[:60],
 )
@@ -578,7 +578,7 @@ def test_what_else_makes_steps_too_long_is_named_without_a_warning(model, said, 
 @pytest.mark.parametrize(("reg", "n_epochs"), [(0.125, 31), (0.125, 30), (0.25, 20)])
 def test_numbers_whose_products_would_overflow_are_steps_too_long(reg, n_epochs):
     one = ct.Ratings([0], [0, 1], [0], [0], [1.0], scale=(1, 10))
-    with pytest.raises(ct.DivergenceError, match="not finite, or nearly so"):
+    with pytest.raises(ct.DivergenceError, match="numbers that it learnt lie beyond 1e100"):
         ct.BPR(1, reg=reg, learning_rate=1e6, n_epochs=n_epochs, random_state=1).fit(one)
 
 
