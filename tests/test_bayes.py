@@ -11,7 +11,7 @@ from scipy.stats import chisquare
 from sklearn.base import clone
 
 import content_table as ct
-from content_table_parts import bayes, posterior
+from content_table_parts import bayes, posterior, solvers
 
 # ---- A slow twin: a dense table of features, and every conditional by its definition ----
 
@@ -673,6 +673,17 @@ def test_a_model_without_its_viewers_has_no_cells_to_diagnose(world, tmp_path):
 def test_chains_that_fill_the_machine_are_refused(world, setting, message):
     with pytest.raises(MemoryError, match=message):
         ct.BayesianFM(**setting).fit(world)
+
+
+def test_numbers_of_chains_are_counted_to_the_byte(world, monkeypatch):
+    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 8 * (1 + 2) * 70 * 3)  # 40 viewers and 30 titles
+    model = ct.BayesianFM(2, 6, implicit=False, n_chains=3)
+    model.fit(world)
+    with pytest.raises(MemoryError, match="n_factors=2 with n_chains=4"):
+        model.set_params(n_chains=4).fit(world)
+    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 8 * (1 + 2) * 70 * 3 - 1)
+    with pytest.raises(MemoryError, match="n_factors=2 with n_chains=3"):
+        model.set_params(n_chains=3).fit(world)
 
 
 def test_samples_that_no_saved_model_may_have_are_refused(world, monkeypatch):

@@ -120,6 +120,13 @@ def test_a_door_lets_through_what_the_loop_itself_gives(loop):
         assert all(a is b is None or np.array_equal(a, b) for a, b in zip(one, two, strict=True))
 
 
+def test_batches_of_one_rating_are_steps_of_one_rating():
+    theta = [tuple(np.array(part) for part in THETA) for _ in range(2)]
+    ct.sgd_epoch(**EPOCH | {"theta": theta[0]})
+    ct.batch_epoch(**EPOCH | {"theta": theta[1], "batch_size": 1, "steps": np.zeros(12)})
+    assert all(one == pytest.approx(other, abs=1e-15) for one, other in zip(*theta, strict=True))
+
+
 def test_the_check_of_pairs_is_that_of_each_side():
     rng = np.random.default_rng(0)
     for _ in range(300):

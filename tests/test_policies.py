@@ -272,6 +272,9 @@ def test_replay_refuses_logs_that_were_not_drawn_uniformly_and_policies_that_mat
     log = ct.PolicyLog([0, 0], [1, 2], [4.0, 7.0], [0.3, 0.2])
     with pytest.raises(ValueError, match=r"log must be drawn uniformly.*0\.2 to 0\.3; use ips or snips"):
         ct.replay(log, lambda row, kept: 1)
+    log = ct.PolicyLog([0, 0], [1, 2], [4.0, 7.0], [1e-4, 1.00001e-4])  # of so small chances too, by their ratio
+    with pytest.raises(ValueError, match="log must be drawn uniformly"):
+        ct.replay(log, lambda row, kept: 1)
     log = ct.PolicyLog([0, 0], [1, 2], [4.0, 7.0], [0.2, 0.2])
     with pytest.raises(ValueError, match="policy must match an entry of the log, got none of 2"):
         ct.replay(log, lambda row, kept: 0)

@@ -247,6 +247,7 @@ def test_a_study_about_something_else_is_refused(parts, tmp_path):
         ({"refit": "test"}, "refit must be one of"),
         ({"random_state": None}, "random_state must be a whole number"),
         ({"validation": None, "n_folds": 0}, "n_folds must be at least 1"),
+        ({"validation": None, "n_folds": 1.0}, "n_folds must be a whole number"),
         ({"validation": None, "n_folds": 10_000}, "cannot make 10000 folds"),
     ],
 )
