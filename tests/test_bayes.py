@@ -610,6 +610,11 @@ def test_chains_of_unequal_width_and_chains_that_stand_still_are_told():
     assert np.isnan(posterior.split_r_hat(np.ones((2, 8))))
 
 
+def test_chains_that_stand_still_have_no_effective_size():
+    assert np.isnan(posterior.effective_size(np.ones((2, 8))))
+    assert np.isnan(posterior.effective_size(np.array([[0.0] * 8, [1.0] * 8])))
+
+
 def test_a_cell_of_two_strangers_is_as_unsure_as_draws_from_both_priors():
     rng = np.random.default_rng(0)
     priors = [np.stack([rng.normal(0, 0.5, (1, 4)), rng.uniform(1, 4, (1, 4))]) for _ in range(2)]
@@ -775,6 +780,14 @@ def test_the_fingerprint_knows_the_context_but_not_the_order(world):
 def test_a_context_that_does_not_fit_the_ratings_is_refused(context, message):
     with pytest.raises(ValueError, match=message):
         ct.Ratings([1, 2], [1, 2], [0, 0, 1], [0, 1, 1], [5, 6, 7], context=context)
+
+
+def test_a_context_of_words_is_not_joined_to_one_of_numbers(world):
+    train, test = world.split_random(0.3)
+    named = dataclasses.replace(test, context={"week": test.context["week"].astype(str)})
+    for join in (train.joined, train.updated):
+        with pytest.raises(TypeError, match="context 'week' must be of one kind in both tables, got int"):
+            join(named)
 
 
 def test_a_model_with_a_context_is_saved_and_read(world, tmp_path):

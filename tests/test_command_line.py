@@ -300,6 +300,42 @@ def test_purchases_without_ratings_get_a_table_of_lists(table, tmp_path, capsys)
     assert [line.split()[0] for line in lines[8:]] == ["rank", "1"]
 
 
+def test_a_model_without_a_list_of_purchases_is_named_above_the_table(table, tmp_path, monkeypatch, capsys):
+    table.frame()[["user_id", "item_id"]].to_csv(tmp_path / "bought.csv", index=False)
+
+    def fail(self, *arguments):
+        raise ValueError("no list today")
+
+    monkeypatch.setattr(ct.EASE, "_fit", fail)
+    ct.main(["--data", str(tmp_path / "bought.csv"), "--purchases", "--splits", "2", "--n", "1", "--minutes", "0"])
+    above = capsys.readouterr().out.split("Lists of 1 held against")[0]
+    assert "\nEASE: ValueError: no list today\n\n" in above
+
+
+def test_who_waits_is_told_the_first_split_beside_the_results(small, quick, monkeypatch, capsys):
+    monkeypatch.setattr(command, "SOON", -1.0)
+    ct.main(["--data", small, "--splits", "2", "--n", "1"])
+    printed = capsys.readouterr()
+    told = printed.err.split("The first split alone, without intervals; more splits follow:\n")[1].splitlines()
+    assert told[0].split() == ["model", "training", "RMSE", "held-out", "RMSE"]
+    shown = {line[:-14].strip()[:8] for line in told[1:3]}
+    assert shown == {"baseline", "spectral"}
+    assert [float(line.split()[-1]) for line in told[1:3]] == sorted(float(line.split()[-1]) for line in told[1:3])
+    assert "The first split alone" not in printed.out
+    monkeypatch.setattr(command, "SOON", 1e9)
+    ct.main(["--data", small, "--splits", "2", "--n", "1"])
+    assert "The first split alone" not in capsys.readouterr().err
+
+
+def test_a_stream_that_was_closed_before_leads_nowhere():
+    with command._nowhere() as stream:
+        number = stream.fileno()
+        assert os.get_inheritable(number)
+        stream.write("lost")
+    os.write(number, b"lost too")  # it stays open for worker processes
+    os.close(number)
+
+
 def test_a_list_of_scores_is_no_use_beside_purchases(table, tmp_path, capsys):
     table.frame()[["user_id", "item_id"]].to_csv(tmp_path / "bought.csv", index=False)
     (tmp_path / "mine.csv").write_text("title,score\nbear,9\n", encoding="utf-8")

@@ -115,6 +115,13 @@ def test_reduced_features_keep_the_angles_that_matter():
     assert few.ids.tolist() == list(range(30))
 
 
+def test_features_cannot_be_reduced_to_more_numbers_than_they_have():
+    features = ct.Features([1, 2, 3], np.eye(3)[:, :2], ["drama", "war"])
+    assert features.reduced(2).matrix.shape == (3, 2)
+    with pytest.raises(ValueError, match="n_components must be at most 2 here, got 3"):
+        features.reduced(3)
+
+
 # ---- Texts of MovieLens ----
 
 

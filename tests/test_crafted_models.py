@@ -492,6 +492,54 @@ def test_what_is_wrong_is_named(workshop, original, change, words):
         ct.load_model(crafted(workshop, original, change))
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            lambda shape: shape.append(2),
+            r"similarity_ must be a sparse table of two axes, got the shape \(5, 5, 2\)",
+        ),
+        (lambda shape: shape.__setitem__(0, -5), "must be a sparse table of two axes"),
+        (lambda shape: shape.__setitem__(1, 2**31), "must be a sparse table of two axes"),
+        (lambda shape: shape.__setitem__(1, 5.0), "must be a sparse table of two axes"),
+        (lambda shape: shape.__setitem__(0, 4), "must be a sparse table of 4 rows, got"),
+    ],
+)
+def test_the_shape_of_a_sparse_table_is_that_of_its_arrays(workshop, change, words):
+    with pytest.raises(ValueError, match=rf"^crafted.npz is damaged or is not a saved model: .*{words}"):
+        ct.load_model(crafted(workshop, "neighbours", lambda state, arrays: change(state["similarity_"]["shape"])))
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "words"),
+    [
+        (0, lambda data: data[:-1], "must be a sparse table of 5 rows"),
+        (0, lambda data: data[:, None], "must be a sparse table of 5 rows"),
+        (1, lambda cols: cols.astype(float), "must be a sparse table of 5 rows"),
+        (2, lambda start: start[:-1], "must be a sparse table of 5 rows"),
+        (2, lambda start: start + 1, "must have rows that begin at rising places from 0"),
+        (2, lambda start: np.append(start[:-1], start[-1] - 1), "must have rows that begin at rising places from 0"),
+        (2, lambda start: np.append(np.append(0, start[-2:0:-1]), start[-1]), "must have rows that begin at rising"),
+    ],
+)
+def test_the_arrays_of_a_sparse_table_are_those_of_one(workshop, at, value, words):
+    def change(state, arrays):
+        key = state["similarity_"]["sparse"][at]["array"]
+        arrays[key] = value(arrays[key])
+
+    with pytest.raises(ValueError, match=rf"^crafted.npz is damaged or is not a saved model: .*similarity_ {words}"):
+        ct.load_model(crafted(workshop, "neighbours", change))
+
+
+def test_a_file_larger_than_the_limit_is_refused_by_its_size(workshop, monkeypatch):
+    path = workshop / "original ALS.npz"
+    monkeypatch.setattr(files, "MAX_MODEL_BYTES", path.stat().st_size - 1)
+    with pytest.raises(
+        ValueError, match=f"it has {path.stat().st_size:,} bytes; the limit is {files.MAX_MODEL_BYTES:,}"
+    ):
+        ct.load_model(path)
+
+
 def each(*changes):
     return lambda state, arrays: [change(state, arrays) for change in changes]
 

@@ -127,6 +127,31 @@ def test_batches_of_one_rating_are_steps_of_one_rating():
     assert all(one == pytest.approx(other, abs=1e-15) for one, other in zip(*theta, strict=True))
 
 
+CSR = np.array([0, 1, 2]), np.array([0, 3]), np.ones(2)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("table", "C must be the three arrays of a CSR table .*, got 'table'"),
+        (CSR[:2], "C must be the three arrays of a CSR table"),
+        ((np.array([0.0, 1, 2]), *CSR[1:]), "those of a CSR table"),
+        ((CSR[0], CSR[1][:, None], CSR[2]), "those of a CSR table"),
+        ((np.zeros(0, int), *CSR[1:]), "those of a CSR table"),
+        ((np.array([1, 1, 2]), *CSR[1:]), "those of a CSR table"),
+        ((np.array([0, 1, 1]), *CSR[1:]), "those of a CSR table"),
+        ((np.array([0, 3, 2]), *CSR[1:]), "those of a CSR table"),
+        ((np.array([0, 1, 1, 2]), *CSR[1:]), "C must have 2 rows, got 3"),
+        ((CSR[0], np.array([0, 4]), CSR[2]), "the columns of C"),
+        ((*CSR[:2], np.ones(3)), "the values of C"),
+    ],
+)
+def test_three_arrays_that_are_no_table_are_refused(given, words):
+    assert all(np.array_equal(a, b) for a, b in zip(doors._table("C", CSR, 2, 4), CSR, strict=True))
+    with pytest.raises((TypeError, ValueError), match=words):
+        doors._table("C", given, 2, 4)
+
+
 def test_the_check_of_pairs_is_that_of_each_side():
     rng = np.random.default_rng(0)
     for _ in range(300):

@@ -59,6 +59,24 @@ def test_a_model_of_models_learns_nothing_from_half_a_fit(monkeypatch, model):
         model.predict(0, 0)
 
 
+def test_ctrl_c_in_the_refit_keeps_the_fit_to_a_part_only_where_somebody_sees_it(monkeypatch):
+    model = ct.SGDMF(2, n_epochs=6)
+    half = clone(model)
+    with monkeypatch.context() as patch:
+        patch.setattr(ct.SGDMF, "_refit", lambda self, ratings, rng: None)
+        half.fit(TABLE)
+    with monkeypatch.context() as patch:
+        press_ctrl_c(patch, ct.SGDMF, "_descend", 2)
+        with pytest.warns(UserWarning, match="stopped by the keyboard before the refit"):
+            model.fit(TABLE)
+    assert model.history_ == half.history_
+    assert np.array_equal(model.user_factors_, half.user_factors_)
+    with monkeypatch.context() as patch, interrupts.whole_fits():
+        press_ctrl_c(patch, ct.SGDMF, "_descend", 2)
+        with pytest.raises(KeyboardInterrupt):
+            clone(model).fit(TABLE)
+
+
 def test_the_bound_of_a_certificate_is_not_taken_from_half_a_fit(monkeypatch):
     model = ct.ALS(2, reg=1).fit(TABLE)
     in_the_middle(monkeypatch, at=5)

@@ -652,3 +652,11 @@ def test_random_tables_of_every_shape_can_be_learnt_from():
             if isinstance(model, ct.ImplicitALS) and not model.binary:
                 continue  # some of these ratings are below 0
             assert np.isfinite(clone(model).set_params(liked=0.5).fit(ratings).complete()).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_penalty_too_small_to_tell_two_titles_apart_is_refused(dtype):
+    twins = ct.Ratings.from_matrix([[9, 9, 1], [9, 9, np.nan], [8, 8, 2], [np.nan, np.nan, 3]])
+    assert np.isfinite(ct.EASE(reg=1e-2, dtype=dtype).fit(twins).complete()).all()
+    with pytest.raises(ValueError, match=f"weights of pairs of titles are singular in {dtype} at reg=1e-30; raise reg"):
+        ct.EASE(reg=1e-30, dtype=dtype).fit(twins)

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import content_table as ct
@@ -206,95 +205,3 @@ except SystemExit:
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.split()[-1] == "1"
-
-
-def test_a_setting_is_declared_once_and_read_by_all():
-    class Deep(ct.GlobalMean):
-        """A model with settings of all kinds."""
-
-        depth: int = ct.setting(3, low=1, search=ct.Range(1, 9, unit="layers"))
-        width: int | None = ct.setting(None, low=1)
-        share: float = ct.setting(0.5, above=0, below=1)
-        kind: str = ct.setting("plain", among=("plain", "fancy"))
-        wide: bool = ct.setting(False)
-        seed: int | np.random.Generator = ct.setting(0, low=0)
-
-    Deep(seed=np.random.default_rng(0), wide=np.bool_(True)).check_settings()
-    model = Deep(depth=4)
-    assert repr(model) == "Deep(depth=4)"
-    assert model.get_params() == {"depth": 4, "width": None, "share": 0.5, "kind": "plain", "wide": False, "seed": 0}
-    assert model.search_space() == {"depth": ct.Range(1, 9, unit="layers")}
-    for wrong, words in [
-        ({"depth": 2.5}, "depth must be a whole number, got 2.5"),
-        ({"depth": 0}, "depth must be at least 1, got 0"),
-        ({"width": 1.5}, "width must be a whole number"),
-        ({"share": 1}, "share must be below 1, got 1"),
-        ({"share": 0}, "share must be above 0, got 0"),
-        ({"kind": "odd"}, r"kind must be one of \['plain', 'fancy'\], got 'odd'"),
-        ({"wide": "no"}, "wide must be True or False, got 'no'"),
-        ({"seed": -1}, "seed must be at least 0, got -1"),
-        ({"seed": None}, "seed must be a whole number, got None"),
-    ]:
-        with pytest.raises((ValueError, TypeError), match=words):
-            Deep(**wrong).fit(ct.Ratings.from_matrix([[1, 2]]))
-
-
-class Declared(ct.GlobalMean):
-    """A model of one's own with a declared setting."""
-
-    depth: int = ct.setting(3, low=1, search=ct.Range(1, 9))
-
-
-class Plain(ct.GlobalMean):
-    """With an annotation and no declaration."""
-
-    depth: int = 3
-
-
-class Written(ct.GlobalMean):
-    """With a constructor of its own."""
-
-    def __init__(self, depth=3):
-        self.depth = depth
-
-
-@pytest.mark.parametrize("kind", [Declared, Plain, Written])
-def test_whole_numbers_of_a_model_of_ones_own_are_tuned_as_whole_numbers(table, kind):
-    study = ct.tune(kind(), table, n_trials=4, space={"depth": ct.Range(1, 9)}).study
-    assert all(isinstance(trial.params["depth"], int) for trial in study.trials)
-
-
-def test_a_model_keeps_nothing_transient_and_predict_changes_nothing(fitted, table):
-    before = set(vars(fitted))
-    assert all(name.endswith("_") or name in fitted.get_params(deep=False) for name in before)
-    fitted.predict(table.user_ids[0], table.item_ids)
-    fitted.recommend_all(2)
-    fitted.certificate()
-    assert set(vars(fitted)) == before
-    assert type(fitted.history_) is list
-
-
-def test_the_number_of_parameters_is_what_was_learnt(table):
-    m, n = table.shape
-    features = ct.Features(table.item_ids, np.eye(n), [f"is {title}" for title in table.titles])
-    knn = ct.ItemKNN().fit(table)
-    expected = {
-        ct.GlobalMean(): 1,
-        ct.Popularity(): n,
-        ct.BiasBaseline(): 1 + m + n,
-        ct.ALS(2): 1 + 2 * (m + n),
-        ct.ALS(2, biases=True): 1 + 3 * (m + n),
-        ct.NMF(2, reg=0.1): 1 + 3 * (m + n),
-        ct.ImplicitALS(2): 2 * (m + n),
-        ct.BPR(2): 2 * (m + n) + n,
-        ct.DeepMF(2, (3,)): 2 * (m + n) + (4 * 3 + 3) + (3 + 1),
-        ct.MultVAE(2, 3): 2 * (m + n) + n + 3 * n + 3 + 3 * 2,
-        ct.EASE(): n * n,
-        ct.GraphFilter(n_factors=2): n + len(table) + 2 * n,
-        ct.ContentOnly(features): 1 + m + m * n,
-        ct.Blend(ct.GlobalMean(), ct.BiasBaseline(), weight=0.5): 1 + 1 + m + n + 1,
-        ct.Hybrid(ct.BiasBaseline(), features): 1 + m + n + n * n,
-        ct.ItemKNN(): 1 + m + n + knn.similarity_.nnz,
-    }
-    for model, count in expected.items():
-        assert model.fit(table).n_parameters() == count, model

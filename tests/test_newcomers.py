@@ -167,6 +167,12 @@ def test_without_a_rating_a_viewer_gets_what_is_known_of_the_titles(fitted, tabl
     assert np.allclose(fitted.fold_in({}).scores, expected)
 
 
+def test_a_new_viewer_has_no_row_in_a_table_of_what_was_seen(table):
+    viewer = ct.ALS(2).fit(table).fold_in({table.item_ids[0]: 8.0})
+    with pytest.raises(ValueError, match="also_seen is asked by rows of the training part, and this viewer is new"):
+        viewer.recommend(2, also_seen=table)
+
+
 def test_a_cold_title_gets_what_predict_would_give_it(model, with_cold):
     model.fit(with_cold)
     told = {11: 8, 12: 6}

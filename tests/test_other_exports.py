@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import content_table as ct
+from content_table_parts import exports
 
 SHOWS = {1: "Cowboy Bebop", 16498: "Shingeki no Kyojin", 5680: "K-On!", 7791: "K-On!!", 44: "Rurouni Kenshin"}
 FILMS = {
@@ -104,6 +105,15 @@ def test_another_scale_is_refused_or_stretched_as_told(tmp_path, shows, score_fo
 def test_ten_points_are_those_of_the_table(tmp_path, shows, score_format):
     path = written(tmp_path / "list.json", answer(show(7.5, mal=1, romaji="Bebop"), score_format=score_format))
     assert ct.load_export(path, shows).ratings == ct.load_export(path, shows, rescale=True).ratings == {1: 7.5}
+
+
+def test_a_list_larger_than_any_is_refused_unread(tmp_path, shows, monkeypatch):
+    path = written(tmp_path / "list.json", answer(show(9, mal=1, romaji="Bebop"), score_format="POINT_10"))
+    monkeypatch.setattr(exports, "MAX_EXPORT_BYTES", path.stat().st_size)
+    assert ct.load_export(path, shows).ratings == {1: 9}
+    monkeypatch.setattr(exports, "MAX_EXPORT_BYTES", path.stat().st_size - 1)
+    with pytest.raises(ValueError, match=r"list\.json has more than .* MB, which no list has"):
+        ct.load_export(path, shows)
 
 
 @pytest.mark.parametrize(

@@ -217,3 +217,15 @@ def test_a_path_is_text_or_a_path(load, path):
 def test_the_table_of_a_list_is_ratings(tmp_path):
     with pytest.raises(TypeError, match="ratings must be Ratings, got str"):
         ct.load_mal_export(written(tmp_path / "m.csv", b"item_id,score\n1,7\n"), "table")
+
+
+def test_a_plain_file_that_the_system_does_not_open_is_not_called_damaged(tmp_path, monkeypatch):
+    path = written(tmp_path / "mine.csv", COURSE.encode())
+
+    def refuse(self, *mode):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(readers, "_unpacker", lambda place: None)
+    monkeypatch.setattr(readers.Path, "open", refuse)
+    with pytest.raises(PermissionError), readers.opened(path):
+        pytest.fail("opened")

@@ -46,6 +46,12 @@ def test_draws_have_the_mean_and_the_covariance_of_the_belief():
     assert np.cov(draws.T) == pytest.approx(covariance, abs=0.02)
 
 
+@pytest.mark.parametrize("shape", [(0, 3), (2, 0)])
+def test_a_belief_is_about_a_case_and_a_title_at_least(shape):
+    with pytest.raises(ValueError, match=f"at least one case and one title, got {shape[0]} x {shape[1]}"):
+        ct.Belief(np.zeros(shape))
+
+
 def test_draws_of_cases_have_their_own_roots_and_variances():
     rng = np.random.default_rng(0)
     belief = ct.Belief(rng.normal(size=(3, 2)) * 3, rng.normal(size=(3, 2, 2)), rng.random((3, 2)))

@@ -170,6 +170,13 @@ def test_an_id_or_title_of_endless_characters_is_refused(load, column, words):
         )
 
 
+def test_ids_of_a_few_kinds_are_their_texts():
+    column = pd.Series(["b", "a", "b"], dtype="category", name="item")
+    assert tables.ids_from(column, is_csv=True).tolist() == ["b", "a", "b"]
+    whole = tables.ids_from(column.cat.rename_categories({"b": "7", "a": "12"}), is_csv=True)
+    assert whole.tolist() == [7, 12, 7]
+
+
 def test_two_separators_that_fit_equally_are_not_guessed_between(load):
     with pytest.raises(ValueError, match=r"separated by any of \[',', ';'\].*pass sep="):
         load("who,what;stars,a;b\n1,2;3,4;5\n")
@@ -597,6 +604,14 @@ def as_zip(files, tmp_path, top="ml-1m/"):
         for name, data in files.items():
             packed.writestr(top + name, data)
     return tmp_path / "ml.zip"
+
+
+def test_a_line_of_films_without_a_title_is_named(tmp_path):
+    files = layout("1M")
+    films = files["movies.dat"].split(b"\n")
+    files["movies.dat"] = b"\n".join([films[0], b"3::Heat (1995)", *films[1:]])
+    with pytest.raises(ValueError, match=r"movies\.dat: line 2 needs an id, a title and genres with '::' between them"):
+        ct.load_ratings(as_folder(files, tmp_path))
 
 
 @pytest.mark.parametrize("put", [as_folder, as_file, as_zip])

@@ -125,6 +125,13 @@ def test_another_score(parts):
         ct.tune(ct.ImplicitALS(n_factors=2), *parts, n_trials=1)
 
 
+def test_a_space_is_of_settings_of_the_candidates(parts):
+    candidates = {"baseline": ct.BiasBaseline(), "mean": ct.GlobalMean()}
+    space = {"base": {"reg": ct.Range(1, 9)}, "mean": {}, "other": {}}
+    with pytest.raises(ValueError, match=r"space names \['base', 'other'\], which are no candidates"):
+        ct.Tuned(candidates, n_trials=1, space=space).fit(parts[0])
+
+
 def test_bad_trials_are_given_up_early(parts):
     space = {"learning_rate": ct.Range(1e-4, 0.2, log=True)}
     model = sgd(n_epochs=60, patience=60)
