@@ -187,9 +187,11 @@ from content_table_parts.settings import (
     declared_settings,
     setting,
     shown,
+    whole_number,
 )
 from content_table_parts.solvers import (
     BLAS,
+    LEAST_LEFT,
     STRIPE,
     TILED,
     DivergenceError,
@@ -618,7 +620,7 @@ class Recommender(BaseEstimator):
     def _lists(self, rows, n, also_seen, one_per_work, clip):
         """The lists of the users at these positions."""
         ratings = self.ratings_
-        check_number("n", n, low=1, whole=True)
+        n = whole_number("n", n, 1)
         check_switch("clip", clip)
         columns = self.top_items(rows, min(n, ratings.n_items), also_seen, ratings.works(one_per_work))
         at, rank = np.nonzero(columns >= 0)
@@ -642,7 +644,7 @@ class Recommender(BaseEstimator):
         `works`, a whole number for each item, leaves of each work the next season (`season_order`) after those seen;
         without it every item counts, as ranking metrics want it.
         """
-        check_number("n", n, low=1, whole=True)
+        n = whole_number("n", n, 1)
         ratings = self.fitted()
         rows = check_positions("rows", rows, ratings.n_users)
         works = None if works is None else check_array("works", works, length=ratings.n_items, whole=True)
@@ -1015,6 +1017,7 @@ class ItemKNN(Recommender):
         """What the biases leave over, as a sparse (m, n) table."""
         ratings = self.ratings_
         left = ratings.values - self._fallback(ratings.rows, ratings.cols)
+        left[np.abs(left) <= LEAST_LEFT * np.abs(ratings.values).max(initial=0)] = 0.0  # rounding has a cosine, too
         table = sp.csr_array((left, (ratings.rows, ratings.cols)), shape=ratings.shape)
         table.sort_indices()
         return table
@@ -1695,7 +1698,7 @@ class NMF(FactorModel):
         """The `n` titles that each part adds most to, part by part: part (the column of the factors), rank, item_id,
         title, and `adds`, rating points, mean over the viewers of the training part."""
         ratings = self.fitted()
-        check_number("n", n, low=1, whole=True)
+        n = whole_number("n", n, 1)
         adds = self.item_factors_ * mean_parts(self.user_factors_, ratings.user_counts > 0)
         part, rank, col = leading(adds, n)
         what = {"item_id": ratings.item_ids[col]} | ratings.named(col) | {"adds": adds[col, part]}

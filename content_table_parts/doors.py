@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from content_table_parts import regressions, solvers
-from content_table_parts.settings import check_array, check_number, check_shape, checked, shown
+from content_table_parts.settings import check_array, check_number, check_shape, check_unmasked, checked, shown
 from content_table_parts.solvers import compiled, writable
 
 
@@ -54,6 +54,7 @@ def check_cells(rows: Any, cols: Any, shape: tuple[int, int]) -> tuple[np.ndarra
 
 
 def _positions(name, given):
+    check_unmasked(name, given)
     try:
         at = np.asarray(given)
     except ValueError as error:  # rows of several lengths

@@ -28,6 +28,7 @@ from content_table_parts.settings import (
     check_switch,
     check_texts,
     shown,
+    whole_number,
 )
 
 
@@ -117,8 +118,8 @@ class Features:
 
     def reduced(self, n_components: int = 50, random_state: int = 0) -> "Features":
         """Features of these ids in fewer, dense numbers: scikit-learn's TruncatedSVD of the matrix."""
-        check_number("n_components", n_components, low=1, whole=True)
-        check_number("random_state", random_state, whole=True)
+        n_components = whole_number("n_components", n_components, 1)
+        random_state = whole_number("random_state", random_state)
         if n_components > min(self.matrix.shape):
             raise ValueError(f"n_components must be at most {min(self.matrix.shape)} here, got {shown(n_components)}.")
         svd = TruncatedSVD(n_components, random_state=random_state)
@@ -322,7 +323,7 @@ def similar_titles(ratings: Ratings, features: Any, item: Any, n: int = 10) -> p
     `features` may be a fitted model with item factors: then titles are alike that the same viewers rate alike. `item`
     is an id, or a title or a part of it.
     """
-    check_number("n", n, low=1, whole=True)
+    n = whole_number("n", n, 1)
     check_kind("ratings", ratings, Ratings, "Ratings")
     by_features = isinstance(features, Features)
     if not by_features and not check_fitted("features", features).same_universe(ratings):

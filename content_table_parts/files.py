@@ -125,8 +125,12 @@ def _table(axes, kinds="f", sparse=False, optional=False, also=("", lambda table
 
 def _number(low=-np.inf, high=np.inf, whole=False, optional=False):
     def fits(value, sizes):
-        kinds = (int,) if whole else (int, float)
-        return isinstance(value, kinds) and not isinstance(value, bool) and np.isfinite(value) and low <= value <= high
+        return (
+            isinstance(value, int if whole else float)
+            and not isinstance(value, bool)
+            and np.isfinite(value)
+            and low <= value <= high
+        )
 
     bounds = "" if low == -np.inf else f" from {low:g}" + ("" if high == np.inf else f" to {high:g}")
     return _Rule(f"a {'whole' if whole else 'finite'} number{bounds}", fits, optional=optional)
@@ -514,10 +518,13 @@ def _taken(name, arrays, where):
             f"{where} must be an array of its own, got {name!r}, which the file has not, or has for another"
         )
     array = arrays.pop(name)
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
+    if array.dtype.kind != "f":
+        return array
+    largest = float(max(-array.min(initial=0), array.max(initial=0)))  # without a copy: an array may fill the limit
+    if not np.isfinite(largest):
         raise ValueError(f"{where} must be finite, got {(~np.isfinite(array)).sum()} entries that are NaN or infinite")
-    if array.dtype.kind == "f" and float(np.abs(array).max(initial=0)) > MAX_NUMBER:
-        raise ValueError(f"{where} must have numbers of at most {MAX_NUMBER:g}, got {np.abs(array).max():g}")
+    if largest > MAX_NUMBER:
+        raise ValueError(f"{where} must have numbers of at most {MAX_NUMBER:g}, got {largest:g}")
     return array
 
 
@@ -647,7 +654,7 @@ def _sha256(about, arrays):
     for name in sorted(arrays):
         array = arrays[name].astype(arrays[name].dtype.newbyteorder("<"), copy=False)
         digest.update(json.dumps([name, array.dtype.str, array.shape, np.isfortran(array)]).encode())
-        digest.update(array.tobytes())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
     return digest.hexdigest()
 
 

@@ -82,7 +82,11 @@ def _top_pairs(small, count):
         check_memory((side, side), "GraphFilter's n_factors: so many singular directions of so large a table")
         check_time(ahead=10.0 * float(side) ** 3 / DENSE_SPEED)
         last = [max(0, side - count), side - 1]
-        squares, vectors = scipy.linalg.eigh((small @ small.T).toarray(), subset_by_index=last)
+        gram = (small @ small.T).toarray()
+        try:
+            squares, vectors = scipy.linalg.eigh(gram, subset_by_index=last)
+        except np.linalg.LinAlgError:  # see `spectral_norm_bound`
+            squares, vectors = np.linalg.eigh(gram)
     else:
         squares, vectors = _sparse_pairs(small, count)
     order = np.argsort(-squares, kind="stable")

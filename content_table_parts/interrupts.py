@@ -99,8 +99,12 @@ def side_by_side(calls: Sequence[Call], n_jobs: int, progress: bool = False, nam
         return _awaited((_whole(call) for call in calls), names, bar)
     with sigterm_raises(), _replaced_in_silence():
         try:
-            in_turn = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
-            return _awaited(in_turn(joblib.delayed(_in_worker)(os.getpid(), call) for call in calls), names, bar)
+            watched = {
+                "initializer": _end_with,
+                "initargs": (os.getpid(),),
+            }  # before any work
+            in_turn = joblib.Parallel(n_jobs=n_jobs, return_as="generator", **watched)
+            return _awaited(in_turn(joblib.delayed(_whole)(call) for call in calls), names, bar)
         except BaseException:
             get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
             raise
@@ -133,19 +137,8 @@ def _whole(call):
         return function(*arguments, **options)
 
 
-def _in_worker(parent, call):
-    _end_with(parent)
-    return _whole(call)
-
-
-_watched: set[int] = set()
-
-
 def _end_with(parent):
     """End this process soon after its parent, however that ended: an orphan would work on for nobody."""
-    if parent in _watched:
-        return
-    _watched.add(parent)
 
     def look():
         while os.getppid() == parent:

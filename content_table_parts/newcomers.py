@@ -27,6 +27,7 @@ from content_table_parts.settings import (
     check_optional_switch,
     check_switch,
     shown,
+    whole_number,
 )
 from content_table_parts.solvers import LEAST_LEFT, best_positions
 
@@ -287,7 +288,7 @@ EVERYBODY = "what everybody gets: the mean and this {}'s level"
 def reasons(own: list, others: dict, n: int | None, word: str) -> pd.DataFrame:
     """The parts of a prediction as a table; of `own` (reason, rating, contribution) the `n` largest, and their rest."""
     if n is not None:
-        check_number("n", n, whole=True)
+        n = whole_number("n", n)
     own = sorted(own, key=lambda part: -abs(round(part[2], TIE)))
     if n is not None and len(own) > n:
         own[n:] = [(f"{len(own) - n} other {word}", np.nan, sum(part for _, _, part in own[n:]))]
@@ -361,7 +362,7 @@ class Viewer(_Newcomer):
         Reference: The Use of MMR, Diversity-Based Reranking for Reordering Documents and Producing Summaries, SIGIR
         1998; there both terms have weights that sum to one, here the unit is the rating point.
         """
-        check_number("n", n, low=1, whole=True)
+        n = whole_number("n", n, 1)
         check_number("diversity", diversity)
         check_optional_switch("one_per_work", one_per_work)
         check_switch("uncertainty", uncertainty)
@@ -428,7 +429,7 @@ class NewTitle(_Newcomer):
 
     def audience(self, n: int = 10) -> pd.DataFrame:
         """The `n` viewers with the highest predictions who have not rated it: rank, user_id and the prediction."""
-        check_number("n", n, low=1, whole=True)
+        n = whole_number("n", n, 1)
         ratings = self.model.ratings_
         scores = self.scores.copy()
         scores[self.at] = -np.inf

@@ -23,6 +23,7 @@ from content_table_parts.settings import (
     check_kind,
     check_number,
     shown,
+    whole_number,
 )
 from content_table_parts.solvers import best_positions, check_memory, compiled
 
@@ -156,7 +157,7 @@ class Belief:
 
     def draw(self, n_draws: int = 1, random_state: Any = 0) -> np.ndarray:
         """(n_draws, n) draws of all ratings at once."""
-        check_number("n_draws", n_draws, low=1, whole=True)
+        n_draws = whole_number("n_draws", n_draws, 1)
         rng, (s, n) = generator(random_state), self.means.shape
         check_memory((n_draws, n), "so many draws")
         cases = rng.integers(s, size=n_draws)
@@ -430,7 +431,7 @@ def cells_mean(values: ArrayLike, propensities: ArrayLike, n_cells: int | None =
     p = _propensities(propensities, len(values))
     if n_cells is None:
         return _ratio(1 / p, values, 1 - p)
-    check_number("n_cells", n_cells, low=len(values), whole=True)
+    n_cells = whole_number("n_cells", n_cells, len(values))
     return float((values / p).sum() / n_cells), float(np.sqrt(((1 - p) * (values / p) ** 2).sum()) / n_cells)
 
 
@@ -455,7 +456,7 @@ def inclusion_probabilities(weights: ArrayLike, n: int) -> np.ndarray:
         At most the number of titles with a weight above 0.
     """
     weights = _numbers("weights", weights)
-    check_number("n", n, low=1, whole=True)
+    n = whole_number("n", n, 1)
     n, drawn = int(n), weights > 0
     if (weights < 0).any() or drawn.sum() < n:
         raise ValueError(f"weights must be from 0, and {n} or more of them above 0, got {shown(weights)}.")

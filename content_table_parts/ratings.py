@@ -22,8 +22,10 @@ from content_table_parts.settings import (
     check_optional_switch,
     check_switch,
     check_texts,
+    check_unmasked,
     checked,
     shown,
+    whole_number,
 )
 from content_table_parts.titles import Seasons, TitleIndex, english_name, plain_title, series_of, squashed
 from content_table_parts.writing import write_whole
@@ -425,7 +427,7 @@ class Ratings:
         """
         if not isinstance(text, str):
             raise TypeError(f"text must be a title or a part of one, got {shown(text)}.")
-        check_number("n", n, low=1, whole=True)
+        n = whole_number("n", n, 1)
         index, start = self._titles_index, plain_title(text)
         exact, found, kind = index.called(text), index.with_words(text), "part"
         if start and not exact and not found:
@@ -756,7 +758,7 @@ class Ratings:
 
     def split_folds(self, n_folds: int = 5, random_state: Any = 0) -> list[tuple[Self, Self]]:
         """Cross-validation: `n_folds` pairs (train, held out); each rating is held out once."""
-        check_number("n_folds", n_folds, low=2, whole=True)
+        n_folds = whole_number("n_folds", n_folds, 2)
         if n_folds > len(self):
             raise ValueError(f"{len(self)} ratings cannot make {n_folds} folds.")
         fold = generator(random_state).permutation(len(self)) % n_folds
@@ -862,8 +864,7 @@ def generator(random_state: Any) -> np.random.Generator:
 
 def _vector(given, name):
     """A list as an array of one axis and its natural type; objects where its entries are of several kinds."""
-    if np.ma.is_masked(given):
-        raise ValueError(f"{name} has {np.ma.count_masked(given)} masked entries; leave them out.")
+    check_unmasked(name, given)
     array = np.asarray(given, dtype=None if hasattr(given, "dtype") else object)
     if array.ndim != 1:
         raise ValueError(f"{name} must be a list or an array of one axis, got {shown(given)} of shape {array.shape}.")
@@ -913,8 +914,9 @@ def _indices(given, name):
     positions = _vector(given, name)
     if positions.size and positions.dtype.kind not in "iu":
         raise TypeError(f"{name} holds positions, whole numbers from 0, got {positions.dtype}.")
-    top = np.iinfo(np.intp).max
-    return (np.minimum(positions, top) if positions.dtype.kind == "u" else positions).astype(np.intp, copy=False)
+    if positions.dtype == np.uint64:  # beyond all ids, and so refused; it would wrap
+        positions = np.minimum(positions, np.uint64(np.iinfo(np.intp).max))
+    return positions.astype(np.intp, copy=False)
 
 
 def _points(given, name):
@@ -972,6 +974,10 @@ def _float_table(matrix):
     try:
         if np.iscomplexobj(matrix):
             raise TypeError("complex numbers")
+        if isinstance(matrix, pd.DataFrame):
+            matrix = matrix.to_numpy(dtype=float, na_value=np.nan)
+        if isinstance(matrix, (list, tuple)) and any(map(np.ma.isMaskedArray, matrix)):
+            matrix = np.ma.stack([np.ma.asarray(row) for row in matrix])
         if np.ma.isMaskedArray(matrix):
             matrix = np.ma.filled(matrix.astype(float), np.nan)  # what is masked is missing
         table = np.asarray(matrix, dtype=float)
@@ -989,6 +995,7 @@ def _entries(entries, n, name="entries"):
     """A mask, indices or a slice of `n` entries, checked."""
     if isinstance(entries, slice):
         return entries
+    check_unmasked(name, entries)
     given = np.asarray(entries if hasattr(entries, "dtype") else _vector(entries, name))
     chosen = given.astype(np.intp) if given.shape == (0,) else given
     wrong = chosen.ndim != 1 or chosen.dtype.kind not in "iub"
@@ -1074,7 +1081,9 @@ def _pandas_frame(frame):
             f"from_frame needs a pandas DataFrame, and this {kind} cannot become one without another package: {error}"
         ) from error
     if not isinstance(table, pd.DataFrame):
-        raise TypeError(f"from_frame needs a pandas DataFrame with a row per rating, got {kind}.")
+        raise TypeError(
+            f"from_frame needs a pandas DataFrame with a row per rating, got {kind}; collect() a LazyFrame."
+        )
     return table
 
 

@@ -420,6 +420,7 @@ def _tidy(frame, user, item, score, conflicts, path, scale=(1.0, 10.0)):
 def _load_course(path, conflicts, scale=(1.0, 10.0)):
     frame = read_typed(path, dict.fromkeys(("u_id", "a_id"), _IDS), ["score"])
     tidy, dropped = _tidy(frame, "u_id", "a_id", "score", conflicts, path, scale)
+    tidy = tidy.assign(**{name: _labels(tidy[name]) for name in ("title", "profile")})
     options = {"title": "title", "name": "profile", "scale": scale, "dropped": dropped, "has_seasons": True}
     return Ratings.from_frame(tidy, "u_id", "a_id", "score", **options)
 
@@ -466,8 +467,7 @@ def _film_lines(path, sep):
     if bad:
         raise ValueError(f"{path.name}: line {bad[0]} needs an id, a title and genres with {sep!r} between them.")
     ids = ids_of(pd.Series([fields[0] for fields in lines], name="movieId"), path)
-    titles = pd.Series([fields[1] for fields in lines], index=ids)
-    return titles[~titles.index.duplicated()]
+    return _first_titles(pd.Series([fields[1] for fields in lines], dtype=str), ids)
 
 
 def _films_rated(frame, titles, conflicts, path, scale):
@@ -478,13 +478,23 @@ def _films_rated(frame, titles, conflicts, path, scale):
 
 
 def _catalogue(path, key):
-    """The title of each id, from the first row of a catalogue that has it."""
+    """The title of each id, from the first row of a catalogue that has one."""
     catalogue = read_text(path)
     if not {key, "title"} <= set(catalogue.columns):
         raise ValueError(f"{path.name} needs the columns {key!r} and 'title', got {list(catalogue.columns)}.")
     check_once((key, "title"), catalogue, path.name)
-    names = pd.Series(catalogue["title"].to_numpy(), index=ids_of(catalogue[key], path))
-    return names[~names.index.duplicated()]
+    return _first_titles(catalogue["title"], ids_of(catalogue[key], path))
+
+
+def _first_titles(titles, ids):
+    """The first title of each id, by id; a blank is none."""
+    named = pd.Series(_labels(titles).to_numpy(), index=ids).dropna()
+    return named[~named.index.duplicated()]
+
+
+def _labels(texts):
+    """A column of texts, missing where blank."""
+    return texts.where(texts.str.strip() != "")
 
 
 def _named(items, titles):

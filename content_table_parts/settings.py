@@ -57,6 +57,12 @@ def check_number(name: str, value: Any, *, low: float = 0.0, strict: bool = Fals
         raise ValueError(f"{name} must be below 2**63, got {shown(value)}.")
 
 
+def whole_number(name: str, value: Any, low: float = 0) -> int:
+    """A whole number as Python's own, checked as by `check_number`: in arithmetic an np.int8 would overflow."""
+    check_number(name, value, low=low, whole=True)
+    return int(value)
+
+
 def _is_finite(number):
     try:
         return math.isfinite(number)
@@ -179,6 +185,12 @@ def check_texts(name: str, value: Any) -> list[str]:
     return texts
 
 
+def check_unmasked(name: str, given: Any) -> None:
+    """Refuse a masked array of which something is masked: what is hidden there would be taken for the rest."""
+    if np.ma.is_masked(given):
+        raise ValueError(f"{name} has {np.ma.count_masked(given)} masked entries; leave them out.")
+
+
 def check_array(
     name: str,
     value: Any,
@@ -196,6 +208,7 @@ def check_array(
     """
     kind = "whole " if whole else "finite " if finite else ""
     wanted = f"{name} must be an array of {kind}numbers in {ndim} dimension{'s' * (ndim > 1)}"
+    check_unmasked(name, value)
     try:
         array = np.asarray(value)
     except ValueError as error:  # rows of several lengths

@@ -16,7 +16,7 @@ from sklearn.base import clone
 
 from content_table_parts.files import NO_HASH, TitlesOnly
 from content_table_parts.ratings import Ratings
-from content_table_parts.settings import as_path, check_kind, check_number, shown
+from content_table_parts.settings import as_path, check_kind, check_number, shown, whole_number
 
 PASSES = 10  # Spark's tasks carry the history of this many passes; of more it overflows, unless it may checkpoint
 
@@ -305,7 +305,7 @@ def _check_request(model, user, item, rating, n):
     if getattr(model, "liked", None) or getattr(model, "binary", False):
         raise ValueError(f"fit_parquet learns from all ratings as they stand, without liked and binary, got {model!r}.")
     check_number("random_state", model.random_state, whole=True)
-    check_number("n", n, low=1, whole=True)
+    n = whole_number("n", n, 1)
     for name, column in {"user": user, "item": item, "rating": rating}.items():
         check_kind(name, column, str, "the name of a column")
 

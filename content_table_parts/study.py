@@ -37,8 +37,9 @@ from content_table_parts.settings import (
     check_texts,
     is_whole,
     shown,
+    whole_number,
 )
-from content_table_parts.solvers import DivergenceError, warn_caller
+from content_table_parts.solvers import DivergenceError, check_memory, warn_caller
 from content_table_parts.writing import target
 
 Models = Mapping[str, Any]  # name -> Recommender
@@ -288,7 +289,7 @@ def _splits(ratings, n_splits, test_size, random_state, splits):
         return parts
     if not isinstance(ratings, Ratings):
         raise TypeError(f"expected Ratings to split, or splits=, got {type(ratings).__name__}.")
-    check_number("n_splits", n_splits, low=2, whole=True)
+    n_splits = whole_number("n_splits", n_splits, 2)
     seeds = np.random.SeedSequence(random_state).generate_state(n_splits).tolist()
     return [ratings.split_random(test_size, seed) for seed in seeds]
 
@@ -607,7 +608,7 @@ class ListScore:
 def scorer(score: Any, threshold: float | None = None, n: int = 10) -> Score:
     """The score as `score_of` takes it: the name of a ranking metric is one of lists, and needs its threshold."""
     check_score(score)
-    check_number("n", n, low=1, whole=True)
+    n = whole_number("n", n, 1)
     of_lists = isinstance(score, str) and score in RANKING_METRICS
     if threshold is None:
         if of_lists:
@@ -687,7 +688,7 @@ def _default_settings(model, space):
 
 def inner_splits(ratings: Ratings, n_folds: int, validation_size: float, random_state: int) -> list:
     """One random split, or the folds of a cross-validation."""
-    check_number("n_folds", n_folds, low=1, whole=True)
+    n_folds = whole_number("n_folds", n_folds, 1)
     if n_folds == 1:
         return [ratings.split_random(validation_size, random_state)]
     return ratings.split_folds(n_folds, random_state)
@@ -790,8 +791,9 @@ def top_lists(
     listed); "full_catalogue" orders every item that the user has not rated in training or in `also_seen` (give the
     validation part). Ties go by item position.
     """
-    check_number("n", n, low=1, whole=True)
+    n = whole_number("n", n, 1)
     _check_protocol(model, test, protocol)
+    check_memory((test.n_users, n), f"lists of n={n:,}")
     if protocol == "full_catalogue":
         return model.top_items(np.arange(test.n_users), n, also_seen)
     scores = np.round(model.predict_cells(test.rows, test.cols), TIE)
@@ -860,7 +862,7 @@ def _random_and_ceiling(test, n_candidates, n, threshold):
     r = np.bincount(test.rows[test.values >= threshold], minlength=test.n_users)
     users = np.flatnonzero(r)
     r, N = r[users], n_candidates[users]
-    rank = np.arange(1, n + 1)
+    rank = np.arange(1, min(n, N.max(initial=0)) + 1)
     there = rank <= N[:, None]  # ranks that this user's list has
     gains, possible = 1 / np.log2(rank + 1), np.minimum(r, n)
     ideal = np.cumsum(gains)[possible - 1]
@@ -897,7 +899,7 @@ def rank_models(
     matters to the full catalogue only.
     """
     check_models(models)
-    check_number("n", n, low=1, whole=True)
+    n = whole_number("n", n, 1)
     check_number("threshold", threshold, low=-np.inf)
     train = next(iter(models.values())).fitted()
     strange = [name for name, model in models.items() if model.fitted().fingerprint != train.fingerprint]
@@ -955,8 +957,8 @@ def rank_differences(
     _check_results(results, ("model", "user_id"), once=("model", "user_id"))
     _check_metric(results, metric)
     check_kind("reference", reference, Hashable, "the name of a model")
-    check_number("n_boot", n_boot, low=1, whole=True)
-    check_number("random_state", random_state, whole=True)
+    n_boot = whole_number("n_boot", n_boot, 1)
+    random_state = whole_number("random_state", random_state)
     check_share("level", level)
     table = results.pivot(index="user_id", columns="model", values=metric)
     if reference not in table:
@@ -1060,9 +1062,11 @@ def compare(
         chosen : what a `Tuned` chose.
     Rows `random` (expected, exact) and `ceiling` have ranking figures only; `popularity` is always among the models.
     """
-    _check_compare(models, threshold, n, features, progress, certify)
+    n = whole_number("n", n, 1)
+    _check_compare(models, threshold, features, progress, certify)
     models = {"popularity": next(iter(models.values())).floor(), **models}
     parts = _splits(ratings, n_splits, test_size, random_state, splits)
+    check_memory((parts[0][1].n_users, n), f"lists of n={n:,}")  # now, not after all fits
     if features is not None:
         features.rows_for(parts[0][0].item_ids)  # of other ids: an error now, not one in every row
     if not all((test.values >= threshold).any() for _, test in parts):
@@ -1095,11 +1099,10 @@ def _measured_rows(found):
     return rows
 
 
-def _check_compare(models, threshold, n, features, progress, certify):
+def _check_compare(models, threshold, features, progress, certify):
     """Refuse what `compare` cannot measure, or measure by."""
     check_models(models)
     check_number("threshold", threshold, low=-np.inf)
-    check_number("n", n, low=1, whole=True)
     check_kind("features", features, (Features, type(None)), "Features of the items, or None")
     check_switch("progress", progress)
     check_switch("certify", certify)

@@ -540,6 +540,15 @@ def test_a_file_larger_than_the_limit_is_refused_by_its_size(workshop, monkeypat
         ct.load_model(path)
 
 
+def test_a_mean_is_no_whole_number(table, tmp_path):
+    ct.GlobalMean().fit(table).save(tmp_path / "mean.npz")
+    about, arrays = opened(tmp_path / "mean.npz")
+    about["content"]["state"]["global_mean_"] = 6
+    written(tmp_path / "mean.npz", about, arrays, hash_anew=True)
+    with pytest.raises(ValueError, match=r"GlobalMean\.global_mean_ must be a finite number, got 6"):
+        ct.load_model(tmp_path / "mean.npz")
+
+
 def each(*changes):
     return lambda state, arrays: [change(state, arrays) for change in changes]
 
@@ -596,6 +605,18 @@ def test_an_array_that_nothing_in_the_model_refers_to_is_refused(workshop):
 
     with pytest.raises(ValueError, match=r"nothing in the model refers to \['passenger'\]"):
         ct.load_model(crafted(workshop, "ALS", change))
+
+
+@pytest.mark.parametrize("said", ["BiasBaseline", "SGDMF"])
+def test_the_content_is_the_model_that_the_file_says(workshop, said):
+    about, arrays = opened(workshop / "original ALS.npz")
+    written(workshop / "crafted.npz", about | {"model": said}, arrays, hash_anew=True)
+    with pytest.raises(ValueError, match=f"the content must be a fitted {said}, got ALS"):
+        ct.load_model(workshop / "crafted.npz")
+    about["content"]["state"]["ratings_"] = None
+    written(workshop / "crafted.npz", about, arrays, hash_anew=True)
+    with pytest.raises(ValueError, match="is damaged or is not a saved model: "):
+        ct.load_model(workshop / "crafted.npz")
 
 
 def test_similarities_that_are_not_symmetric_are_refused(workshop):

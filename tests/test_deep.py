@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from conftest import press_ctrl_c
+from sklearn.exceptions import NotFittedError
 from test_likes import likes_of, told, tribes
 
 import content_table as ct
@@ -180,6 +181,8 @@ def test_layers_are_those_of_the_formula(sample):
         x = np.maximum(x @ W + b, 0)
     W, b = model.layers()[-1]
     assert model.predict(sample.user_ids[3], sample.item_ids[8])[0] == pytest.approx((x @ W + b)[0], abs=1e-12)
+    with pytest.raises(NotFittedError):
+        ct.DeepMF().layers()
 
 
 @pytest.mark.parametrize(

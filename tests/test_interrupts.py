@@ -9,8 +9,10 @@ import time
 import warnings
 from pathlib import Path
 
+import joblib
 import numba
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import press_ctrl_c, random_table
 from sklearn.base import clone
@@ -213,7 +215,7 @@ def alive(pid):
         return False
 
 
-def stop(call, number, model="slow", alone=False, jobs=1):
+def stop(call, number, model="slow", alone=False, jobs=1, wait=None):
     """(exit code, what was printed, whether every process is gone) of a call that was sent a signal in its middle."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", PROGRAM.format(call=call, model=model, alone=alone)]
@@ -225,7 +227,7 @@ def stop(call, number, model="slow", alone=False, jobs=1):
             if jobs == 1 or len(children(process.pid)) >= jobs:
                 break
             time.sleep(0.1)
-        time.sleep(1.5 if jobs == 1 else 3)  # into the middle of it
+        time.sleep((1.5 if jobs == 1 else 3) if wait is None else wait)  # into the middle of it
         family = children(process.pid)
         process.send_signal(number)
         try:
@@ -264,6 +266,20 @@ def test_loops_stop_publish_nothing_and_leave_no_process(name, number):
         }[number]
     )
     assert left == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wait", [0.0, 0.5, 1.0])
+def test_workers_that_have_only_just_begun_end_with_a_parent_that_was_killed(wait):
+    assert stop(SIDE_BY_SIDE["compare, 2 jobs"], signal.SIGKILL, jobs=2, wait=wait) == (-signal.SIGKILL, "", [])
+
+
+def test_where_the_workers_are_threads_nobody_is_watched_and_all_goes_on():
+    models = {"biases": ct.BiasBaseline()}
+    with joblib.parallel_config(backend="threading"):
+        found = ct.evaluate(models, TABLE, n_splits=3, n_jobs=2)
+    time.sleep(0.7)  # a thread that watched for the wrong parent would have ended this process
+    pd.testing.assert_frame_equal(found, ct.evaluate(models, TABLE, n_splits=3))
 
 
 @pytest.mark.slow

@@ -165,6 +165,15 @@ def test_a_full_disk_is_an_error_and_not_a_short_file(odd_table, monkeypatch, ca
     assert "No space left" in capsys.readouterr().err
 
 
+def test_what_is_still_unwritten_at_the_end_is_an_error_too(odd_table, monkeypatch, capsys):
+    lost = OSError(28, "No space left on device")
+    monkeypatch.setattr(command, "_unwritten", lambda stream: lost if stream is sys.stdout else None)
+    with pytest.raises(SystemExit) as stopped:
+        ct.main([*odd_table, "--splits", "1", "--minutes", "0"])
+    assert stopped.value.code == 2
+    assert "content_table: the output could not be written: [Errno 28] No space left" in capsys.readouterr().err
+
+
 def test_the_help_needs_no_docstrings(monkeypatch, capsys):
     monkeypatch.setattr(ct.main, "__doc__", None)
     with pytest.raises(SystemExit) as stopped:

@@ -531,6 +531,27 @@ def test_two_tribes_are_told_apart_by_who_watched_what():
     assert ct.rank_summary(results).set_index("model").loc["implicit", "precision_normalised"] > 0.2
 
 
+def test_lists_longer_than_memory_are_refused_by_name_before_any_fit(sample, monkeypatch):
+    train, test = sample.split_random(0.2)
+    model = ct.Popularity().fit(train)
+    monkeypatch.setattr(ct.Popularity, "_fit", lambda *arguments: pytest.fail("fitted"))
+    for n in (10**9, 2**62):
+        with pytest.raises(MemoryError, match=f"lists of n={n:,} needs"):
+            ct.compare({"x": ct.Popularity()}, sample, 8, n=n)
+        for protocol in ct.PROTOCOLS:
+            with pytest.raises(MemoryError, match=f"lists of n={n:,} needs"):
+                ct.top_lists(model, test, n, protocol)
+
+
+def test_lists_longer_than_the_catalogue_are_lists_of_all_of_it(table):
+    train, test = table.split_random(0.3)
+    model = ct.Popularity().fit(train)
+    whole, longer = (ct.rank_models({"x": model}, test, 5, n) for n in (table.n_items, 40 * table.n_items))
+    pd.testing.assert_series_equal(whole["precision"], 40 * longer["precision"])
+    rest = ["model", "user_id", "recall", "ndcg", "average_precision", "hit"]
+    pd.testing.assert_frame_equal(whole[rest], longer[rest])
+
+
 @pytest.mark.parametrize("name", ["random", "popularity", "ceiling"])
 def test_a_model_cannot_have_the_name_of_an_added_row(table, name):
     with pytest.raises(ValueError, match="are rows that are added to every table"):

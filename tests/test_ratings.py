@@ -52,6 +52,7 @@ def test_changing_the_source_array_does_not_change_the_ratings():
 
 def test_size_shape_and_density_count_cells_not_ids(four):
     assert (len(four), four.shape, four.density) == (3, (2, 2), 0.75)
+    assert ct.Ratings([], [], [], [], []).density == 0
     assert "3 ratings of 2 users on 2 items" in repr(four)
 
 

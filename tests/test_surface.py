@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.linalg
 from conftest import ABOUT_ITEMS, ABOUT_USERS
 from sklearn.base import clone
 
@@ -174,6 +175,26 @@ def test_a_small_table_whose_few_eigenvalues_cannot_be_had_is_certified_all_the_
     assert ct.NuclearNorm().fit(ratings).certificate().relative_gap < 1e-5
 
 
+def test_where_lapack_gives_up_on_a_few_eigenvalues_all_are_asked_for(sample, monkeypatch):
+    def gives_up(routine):
+        def call(*given, subset_by_index=None, **options):
+            if subset_by_index is not None:
+                raise np.linalg.LinAlgError("Internal Error.")
+            return routine(*given, **options)
+
+        return call
+
+    table = sample.restrict(sample.user_counts > 5, sample.item_counts > 5)
+    models = ct.SpectralRegularization(8), ct.GraphFilter(n_factors=3)
+    expected = [clone(model).fit(table) for model in models]
+    bound = expected[0].certificate()
+    for name in ("eigvalsh", "eigh"):
+        monkeypatch.setattr(scipy.linalg, name, gives_up(getattr(scipy.linalg, name)))
+    found = [clone(model).fit(table) for model in models]
+    assert found[0].certificate().dual == pytest.approx(bound.dual, rel=1e-9)
+    np.testing.assert_allclose(found[1].complete(), expected[1].complete(), atol=1e-9)
+
+
 @pytest.mark.parametrize(
     "model",
     [
@@ -196,6 +217,40 @@ def test_what_is_masked_is_not_learnt():
     assert ct.Ratings.from_matrix(matrix).values.tolist() == [5, 4, 3]
     with pytest.raises(ValueError, match=r"needs a table of users and items, got an array of shape \(3,\)"):
         ct.Ratings.from_matrix([1, 2, 3])
+
+
+def test_what_is_masked_in_rows_is_not_learnt_and_no_position(table):
+    rows = [np.ma.masked_array([5.0, 7], mask=[0, 1]), np.ma.masked_array([3.0, 4]), [1.0, 2.0]]
+    assert ct.Ratings.from_matrix(rows).values.tolist() == [5, 3, 4, 1, 2]
+    with pytest.raises(ValueError, match="from_matrix needs a dense table"):
+        ct.Ratings.from_matrix([np.ma.masked_array([5.0, 7], mask=[0, 1]), [1.0]])
+    masked = np.ma.masked_array([0, 1, 2], mask=[0, 1, 0])
+    model = ct.BiasBaseline().fit(table)
+    for call in (
+        lambda: table.part(masked),
+        lambda: table.part(np.ma.masked_array([True] * len(table), mask=[1] + [0] * (len(table) - 1))),
+        lambda: model.predict_cells(masked, [0, 1, 2]),
+        lambda: model.predict_rows(masked),
+        lambda: model.top_items(masked, 2),
+        lambda: ct.ranking_metrics(np.ma.masked_array([[0]] * 6, mask=True), table, 5),
+    ):
+        with pytest.raises(ValueError, match=r"masked entr.*; leave them out"):
+            call()
+    assert len(table.part(np.ma.masked_array([0, 1]))) == 2  # a masked array of which nothing is masked
+
+
+def test_a_missing_number_of_pandas_is_a_missing_rating():
+    frame = pd.DataFrame({"a": pd.array([1, None], dtype="Int64"), "b": pd.array([2.5, 3], dtype="Float64")})
+    assert ct.Ratings.from_matrix(frame).values.tolist() == [1, 2.5, 3]
+
+
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "uint32", "uint64", "int8", "int64"])
+def test_positions_of_any_whole_kind_make_a_table(kind):
+    at = np.array([0, 1], kind), np.array([1, 0], kind)
+    assert ct.Ratings([1, 2], [1, 2], *at, [5.0, 6.0]).rows.tolist() == [0, 1]
+    if kind == "uint64":
+        with pytest.raises(ValueError, match="rows"):
+            ct.Ratings([1, 2], [1, 2], np.array([0, 2**64 - 1], kind), at[1], [5.0, 6.0])
 
 
 def test_a_comparison_in_which_every_model_failed_still_says_why(table):

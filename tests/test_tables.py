@@ -537,6 +537,9 @@ def test_like_spellings_are_looked_for_a_few_times_and_the_others_counted(table,
     with pytest.raises(KeyError, match=r"(?s)'none 0'.*'none 4'.*The 96 after these have not been looked up"):
         table.checked_pairs({"Bear": 5} | {f"none {at}": 5 for at in range(101)})
     assert asked == [f"none {at}" for at in range(5)]
+    with pytest.raises(KeyError, match="'none 4'") as refused:
+        table.checked_pairs({f"none {at}": 5 for at in range(5)})
+    assert "after these" not in str(refused.value)
 
 
 def test_a_title_that_may_be_any_of_several_is_not_skipped():
@@ -612,6 +615,25 @@ def test_a_line_of_films_without_a_title_is_named(tmp_path):
     files["movies.dat"] = b"\n".join([films[0], b"3::Heat (1995)", *films[1:]])
     with pytest.raises(ValueError, match=r"movies\.dat: line 2 needs an id, a title and genres with '::' between them"):
         ct.load_ratings(as_folder(files, tmp_path))
+
+
+@pytest.mark.parametrize("name", ["latest", "1M"])
+def test_a_film_with_a_blank_title_is_called_by_its_id(tmp_path, name):
+    files = layout(name)
+    at = "movies.csv" if name == "latest" else "movies.dat"
+    for title in FILMS.values():
+        if title.startswith("Toy"):
+            films = files[at].replace(title.encode(), b" ")
+    ratings = ct.load_ratings(as_folder(files | {at: films}, tmp_path))
+    assert ratings.titles.tolist() == ["1", *list(FILMS.values())[1:]]
+
+
+def test_a_title_or_name_that_one_row_of_a_course_file_lacks_is_that_of_the_others(tmp_path):
+    text = "u_id,a_id,profile,title,score\n1,10,a,A,5\n2,10,b,,6\n2,11, ,B,7\n3,12,c, ,8\n"
+    (tmp_path / "course.csv").write_text(text)
+    ratings = ct.load_ratings(tmp_path / "course.csv")
+    assert ratings.titles.tolist() == ["A", "B", "12"]
+    assert ratings.user_names.tolist() == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("put", [as_folder, as_file, as_zip])

@@ -228,6 +228,26 @@ def test_a_trial_of_a_killed_process_is_tried_again(parts, tmp_path):
     assert len(history(resumed)) == 5
 
 
+@pytest.mark.parametrize("name", ["a?b.db", "a%20b.db", "a#b.db", "a b.db", "評価.db", "a@b:c.db"])
+def test_a_study_is_kept_in_the_file_of_just_this_name(parts, tmp_path, name):
+    assert len(tuned(parts, 2, storage=tmp_path / name).study.trials) == 2
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert len(tuned(parts, 3, storage=str(tmp_path / name)).study.trials) == 3
+
+
+def test_no_connection_to_the_file_of_a_study_stays_open(parts, tmp_path, monkeypatch):
+    asked = []
+
+    class Watched(optuna.storages.RDBStorage):
+        def __init__(self, *url, **how):
+            super().__init__(*url, **how)
+            asked.append(self)
+
+    monkeypatch.setattr(optuna.storages, "RDBStorage", Watched)
+    tuned(parts, 1, storage=tmp_path / "study.db")
+    assert [type(storage.engine.pool) for storage in asked] == [NullPool]
+
+
 def test_a_study_about_something_else_is_refused(parts, tmp_path):
     tuned(parts, 1, storage=tmp_path / "study.db")
     with pytest.raises(ValueError, match="holds a study with other ratings"):

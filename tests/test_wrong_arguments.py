@@ -807,3 +807,33 @@ def test_a_right_call_succeeds_and_wrong_arguments_are_refused_by_name(call, tmp
         warnings.simplefilter("ignore")
         function(**valid)
     assert offenders(call) == []
+
+
+SMALL = (np.int8, np.uint8, np.uint64)
+
+
+@pytest.mark.parametrize("call", sorted(public_functions()))
+def test_small_whole_numbers_of_numpy_are_numbers_like_others(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    function, valid, _ = calls()[call]
+    whole = {name: value for name, value in valid.items() if type(value) is int and 0 <= value < 128}
+    for name, value in whole.items():
+        for kind in SMALL:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                warnings.simplefilter("error", RuntimeWarning)
+                function(**valid | {name: kind(value)})
+
+
+def test_small_numbers_of_numpy_do_not_overflow_where_they_are_counted_with(sample):
+    model = ct.Popularity().fit(sample)
+    train, test = sample.split_random(0.2)
+    for n in (np.int8(100), np.uint8(200), np.uint64(7)):
+        assert np.array_equal(model.top_items([0, 1], n), model.top_items([0, 1], int(n)))
+        asked = [{"n": n}, {"n": int(n)}]
+        pd.testing.assert_frame_equal(*(model.recommend_all(**each) for each in asked))
+        learnt = ct.Popularity().fit(train)
+        pd.testing.assert_frame_equal(*(ct.rank_models({"x": learnt}, test, 8, **each) for each in asked))
+        found = [ct.compare({"x": ct.Popularity()}, sample, 8, n_splits=2, **each) for each in asked]
+        pd.testing.assert_frame_equal(*(each.drop(columns=["fit_seconds", "certify_seconds"]) for each in found))
+        assert not found[0]["error"].astype(bool).any()
