@@ -617,6 +617,12 @@ def test_an_npz_of_somebody_else_is_refused(tmp_path, about):
         ct.load_model(tmp_path / "x.npz")
 
 
+def test_a_file_without_a_description_says_so(tmp_path):
+    np.savez(tmp_path / "x.npz", data=np.ones(3))
+    with pytest.raises(ValueError, match=r"x\.npz is damaged or is not a saved model: it has no description 'about'"):
+        ct.load_model(tmp_path / "x.npz")
+
+
 def test_a_pickle_in_a_weights_file_is_never_opened(tmp_path):
     np.savez(tmp_path / "x.npz", about=np.array([{"format": 1}], dtype=object))
     with pytest.raises(ValueError, match="allow_pickle=False"):

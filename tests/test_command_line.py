@@ -367,6 +367,15 @@ def test_what_the_command_does_where_nothing_is_said():
     assert (given["n"], given["splits"], given["jobs"], given["save_weights"]) == (10, 20, 1, False)
 
 
+@pytest.mark.parametrize(("arguments", "name"), [([], "100x100.csv"), (["--list", "mine.csv"], "sparse.csv")])
+def test_where_no_table_is_named_it_is_a_sample_that_ships(monkeypatch, capsys, arguments, name):
+    def load(options):
+        raise ValueError(f"asked for {options.data}")
+
+    monkeypatch.setattr(command, "_load", load)
+    assert refused(arguments, capsys) == (2, f"content_table: asked for {ct.DATA / name}\n")
+
+
 def test_weights_of_every_model_are_written_and_load(small, table, quick, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(command, "WEIGHTS", tmp_path / "saved_weights")
     ct.main(["--data", small, "--save-weights"])

@@ -282,6 +282,21 @@ def test_where_the_workers_are_threads_nobody_is_watched_and_all_goes_on():
     pd.testing.assert_frame_equal(found, ct.evaluate(models, TABLE, n_splits=3))
 
 
+class Failing(ct.GlobalMean):
+    """A model that cannot be fitted."""
+
+    def _fit(self, ratings, validation):
+        raise ValueError("not today")
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="processes are counted in /proc")
+def test_an_error_ends_the_processes_too():
+    with pytest.raises(ValueError, match="not today"):
+        ct.evaluate({"x": Failing()}, TABLE, n_splits=2, n_jobs=2)
+    commands = (Path(f"/proc/{pid}/cmdline").read_text() for pid in children(os.getpid()) if alive(pid))
+    assert [command for command in commands if "popen_loky" in command] == []
+
+
 @pytest.mark.slow
 def test_a_process_that_joblib_replaces_is_waited_for_where_warnings_are_errors():
     script = "from growing import *; print(side_by_side([delayed(grow)(i) for i in range(6)], n_jobs=2))"

@@ -471,6 +471,8 @@ def test_unknown_and_ambiguous_titles_are_refused_with_what_may_be_meant(table):
 def test_one_title_by_id_and_by_name_is_refused(table):
     with pytest.raises(ValueError, match="1 of 2 ratings repeat another: 11 and 'apple' are one thing"):
         ct.BiasBaseline().fit(table).fold_in({11: 5, "apple": 6})
+    with pytest.raises(ValueError, match="1 of 4 ratings repeat another: 11 and 'apple' are one thing"):
+        ct.BiasBaseline().fit(table).fold_in({13: 4, 11: 5, 15: 2, "apple": 6})
 
 
 @pytest.mark.parametrize("given", [[(11, 5)], 7, "apple"])

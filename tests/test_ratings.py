@@ -227,10 +227,15 @@ def test_a_written_table_reads_back_the_same(table, tmp_path):
     assert again.user_names.tolist() == table.user_names.tolist()
 
 
-@pytest.mark.parametrize("title", ["", "NA", "null", 'Say "Hi", Ann', " spaced ", "007"])
+@pytest.mark.parametrize("title", ["NA", "null", 'Say "Hi", Ann', " spaced ", "007"])
 def test_awkward_titles_survive_writing_and_reading(title, tmp_path):
     ct.Ratings([1], [5], [0], [0], [7], titles=[title]).to_csv(tmp_path / "t.csv")
     assert ct.load_ratings(tmp_path / "t.csv").titles.tolist() == [title]
+
+
+def test_what_is_written_without_a_title_is_called_by_its_id(tmp_path):
+    ct.Ratings([1], [5], [0], [0], [7], titles=[""]).to_csv(tmp_path / "t.csv")
+    assert ct.load_ratings(tmp_path / "t.csv").titles.tolist() == ["5"]
 
 
 def test_fractions_of_a_point_survive_writing_and_reading(tmp_path):

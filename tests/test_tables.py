@@ -471,6 +471,7 @@ def test_without_pyarrow_it_says_what_to_install(tmp_path, monkeypatch, mark):
 def test_text_ids_and_ratings_of_a_frame(tmp_path):
     frame = pd.DataFrame({"user": ["01", "1"], "item": pd.Categorical(["a", "b"]), "rating": ["4", " 2.5 "]})
     assert cells(ct.load_table(frame)) == {("01", "a"): 4.0, ("1", "b"): 2.5}
+    assert cells(ct.load_table(frame.astype("category"))) == {("01", "a"): 4.0, ("1", "b"): 2.5}
     with pytest.raises(ValueError, match=r"rating.*must hold rating points, got datetime"):
         ct.load_table(frame.assign(rating=pd.to_datetime("2024-01-01")))
     with pytest.raises(ValueError, match="'good' in data row 2"):
