@@ -105,7 +105,7 @@ from content_table_parts.graphs import (
 )
 from content_table_parts.growing import add_viewer, training_table, update_model
 from content_table_parts.interrupts import check_time, may_keep_half, whole_fits
-from content_table_parts.lists import Screen, best_lists, rows_as_they_are
+from content_table_parts.lists import FAINT, Screen, best_lists, rows_as_they_are
 from content_table_parts.newcomers import (
     EVERYBODY,
     Fold,
@@ -183,6 +183,7 @@ from content_table_parts.settings import (
     check_share,
     check_switch,
     check_texts,
+    check_unmasked,
     checked,
     declared_settings,
     setting,
@@ -191,7 +192,6 @@ from content_table_parts.settings import (
 )
 from content_table_parts.solvers import (
     BLAS,
-    LEAST_LEFT,
     STRIPE,
     TILED,
     DivergenceError,
@@ -413,7 +413,7 @@ class Recommender(BaseEstimator):
         Here there is nothing to learn about anybody: the mean for every title, or every viewer.
         """
         n = self.ratings_.shape[1 - axis]
-        return ridge_fold(np.full(n, self.global_mean_), (np.zeros((n, 0)),), [], at, values)
+        return ridge_fold(np.full(n, self.global_mean_, dtype=float), (np.zeros((n, 0)),), [], at, values)
 
     def _viewers_only(self, axis):
         """Refuse a new title, for models that know their titles only beside each other."""
@@ -1016,8 +1016,10 @@ class ItemKNN(Recommender):
     def _residuals(self):
         """What the biases leave over, as a sparse (m, n) table."""
         ratings = self.ratings_
-        left = ratings.values - self._fallback(ratings.rows, ratings.cols)
-        left[np.abs(left) <= LEAST_LEFT * np.abs(ratings.values).max(initial=0)] = 0.0  # rounding has a cosine, too
+        biases = self.user_bias_[ratings.rows], self.item_bias_[ratings.cols]
+        left = ratings.values - (self.global_mean_ + biases[0] + biases[1])
+        terms = np.abs(ratings.values) + abs(self.global_mean_) + np.abs(biases).sum(axis=0)
+        left[np.abs(left) <= FAINT * terms] = 0.0  # what is rounding has a cosine, too
         table = sp.csr_array((left, (ratings.rows, ratings.cols)), shape=ratings.shape)
         table.sort_indices()
         return table
@@ -1381,6 +1383,7 @@ class FactorModel(Recommender):
         if isinstance(self.init, str) and self.init == "random":
             rng = np.random.default_rng(seed)
             return tuple(rng.normal(0.0, scale, shape) for shape in shapes)
+        check_unmasked("init", self.init)
         try:
             given = tuple(np.array(P, dtype=float, order="C") for P in self.init)
         except (TypeError, ValueError):  # not a pair of arrays, or not of numbers

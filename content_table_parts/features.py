@@ -27,6 +27,7 @@ from content_table_parts.settings import (
     check_number,
     check_switch,
     check_texts,
+    check_unmasked,
     shown,
     whole_number,
 )
@@ -138,6 +139,7 @@ def _labels(name, given):
 
 def _numbers(matrix):
     """A table of numbers as a sparse copy; a stored zero is no feature."""
+    check_unmasked("matrix", matrix)
     try:
         table = matrix if sp.issparse(matrix) else np.asarray(matrix)
         if table.ndim != 2 or table.dtype.kind not in "biuf":

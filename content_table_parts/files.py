@@ -125,8 +125,8 @@ def _table(axes, kinds="f", sparse=False, optional=False, also=("", lambda table
 
 def _number(low=-np.inf, high=np.inf, whole=False, optional=False):
     def fits(value, sizes):
-        of_kind = isinstance(value, int if whole else float) and not isinstance(value, bool)
-        return of_kind and np.isfinite(value) and low <= value <= high
+        of_kind = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+        return of_kind and low <= value <= high and abs(value) <= MAX_NUMBER
 
     bounds = "" if low == -np.inf else f" from {low:g}" + ("" if high == np.inf else f" to {high:g}")
     return _Rule(f"a {'whole' if whole else 'finite'} number{bounds}", fits, optional=optional)

@@ -92,6 +92,7 @@ def side_by_side(calls: Sequence[Call], n_jobs: int, progress: bool = False, nam
 
     `progress` shows a bar, and of `names` that of the call whose result is waited for. Every fit in it is whole. An
     error, Ctrl-C or SIGTERM ends all of it at once, and the processes with it; they also end where this one was killed.
+    Processes are used again by the next call, but not after other work has been given to joblib in between.
     """
     n_workers = workers(n_jobs)
     bar = tqdm(total=len(calls), desc="fits", disable=not progress)
@@ -99,7 +100,10 @@ def side_by_side(calls: Sequence[Call], n_jobs: int, progress: bool = False, nam
         return _awaited((_whole(call) for call in calls), names, bar)
     with sigterm_raises(), _replaced_in_silence():
         try:
-            watched = {"initializer": _end_with, "initargs": (os.getpid(),)}  # before there is work
+            watched = {
+                "initializer": _end_with,
+                "initargs": (os.getpid(),),
+            }  # the first call may never come
             in_turn = joblib.Parallel(n_jobs=n_jobs, return_as="generator", **watched)
             return _awaited(in_turn(joblib.delayed(_whole)(call) for call in calls), names, bar)
         except BaseException:

@@ -131,10 +131,11 @@ def stopped_fold(
     that is 0 in all the ratings stays 0.
     """
     check_number("time", time)
+    time = float(time)
     fold, Z, D = _set_up(offset, blocks, penalty, at, values)
     met = Z.any(axis=0)
     g, V = np.linalg.eigh(Z[:, met].T @ Z[:, met] + np.diag(D[met]))
-    g, passed = np.maximum(g, 0.0), np.full(len(g), float(time))  # rounding may lead below 0
+    g, passed = np.maximum(g, 0.0), np.full(len(g), time)  # rounding may lead below 0
     np.divide(-np.expm1(-time * g), g, out=passed, where=g * time > 1e-12)
     fold.solve[met] = (V * passed) @ (Z[:, met] @ V).T
     return fold

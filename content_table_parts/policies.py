@@ -457,7 +457,7 @@ def inclusion_probabilities(weights: ArrayLike, n: int) -> np.ndarray:
     """
     weights = _numbers("weights", weights)
     n = whole_number("n", n, 1)
-    n, drawn = int(n), weights > 0
+    drawn = weights > 0
     if (weights < 0).any() or drawn.sum() < n:
         raise ValueError(f"weights must be from 0, and {n} or more of them above 0, got {shown(weights)}.")
     found = np.zeros(len(weights))

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from content_table_parts.settings import (
     as_path,
+    as_whole,
     check_array,
     check_choice,
     check_kind,
@@ -170,7 +171,7 @@ class Ratings:
 
     def _check_values(self):
         low, high = scale_ends(self.scale)
-        object.__setattr__(self, "scale", tuple(self.scale))
+        object.__setattr__(self, "scale", (low, high))
         if not len(self.values) or (low <= self.values.min() and self.values.max() <= high):  # False beside NaN
             return
         bad = ~np.isfinite(self.values)
@@ -914,9 +915,7 @@ def _indices(given, name):
     positions = _vector(given, name)
     if positions.size and positions.dtype.kind not in "iu":
         raise TypeError(f"{name} holds positions, whole numbers from 0, got {positions.dtype}.")
-    if positions.dtype == np.uint64:  # beyond all ids, and so refused; it would wrap
-        positions = np.minimum(positions, np.uint64(np.iinfo(np.intp).max))
-    return positions.astype(np.intp, copy=False)
+    return as_whole(positions)
 
 
 def _points(given, name):
@@ -930,14 +929,17 @@ def _points(given, name):
         raise TypeError(f"{name} must be rating points, finite numbers, got {values.dtype} ({error}).") from error
 
 
+def _is_blank(labels):
+    """Mask of what names nothing: missing values, and text of spaces."""
+    return np.array([isinstance(label, str) and not label.strip() for label in labels], dtype=bool) | pd.isna(labels)
+
+
 def _texts(given, name, ids):
-    """Titles or names as text; an id stands in for one that is missing."""
+    """Titles or names as text; an id stands in for one that is missing or blank."""
     texts = _vector(given, name)
     if texts.dtype.kind in "UO":
         _check_lengths(texts, name)
-    if texts.dtype.kind == "U":
-        return texts
-    missing = pd.isna(texts)
+    missing = np.strings.strip(texts) == "" if texts.dtype.kind == "U" else _is_blank(texts)
     if missing.any() and len(texts) == len(ids):
         texts = np.where(missing, ids.astype(str).astype(object), texts)
     try:
@@ -975,12 +977,15 @@ def _float_table(matrix):
         if np.iscomplexobj(matrix):
             raise TypeError("complex numbers")
         if isinstance(matrix, pd.DataFrame):
-            matrix = matrix.to_numpy(dtype=float, na_value=np.nan)
+            matrix = matrix.to_numpy(na_value=np.nan)  # of pandas' own missing numbers
         if isinstance(matrix, (list, tuple)) and any(map(np.ma.isMaskedArray, matrix)):
             matrix = np.ma.stack([np.ma.asarray(row) for row in matrix])
         if np.ma.isMaskedArray(matrix):
             matrix = np.ma.filled(matrix.astype(float), np.nan)  # what is masked is missing
-        table = np.asarray(matrix, dtype=float)
+        table = np.asarray(matrix)
+        if table.dtype.kind in "mM":
+            raise TypeError("moments")
+        table = np.asarray(table, dtype=float)
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
             f"from_matrix needs a dense table of numbers, NaN where a rating is missing, got {type(matrix).__name__} "
@@ -1081,9 +1086,8 @@ def _pandas_frame(frame):
             f"from_frame needs a pandas DataFrame, and this {kind} cannot become one without another package: {error}"
         ) from error
     if not isinstance(table, pd.DataFrame):
-        raise TypeError(
-            f"from_frame needs a pandas DataFrame with a row per rating, got {kind}; collect() a LazyFrame."
-        )
+        lazy = "; collect() it first" * hasattr(frame, "collect")
+        raise TypeError(f"from_frame needs a pandas DataFrame with a row per rating, got {kind}{lazy}.")
     return table
 
 
@@ -1198,12 +1202,13 @@ def _distinct(column):
 
 
 def first_labels(at: np.ndarray, n: int, labels: pd.Series) -> tuple[np.ndarray, bool]:
-    """(the first row of each of n keys that has a label, -1 where none has; whether each key has one label only)
+    """(the first row of each of n keys that has a label, not missing or blank, -1 where none has; whether each key has
+    one label only)
 
     `at` is the position of the key of each row.
     """
-    codes, _ = pd.factorize(labels)
-    known = np.flatnonzero(codes >= 0)
+    codes, distinct = pd.factorize(labels)
+    known = np.flatnonzero(~np.append(_is_blank(distinct), True)[codes])  # the code of a missing one is -1
     first = np.full(n, -1)
     first[at[known[::-1]]] = known[::-1]  # of several rows of a key the last one set stays
     return first, bool((codes[known] == codes[first[at[known]]]).all())
@@ -1230,7 +1235,7 @@ def _refuse_labels(frame, keys, label, others):
     """The error for a key with several labels."""
     (key, at, ids), (other, other_at) = keys, others
     pairs = pd.DataFrame({"at": at, "other": other_at, "label": frame[label].to_numpy()})
-    pairs = pairs[frame[label].notna().to_numpy()]
+    pairs = pairs[~_is_blank(frame[label])]
     labels = pairs.drop_duplicates(["at", "label"])
     twice = labels[labels.duplicated("at", keep=False)].sort_values("at")
     swapped = not pairs.drop_duplicates(["other", "label"]).duplicated("other").any()

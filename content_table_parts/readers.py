@@ -420,7 +420,6 @@ def _tidy(frame, user, item, score, conflicts, path, scale=(1.0, 10.0)):
 def _load_course(path, conflicts, scale=(1.0, 10.0)):
     frame = read_typed(path, dict.fromkeys(("u_id", "a_id"), _IDS), ["score"])
     tidy, dropped = _tidy(frame, "u_id", "a_id", "score", conflicts, path, scale)
-    tidy = tidy.assign(**{name: _labels(tidy[name]) for name in ("title", "profile")})
     options = {"title": "title", "name": "profile", "scale": scale, "dropped": dropped, "has_seasons": True}
     return Ratings.from_frame(tidy, "u_id", "a_id", "score", **options)
 
@@ -488,13 +487,8 @@ def _catalogue(path, key):
 
 def _first_titles(titles, ids):
     """The first title of each id, by id; a blank is none."""
-    named = pd.Series(_labels(titles).to_numpy(), index=ids).dropna()
+    named = pd.Series(titles.to_numpy(), index=ids)[(titles.str.strip() != "").to_numpy()]
     return named[~named.index.duplicated()]
-
-
-def _labels(texts):
-    """A column of texts, missing where blank."""
-    return texts.where(texts.str.strip() != "")
 
 
 def _named(items, titles):

@@ -186,9 +186,10 @@ def check_texts(name: str, value: Any) -> list[str]:
 
 
 def check_unmasked(name: str, given: Any) -> None:
-    """Refuse a masked array of which something is masked: what is hidden there would be taken for the rest."""
-    if np.ma.is_masked(given):
-        raise ValueError(f"{name} has {np.ma.count_masked(given)} masked entries; leave them out.")
+    """Refuse a masked array, or a list of such, with something masked: NumPy would hand over what is under the mask."""
+    rows = given if isinstance(given, (list, tuple)) else [given]
+    if masked := sum(np.ma.count_masked(row) for row in rows if isinstance(row, np.ma.MaskedArray)):
+        raise ValueError(f"{name} has {masked} masked entries; leave them out.")
 
 
 def check_array(
@@ -219,7 +220,14 @@ def check_array(
         raise ValueError(f"{name} needs {length} entries, got {len(array)}.")
     if finite and not np.isfinite(array).all():
         raise ValueError(f"{wanted}, got {(~np.isfinite(array)).sum()} that are NaN or infinite.")
-    return array.astype(np.intp) if whole else array
+    return as_whole(array).copy() if whole else array
+
+
+def as_whole(array: np.ndarray) -> np.ndarray:
+    """Whole numbers of any kind as np.intp: what is beyond it stays beyond everything, where it would wrap below 0."""
+    if array.dtype == np.uint64:
+        array = np.minimum(array, np.uint64(np.iinfo(np.intp).max))
+    return array.astype(np.intp, copy=False)
 
 
 @dataclass(frozen=True)

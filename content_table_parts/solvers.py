@@ -21,7 +21,7 @@ from content_table_parts.settings import TIE, check_kind, check_shape
 MAX_DENSE_BYTES = 2**30  # a dense users x items table above this is refused, not attempted
 DENSE_CELLS = 10**6  # up to this many cells the splitting solver works on a dense table: faster, and 8 MB at most
 NO_PENALTY = 1e-9  # a penalty below this on biases is lost in rounding beside counts of ratings
-LEAST_LEFT = 1e-9  # of 1 - leverage, or of the largest rating: what a regression leaves of it is rounding below
+LEAST_LEFT = 1e-9  # of 1 - leverage: a rating that its own regression follows tells nothing about noise
 DENSE_SPEED = 1e10  # operations a second, in an SVD or the like on one core: to tell beforehand what takes minutes
 EIGEN_SIDE = 1_000  # up to this side a spectral norm is bounded by the eigenvalues of a dense Gram matrix
 GRAM_SIDE = 5_000  # up to this side by its Cholesky factorisation (200 MB), and bias equations are solved by one
@@ -240,7 +240,7 @@ def bias_solver(
     if shape[0] > shape[1]:
         solve_swapped = bias_solver(cols, rows, shape[::-1], reg)
         return lambda values: solve_swapped(values)[::-1]
-    m, n = shape
+    m, n = (int(side) for side in shape)
     B = sp.csr_array((np.ones(len(rows)), (rows, cols)), shape=shape)
     if m * n <= DENSE_CELLS:
         B = B.toarray()

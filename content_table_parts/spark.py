@@ -264,7 +264,8 @@ def fit_parquet(
     ImportError : PySpark, PyArrow or Java is missing, and how to install it.
     SparkError : Spark did not start or did not finish.
     """
-    _check_request(model, user, item, rating, n)
+    n = whole_number("n", n, 1)
+    _check_request(model, user, item, rating)
     path, lists = _place(path, "path"), None if lists is None else _place(lists, "lists")
     if isinstance(path, Path) and not path.exists():
         raise ValueError(f"path must be a Parquet file or a folder of them, and there is no {path}.")
@@ -295,7 +296,7 @@ def _address(place):
     return place.resolve().as_uri() if isinstance(place, Path) else place
 
 
-def _check_request(model, user, item, rating, n):
+def _check_request(model, user, item, rating):
     if not hasattr(model, "solver") or not hasattr(model, "weighted_reg"):
         raise TypeError(f"model must be an ALS or ImplicitALS, got {shown(model)}.")
     model.check_settings()
@@ -305,7 +306,6 @@ def _check_request(model, user, item, rating, n):
     if getattr(model, "liked", None) or getattr(model, "binary", False):
         raise ValueError(f"fit_parquet learns from all ratings as they stand, without liked and binary, got {model!r}.")
     check_number("random_state", model.random_state, whole=True)
-    n = whole_number("n", n, 1)
     for name, column in {"user": user, "item": item, "rating": rating}.items():
         check_kind(name, column, str, "the name of a column")
 

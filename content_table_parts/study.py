@@ -99,7 +99,7 @@ def measured(
     check_number("minutes", minutes, strict=True)
     wanted, n_workers = min(MIN_SPLITS, len(parts)), workers(n_jobs)
     _warm_up(measure, models, parts[0][0])
-    begin, budget = time.perf_counter(), 60 * minutes
+    begin, budget = time.perf_counter(), 60 * float(minutes)
     share = n_workers * budget * FIRST_SHARE / len(models)
     turns = [begin + share * (1 + at // n_workers) for at in range(len(models))]
     in_turn = {name: _Timed(measure, share, end) for name, end in zip(models, turns, strict=True)}
@@ -290,6 +290,7 @@ def _splits(ratings, n_splits, test_size, random_state, splits):
     if not isinstance(ratings, Ratings):
         raise TypeError(f"expected Ratings to split, or splits=, got {type(ratings).__name__}.")
     n_splits = whole_number("n_splits", n_splits, 2)
+    check_memory((4, n_splits), f"n_splits={n_splits:,}")
     seeds = np.random.SeedSequence(random_state).generate_state(n_splits).tolist()
     return [ratings.split_random(test_size, seed) for seed in seeds]
 
@@ -500,8 +501,7 @@ def tune(
     _check_trials(n_trials, sampler, prune, refit, random_state, progress)
     space, score = model.search_space() if space is None else space, scorer(score, threshold, n)
     default = _default_settings(model, space)
-    inner = (ratings, n_folds, validation_size, random_state)
-    parts = inner_splits(*inner) if validation is None else [(ratings, validation)]
+    parts = _tried_on(score, validation, ratings, n_folds, validation_size, random_state)
     about = {"space": str(space), "sampler": sampler, "random_state": str(random_state)}
     about |= _about(model, parts, score, storage)
     with whole_fits(), _quiet_optuna() as optuna:
@@ -622,7 +622,7 @@ def scorer(score: Any, threshold: float | None = None, n: int = 10) -> Score:
             f"threshold is for a score of lists, one of {list(RANKING_METRICS)}, got {shown(threshold)} with "
             f"score={shown(score)}."
         )
-    return ListScore(score, float(threshold), int(n))
+    return ListScore(score, float(threshold), n)
 
 
 def _name_of(score, storage):
@@ -692,6 +692,14 @@ def inner_splits(ratings: Ratings, n_folds: int, validation_size: float, random_
     if n_folds == 1:
         return [ratings.split_random(validation_size, random_state)]
     return ratings.split_folds(n_folds, random_state)
+
+
+def _tried_on(score, validation, ratings, *inner):
+    """[(what a setting learns from, what it is judged by)], which the lists of a score must fit."""
+    parts = inner_splits(ratings, *inner) if validation is None else [(ratings, validation)]
+    if isinstance(score, ListScore):
+        _check_lists_fit(parts[0][1], score.n)
+    return parts
 
 
 def _open_study(optuna, storage, about, default, prune):
@@ -793,7 +801,7 @@ def top_lists(
     """
     n = whole_number("n", n, 1)
     _check_protocol(model, test, protocol)
-    check_memory((test.n_users, n), f"lists of n={n:,}")
+    _check_lists_fit(test, n)
     if protocol == "full_catalogue":
         return model.top_items(np.arange(test.n_users), n, also_seen)
     scores = np.round(model.predict_cells(test.rows, test.cols), TIE)
@@ -804,6 +812,11 @@ def top_lists(
     first = order[rank < n]
     lists[test.rows[first], rank[rank < n]] = test.cols[first]
     return lists
+
+
+def _check_lists_fit(test, n):
+    """Refuse lists, of one model, that would fill the machine together with what is measured on them."""
+    check_memory((4, test.n_users, n), f"lists of n={n:,}")
 
 
 def _check_protocol(model, test, protocol):
@@ -901,6 +914,8 @@ def rank_models(
     check_models(models)
     n = whole_number("n", n, 1)
     check_number("threshold", threshold, low=-np.inf)
+    _check_protocol(next(iter(models.values())), test, protocol)
+    _check_lists_fit(test, n)
     train = next(iter(models.values())).fitted()
     strange = [name for name, model in models.items() if model.fitted().fingerprint != train.fingerprint]
     if strange:
@@ -963,6 +978,7 @@ def rank_differences(
     table = results.pivot(index="user_id", columns="model", values=metric)
     if reference not in table:
         raise ValueError(f"reference {reference!r} is not among the models {sorted(table)}.")
+    check_memory((n_boot, len(table)), f"n_boot={n_boot:,}")
     draws = np.random.default_rng(random_state).integers(0, len(table), (n_boot, len(table)))
     rows = []
     for name in results["model"].drop_duplicates():
@@ -1066,7 +1082,7 @@ def compare(
     _check_compare(models, threshold, features, progress, certify)
     models = {"popularity": next(iter(models.values())).floor(), **models}
     parts = _splits(ratings, n_splits, test_size, random_state, splits)
-    check_memory((parts[0][1].n_users, n), f"lists of n={n:,}")  # now, not after all fits
+    _check_lists_fit(parts[0][1], n)  # now, not after all fits
     if features is not None:
         features.rows_for(parts[0][0].item_ids)  # of other ids: an error now, not one in every row
     if not all((test.values >= threshold).any() for _, test in parts):

@@ -1,5 +1,7 @@
 """Item neighbours and the linear autoencoder: slow twins of compiled loops, and what only their formulas promise."""
 
+import dataclasses
+
 import cvxpy as cp
 import numpy as np
 import pytest
@@ -116,11 +118,28 @@ def test_its_lists_need_no_ratings_of_the_new_viewer_but_their_titles(sample):
 def test_what_is_rounding_has_no_cosine():
     """Without a penalty the biases repeat some rows to the last digit; what is left of them depends on the order."""
     rows, cols = [2, 0, 4, 4, 4, 3, 3, 3, 1, 3, 3, 4, 1, 4], [3, 1, 3, 0, 6, 1, 0, 4, 6, 2, 3, 4, 4, 5]
-    ratings = ct.Ratings(range(5), range(7), rows, cols, [3.0, 9, 8, 10, 9, 3, 9, 1, 4, 2, 8, 6, 9, 7])
-    model = ct.ItemKNN(reg=0)
-    expected = clone(model).fit(ratings)
-    for seed in range(20):
-        order = np.random.default_rng(seed).permutation(len(ratings))
-        found = clone(model).fit(ratings.part(order))
-        np.testing.assert_allclose(found.similarity_.toarray(), expected.similarity_.toarray(), atol=1e-8)
-        np.testing.assert_allclose(found.complete(), expected.complete(), atol=1e-8)
+    tables = [ct.Ratings(range(5), range(7), rows, cols, [3.0, 9, 8, 10, 9, 3, 9, 1, 4, 2, 8, 6, 9, 7])]
+    tables += [random_table(seed, (8, 7), 0.35) for seed in range(150)]
+    for ratings in tables:
+        model = ct.ItemKNN(reg=0)
+        expected = clone(model).fit(ratings)
+        for seed in range(3):
+            found = clone(model).fit(ratings.part(np.random.default_rng(seed).permutation(len(ratings))))
+            np.testing.assert_allclose(found.similarity_.toarray(), expected.similarity_.toarray(), atol=1e-6)
+            np.testing.assert_allclose(found.complete(), expected.complete(), atol=1e-6)
+
+
+def test_a_rating_far_from_the_others_leaves_them_their_neighbours():
+    near = random_table(0, (30, 12))
+    rows, cols = np.append(near.rows, 30), np.append(near.cols, 12)
+    far = ct.Ratings(range(31), range(13), rows, cols, np.append(near.values, 1e10), scale=(0, 1e10))
+    biased = ct.ItemKNN(reg=0).fit(far)
+    assert biased.similarity_[:12, :12].nnz > 0.9 * ct.ItemKNN(reg=0).fit(near).similarity_.nnz
+
+
+@pytest.mark.parametrize("offset", [1e5, 1e7, 1e9])
+def test_ratings_far_from_0_have_the_neighbours_of_their_differences(offset):
+    near = random_table(0, (30, 12))
+    far = dataclasses.replace(near, values=near.values + offset, scale=(0, 2 * offset))
+    one, other = (ct.ItemKNN(reg=0).fit(each).similarity_.toarray() for each in (near, far))
+    np.testing.assert_allclose(one, other, atol=1e-13 * offset + 1e-9)

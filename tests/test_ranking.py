@@ -535,12 +535,20 @@ def test_lists_longer_than_memory_are_refused_by_name_before_any_fit(sample, mon
     train, test = sample.split_random(0.2)
     model = ct.Popularity().fit(train)
     monkeypatch.setattr(ct.Popularity, "_fit", lambda *arguments: pytest.fail("fitted"))
-    for n in (10**9, 2**62):
+    calls = [
+        lambda n: ct.compare({"x": ct.Popularity()}, sample, 8, n=n),
+        lambda n: ct.rank_models({"x": model}, test, 8, n),
+        lambda n: ct.tune(ct.EASE(), sample, n_trials=1, score="ndcg", threshold=8, n=n),
+    ]
+    calls += [lambda n, how=how: ct.top_lists(model, test, n, how) for how in ct.PROTOCOLS]
+    for call, n in itertools.product(calls, (10**9, 2**62)):
         with pytest.raises(MemoryError, match=f"lists of n={n:,} needs"):
-            ct.compare({"x": ct.Popularity()}, sample, 8, n=n)
-        for protocol in ct.PROTOCOLS:
-            with pytest.raises(MemoryError, match=f"lists of n={n:,} needs"):
-                ct.top_lists(model, test, n, protocol)
+            call(n)
+    results = ct.ranking_metrics(ct.top_lists(model, test, 3), test, 8).assign(model="x")
+    with pytest.raises(MemoryError, match="n_boot=1,000,000,000,000 needs"):
+        ct.rank_differences(results, "x", n_boot=10**12)
+    with pytest.raises(MemoryError, match="n_splits=1,000,000,000,000 needs"):
+        ct.evaluate({"x": ct.BiasBaseline()}, sample, n_splits=10**12)
 
 
 def test_lists_longer_than_the_catalogue_are_lists_of_all_of_it(table):

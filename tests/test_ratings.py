@@ -233,9 +233,15 @@ def test_awkward_titles_survive_writing_and_reading(title, tmp_path):
     assert ct.load_ratings(tmp_path / "t.csv").titles.tolist() == [title]
 
 
-def test_what_is_written_without_a_title_is_called_by_its_id(tmp_path):
-    ct.Ratings([1], [5], [0], [0], [7], titles=[""]).to_csv(tmp_path / "t.csv")
-    assert ct.load_ratings(tmp_path / "t.csv").titles.tolist() == ["5"]
+def test_what_has_a_blank_title_or_name_is_called_by_its_id(tmp_path):
+    for blanks in (["", " "], np.array(["", "\u3000"]), [None, "\t"]):
+        table = ct.Ratings([1, 2], [5, 6], [0, 1], [0, 1], [7, 8], titles=blanks, user_names=blanks)
+        assert table.titles.tolist() == ["5", "6"]
+        assert table.user_names.tolist() == ["1", "2"]
+    frame = pd.DataFrame({"u": [1, 2, 3], "i": [5, 5, 6], "r": [7, 8, 9], "t": ["", "B", " "]})
+    assert ct.Ratings.from_frame(frame, "u", "i", "r", title="t").titles.tolist() == ["B", "6"]
+    with pytest.raises(ValueError, match=r"has several values of t: \['A', 'B'\]"):
+        ct.Ratings.from_frame(frame.assign(i=5, t=["A", "", "B"]), "u", "i", "r", title="t")
 
 
 def test_fractions_of_a_point_survive_writing_and_reading(tmp_path):

@@ -546,3 +546,18 @@ def test_the_page_about_saved_models_runs(tmp_path, monkeypatch):
         assert f"{getattr(files, name) // {'GiB': 2**30, 'MiB': 2**20}[unit]} {unit}" in page
     assert f"{files.MAX_ARRAYS:,} arrays, {files.MAX_DEPTH} levels" in page
     assert f"| `format` | {ct.FORMAT_VERSION};" in page
+
+
+@pytest.mark.parametrize("scale", [(1, 5), (np.int8(1), np.int8(5)), (1.0, 5.0)])
+def test_a_scale_of_whole_numbers_is_saved_and_read(tmp_path, scale):
+    table = ct.Ratings.from_matrix([[1, 5], [3, 4]], scale=scale)
+    assert [type(end) for end in table.scale] == [float, float]
+    ct.GlobalMean().fit(table).save(tmp_path / "mean.npz")
+    with np.load(tmp_path / "mean.npz") as stored:
+        arrays = dict(stored)
+    about = json.loads(str(arrays.pop("about")))
+    about["content"]["state"]["ratings_"]["state"]["scale"] = {"tuple": [1, 5]}  # as earlier versions wrote it
+    about["sha256"] = files._sha256(about, arrays)
+    np.savez(tmp_path / "old.npz", **arrays, about=np.array(json.dumps(about)))
+    for name in ("mean.npz", "old.npz"):
+        assert ct.load_model(tmp_path / name, table).ratings_.scale == (1, 5)

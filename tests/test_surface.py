@@ -244,6 +244,34 @@ def test_a_missing_number_of_pandas_is_a_missing_rating():
     assert ct.Ratings.from_matrix(frame).values.tolist() == [1, 2.5, 3]
 
 
+def test_moments_are_no_ratings():
+    moments = pd.to_datetime(["2020-01-01", "2021-01-01"])
+    for columns in ({"a": moments, "b": [1, 2]}, {"a": moments}, {"a": moments - moments[0]}):
+        with pytest.raises(ValueError, match="from_matrix needs a dense table of numbers"):
+            ct.Ratings.from_matrix(pd.DataFrame(columns), scale=(0, 1e300))
+
+
+def test_a_missing_value_among_objects_is_a_missing_rating():
+    assert ct.Ratings.from_matrix(pd.DataFrame({"a": [1, pd.NA], "b": [2, 3]}, dtype=object)).values.tolist() == [
+        1,
+        2,
+        3,
+    ]
+
+
+def test_what_is_masked_is_no_feature_no_start_and_no_belief(table):
+    masked = np.ma.masked_array(np.eye(table.n_items), mask=np.eye(table.n_items))
+    P, Q = np.ones((table.n_users, 2)), np.ones((table.n_items, 2))
+    for call in (
+        lambda: ct.Features(table.item_ids, masked, [str(i) for i in table.item_ids]),
+        lambda: ct.ALS(2, init=(np.ma.masked_array(P, mask=P), Q)).fit(table),
+        lambda: ct.Belief([np.ma.masked_array([1.0, 2.0], mask=[1, 0])]),
+        lambda: ct.ranking_metrics([np.ma.masked_array([0], mask=[1])] * table.n_users, table, 5),
+    ):
+        with pytest.raises(ValueError, match=r"masked entries; leave them out"):
+            call()
+
+
 @pytest.mark.parametrize("kind", ["uint8", "uint16", "uint32", "uint64", "int8", "int64"])
 def test_positions_of_any_whole_kind_make_a_table(kind):
     at = np.array([0, 1], kind), np.array([1, 0], kind)

@@ -809,20 +809,26 @@ def test_a_right_call_succeeds_and_wrong_arguments_are_refused_by_name(call, tmp
     assert offenders(call) == []
 
 
-SMALL = (np.int8, np.uint8, np.uint64)
+def small_kinds(value):
+    """A value with each number in it as one of the smallest of NumPy's kinds that holds it, if there is one."""
+    if type(value) is tuple and value and all(type(each) in (int, float) for each in value):
+        return list(zip(*map(small_kinds, value), strict=True))
+    if type(value) is float and value.is_integer() and abs(value) < 128:
+        value = int(value)
+    kinds = (np.int8, np.uint8, np.uint64) if type(value) is int and value >= 0 else (np.int8,)
+    return [kind(value) for kind in kinds] if type(value) is int and -128 <= value < 128 else []
 
 
 @pytest.mark.parametrize("call", sorted(public_functions()))
-def test_small_whole_numbers_of_numpy_are_numbers_like_others(call, tmp_path, monkeypatch):
+def test_small_numbers_of_numpy_are_numbers_like_others(call, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     function, valid, _ = calls()[call]
-    whole = {name: value for name, value in valid.items() if type(value) is int and 0 <= value < 128}
-    for name, value in whole.items():
-        for kind in SMALL:
+    for name, value in valid.items():
+        for small in small_kinds(value):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 warnings.simplefilter("error", RuntimeWarning)
-                function(**valid | {name: kind(value)})
+                function(**valid | {name: small})
 
 
 def test_small_numbers_of_numpy_do_not_overflow_where_they_are_counted_with(sample):
@@ -837,3 +843,15 @@ def test_small_numbers_of_numpy_do_not_overflow_where_they_are_counted_with(samp
         found = [ct.compare({"x": ct.Popularity()}, sample, 8, n_splits=2, **each) for each in asked]
         pd.testing.assert_frame_equal(*(each.drop(columns=["fit_seconds", "certify_seconds"]) for each in found))
         assert not found[0]["error"].astype(bool).any()
+
+
+def test_small_numbers_of_numpy_are_the_numbers_that_they_are(sample):
+    found = ct.evaluate({"x": ct.BiasBaseline()}, sample, n_splits=2, minutes=np.int8(100))
+    assert len(found) == 2
+    wide = replace(sample, values=sample.values - 5, scale=(np.int8(-100), np.int8(100)))
+    plain = replace(wide, scale=(-100, 100))
+    one, other = (ct.EASE(liked=0.5).fit(each).item_weights_ for each in (wide, plain))
+    assert np.array_equal(one, other)
+    beyond = np.array([[2**64 - 1, 0]] * sample.n_users, np.uint64)
+    with pytest.raises(ValueError, match="lists must hold positions of"):
+        ct.ranking_metrics(beyond, sample, 5)
