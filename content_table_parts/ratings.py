@@ -931,7 +931,10 @@ def _points(given, name):
 
 def _is_blank(labels):
     """Mask of what names nothing: missing values, and text of spaces."""
-    return np.array([isinstance(label, str) and not label.strip() for label in labels], dtype=bool) | pd.isna(labels)
+    labels = np.asarray(labels, dtype=object)
+    if {*map(type, labels)} <= {str}:
+        return np.fromiter(map(str.isspace, labels), bool, len(labels)) | (labels == "")
+    return np.array([isinstance(one, str) and not one.strip() for one in labels], dtype=bool) | pd.isna(labels)
 
 
 def _texts(given, name, ids):
@@ -977,14 +980,16 @@ def _float_table(matrix):
         if np.iscomplexobj(matrix):
             raise TypeError("complex numbers")
         if isinstance(matrix, pd.DataFrame):
-            matrix = matrix.to_numpy(na_value=np.nan)  # of pandas' own missing numbers
+            matrix = matrix.to_numpy()
+            if matrix.dtype == object:
+                matrix = np.where(pd.isna(matrix), np.nan, matrix)  # pandas' own missing numbers, too
         if isinstance(matrix, (list, tuple)) and any(map(np.ma.isMaskedArray, matrix)):
             matrix = np.ma.stack([np.ma.asarray(row) for row in matrix])
         if np.ma.isMaskedArray(matrix):
             matrix = np.ma.filled(matrix.astype(float), np.nan)  # what is masked is missing
         table = np.asarray(matrix)
         if table.dtype.kind in "mM":
-            raise TypeError("moments")
+            raise TypeError("dates or durations")
         table = np.asarray(table, dtype=float)
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(

@@ -188,7 +188,8 @@ def check_texts(name: str, value: Any) -> list[str]:
 def check_unmasked(name: str, given: Any) -> None:
     """Refuse a masked array, or a list of such, with something masked: NumPy would hand over what is under the mask."""
     rows = given if isinstance(given, (list, tuple)) else [given]
-    if masked := sum(np.ma.count_masked(row) for row in rows if isinstance(row, np.ma.MaskedArray)):
+    kinds = {*map(type, rows)}
+    if any(issubclass(kind, np.ma.MaskedArray) for kind in kinds) and (masked := sum(map(np.ma.count_masked, rows))):
         raise ValueError(f"{name} has {masked} masked entries; leave them out.")
 
 

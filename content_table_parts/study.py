@@ -57,6 +57,7 @@ PUBLISHED_SPACE = {  # of the blog notebook; 30 trials
 MIN_SPLITS = 5  # a model for which there is no time on so many splits is left out
 LOOK = 5  # passes from one look at the lists of a trial to the next: lists take longer than a pass
 FIRST_SHARE = 1 / 3  # of the time, for the first split: somebody waits for it
+BOOTSTRAP_CELLS = 2_000_000  # users that are drawn at a time, over all draws
 
 
 # ---- Many fits, in the time there is ---------------------------------------------------------------------------------
@@ -290,7 +291,7 @@ def _splits(ratings, n_splits, test_size, random_state, splits):
     if not isinstance(ratings, Ratings):
         raise TypeError(f"expected Ratings to split, or splits=, got {type(ratings).__name__}.")
     n_splits = whole_number("n_splits", n_splits, 2)
-    check_memory((4, n_splits), f"n_splits={n_splits:,}")
+    check_memory((n_splits,), f"n_splits={n_splits:,}")
     seeds = np.random.SeedSequence(random_state).generate_state(n_splits).tolist()
     return [ratings.split_random(test_size, seed) for seed in seeds]
 
@@ -815,8 +816,8 @@ def top_lists(
 
 
 def _check_lists_fit(test, n):
-    """Refuse lists, of one model, that would fill the machine together with what is measured on them."""
-    check_memory((4, test.n_users, n), f"lists of n={n:,}")
+    """Refuse lists of one model that would fill the machine."""
+    check_memory((test.n_users, n), f"lists of n={n:,}")
 
 
 def _check_protocol(model, test, protocol):
@@ -978,15 +979,27 @@ def rank_differences(
     table = results.pivot(index="user_id", columns="model", values=metric)
     if reference not in table:
         raise ValueError(f"reference {reference!r} is not among the models {sorted(table)}.")
-    check_memory((n_boot, len(table)), f"n_boot={n_boot:,}")
-    draws = np.random.default_rng(random_state).integers(0, len(table), (n_boot, len(table)))
+    names = results["model"].drop_duplicates()
+    differences = [(table[name] - table[reference]).to_numpy() for name in names]
+    means = _bootstrap_means(differences, n_boot, random_state)
     rows = []
-    for name in results["model"].drop_duplicates():
-        difference = (table[name] - table[reference]).to_numpy()
-        low, high = np.quantile(difference[draws].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
+    for name, difference, drawn in zip(names, differences, means, strict=True):
+        low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
         verdict = "reference" if name == reference else "better" if low > 0 else "worse" if high < 0 else "tie"
         rows.append({"model": name, "difference": difference.mean(), "low": low, "high": high, "verdict": verdict})
     return pd.DataFrame(rows).sort_values("difference", ascending=False, kind="stable", ignore_index=True)
+
+
+def _bootstrap_means(values, n_boot, random_state):
+    """(rows of values, n_boot) means over as many users drawn with replacement, the same ones for all rows."""
+    m, rng = len(values[0]), np.random.default_rng(random_state)
+    check_memory((len(values), n_boot), f"n_boot={n_boot:,}")
+    means, block = np.empty((len(values), n_boot)), max(1, BOOTSTRAP_CELLS // m)
+    for at in range(0, n_boot, block):
+        draws = rng.integers(0, m, (min(block, n_boot - at), m))
+        for row, own in zip(means, values, strict=True):
+            row[at : at + block] = own[draws].mean(axis=1)
+    return means
 
 
 def list_metrics(lists: np.ndarray, train: Ratings, features: Features | None = None) -> dict[str, float]:

@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import ndcg_score
 
 import content_table as ct
+from content_table_parts import study
 
 NO = np.nan
 METRICS = list(ct.RANKING_METRICS)
@@ -564,3 +565,16 @@ def test_lists_longer_than_the_catalogue_are_lists_of_all_of_it(table):
 def test_a_model_cannot_have_the_name_of_an_added_row(table, name):
     with pytest.raises(ValueError, match="are rows that are added to every table"):
         ct.rank_models({name: ct.GlobalMean().fit(table)}, table, 5, protocol="rated_only")
+
+
+def test_users_that_are_drawn_in_blocks_are_those_drawn_at_once(sample, monkeypatch):
+    train, test = sample.split_random(0.3)
+    results = ct.rank_models({"x": ct.EASE().fit(train)}, test, 8)
+    expected = ct.rank_differences(results, "popularity", n_boot=50)
+    table = results.pivot(index="user_id", columns="model", values="ndcg")
+    draws = np.random.default_rng(0).integers(0, len(table), (50, len(table)))
+    drawn = (table["x"] - table["popularity"]).to_numpy()[draws].mean(axis=1)
+    one = expected.set_index("model").loc["x"]
+    assert [one["low"], one["high"]] == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=1e-15)
+    monkeypatch.setattr(study, "BOOTSTRAP_CELLS", 7 * len(table))
+    pd.testing.assert_frame_equal(ct.rank_differences(results, "popularity", n_boot=50), expected)
