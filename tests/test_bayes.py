@@ -517,6 +517,23 @@ def test_the_parts_of_a_title_s_features_are_what_leaving_them_out_would_take_aw
         ct.BayesianFM(1, 9).fit(table).viewer(102).terms(13)
 
 
+def test_the_part_of_a_title_s_feature_is_that_of_its_definition(table):
+    model = ct.BayesianFM(2, 30, item_features=ABOUT_ITEMS, n_kept=6).fit(table)
+    row, col = table.user_rows([102])[0], table.item_cols([13])[0]
+    parts = model.viewer(102).terms(13).set_index("reason")["contribution"]
+    x = ABOUT_ITEMS.rows_for([13]).toarray()[0]
+    for j, name in enumerate(ABOUT_ITEMS.names):
+        total = 0.0
+        for s in range(6):
+            r_u = model.user_factors_.reshape(-1, 6, 2)[row, s] * np.sqrt(6)  # kept as shares of a sum over samples
+            r_i = model.item_factors_.reshape(-1, 6, 2)[col, s] * np.sqrt(6)
+            of_users, of_items = model.priors_[:, 0, s, 1:]
+            w, v = model.item_feature_weights_[j, s, 0], model.item_feature_weights_[j, s, 1:]
+            total += x[j] * (w + v @ (r_u + of_users + (r_i + of_items - v * x[j]) / 2))
+        if x[j]:
+            assert parts[name] == pytest.approx(total / 6, abs=1e-12)
+
+
 def test_models_made_of_others_hand_the_context_on(world):
     train, test = world.split_random(0.2)
     weekly = ct.BayesianFM(1, 40, context=("week",)).fit(train)

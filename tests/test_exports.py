@@ -191,6 +191,13 @@ def test_a_csv_bomb_does_not_go_off(load):
     refuses(load, packed, "unpacks to more than", name="mine.csv.gz")
 
 
+def test_text_beside_the_fields_is_no_part_of_them(load):
+    whole = document(entry())
+    loose = whole.replace("<anime>", "<anime>loose").replace("<series_title>", "loose<series_title>")
+    assert loose.count("loose") == 2
+    assert load(loose).ratings == load(whole).ratings == {1: 9}
+
+
 @pytest.mark.parametrize("fields", ["<a/>" * 10**6, "<a>" * 10**6], ids=["many", "deep"])
 def test_an_entry_of_endless_fields_is_refused(load, fields):
     refuses(load, document(f"<anime>{fields}"), "more than 1000 fields")
