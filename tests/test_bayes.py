@@ -758,6 +758,10 @@ def test_only_models_that_know_how_sure_they_are_give_an_interval(table):
         ct.BiasBaseline().fit(table).viewer(101).predict(11, interval=0.8)
     with pytest.raises(ValueError, match="interval must be below 1"):
         ct.BayesianFM(1, 9).fit(table).predict(101, 11, interval=1.5)
+    model = ct.BayesianFM(1, 9).fit(table)
+    for viewer in (model.viewer(101), model.fold_in({11: 8})):
+        with pytest.raises(ValueError, match="interval must be below 1, got 1"):
+            viewer.predict(12, interval=1.0)
 
 
 # ---- Ratings with a context ----
