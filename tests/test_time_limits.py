@@ -96,6 +96,12 @@ def test_where_there_is_no_time_for_all_splits_there_are_fewer(clock, sample):
     assert results.groupby("model")["split"].nunique().tolist() == [10, 10]
 
 
+def test_one_model_is_measured_on_five_splits_whatever_it_takes(clock, sample):
+    with pytest.warns(UserWarning, match=r"^5 of 20 splits for want of time \(minutes=1\)$"):
+        results = ct.evaluate({"slow": Slow(seconds=15.0)}, sample, n_splits=20, minutes=1)
+    assert results["split"].tolist() == [0, 1, 2, 3, 4]
+
+
 def test_the_comparison_keeps_a_row_that_says_why(clock, sample):
     models = {"quick": Slow(), "endless": Slow(passes=10**6)}
     results = ct.compare(models, sample, 8, n_splits=3, minutes=0.5)
