@@ -456,3 +456,9 @@ def test_a_weighted_als_with_hardly_a_penalty_has_a_bound_too():
         model = ct.ALS(2, reg=1e-9, weighted_reg=True, n_epochs=1, tol=0, random_state=seed)
         found = quietly(model, ratings).certificate()
         assert found.dual <= found.primal
+
+
+def test_a_certificate_is_asked_for_in_the_tenth_pass_and_the_last(noisy):
+    with pytest.warns(ConvergenceWarning):
+        model = ct.SpectralRegularization(1.0, tol=0, n_epochs=13).fit(noisy)
+    assert [row["epoch"] for row in model.history_] == [10, 13]
