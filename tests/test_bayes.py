@@ -640,6 +640,12 @@ def test_a_cell_of_two_strangers_is_as_unsure_as_draws_from_both_priors():
     one, other = (rng.normal(mean, precision**-0.5, (400_000, 4)) for mean, precision in priors)
     drawn = one[:, 0] + other[:, 0] + (one[:, 1:] * other[:, 1:]).sum(axis=1)
     assert variances[0, 0] == pytest.approx(drawn.var(), rel=0.01)
+    known = posterior.Part(np.zeros((1, 1)), rng.normal(size=(1, 1, 3)), np.zeros(1, bool), priors[1])
+    (_, precision), slope = priors[0], known.factors[0] + priors[1][0][:, 1:]
+    for parts in ([unknown[0], known], [known, unknown[0]]):  # beside somebody known it is a straight line
+        _, variances = posterior.cell_draws(np.zeros(1), parts)
+        line = 1 / precision[:, 0] + (slope**2 / precision[:, 1:]).sum(axis=1)
+        assert variances[0] == pytest.approx(line, rel=1e-12)
 
 
 def test_r_hat_by_hand():
