@@ -125,6 +125,7 @@ def test_a_list_larger_than_any_is_refused_unread(tmp_path, shows, monkeypatch):
         ({"anime": []}, r"needs `lists`.*got \['anime'\]"),
         ([1, 2], "needs `lists`.*got 'list'"),
         ({"lists": [{"entries": 5}]}, "needs `lists`"),
+        ({"lists": [{"entries": []}, {"entries": 5}]}, "needs `lists`"),
         (answer({"score": 9}), "without media and title"),
         (answer({"score": 9, "media": {"type": "MANGA", "title": {"romaji": "Berserk"}}}), "list of manga"),
         (answer(show("nine", mal=1, romaji="Cowboy Bebop")), "'nine' in data row 1"),
