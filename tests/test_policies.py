@@ -8,7 +8,7 @@ from conftest import ABOUT_ITEMS, ABOUT_USERS
 from scipy.stats import norm
 
 import content_table as ct
-from content_table_parts import policies
+from content_table_parts import policies, solvers
 
 Z = np.array([[1.0, 0.2], [0.3, -1.0], [0.5, 0.5], [-0.4, 0.9]])  # four titles, two factors
 
@@ -446,3 +446,10 @@ def test_what_is_wrong_with_a_choice_is_said():
         ct.Belief([[1e308, 1.0]])
     with pytest.raises(ValueError, match="predicted must be 2 x 3, as target, got"):
         ct.doubly_robust(ct.PolicyLog([0], [1], [5.0], [0.5]), TARGET, np.ones((2, 2)))
+
+
+def test_draws_that_would_fill_the_machine_are_refused_by_name(monkeypatch):
+    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 8 * 5 * 3)
+    assert ct.inclusion_probabilities([4, 3, 2, 1], 3).sum() == pytest.approx(3)
+    with pytest.raises(MemoryError, match="drawing 3 of 5 titles needs a dense 6 x 3 table"):
+        ct.inclusion_probabilities([5, 4, 3, 2, 1], 3)
