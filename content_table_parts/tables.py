@@ -466,8 +466,12 @@ def _moments(column, is_text, label, name):
 def _times(texts):
     """Numbers where all of a column are numbers, else dates in UTC, NaT where they are none."""
     if all(_NUMBER.fullmatch(text) for text in texts if text):
-        numbers = pd.to_numeric(pd.Series(texts, dtype=object).replace("", None))
-        return numbers if numbers.dtype.kind in "if" else numbers.astype(float)  # beyond 64 bits
+        column = pd.Series(texts, dtype=object).replace("", None)
+        try:
+            numbers = pd.to_numeric(column)
+        except ValueError:  # what pandas 2 says of whole numbers beyond 64 bits
+            return column.astype(float)
+        return numbers if numbers.dtype.kind in "if" else numbers.astype(float)  # and pandas 3 gives them as they are
     dated = [text if any(map(str.isdigit, text)) else "" for text in texts]  # "now" is no date of a rating
     return pd.to_datetime(pd.Series(dated, dtype=object), format="ISO8601", errors="coerce", utc=True)
 
