@@ -110,6 +110,14 @@ def test_whole_numbers_beyond_64_bits_are_text_as_ids_and_floats_as_times(load):
     assert load(f"who,what,stars,time\na,x,1,{'9' * 20}\nb,y,2,5\n").times.tolist() == [1e20, 5.0]
 
 
+def test_times_beyond_64_bits_are_floats_where_pandas_refuses_them(monkeypatch):
+    def as_pandas_2(column):
+        raise ValueError("Integer out of range.")
+
+    monkeypatch.setattr(tables.pd, "to_numeric", as_pandas_2)
+    assert tables._times(["9" * 20, "", "5"]).tolist() == pytest.approx([1e20, np.nan, 5.0], nan_ok=True)
+
+
 @pytest.mark.parametrize("header", ["who,who,what,stars", "who,what,stars,stars", "who,what,stars,time,time"])
 def test_a_column_that_is_used_has_a_name_of_its_own(load, header):
     row = ",".join("1" * len(header.split(",")))
