@@ -1016,9 +1016,9 @@ class ItemKNN(Recommender):
     def _residuals(self):
         """What the biases leave over, as a sparse (m, n) table."""
         ratings = self.ratings_
-        biases = self.user_bias_[ratings.rows], self.item_bias_[ratings.cols]
-        left = ratings.values - (self.global_mean_ + biases[0] + biases[1])
-        terms = np.abs(ratings.values) + abs(self.global_mean_) + np.abs(biases).sum(axis=0)
+        left = ratings.values - self._fallback(ratings.rows, ratings.cols)
+        biases = np.abs(self.user_bias_)[ratings.rows] + np.abs(self.item_bias_)[ratings.cols]
+        terms = np.abs(ratings.values) + abs(self.global_mean_) + biases
         left[np.abs(left) <= FAINT * terms] = 0.0  # what is rounding has a cosine, too
         table = sp.csr_array((left, (ratings.rows, ratings.cols)), shape=ratings.shape)
         table.sort_indices()

@@ -100,7 +100,7 @@ def side_by_side(calls: Sequence[Call], n_jobs: int, progress: bool = False, nam
         return _awaited((_whole(call) for call in calls), names, bar)
     with sigterm_raises(), _replaced_in_silence():
         try:
-            watched = {"initializer": _end_with, "initargs": (os.getpid(),)}  # the first call may never come
+            watched = {"initializer": _end_with, "initargs": (os.getpid(),)}  # a parent may die before the first call
             in_turn = joblib.Parallel(n_jobs=n_jobs, return_as="generator", **watched)
             return _awaited(in_turn(joblib.delayed(_whole)(call) for call in calls), names, bar)
         except BaseException:
