@@ -10,8 +10,9 @@ share of killed mutants among all others.
 Left out by rule (`_skipped`, `_number`): texts and errors' messages, annotations, decorators, imports, progress bars,
 `__repr__`, limits of search ranges, and numbers on the edge of rounding or of memory. The sample is a fixed share of
 the mutants of each file, drawn by a hash of the mutant and the seed, so that a change elsewhere leaves it as it is. The
-tests that run a mutated line are asked first, then their files as a whole; tests that read the source text are never
-asked.
+tests that run a mutated line are asked, and all that have changed since that was measured; tests that read the source
+text are never asked. Most mutants are put into a fork of one process (forks.py), half a second each; what stands
+outside of functions is written into the file, and pytest started.
 
 Why not a library: mutmut 3 leaves decorated functions alone, which all compiled loops and properties are, and puts the
 others behind trampolines, which numba cannot compile. cosmic-ray has one test command for every mutant, two minutes
@@ -80,7 +81,7 @@ class Mutant:
 
     @property
     def text(self) -> bytes:
-        return _edited(source(self.file), self.edits)
+        return edited(source(self.file), self.edits)
 
     @property
     def key(self) -> str:
@@ -91,7 +92,7 @@ class Mutant:
         whole, edits = source(self.file), sorted(self.edits)
         start, stop = whole.rfind(b"\n", 0, edits[0][0]) + 1, whole.find(b"\n", edits[-1][1])
         before = whole[start:stop]
-        after = _edited(before, [(first - start, last - start, new) for first, last, new in edits])
+        after = edited(before, [(first - start, last - start, new) for first, last, new in edits])
         was, now = (text.split(b"\n")[0].decode().strip() for text in (before, after))
         return {"file": self.file, "function": self.function, "line": self.line, "was": was, "now": now}
 
@@ -106,7 +107,7 @@ def _hash(file):
     return hashlib.sha256(source(file)).hexdigest()
 
 
-def _edited(text, edits):
+def edited(text, edits):
     for start, end, new in sorted(edits, reverse=True):
         text = text[:start] + new + text[end:]
     return text
@@ -449,8 +450,10 @@ def _span(mutant):
 
 @functools.cache
 def _users(name):
-    """A function of solvers.py and all compiled ones that call it, directly or not: these must be compiled anew."""
-    body = {node.name: ast.dump(node) for node in ast.parse(source(COMPILED)).body if _is_compiled(node)}
+    """A name and all compiled functions that use it, directly or not: these must be compiled anew."""
+    body = {
+        node.name: ast.dump(node) for file in SOURCES for node in ast.parse(source(file)).body if _is_compiled(node)
+    }
     found = {name}
     while more := {
         user for user, text in body.items() if user not in found and any(f"id='{n}'" in text for n in found)
@@ -465,7 +468,6 @@ def _is_compiled(node):
 
 # ---- One mutant after the other --------------------------------------------------------------------------------------
 
-COMPILED = "content_table_parts/solvers.py"
 CACHE = "content_table_parts/__pycache__"  # what numba has compiled
 PYTEST = ("-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--tb=line", "-k", "not wheel")
 
@@ -528,9 +530,9 @@ def unmutated_code(copy):
     shutil.copytree(copy / "compiled", copy / CACHE, ignore=shutil.ignore_patterns("*.pyc"))
 
 
-def check_that_faults_are_run(copy, tests):
-    """Plant what nothing survives, an error in the first line, in each file that tests run: they must see it."""
-    for file in filter(tests.by_line.get, SOURCES):
+def check_that_faults_are_run(copy, tests, files):
+    """Plant what nothing survives, an error in the first line, in files that tests run: they must see it."""
+    for file in filter(tests.by_line.get, files):
         unmutated_code(copy)
         put(copy, file, b"1 / 0\n")
         if not asked(copy, tests.files[:1], 600):
@@ -541,10 +543,9 @@ def check_that_faults_are_run(copy, tests):
 def tried(mutant, copy, tests):
     """What kills a mutant, or None."""
     unmutated_code(copy)
-    if mutant.file == COMPILED:
-        for name in _users(_outermost(mutant)):
-            for kept in (copy / CACHE).glob(f"*.{name}-*"):
-                kept.unlink()
+    for name in _users(_outermost(mutant)):
+        for kept in (copy / CACHE).glob(f"*.{name}-*"):
+            kept.unlink()
     put(copy, mutant.file, mutant.text)
     try:
         asking = tests.of(mutant)
@@ -626,38 +627,103 @@ def run(size, jobs, seed, minutes, folder):
 
 def try_all(mutants, jobs, end, folder, results, now):
     """Try mutants side by side, each in a copy of its own, until the time `end`; results are kept one by one."""
+    copies, tests = prepared(folder, jobs)
+    done, written = 0, {}
+    for key, planted, by in in_forks(mutants, tests, copies, end):
+        if not planted:
+            written[key] = mutants[key]
+            continue
+        done += 1
+        keep(results, key, by, now)
+        print(f"{done}/{len(mutants)} {mutants[key].file}:{mutants[key].line} {by or 'survived'}", flush=True)
+    for key, by in in_files(written, tests, copies, end):
+        done += 1
+        keep(results, key, by, now)
+        print(f"{done}/{len(mutants)} {mutants[key].file}:{mutants[key].line} {by or 'survived'}", flush=True)
+
+
+def keep(results, key, by, now):
+    before = results["mutants"].get(key, {"survived_at_first": by is None})
+    results["mutants"][key] = before | {"by": by, "survived": by is None, "tests": now}
+    store(results)
+
+
+def prepared(folder, jobs):
+    """Copies of the project to plant mutants in, and what its tests run."""
     first = copied(folder / "0")
     if (first / "compiled").exists():
         unmutated_code(first)
     tests = Tests(first)
     if not (first / "compiled").exists():
         shutil.copytree(first / CACHE, first / "compiled")
-    check_that_faults_are_run(first, tests)
-    copies = Queue()
-    for at in range(jobs):
-        if at:
-            shutil.rmtree(folder / str(at), ignore_errors=True)
-            shutil.copytree(first, folder / str(at))
-        copies.put(folder / str(at))
+    for at in range(1, jobs):
+        shutil.rmtree(folder / str(at), ignore_errors=True)
+        shutil.copytree(first, folder / str(at))
+    return [folder / str(at) for at in range(jobs)], tests
+
+
+def in_forks(mutants, tests, copies, end):
+    """(key, whether it could be planted, what kills it) of each mutant, by one process of each copy; see forks.py."""
+    keys, seen = list(mutants), [0] * len(copies)
+    runs = [_forking(copy, mutants, keys[at :: len(copies)], tests) for at, copy in enumerate(copies)]
+    going = True
+    try:
+        while going and time.monotonic() < end:
+            time.sleep(1)
+            going = any([run.poll() is None for run in runs])
+            for at, (run, copy) in enumerate(zip(runs, copies, strict=True)):
+                lines = (copy / "found").read_text(encoding="utf-8").splitlines()
+                yield from (tuple(json.loads(line).values()) for line in lines[seen[at] :])
+                seen[at] = len(lines)
+                if run.poll():
+                    raise RuntimeError(f"pytest ended with {run.returncode}: {(copy / 'printed').read_text()[-2000:]}")
+    finally:
+        for run in runs:
+            if run.poll() is None:
+                os.killpg(run.pid, signal.SIGKILL)
+
+
+def _forking(copy, mutants, keys, tests):
+    """The process of a copy that tries these mutants."""
+    unmutated_code(copy)
+    jobs = (json.dumps({"key": key} | _job(mutants[key], tests)) + "\n" for key in keys)
+    (copy / "jobs").write_text("".join(jobs), encoding="utf-8")
+    (copy / "found").write_text("", encoding="utf-8")
+    environment = surroundings(copy) | {"FORKS_JOBS": str(copy / "jobs"), "FORKS_FOUND": str(copy / "found")}
+    environment["PYTHONPATH"] += os.pathsep + str(copy / "benchmarks")
+    command = [sys.executable, "-m", "pytest", "-p", "forks", *PYTEST, f"--basetemp={copy / 'temporary'}", *tests.files]
+    with open(copy / "printed", "w", encoding="utf-8") as printed:
+        how = {"stdout": printed, "stderr": subprocess.STDOUT, "start_new_session": True}
+        return subprocess.Popen(command, cwd=copy, env=environment, **how)
+
+
+def _job(mutant, tests):
+    """What forks.py is told: where the mutant is, what it changes, and which tests to ask, the quickest first."""
+    asking = tests.of(mutant)
+    first = sorted(asking[:ASKED_FIRST], key=tests.seconds.get)
+    edits = [(start, end, new.decode()) for start, end, new in mutant.edits]
+    names = [*first, *asking[ASKED_FIRST:], *tests.changed] if asking else tests.files
+    return {"file": mutant.file, "function": mutant.function, "edits": edits, "tests": names}
+
+
+def in_files(mutants, tests, copies, end):
+    """(key, what kills it) of each mutant, by a pytest of its own."""
+    check_that_faults_are_run(copies[0], tests, sorted({mutant.file for mutant in mutants.values()}))
+    free = Queue()
+    for copy in copies:
+        free.put(copy)
 
     def one(key):
-        copy = copies.get()
+        copy = free.get()
         try:
-            if time.monotonic() > end:
-                return None
-            return key, tried(mutants[key], copy, tests)
+            return (key, tried(mutants[key], copy, tests)) if time.monotonic() < end else None
         finally:
-            copies.put(copy)
+            free.put(copy)
 
-    with ThreadPoolExecutor(jobs) as pool:
-        for done, future in enumerate(as_completed([pool.submit(one, key) for key in mutants]), 1):
-            if future.result() is None:
-                continue
-            key, by = future.result()
-            before = results["mutants"].get(key, {"survived_at_first": by is None})
-            results["mutants"][key] = before | {"by": by, "survived": by is None, "tests": now}
-            store(results)
-            print(f"{done}/{len(mutants)} {mutants[key].file}:{mutants[key].line} {by or 'survived'}", flush=True)
+    with ThreadPoolExecutor(len(copies)) as pool:
+        for future in as_completed([pool.submit(one, key) for key in mutants]):
+            if future.result():
+                yield future.result()
 
 
 def report(rows, sample):

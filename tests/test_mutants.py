@@ -1,7 +1,10 @@
 """The command that plants faults: which ones, that a sample is what it says, and how the score is counted."""
 
+import importlib
 import json
+import sys
 
+import forks
 import mutants
 import pytest
 
@@ -77,3 +80,69 @@ def test_the_figures_on_file_add_up():
         assert counts["score"] == counts["killed"] / (counts["killed"] + counts["survived"])
         for kind in ("killed", "survived", "equivalent"):
             assert counts[kind] == sum(line[kind] for line in counts["by_file"].values())
+
+
+MODULE = b'''"""To be planted in."""
+import functools
+
+LIMIT = 10
+
+
+class Shelf:
+    size = 1
+
+    @property
+    def width(self):
+        return 2
+
+    @classmethod
+    def named(cls):
+        return 3
+
+    def twice(self, x=4):
+        def inner(y):
+            return y + 5
+
+        return inner(x)
+
+
+@functools.cache
+def kept():
+    return 6
+'''
+
+
+@pytest.fixture
+def shelves(tmp_path, monkeypatch):
+    (tmp_path / "shelves.py").write_bytes(MODULE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(mutants, "source", lambda file: MODULE)
+    yield importlib.import_module("shelves")
+    del sys.modules["shelves"]
+
+
+def said(module):
+    shelf = module.Shelf()
+    return [module.LIMIT, shelf.size, shelf.width, shelf.named(), shelf.twice(), module.kept()]
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "expected"),
+    [
+        ("return 2", "return 3", [10, 1, 3, 3, 9, 6]),
+        ("return 3", "return 4", [10, 1, 2, 4, 9, 6]),
+        ("return y + 5", "return y - 5", [10, 1, 2, 3, -1, 6]),
+        ("return 6", "return 5", [10, 1, 2, 3, 9, 5]),
+        ("LIMIT = 10", "LIMIT = 11", None),
+        ("size = 1", "size = 0", None),
+        ("def twice(self, x=4):", "def twice(self, x=5):", None),
+    ],
+)
+def test_what_a_function_does_can_be_changed_where_it_is_and_nothing_else(shelves, was, now, expected):
+    (mutant,) = (
+        each for each in mutants._Finder("shelves.py").found if (each.row()["was"], each.row()["now"]) == (was, now)
+    )
+    edits = [(start, end, new.decode()) for start, end, new in mutant.edits]
+    assert forks.plant({"file": "shelves.py", "function": mutant.function, "edits": edits}) == (expected is not None)
+    assert said(shelves) == (expected or [10, 1, 2, 3, 9, 6])
