@@ -252,11 +252,20 @@ def test_without_a_penalty_it_is_the_solution_of_least_norm_and_has_no_variance(
     assert x[0] == pytest.approx(x[1], rel=1e-9)
 
 
+def test_a_direction_below_the_rounding_of_so_many_ratings_says_nothing():
+    Z = np.zeros((6, 2))
+    Z[0, 0], Z[1, 1] = 1.0, 4 * np.finfo(float).eps  # up to 6 eps are rounding
+    x = ct.ridge_fold(np.zeros(6), (Z,), np.zeros(2), np.arange(6), np.ones(6))
+    assert (x.solve @ x.target).tolist() == [1.0, 0.0]
+    Z[1, 1] *= 2
+    assert ct.ridge_fold(np.zeros(6), (Z,), np.zeros(2), np.arange(6), np.ones(6)).solve[1, 1] > 1e14
+
+
 @pytest.mark.parametrize("n_signed", [0, 1, 3])
 def test_a_fold_of_numbers_not_below_0_is_the_minimum_over_these(n_signed):
     for seed in range(8):
         offset, blocks, penalty, at, values, Z = case_of(seed)
-        fold = ct.nonnegative_fold(offset, blocks, penalty, at, values, n_signed)
+        fold = ct.nonnegative_fold(offset, blocks, penalty, at, values, *[n_signed] * (n_signed > 0))
         x, free = fold.solve @ fold.target, np.arange(5) >= 5 - n_signed
         slope = Z[at].T @ (Z[at] @ x - (values - offset[at])) + penalty * x
         assert (x[~free] >= 0).all()
@@ -267,12 +276,13 @@ def test_a_fold_of_numbers_not_below_0_is_the_minimum_over_these(n_signed):
         assert fold.variance is None
 
 
-@pytest.mark.parametrize("time", [0.0, 0.05, 0.7, 1e4])
+@pytest.mark.parametrize("time", [0.0, 0.05, 0.7, 2, 1e4])
 @pytest.mark.parametrize("penalised", [False, True])
 def test_a_stopped_fold_is_where_the_flow_down_the_slope_has_come_to(time, penalised):
     offset, blocks, penalty, at, values, Z = case_of(3, told=3)
     penalty, Z = penalty * penalised, Z.copy()
-    Z[at, 1] = 0.0  # a column that is 0 in all that was told
+    Z[at, 1] = 0.0  # a column that is 0 in all that was told, and one that is 0 in a part
+    Z[at[0], 3] = 0.0
     blocks = sp.csr_array(Z[:, :2]), Z[:, 2:]
     fold = ct.stopped_fold(offset, blocks, penalty, at, values, time)
     # x' = Z' t - G x from x = 0, as one matrix exponential of the state (x, 1).
@@ -297,6 +307,11 @@ def test_sizes_that_do_not_fit_are_refused_by_name():
                 fold(offset, wrong, penalty, at, values)
         with pytest.raises(ValueError, match="penalty"):
             fold(offset, blocks, penalty[:-1], at, values)
+        with pytest.raises(ValueError, match=r"penalty must be at least 0, got -0\.25"):
+            fold(offset, blocks, [1, 1, -0.25, 1, 1], at, values)
+        with pytest.raises(ValueError, match="offset"):
+            fold(np.where(offset == offset[6], np.nan, offset), blocks, penalty, at, values)
+        assert fold(offset.tolist(), blocks, penalty.tolist(), at, values).offset.tolist() == offset.tolist()
         with pytest.raises(ValueError, match="values"):
             fold(offset, blocks, penalty, at, values[:-1])
         with pytest.raises(ValueError, match="at must hold positions from 0 to 6"):
@@ -441,6 +456,7 @@ def test_what_is_left_is_a_reason_from_the_edge_of_rounding_on(dtype, share, tab
     model = ct.ALS(2, biases=True, dtype=dtype).fit(table)
     for size, told in ((0.5 * share, False), (2 * share, True), (-0.5 * share, False), (-2 * share, True)):
         viewer = model.fold_in({11: 9, 14: 2, 15: 4})
+        viewer.scores = viewer.scores * [1, 1, 1, 1, 0]  # it is the largest of somebody's scores that counts
         before = viewer.explain(12).set_index("reason")["contribution"]
         away = size * np.abs(viewer.scores).max()
         viewer.scores = viewer.scores + away * (np.arange(5) == 1)
@@ -611,6 +627,23 @@ def test_regressions_on_sparse_features_tell_the_noise_one_by_one(table):
         hat = Z @ np.linalg.solve(Z.T @ Z + 2 * np.eye(4), Z.T)
         squares += ((y - hat @ y) ** 2 / (1 - np.diag(hat))).sum()
     assert one_by_one == pytest.approx(squares, rel=1e-9)
+
+
+def test_a_class_whose_regressions_are_one_on_sparse_features_is_asked_one_by_one_too(table):
+    class OneRegression(ct.ContentOnly):
+        _one_regression = True
+
+        def _newcomer(self, axis, at, values, features=None):
+            return super()._newcomer(axis, at, values, features)
+
+    one, other = (kind(ABOUT_ITEMS, reg=2).fit(table) for kind in (OneRegression, ct.ContentOnly))
+    assert one.noise() == other.noise()
+
+
+def test_one_viewer_is_enough_to_tell_the_noise():
+    alone = ct.Ratings(["ann"], range(4), np.zeros(4, int), np.arange(4), [3.0, 8.0, 5.0, 9.0])
+    model = ct.BiasBaseline().fit(alone)
+    assert model.noise() == pytest.approx(np.sqrt(newcomers._squares_one_by_one(model, alone.csr) / 4))
 
 
 def test_a_regression_without_a_penalty_has_no_noise_to_tell(table):
@@ -881,6 +914,10 @@ def test_a_newcomer_with_what_no_model_knows_is_refused(table):
     for kind, size, rows in ((newcomers.Viewer, 4, 6), (newcomers.NewTitle, 5, 5)):
         with pytest.raises(ValueError, match=f"at must hold positions from 0 to {size}"):
             kind(model, np.array([0, size + 1]), values)
+        with pytest.raises(ValueError, match=f"at must hold positions from 0 to {size}"):
+            kind(model, np.array([0, size + 1]), values, row=0)
+        with pytest.raises(ValueError, match="values"):
+            kind(model, at, values[:1], row=0)
         assert len(kind(model, np.array([0, size]), values).scores) == size + 1
         with pytest.raises(ValueError, match="values"):
             kind(model, at, values[:1])
@@ -901,6 +938,8 @@ def test_a_list_leaves_out_what_the_validation_part_has_of_that_viewer_alone(tab
         assert set(table.item_cols(listed.to_numpy()).tolist()) == set(range(5)) - seen
     with pytest.raises(TypeError, match="exclude must be a list of ids and titles"):
         model.viewer(101).recommend(3, exclude=12)
+    with pytest.raises(ValueError, match="also_seen"):
+        model.viewer(101).recommend(3, also_seen=random_table(0))
 
 
 def test_ties_of_a_diverse_list_go_by_position_and_nothing_that_is_left_out_is_taken():
@@ -923,6 +962,17 @@ def test_rows_of_length_one_and_a_row_of_zeros_stays():
         np.testing.assert_allclose(found, [[0.6, 0.8], [0, 0], [0, -1]], atol=1e-15)
 
 
+def test_the_columns_of_a_list_have_ratings_before_another_score_and_are_clipped_on_request(table):
+    model, score = ct.BiasBaseline().fit(table), np.array([11.0, -2.0])
+    plain = newcomers.score_columns(model, score)
+    assert {name: each.tolist() for name, each in plain.items()} == {"predicted_rating": [11.0, -2.0]}
+    assert newcomers.score_columns(model, score, clip=True)["predicted_rating"].tolist() == [10.0, 1.0]
+    counts = ct.Popularity().fit(table)
+    both = newcomers.score_columns(counts, score, np.array([12.0, 5.0]), clip=True)
+    assert list(both) == ["predicted_rating", counts.score_name]
+    assert [each.tolist() for each in both.values()] == [[10.0, 5.0], [11.0, -2.0]]
+
+
 def test_an_audience_has_so_many_viewers_and_ranks_from_one(table):
     new = ct.BiasBaseline().fit(table).fold_in_item({"ann": 9, 103: 8})
     whole = new.audience()
@@ -939,11 +989,16 @@ def test_a_list_has_ten_titles_unless_asked_and_checks_its_switches(shown):
     listed = viewer.recommend()
     assert listed["rank"].tolist() == list(range(1, 11))
     assert listed.equals(viewer.recommend(10))
+    assert viewer.recommend(1).equals(listed[:1])
+    assert "uncertainty" not in listed
+    assert len(shown[0].fold_in_item({}).audience()) == 10
     for switch in ("one_per_work", "uncertainty", "clip"):
         with pytest.raises(TypeError, match=f"{switch} must be"):
             viewer.recommend(3, **{switch: "yes"})
     with pytest.raises(TypeError, match="similarity must be Features"):
         viewer.recommend(3, diversity=1.0, similarity="genres")
+    with pytest.raises(TypeError, match="similarity must be Features"):
+        viewer.recommend(3, similarity="genres")
 
 
 # ---- Genres, and what is alike ----
