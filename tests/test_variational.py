@@ -163,6 +163,24 @@ def test_weights_begin_with_the_variance_of_two_by_rows_and_columns():
     assert [bias.tolist() for bias in (net.a, net.b, net.v, net.c)] == [[0.0] * size for size in (100, 50, 50, 400)]
 
 
+@pytest.mark.parametrize(("n", "h", "k"), [(20, 10, 2), (20, 3, 10), (3, 20, 10), (2, 10, 20)])
+def test_the_memory_of_a_network_is_that_of_its_largest_table_of_weights_or_units(monkeypatch, n, h, k):
+    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 8 * 200)
+    random_network(n, h, k, np.random.default_rng(0))
+    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 8 * 200 - 1)
+    with pytest.raises(MemoryError, match=f"MultVAE with n_factors={k} and n_hidden={h} needs a dense"):
+        random_network(n, h, k, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 9])
+def test_a_pass_tells_the_entropy_and_the_divergence_of_all_viewers(case, batch_size):
+    net, S, *_ = case
+    adam = Adam(net, 0.0)  # no step moves anything
+    told = variational.network_pass(adam, S, np.random.default_rng(0), batch_size, 0.0, 0.1, None, 0)
+    assert told == pytest.approx(on_paper(net, S, np.ones(S.nnz), np.zeros((3, 2)), 0.0, 0.0)[:2], rel=1e-12)
+    assert adam.steps == -(-3 // batch_size)
+
+
 def test_cross_entropy_by_hand_and_of_scores_whose_powers_are_no_numbers():
     S = sp.csr_array([[1.0, 0.5], [0.0, 2.0], [1.0, 0.0]])
     entropy, slopes = variational._cross_entropy(np.array([[np.log(3.0), 0], [5e3, 0], [-2e4, -2e4]]), S)
