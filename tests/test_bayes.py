@@ -116,6 +116,90 @@ def test_the_conditional_mean_and_precision_of_a_feature_are_those_of_its_defini
         assert (drawn[1] - drawn[0]) ** -2 == pytest.approx(tight, rel=1e-10)
 
 
+def test_a_design_by_hand_leaves_out_what_no_rating_has():
+    # Rows 0 and 2 of the first block have ratings; of row 1 nothing counts, nor of the features that it alone has.
+    table = sp.csr_array([[1.0, 0, 2, 0], [3, 4, 0, 0], [0, 0, 5, 0]])
+    one, other = bayes.Block(np.array([0, 0, 2]), table, (2, 2)), bayes.one_hot(np.array([1, 0, 1]), 3)
+    assert one.met.tolist() == [True, False, True, False]
+    assert other.met.tolist() == [True, True, False]
+    design = bayes.design_of([one, other])
+    assert design.where.tolist() == [[0, 0, 2], [4, 3, 4]]
+    assert design.start.tolist() == [0, 1, 3, 4, 5]
+    assert design.row.tolist() == [0, 0, 2, 3, 4]
+    assert design.value.tolist() == [1, 2, 5, 1, 1]
+    assert design.group.tolist() == [0, 1, 2, 4]
+    assert design.block.tolist() == [0, 2, 3]
+    assert design.first.tolist() == [0, 3, 6]
+
+
+def test_blocks_put_what_is_known_beside_a_feature_of_ones_own():
+    sets = bayes.normalised_sets(sp.csr_array([[3.0, 0, 7, 1, 2], [0, 0, 0, 0, 0], [0, 9, 0, 0, 0]]))
+    np.testing.assert_allclose(sets.toarray(), [[0.5, 0, 0.5, 0.5, 0.5], [0] * 5, [0, 1, 0, 0, 0]], rtol=1e-15)
+    block = bayes.one_hot(np.array([2, 0]), 3, sets, sp.csr_array([[4.0], [5], [6]]))
+    assert block.groups == (3, 5, 1)
+    np.testing.assert_array_equal(block.table.toarray(), np.hstack([np.eye(3), sets.toarray(), [[4], [5], [6]]]))
+    assert block.rows.tolist() == [2, 0]
+
+
+def test_a_chain_starts_at_small_factors_and_else_at_nothing_known():
+    blocks, y = crossed(0, shape=(60, 50), n=900)
+    design = bayes.design_of(blocks)
+    state = bayes.starting_state(design, blocks, y, 30, np.random.default_rng(0))
+    X, _, of_block = dense(blocks)
+    assert state.V.shape == (31, X.shape[1])
+    assert not state.V[0].any()
+    assert state.V[1:].std() == pytest.approx(0.1, rel=0.05)
+    assert abs(state.V[1:].mean()) < 0.01
+    for each, number in ((state.mean, 0.0), (state.precision, 1.0)):
+        assert np.array_equal(each, np.full((31, len(of_block)), number))
+    assert state.level.tolist() == [0, 0]
+    np.testing.assert_allclose(state.e, y - by_definition(X, state.V, 0.0), atol=1e-12)
+    assert not np.shares_memory(state.e, y)
+    q = sum(state.Q[:, rows] for rows in design.where)
+    np.testing.assert_allclose(q, state.V @ X.T, atol=1e-12)
+
+
+class Plain:
+    """A generator whose normal numbers are 7 and whose gamma numbers are their shape."""
+
+    def standard_normal(self, shape=()):
+        return np.full(shape, 7.0)
+
+    def standard_gamma(self, shape):
+        return np.asarray(shape) * 1.0
+
+
+def test_the_random_numbers_of_a_sweep_have_the_shapes_of_their_conditionals():
+    design = bayes.design_of([bayes.one_hot(np.array([0, 1, 1]), 2), bayes.one_hot(np.array([0, 0, 2]), 4)])
+    draws = bayes.draw(design, 3, bayes.Prior(shape=0.25), Plain())
+    assert np.array_equal(draws.V, np.full((4, 4), 7.0))  # of the second block two features are met
+    assert np.array_equal(draws.mean, np.full((4, 2), 7.0))
+    assert np.array_equal(draws.precision, np.full((4, 2), 0.25 + 3 / 2))
+    assert draws.level.tolist() == [7.0, 0.25 + 3 / 2]
+    assert bayes.PRIOR == bayes.Prior() == (0.5, 0.02, 1.0)
+    assert "(shape 0.5, rate 0.02; so is the precision of the noise), and the level is N(mean of the ratings, 1)" in (
+        " ".join(ct.BayesianFM.__doc__.split())
+    )
+
+
+def test_a_chain_counts_the_ratings_of_each_row_and_goes_on_in_the_same_arrays():
+    blocks, y = crossed(4)
+    prior, rng = bayes.Prior(1.5, 0.7, 2.0), np.random.default_rng(9)
+    chain = bayes.chain(blocks, y, 2, np.random.default_rng(9), prior)
+    design = bayes.design_of(blocks)
+    state = bayes.starting_state(design, blocks, y, 2, rng)
+    S, c = np.zeros((design.first[-1], 8)), np.zeros(len(y))
+    for rows in design.where:
+        for row in rows:
+            S[row, 0] += 1
+    for _ in range(3):
+        bayes.sweep(design, state, bayes.draw(design, 2, prior, rng), prior, S, c)
+        found = next(chain)
+        for ours, theirs in zip(found, state, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-10)
+    assert next(chain).V is found.V
+
+
 def test_samples_as_they_are_kept_give_the_predictions_of_the_formula():
     blocks, y = crossed(3)
     state = next(bayes.chain(blocks, y, 2, np.random.default_rng(0)))

@@ -166,6 +166,16 @@ def test_an_id_that_is_known_or_of_another_kind_is_refused(table, user, error, w
         model.add(model.fold_in(TOLD), user)
 
 
+def test_a_table_whose_ids_are_broken_numbers_takes_such_an_id():
+    table = ct.Ratings([1.5, 2.5], ["x", "y"], [0, 0, 1], [0, 1, 1], [5.0, 2, 4], scale=(1, 5))
+    model = ct.BiasBaseline().fit(table)
+    viewer = model.fold_in({"x": 5})
+    assert model.add(viewer, 3.25).ratings_.user_ids.tolist() == [1.5, 2.5, 3.25]
+    for wrong in (np.nan, np.inf, -np.inf):
+        with pytest.raises(TypeError, match="user must be an id like those of the table"):
+            model.add(viewer, wrong)
+
+
 def test_a_name_may_be_an_items_and_not_a_viewers_id():
     table = ct.Ratings(
         ["ann", "bob"], ["x", "y"], [0, 0, 1], [0, 1, 1], [5.0, 2, 4], scale=(1, 5), user_names=["A", "B"]

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from conftest import ABOUT_ITEMS, MODELS, RANKERS, level, random_table
+from scipy.linalg import expm
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
@@ -209,6 +210,116 @@ def test_a_tuned_model_folds_in_with_the_model_it_chose(sample):
     assert np.array_equal(tuned.fold_in(told).scores, tuned.model_.fold_in(told).scores)
 
 
+# ---- The regressions by themselves ----
+
+
+def case_of(seed, n=7, sizes=(2, 3), told=4):
+    """(offset, blocks, penalty, at, values, Z): the first block sparse, and a position told out of order."""
+    rng = np.random.default_rng(seed)
+    blocks = tuple(rng.normal(size=(n, size)) for size in sizes)
+    Z = np.hstack(blocks)
+    at = rng.permutation(n)[:told]
+    sparse = (sp.csr_array(blocks[0]), *blocks[1:])
+    return rng.normal(size=n), sparse, rng.uniform(0.5, 2, Z.shape[1]), at, rng.normal(size=told), Z
+
+
+@pytest.mark.parametrize("told", [0, 1, 4, 5, 7])
+def test_a_ridge_fold_is_the_minimum_and_its_variance_what_the_ratings_leave_open(told):
+    offset, blocks, penalty, at, values, Z = case_of(told, told=told)
+    fold = ct.ridge_fold(offset, blocks, penalty, at, values)
+    gram = Z[at].T @ Z[at] + np.diag(penalty)
+    x = np.linalg.solve(gram, Z[at].T @ (values - offset[at]))
+    np.testing.assert_allclose(fold.solve @ fold.target, x, atol=1e-12)
+    np.testing.assert_allclose(fold.scores(), offset + Z @ x, atol=1e-12)
+    np.testing.assert_allclose(fold.rows([3, 0]), Z[[3, 0]], atol=0)
+    np.testing.assert_allclose(fold.target, values - offset[at], atol=0)
+    np.testing.assert_allclose(fold.penalty, penalty, atol=0)
+    spread = np.diag(Z @ np.linalg.inv(gram) @ Z.T)
+    np.testing.assert_allclose(fold.variance(Z), spread, atol=1e-12)
+    np.testing.assert_allclose(fold._spread(np.array([2, 5])), spread[[2, 5]], atol=1e-12)
+
+
+@pytest.mark.parametrize("told", [2, 6])
+def test_without_a_penalty_it_is_the_solution_of_least_norm_and_has_no_variance(told):
+    offset, blocks, _, at, values, Z = case_of(1, told=told)
+    fold = ct.ridge_fold(offset, blocks, np.zeros(5), at, values)
+    x = np.linalg.lstsq(Z[at], values - offset[at], rcond=None)[0]
+    np.testing.assert_allclose(fold.solve @ fold.target, x, atol=1e-10)
+    assert fold.variance is None
+    # Two columns that say the same share what they say, though rounding tells them apart.
+    twin = np.column_stack([Z[:, 0], Z[:, 0] * (1 + 4e-16)])
+    x = ct.ridge_fold(offset, (twin,), np.zeros(2), at, values).solve @ fold.target
+    assert x[0] == pytest.approx(x[1], rel=1e-9)
+
+
+def test_a_direction_below_the_rounding_of_so_many_ratings_says_nothing():
+    Z = np.zeros((6, 2))
+    Z[0, 0], Z[1, 1] = 1.0, 4 * np.finfo(float).eps  # up to 6 eps are rounding
+    x = ct.ridge_fold(np.zeros(6), (Z,), np.zeros(2), np.arange(6), np.ones(6))
+    assert (x.solve @ x.target).tolist() == [1.0, 0.0]
+    Z[1, 1] *= 2
+    assert ct.ridge_fold(np.zeros(6), (Z,), np.zeros(2), np.arange(6), np.ones(6)).solve[1, 1] > 1e14
+
+
+@pytest.mark.parametrize("n_signed", [0, 1, 3])
+def test_a_fold_of_numbers_not_below_0_is_the_minimum_over_these(n_signed):
+    for seed in range(8):
+        offset, blocks, penalty, at, values, Z = case_of(seed)
+        fold = ct.nonnegative_fold(offset, blocks, penalty, at, values, *[n_signed] * (n_signed > 0))
+        x, free = fold.solve @ fold.target, np.arange(5) >= 5 - n_signed
+        slope = Z[at].T @ (Z[at] @ x - (values - offset[at])) + penalty * x
+        assert (x[~free] >= 0).all()
+        np.testing.assert_allclose(slope[free | (x > 0)], 0, atol=1e-8)
+        assert (slope[~free] > -1e-8).all()
+        assert not fold.solve[~free & (x <= 0)].any()
+        np.testing.assert_allclose(fold.scores(), offset + Z @ x, atol=1e-12)
+        assert fold.variance is None
+
+
+@pytest.mark.parametrize("time", [0.0, 0.05, 0.7, 2, 1e4])
+@pytest.mark.parametrize("penalised", [False, True])
+def test_a_stopped_fold_is_where_the_flow_down_the_slope_has_come_to(time, penalised):
+    offset, blocks, penalty, at, values, Z = case_of(3, told=3)
+    penalty, Z = penalty * penalised, Z.copy()
+    Z[at, 1] = 0.0  # a column that is 0 in all that was told, and one that is 0 in a part
+    Z[at[0], 3] = 0.0
+    blocks = sp.csr_array(Z[:, :2]), Z[:, 2:]
+    fold = ct.stopped_fold(offset, blocks, penalty, at, values, time)
+    # x' = Z' t - G x from x = 0, as one matrix exponential of the state (x, 1).
+    flow = np.zeros((6, 6))
+    flow[:5, :5] = -(Z[at].T @ Z[at] + np.diag(penalty))
+    flow[:5, 5] = Z[at].T @ (values - offset[at])
+    x = expm(time * flow)[:5, 5]
+    np.testing.assert_allclose(fold.solve @ fold.target, x, atol=1e-7)
+    assert not fold.solve[1].any()
+    assert fold.variance is None
+
+
+def test_sizes_that_do_not_fit_are_refused_by_name():
+    offset, blocks, penalty, at, values, _ = case_of(0)
+    for fold in (ct.ridge_fold, ct.nonnegative_fold, lambda *given: ct.stopped_fold(*given, 1.0)):
+        with pytest.raises(ValueError, match=r"blocks need 6 rows, one for each of offset, got \[\(7, 2\), \(7, 3\)\]"):
+            fold(offset[:6], blocks, penalty, at % 6, values)
+        with pytest.raises(ValueError, match="blocks need 7 rows"):
+            fold(offset, (blocks[0], blocks[1][:6]), penalty, at, values)
+        for wrong in (list(blocks), (blocks[0], np.ones(7)), (blocks[0], None)):
+            with pytest.raises(TypeError, match="blocks must be a tuple of tables of numbers"):
+                fold(offset, wrong, penalty, at, values)
+        with pytest.raises(ValueError, match="penalty"):
+            fold(offset, blocks, penalty[:-1], at, values)
+        with pytest.raises(ValueError, match=r"penalty must be at least 0, got -0\.25"):
+            fold(offset, blocks, [1, 1, -0.25, 1, 1], at, values)
+        with pytest.raises(ValueError, match="offset"):
+            fold(np.where(offset == offset[6], np.nan, offset), blocks, penalty, at, values)
+        assert fold(offset.tolist(), blocks, penalty.tolist(), at, values).offset.tolist() == offset.tolist()
+        with pytest.raises(ValueError, match="values"):
+            fold(offset, blocks, penalty, at, values[:-1])
+        with pytest.raises(ValueError, match="at must hold positions from 0 to 6"):
+            fold(offset, blocks, penalty, np.array([0, 1, 2, 7]), values)
+    with pytest.raises(ValueError, match="time"):
+        ct.stopped_fold(offset, blocks, penalty, at, values, -1.0)
+
+
 # ---- A new title ----
 
 
@@ -340,6 +451,66 @@ def test_reasons_for_a_viewer_of_another_model_are_refused(table):
         ct.explain(one, other.fold_in({11: 5}), 12)
 
 
+@pytest.mark.parametrize(("dtype", "share"), [("float64", 1e-8), ("float32", 1e-4)])
+def test_what_is_left_is_a_reason_from_the_edge_of_rounding_on(dtype, share, table):
+    model = ct.ALS(2, biases=True, dtype=dtype).fit(table)
+    for size, told in ((0.5 * share, False), (2 * share, True), (-0.5 * share, False), (-2 * share, True)):
+        viewer = model.fold_in({11: 9, 14: 2, 15: 4})
+        viewer.scores = viewer.scores * [1, 1, 1, 1, 0]  # it is the largest of somebody's scores that counts
+        before = viewer.explain(12).set_index("reason")["contribution"]
+        away = size * np.abs(viewer.scores).max()
+        viewer.scores = viewer.scores + away * (np.arange(5) == 1)
+        after = viewer.explain(12).set_index("reason")["contribution"]
+        changed = (after - before).dropna()
+        if told:
+            assert after["the rest of the training"] == pytest.approx(away, rel=0.1)
+            assert np.abs(changed).max() < 0.1 * abs(away)
+        else:
+            assert list(after.index) == list(before.index)
+            assert changed.iloc[0] == pytest.approx(away, rel=0.1)  # it goes with the largest
+            assert np.abs(changed.iloc[1:]).max() < 0.1 * abs(away)
+
+
+def test_reasons_without_a_rating_are_what_everybody_gets(table):
+    model = ct.BiasBaseline().fit(table)
+    why = model.fold_in({}).explain(12)
+    assert why["reason"].tolist() == ["what everybody gets: the mean and this title's level"]
+    assert why["contribution"].tolist() == [model.global_mean_ + model.item_bias_[1]]
+    assert np.isnan(why["rating"]).all()
+
+
+def test_reasons_are_of_one_title(table):
+    viewer = ct.BiasBaseline().fit(table).fold_in({11: 9})
+    for wrong in ([12], [12, 13], []):
+        with pytest.raises(TypeError, match="other must be one id"):
+            viewer.explain(wrong)
+
+
+def test_a_table_of_reasons_by_hand():
+    own = [("a", 5.0, 0.25), ("b", 6.0, -2.0), ("c", 7.0, 1.0), ("d", 8.0, 2.0), ("e", 9.0, -0.5)]
+    others = {"x": 1e-8, "gone": 1e-10, "gone too": -1e-10, "y": -3.0}
+    table = newcomers.reasons(own, others, None, "things")
+    assert table.columns.tolist() == ["reason", "rating", "contribution"]
+    assert table["reason"].tolist() == ["b", "d", "c", "e", "a", "x", "y"]
+    assert table["rating"].tolist()[:5] == [6.0, 8.0, 7.0, 9.0, 5.0]
+    assert np.isnan(table["rating"][5:]).all()
+    short = newcomers.reasons(own, others, 2, "things")
+    assert short["reason"].tolist() == ["b", "d", "3 other things", "x", "y"]
+    assert short["contribution"].tolist() == [-2.0, 2.0, 0.75, 1e-8, -3.0]
+    assert np.isnan(short["rating"][2])
+    assert newcomers.reasons(own, others, 5, "things").equals(table)
+    assert newcomers.reasons(own, others, 9, "things").equals(table)
+    assert newcomers.reasons(own, {}, 0, "things")["reason"].tolist() == ["5 other things"]
+    assert newcomers.reasons(own, {}, 4, "things")["reason"].tolist() == ["b", "d", "c", "e", "1 other things"]
+    with pytest.raises(ValueError, match="n must be"):
+        newcomers.reasons(own, {}, -1, "things")
+
+
+def test_reasons_that_rounding_alone_sets_apart_stay_in_their_order():
+    own = [("first", 5.0, 1.0), ("second", 5.0, -1.0 - 1e-13), ("third", 5.0, 1.0 + 2e-13)]
+    assert newcomers.reasons(own, {}, None, "ratings")["reason"].tolist() == ["first", "second", "third"]
+
+
 # ---- Uncertainty ----
 
 
@@ -416,6 +587,79 @@ def test_of_many_viewers_a_draw_tells_the_noise_always_the_same(monkeypatch):
     assert part == pytest.approx(whole.noise(), rel=0.1)
     monkeypatch.setattr(newcomers, "NOISE_VIEWERS", 300)
     assert ct.ALS(2, biases=True).fit(ratings).noise() == whole.noise()
+
+
+def test_of_one_viewer_too_many_one_is_left_out_and_nobody_counts_twice(monkeypatch):
+    ratings = random_table(1, (40, 12))
+    model = ct.ALS(2, biases=True).fit(ratings)
+    table = ratings.csr[np.flatnonzero(ratings.user_counts)]
+    each = np.array([newcomers._squares_one_by_one(model, table[[row]]) for row in range(table.shape[0])])
+    counts = np.diff(table.indptr)
+    monkeypatch.setattr(newcomers, "NOISE_VIEWERS", table.shape[0] - 1)
+    without = np.sqrt((each.sum() - each) / (counts.sum() - counts))
+    assert np.abs(without - model.noise()).min() < 1e-12
+    assert np.ptp(without) > 1e-3
+
+
+def test_noise_counts_each_rating_as_its_viewer_s_other_ratings_predict_it(random_ratings):
+    # A ridge regression without the rating predicts it at residual / (1 - leverage): noise is that times its root.
+    model = ct.BiasBaseline(reg=2).fit(random_ratings)
+    squares = 0.0
+    for row in range(random_ratings.n_users):
+        own = random_ratings.csr[[row]]
+        off = own.data - model.global_mean_ - model.item_bias_[own.indices]
+        for at in range(len(off)):
+            rest = np.delete(off, at)
+            leverage = 1 / (len(off) + 2)
+            squares += (off[at] - rest.sum() / (len(rest) + 2)) ** 2 * (1 - leverage)
+    assert model.noise() == pytest.approx(np.sqrt(squares / len(random_ratings)), rel=1e-9)
+
+
+def test_regressions_on_sparse_features_tell_the_noise_one_by_one(table):
+    model = ct.ContentOnly(ABOUT_ITEMS, reg=2).fit(table)
+    one_by_one = newcomers._squares_one_by_one(model, table.csr)
+    assert model.noise() == pytest.approx(np.sqrt(one_by_one / len(table)), rel=1e-12)
+    C = np.column_stack([model.item_table_.toarray(), np.ones(5)])
+    squares = 0.0
+    for row in range(6):
+        own = table.csr[[row]]
+        Z, y = C[own.indices], own.data - model.global_mean_
+        hat = Z @ np.linalg.solve(Z.T @ Z + 2 * np.eye(4), Z.T)
+        squares += ((y - hat @ y) ** 2 / (1 - np.diag(hat))).sum()
+    assert one_by_one == pytest.approx(squares, rel=1e-9)
+
+
+def test_a_class_whose_regressions_are_one_on_sparse_features_is_asked_one_by_one_too(table):
+    class OneRegression(ct.ContentOnly):
+        _one_regression = True
+
+        def _newcomer(self, axis, at, values, features=None):
+            return super()._newcomer(axis, at, values, features)
+
+    one, other = (kind(ABOUT_ITEMS, reg=2).fit(table) for kind in (OneRegression, ct.ContentOnly))
+    assert one.noise() == other.noise()
+
+
+def test_one_viewer_is_enough_to_tell_the_noise():
+    alone = ct.Ratings(["ann"], range(4), np.zeros(4, int), np.arange(4), [3.0, 8.0, 5.0, 9.0])
+    model = ct.BiasBaseline().fit(alone)
+    assert model.noise() == pytest.approx(np.sqrt(newcomers._squares_one_by_one(model, alone.csr) / 4))
+
+
+def test_a_regression_without_a_penalty_has_no_noise_to_tell(table):
+    for model in (ct.ALS(2, reg=0, n_epochs=5, tol=0), ct.BiasBaseline(reg=0)):
+        with pytest.raises(ValueError, match="no ridge regression, solved to its end, to tell taste from noise by"):
+            model.fit(table).noise()
+
+
+def test_uncertainty_below_0_by_rounding_is_none_and_a_rating_adds_its_noise(table):
+    model = ct.BiasBaseline(reg=5).fit(table)
+    viewer = model.fold_in({11: 9})
+    viewer.fold = dataclasses.replace(viewer.fold, variance=lambda z: np.full(len(z), -1e-18))
+    assert viewer.uncertainty([12, 13]).tolist() == [0, 0]
+    assert viewer.uncertainty([12], of_a_rating=True)[0] == pytest.approx(model.noise())
+    with pytest.raises(TypeError, match="of_a_rating"):
+        viewer.uncertainty([12], of_a_rating=1)
 
 
 def test_eighty_of_a_hundred_ratings_lie_within_eighty_per_cent_intervals():
@@ -662,6 +906,99 @@ def test_a_viewer_who_has_rated_everything_gets_an_empty_list(table):
 def test_without_titles_every_item_is_a_work_of_its_own():
     ratings = random_table(3)
     assert len(set(ratings.series)) == ratings.n_items
+
+
+def test_a_newcomer_with_what_no_model_knows_is_refused(table):
+    model = ct.BiasBaseline().fit(table)
+    at, values = np.array([0, 2]), np.array([5.0, 6.0])
+    for kind, size, rows in ((newcomers.Viewer, 4, 6), (newcomers.NewTitle, 5, 5)):
+        with pytest.raises(ValueError, match=f"at must hold positions from 0 to {size}"):
+            kind(model, np.array([0, size + 1]), values)
+        with pytest.raises(ValueError, match=f"at must hold positions from 0 to {size}"):
+            kind(model, np.array([0, size + 1]), values, row=0)
+        with pytest.raises(ValueError, match="values"):
+            kind(model, at, values[:1], row=0)
+        assert len(kind(model, np.array([0, size]), values).scores) == size + 1
+        with pytest.raises(ValueError, match="values"):
+            kind(model, at, values[:1])
+        with pytest.raises(TypeError, match=r"features must be \{feature name: value\}"):
+            kind(model, at, values, features=["funny"])
+        with pytest.raises(ValueError, match=f"row must hold positions from 0 to {rows - 1}"):
+            kind(model, at, values, row=rows)
+        assert kind(model, at, values, features={}).at.tolist() == [0, 2]  # which say nothing
+    assert newcomers.Viewer(model, at, values, row=5).scores.tolist() == model.predict_rows([5])[0].tolist()
+
+
+def test_a_list_leaves_out_what_the_validation_part_has_of_that_viewer_alone(table):
+    train, rest = table.split_random(0.3)
+    model = ct.BiasBaseline().fit(train)
+    for user in table.user_ids.tolist():
+        seen = set(table.csr[[table.user_rows(user)[0]]].indices.tolist())
+        listed = model.viewer(user).recommend(9, also_seen=rest)["item_id"]
+        assert set(table.item_cols(listed.to_numpy()).tolist()) == set(range(5)) - seen
+    with pytest.raises(TypeError, match="exclude must be a list of ids and titles"):
+        model.viewer(101).recommend(3, exclude=12)
+    with pytest.raises(ValueError, match="also_seen"):
+        model.viewer(101).recommend(3, also_seen=random_table(0))
+
+
+def test_ties_of_a_diverse_list_go_by_position_and_nothing_that_is_left_out_is_taken():
+    vectors = np.eye(4)[[0, 1, 0, 2]]
+    scores = np.array([3.0, 3.0, 3.0 + 1e-13, -np.inf])
+    assert newcomers._diverse_positions(scores, 9, 0.5, vectors).tolist() == [0, 1, 2]
+    assert newcomers._diverse_positions(scores, 2, 0.5, vectors).tolist() == [0, 1]
+    assert newcomers._diverse_positions(np.array([1.0, 5.0]), 1, 2.0, np.eye(2)).tolist() == [1]
+    assert newcomers._diverse_positions(np.full(3, -np.inf), 2, 0.5, np.eye(3)).tolist() == []
+    # Opposites are no dearer than strangers: a likeness begins at 0 and never falls.
+    apart = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]])
+    assert newcomers._diverse_positions(np.array([9.0, 5.0, 5.0]), 3, 1.0, apart).tolist() == [0, 1, 2]
+
+
+def test_rows_of_length_one_and_a_row_of_zeros_stays():
+    rows = np.array([[3.0, 4.0], [0.0, 0.0], [0.0, -2.0]])
+    for given in (rows, sp.csr_array(rows)):
+        found = newcomers.unit_rows(given)
+        assert isinstance(found, np.ndarray)
+        np.testing.assert_allclose(found, [[0.6, 0.8], [0, 0], [0, -1]], atol=1e-15)
+
+
+def test_the_columns_of_a_list_have_ratings_before_another_score_and_are_clipped_on_request(table):
+    model, score = ct.BiasBaseline().fit(table), np.array([11.0, -2.0])
+    plain = newcomers.score_columns(model, score)
+    assert {name: each.tolist() for name, each in plain.items()} == {"predicted_rating": [11.0, -2.0]}
+    assert newcomers.score_columns(model, score, clip=True)["predicted_rating"].tolist() == [10.0, 1.0]
+    counts = ct.Popularity().fit(table)
+    both = newcomers.score_columns(counts, score, np.array([12.0, 5.0]), clip=True)
+    assert list(both) == ["predicted_rating", counts.score_name]
+    assert [each.tolist() for each in both.values()] == [[10.0, 5.0], [11.0, -2.0]]
+
+
+def test_an_audience_has_so_many_viewers_and_ranks_from_one(table):
+    new = ct.BiasBaseline().fit(table).fold_in_item({"ann": 9, 103: 8})
+    whole = new.audience()
+    assert whole["rank"].tolist() == [1, 2, 3, 4]
+    assert np.array_equal(new.predict(whole["user_id"].to_numpy()), whole["predicted_rating"])
+    assert new.audience(2).equals(whole[:2])
+    assert new.audience(1).equals(whole[:1])
+    with pytest.raises(ValueError, match="n must be at least 1, got 0"):
+        new.audience(0)
+
+
+def test_a_list_has_ten_titles_unless_asked_and_checks_its_switches(shown):
+    viewer = shown[1]
+    listed = viewer.recommend()
+    assert listed["rank"].tolist() == list(range(1, 11))
+    assert listed.equals(viewer.recommend(10))
+    assert viewer.recommend(1).equals(listed[:1])
+    assert "uncertainty" not in listed
+    assert len(shown[0].fold_in_item({}).audience()) == 10
+    for switch in ("one_per_work", "uncertainty", "clip"):
+        with pytest.raises(TypeError, match=f"{switch} must be"):
+            viewer.recommend(3, **{switch: "yes"})
+    with pytest.raises(TypeError, match="similarity must be Features"):
+        viewer.recommend(3, diversity=1.0, similarity="genres")
+    with pytest.raises(TypeError, match="similarity must be Features"):
+        viewer.recommend(3, similarity="genres")
 
 
 # ---- Genres, and what is alike ----

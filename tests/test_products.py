@@ -133,6 +133,29 @@ def test_cells_that_hold_no_text_are_refused(table):
         ct.table_features(frame, table, lists={"a": None})
 
 
+@pytest.mark.parametrize(("options", "error", "words"), [
+    ({"max_features": 0}, ValueError, "max_features must be at least 1"),
+    ({"max_features": 2.5}, ValueError, "max_features must be a whole number"),
+    ({"sep": ""}, ValueError, "sep must be"), ({"decimal": ";"}, ValueError, "decimal must be"),
+    ({"lists": [("materials", "|")]}, TypeError, "lists must be .name of a column: what separates its values"),
+    ({"lists": {"materials": ""}}, TypeError, "lists must tell what separates the values of 'materials'"),
+])  # fmt: skip
+def test_options_are_checked_also_where_the_table_does_not_need_them(table, options, error, words):
+    with pytest.raises(error, match=words):
+        ct.table_features(CATALOGUE, table, categories=["colour"], **options)
+
+
+def test_ratings_are_needed_to_tell_which_products(table):
+    with pytest.raises(TypeError, match="ratings must be Ratings"):
+        ct.table_features(CATALOGUE, table.frame(), **ASKED)
+
+
+def test_of_a_text_the_5000_words_that_count_most_are_kept(table):
+    texts = " ".join(f"w{number}" for number in range(5002))
+    features = ct.table_features(pd.DataFrame({"sku": [11, 12], "about": [texts] * 2}), table, texts=["about"])
+    assert len(features.names) == 5000
+
+
 @pytest.mark.parametrize("kind", ["ContentMF", "ContentOnly", "Hybrid"])
 def test_models_learn_from_them_and_are_saved_with_them(table, tmp_path, kind):
     features = ct.table_features(CATALOGUE, table, **ASKED)

@@ -85,8 +85,10 @@ def slow_fit(model, ratings, S):
         for start in range(0, m, model.batch_size):
             some = S[order[start : start + model.batch_size]]
             kept = (rng.random(some.nnz) >= model.dropout) / (1 - model.dropout)
-            noise = rng.standard_normal((some.shape[0], model.n_factors))
-            beta = model.beta * (min(1, t / (model.anneal * n_steps)) if model.anneal else 1)
+            noise, beta = np.zeros((some.shape[0], model.n_factors)), 0.0
+            if model.variational:
+                noise = rng.standard_normal(noise.shape)
+                beta = model.beta * (min(1, t / (model.anneal * n_steps)) if model.anneal else 1)
             given = some, kept, noise, beta, model.reg * some.shape[0] / m
             slopes = [np.zeros_like(part) for part in net]
             for part, slope in zip(net, slopes, strict=True):
@@ -105,9 +107,10 @@ def slow_fit(model, ratings, S):
     return net
 
 
-@pytest.mark.parametrize("anneal", [0, 2])
-def test_a_fit_is_that_of_the_slow_twin_with_the_same_draws(table, anneal):
-    model = ct.MultVAE(2, 3, n_epochs=3, anneal=anneal, batch_size=4, dropout=0.3, reg=0.5, random_state=6).fit(table)
+@pytest.mark.parametrize(("anneal", "drawn"), [(0, True), (2, True), (0, False)])
+def test_a_fit_is_that_of_the_slow_twin_with_the_same_draws(table, anneal, drawn):
+    options = {"n_epochs": 3, "batch_size": 4, "dropout": 0.3, "reg": 0.5, "random_state": 6}
+    model = ct.MultVAE(2, 3, anneal=anneal, variational=drawn, **options).fit(table)
     S = sp.csr_array(((table.csr.data - 1) / 9, table.csr.indices, table.csr.indptr), table.shape)
     net = slow_fit(model, table, S)
     assert model.item_weights_ == pytest.approx(net.W, abs=1e-6)
@@ -149,6 +152,58 @@ def test_one_like_alone_by_hand():
     # One title, W = 2, a = 0, M = 3: hidden tanh(2), factor 3 tanh(2), whatever the grade, because rows have length 1.
     parts = encoded_parts(np.array([[2.0]]), np.zeros(1), np.array([[3.0]]), np.ones(1))
     assert parts == pytest.approx(np.array([[3 * np.tanh(2.0)]]), abs=1e-15)
+
+
+def test_weights_begin_with_the_variance_of_two_by_rows_and_columns():
+    net = random_network(400, 100, 50, np.random.default_rng(0))
+    for table, shape in ((net.W, (400, 100)), (net.M, (100, 50)), (net.V, (100, 50)), (net.Q, (400, 50))):
+        assert table.shape == shape
+        assert table.std() == pytest.approx(np.sqrt(2 / sum(shape)), rel=0.05)
+        assert abs(table.mean()) < 0.01
+    assert [bias.tolist() for bias in (net.a, net.b, net.v, net.c)] == [[0.0] * size for size in (100, 50, 50, 400)]
+
+
+@pytest.mark.parametrize(("n", "h", "k"), [(20, 10, 2), (20, 3, 10), (3, 20, 10), (2, 10, 20)])
+def test_the_memory_of_a_network_is_that_of_its_largest_table_of_weights_or_units(monkeypatch, n, h, k):
+    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 8 * 200)
+    random_network(n, h, k, np.random.default_rng(0))
+    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 8 * 200 - 1)
+    with pytest.raises(MemoryError, match=f"MultVAE with n_factors={k} and n_hidden={h} needs a dense"):
+        random_network(n, h, k, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 9])
+def test_a_pass_tells_the_entropy_and_the_divergence_of_all_viewers(case, batch_size):
+    net, S, *_ = case
+    adam = Adam(net, 0.0)  # no step moves anything
+    told = variational.network_pass(adam, S, np.random.default_rng(0), batch_size, 0.0, 0.1, None, 0)
+    assert told == pytest.approx(on_paper(net, S, np.ones(S.nnz), np.zeros((3, 2)), 0.0, 0.0)[:2], rel=1e-12)
+    assert adam.steps == -(-3 // batch_size)
+
+
+def test_cross_entropy_by_hand_and_of_scores_whose_powers_are_no_numbers():
+    S = sp.csr_array([[1.0, 0.5], [0.0, 2.0], [1.0, 0.0]])
+    entropy, slopes = variational._cross_entropy(np.array([[np.log(3.0), 0], [5e3, 0], [-2e4, -2e4]]), S)
+    # shares 3/4 and 1/4; 1 and 0, whose logarithm is -5000; 1/2 and 1/2
+    assert entropy == pytest.approx(np.log(4 / 3) + 0.5 * np.log(4) + 2 * 5e3 + np.log(2), rel=1e-12)
+    np.testing.assert_allclose(slopes, [[1.5 * 0.75 - 1, 1.5 * 0.25 - 0.5], [2, -2], [-0.5, 0.5]], atol=1e-12)
+
+
+def test_everybody_is_encoded_however_many_there_are():
+    rng, net = np.random.default_rng(0), random_network(3, 2, 2, np.random.default_rng(1))
+    S = sp.csr_array(rng.integers(0, 2, (10_003, 3)).astype(float))
+    factors = encoded(net, S)
+    assert factors.shape == (10_003, 2)
+    assert np.array_equal(factors[-5:], encoded(net, S[-5:]))
+    length = np.sqrt(S.toarray().sum(axis=1, keepdims=True)).clip(1)
+    np.testing.assert_allclose(factors, np.tanh(S.toarray() / length @ net.W) @ net.M, atol=1e-12)
+
+
+def test_likes_that_undo_each_other_have_the_slope_of_the_hidden_unit():
+    # Two titles with weights 2 and -2: the unit stays where it is, tanh(0.5), and each has its slope there.
+    parts = encoded_parts(np.array([[2.0], [-2.0]]), np.array([0.5]), np.array([[3.0]]), np.ones(2))
+    slope = 6 / np.cosh(0.5) ** 2
+    np.testing.assert_allclose(parts, [[slope], [-slope]], rtol=1e-12)
 
 
 def test_it_tells_two_tribes_apart_and_so_does_its_fold_in():
