@@ -172,8 +172,10 @@ def test_an_estimate_is_told_on_a_large_table_where_it_is_too_far_off_already(no
 def test_penalties_and_scales_that_leave_no_bound_are_refused():
     common = np.array([3.0, 1.0]), np.array([3.0, 1.0]), *AT
     biases, ones = (np.zeros(2), np.zeros(3)), (np.ones(2), np.ones(3))
-    with pytest.raises(ValueError, match=r"bias_reg must be above 0, got 0\.0"):
-        ct.spectral_certificate(*common, 1.0, 0.0, biases)
+    for biases_alone in (lambda: ct.spectral_certificate(*common, 1.0, 0.0, biases),
+                         lambda: ct.spectral_certificate(*common, 1.0, 0.0, biases=biases)):  # fmt: skip
+        with pytest.raises(ValueError, match=r"bias_reg must be above 0, got 0\.0"):
+            biases_alone()
     with pytest.raises(ValueError, match="bias_reg must be at least 0, got -1"):
         ct.spectral_certificate(*common, 1.0, 0.0, bias_reg=-1)
     with pytest.raises(ValueError, match="nuclear_norm must be at least 0, got -1"):
