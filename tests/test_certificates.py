@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 import content_table as ct
-from content_table_parts import certificates, solvers
+from content_table_parts import certificates, interrupts, solvers
 
 NO = np.nan
 CONVEX = {
@@ -88,6 +88,111 @@ def test_the_bound_of_the_baseline_is_exact_for_a_viewer_without_ratings():
     nothing, zeros = np.zeros(1), np.zeros(1, dtype=int)
     certificate = ct.bias_certificate(nothing, zeros, zeros, np.array([0.0, 3.0]), np.zeros(1), 2)
     assert (certificate.primal, certificate.dual) == (18, 0)
+
+
+def test_the_bound_of_the_baseline_is_its_squared_gradient_below(noisy):
+    deviations, rng, reg = noisy.values - noisy.values.mean(), np.random.default_rng(3), 1.7
+    biases = rng.normal(size=noisy.n_users + noisy.n_items)
+
+    def objective(b):
+        error = [value - b[row] - b[noisy.n_users + col]
+                 for row, col, value in zip(noisy.rows, noisy.cols, deviations, strict=True)]  # fmt: skip
+        return sum(e**2 for e in error) + reg * sum(one**2 for one in b)
+
+    steps = np.eye(len(biases))  # differences over a whole step are exact: the objective is quadratic
+    gradient = [(objective(biases + step) - objective(biases - step)) / 2 for step in steps]
+    found = ct.bias_certificate(
+        deviations, noisy.rows, noisy.cols, biases[: noisy.n_users], biases[noisy.n_users :], reg
+    )
+    assert found.primal == pytest.approx(objective(biases), rel=1e-12)
+    assert found.gap == pytest.approx(np.square(gradient).sum() / (4 * reg), rel=1e-9)
+
+
+AT = np.array([0, 1]), np.array([0, 1]), (2, 3)  # two cells of six: an array on them has its entries as singular values
+
+
+@pytest.mark.parametrize(
+    ("residual", "reg", "options", "primal", "dual"),
+    [
+        # |residual|^2 / 2 = 5, and 7 with a norm of 4 / 3; theta is half the residual, so 10 / 2 - 5 / 4
+        ([3.0, 1.0], 1.5, {}, 7, 3.75),
+        # theta is the residual: 10 - 5
+        ([3.0, 1.0], 30.0, {}, 45, 5),
+        # theta is half of (2, 1), whose product with the target is 7: 7 / 2 - 2.5 / 4
+        ([2.0, 1.0], 1.0, {}, 2.5 + 4 / 3, 2.875),
+        # the biases cost 4 / 2 * 5 more, the sums of rows and columns (3^2 + 1) * 2 / 8: 10 / 2 - 7.5 / 4
+        ([3.0, 1.0], 1.5, {"biases": (np.array([1.0, 0]), np.array([0, 2.0, 0])), "bias_reg": 4.0}, 17, 3.125),
+        # divided by the scales the residual is (1.5, 2): again theta is half of it
+        ([3.0, 1.0], 1.0, {"scales": (np.array([2.0, 1]), np.array([1.0, 0.5, 9]))}, 5 + 4 / 3, 3.75),
+        # a perfect fit
+        ([0.0, 0.0], 1.5, {}, 2, 0),
+    ],
+)
+def test_a_spectral_certificate_by_hand(residual, reg, options, primal, dual):
+    found = ct.spectral_certificate(np.array([3.0, 1.0]), np.array(residual), *AT, reg, 4 / 3, **options)
+    assert (found.primal, found.dual) == pytest.approx((primal, dual), rel=1e-7, abs=1e-12)
+    assert found.proven
+
+
+@pytest.mark.parametrize(("multipliers", "dual"), [([0.5, -0.25], 2), ([4.0, -2.0], 4), ([1.0, 0.0], 3)])
+def test_a_nuclear_certificate_by_hand(multipliers, dual):
+    # The target (3, -2) is pasted into a table of 9s on these cells: singular values 3 and 2. Multipliers above 1 are
+    # divided by the largest of them.
+    X = np.diag([9.0, 9.0])
+    found = ct.nuclear_certificate(np.array([3.0, -2.0]), np.array(multipliers), *AT[:2], X)
+    assert (found.primal, found.dual) == pytest.approx((5, dual), rel=1e-7)
+    assert np.array_equal(X, np.diag([9.0, 9.0]))
+
+
+def test_a_certificate_that_would_take_too_long_is_not_begun(monkeypatch):
+    monkeypatch.setattr(solvers, "DENSE_SPEED", 1.0)
+    with pytest.raises(interrupts.OutOfTime), interrupts.in_time(10.0):
+        ct.nuclear_certificate(np.array([3.0, -2.0]), np.array([0.5, 0.5]), *AT[:2], np.zeros((50, 60)))
+
+
+def test_an_estimate_is_told_on_a_large_table_where_it_is_too_far_off_already(noisy, monkeypatch):
+    residual = noisy.values - noisy.values.mean()
+
+    def at(tol):
+        return ct.spectral_certificate(noisy.values, residual, *where(noisy), 2, 0.0, tol=tol)
+
+    assert noisy.shape == (12, 9)
+    monkeypatch.setattr(certificates, "EIGEN_SIDE", 9)  # the smaller side is not above it
+    assert at(0.0).proven
+    monkeypatch.setattr(certificates, "EIGEN_SIDE", 8)
+    rough = at(0.0)
+    assert not rough.proven
+    assert at(None).proven
+    assert at(rough.relative_gap).proven  # not above what is asked for
+    assert not at(rough.relative_gap * 0.999).proven
+    assert rough.primal == at(None).primal
+    assert rough.dual == pytest.approx(at(None).dual, rel=0.1)
+
+
+def test_penalties_and_scales_that_leave_no_bound_are_refused():
+    common = np.array([3.0, 1.0]), np.array([3.0, 1.0]), *AT
+    biases, ones = (np.zeros(2), np.zeros(3)), (np.ones(2), np.ones(3))
+    for biases_alone in (lambda: ct.spectral_certificate(*common, 1.0, 0.0, biases),
+                         lambda: ct.spectral_certificate(*common, 1.0, 0.0, biases=biases)):  # fmt: skip
+        with pytest.raises(ValueError, match=r"bias_reg must be above 0, got 0\.0"):
+            biases_alone()
+    with pytest.raises(ValueError, match="bias_reg must be at least 0, got -1"):
+        ct.spectral_certificate(*common, 1.0, 0.0, bias_reg=-1)
+    with pytest.raises(ValueError, match="nuclear_norm must be at least 0, got -1"):
+        ct.spectral_certificate(*common, 1.0, -1.0)
+    with pytest.raises(ValueError, match="tol must be at least 0, got -1"):
+        ct.spectral_certificate(*common, 1.0, 0.0, tol=-1.0)
+    for zero in (np.array([1.0, 0.0]), np.array([0.0, 1.0]), np.array([-0.5, 1.0])):
+        with pytest.raises(ValueError, match=rf"scales must be above 0, got {zero.min():g}"):
+            ct.spectral_certificate(*common, 1.0, 0.0, scales=(zero, ones[1]))
+    small = ct.spectral_certificate(*common, 1.0, 0.0, scales=(ones[0] / 4, ones[1]))
+    assert small.dual == pytest.approx(ct.spectral_certificate(*common, 0.25, 0.0).dual)
+    for wrong in ((ones[0],), (*ones, ones[0])):
+        with pytest.raises(TypeError, match="biases must be a pair of arrays"):
+            ct.spectral_certificate(*common, 1.0, 0.0, biases=wrong, bias_reg=1.0)
+    for wrong in ((ones[1], ones[1]), (ones[0], ones[0])):
+        with pytest.raises(ValueError, match=r"biases needs \d entries"):
+            ct.spectral_certificate(*common, 1.0, 0.0, biases=wrong, bias_reg=1.0)
 
 
 @pytest.mark.parametrize("reg", [0.01, 0.3, 1, 5, 40, 1000])
@@ -291,6 +396,7 @@ def test_gap_and_relative_gap_by_hand():
 
 def test_the_relative_gap_of_a_perfect_fit_is_zero():
     assert ct.Certificate(0.0, 0.0).relative_gap == 0
+    assert ct.Certificate(0.0, -1.0).relative_gap == np.inf  # as far as anybody can say
     assert ct.BiasBaseline().fit(ct.Ratings.from_matrix([[7, 7], [7, NO]])).certificate().relative_gap == 0
 
 

@@ -1,8 +1,11 @@
 """The command line: the honest table and one viewer's list, and an error in one line where something is wrong."""
 
+import inspect
 import os
+import shutil
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -99,6 +102,39 @@ def test_the_list_is_what_recommend_gives(small, table, quick, capsys):
     assert last == ["1", "13", "Cat", f"{expected['predicted_rating'][0]:.2f}"]
 
 
+def test_the_table_is_what_the_splits_give_and_says_who_beats_the_yardstick(small, table, monkeypatch, capsys):
+    models = {"biases": ct.BiasBaseline(), "mean": ct.GlobalMean(), "firm": ct.BiasBaseline(reg=50)}
+    monkeypatch.setattr(ct, "course_models", lambda item_features=None: dict(models))
+    ct.main(["--data", small, "--splits", "3", "--viewer", "bob", "--minutes", "0"])
+    out = capsys.readouterr().out
+    results = ct.evaluate(models, ct.load_ratings(small), n_splits=3)
+    expected = ct.summarize(results)
+    worst, best = expected["model"].iloc[-1], expected["model"].iloc[0]
+    verdicts = ct.paired_differences(results, worst).set_index("model")["verdict"]
+    header, *rows = out.split("95 % intervals:\n")[1].splitlines()[:4]
+    assert header.split() == ["model", "training", "RMSE", "held-out", "RMSE", "+/-", "against", worst]
+    assert [row.split() for row in rows] == [
+        [row.model, f"{row.train_rmse:.3f}", f"{row.rmse_clipped:.3f}", f"{row.half_width:.3f}", verdicts[row.model]]
+        for row in expected.itertuples()
+    ]  # fmt: skip
+    assert f"For viewer bob, by {models[best]}\n" in out  # the best, where the usual one is not among them
+
+
+@pytest.mark.parametrize(
+    ("certificate", "said"),
+    [
+        (ct.Certificate(2.0, 1.0), "(certified: no fit has an objective lower by more than 5e-01 of it):"),
+        (ct.Certificate(1.0, 1.0 + 1e-12), "(certified: no fit has an objective lower by more than 0e+00 of it):"),
+        (None, None),
+    ],
+)
+def test_what_is_certified_is_said_before_the_list(small, quick, monkeypatch, capsys, certificate, said):
+    monkeypatch.setattr(ct.SpectralRegularization, "certificate", lambda self: certificate)
+    ct.main(["--data", small, "--splits", "2", "--viewer", "bob"])
+    after = capsys.readouterr().out.split("For viewer bob, by ")[1].splitlines()[1:]
+    assert after[0].split()[0] == "rank" if said is None else after[0] == said
+
+
 def test_predictions_beyond_the_scale_are_shown_at_its_end(tmp_path, monkeypatch, capsys):
     sums = 5.0 + np.add.outer(np.arange(4), np.arange(4))
     sums[3, 3] = np.nan  # an 11, if the scale went on
@@ -153,6 +189,10 @@ def test_a_number_out_of_range_is_one_line_and_status_2(small, quick, capsys, ar
     assert f"content_table: {message}" in capsys.readouterr().err
 
 
+def test_a_length_below_one_is_refused_before_any_work(small, capsys):
+    assert refused(["--data", small, "--n", "0"], capsys) == (2, "content_table: n must be at least 1, got 0.\n")
+
+
 def test_bad_data_is_one_line_and_status_2(tmp_path, capsys):
     (tmp_path / "bad.csv").write_text("u_id,a_id,profile,title,score\n1,2,ann,Bear,99\n")
     code, message = refused(["--data", str(tmp_path / "bad.csv")], capsys)
@@ -186,6 +226,40 @@ def test_an_own_list_gets_a_list_with_uncertainty_and_reasons(small, tmp_path, c
     assert total == pytest.approx(float(lines[4].split()[-2]), abs=0.03)
     assert reasons[0].split()[0] in ("Bear", "Dog")  # the person first
     assert "everybody" in reasons[-1]
+
+
+def test_of_many_reasons_the_five_largest_are_told_one_by_one(tmp_path, capsys):
+    rng = np.random.default_rng(1)
+    values = np.where(rng.random((20, 12)) < 0.8, rng.integers(1, 11, (20, 12)), np.nan)
+    titles = [f"Title{n:02}" for n in range(12)]
+    ratings = ct.Ratings.from_matrix(values, titles=titles)
+    ratings.to_csv(tmp_path / "table.csv")
+    rows = [f"{title},{score}" for title, score in zip(titles[:8], [9, 2, 8, 5, 10, 1, 7, 3], strict=True)]
+    (tmp_path / "mine.csv").write_text("\n".join(["title,score", *rows]))
+    ct.main(["--data", str(tmp_path / "table.csv"), "--list", str(tmp_path / "mine.csv"), "--n", "3"])
+    table, reasons = capsys.readouterr().out.split("\nWhy ")
+    listed = [line.split() for line in table.splitlines()[-3:]]
+    assert [line[0] for line in listed] == ["1", "2", "3"]
+    assert reasons.startswith(f"{listed[0][2]}: its match {listed[0][-2]} is the sum, but for rounding, of\n")
+    told = [line.split()[0] for line in reasons.splitlines()[1:]]
+    assert sum(word in titles[:8] for word in told) == 5
+    assert told[:5] == [word for word in told if word in titles[:8]]
+
+
+def test_an_unknown_title_without_a_name_is_told_by_its_id(table, tmp_path, capsys):
+    table.to_csv(tmp_path / "table.csv")
+    (tmp_path / "mine.csv").write_text("item_id,title,score\n11,,9\n99,,8.5\n", encoding="utf-8")
+    ct.main(["--data", str(tmp_path / "table.csv"), "--list", str(tmp_path / "mine.csv"), "--unknown"])
+    out = capsys.readouterr().out
+    assert out.startswith(f"{table!r}"[:20])
+    assert "  not in the table: 99, rated 8.5\n" in out
+
+
+def test_where_every_title_is_known_none_is_said_not_to_be(small, tmp_path, capsys):
+    (tmp_path / "mine.csv").write_text("title,score\nbear,9\nDOG,2\n", encoding="utf-8")
+    for more in ([], ["--unknown"]):
+        ct.main(["--data", small, "--list", str(tmp_path / "mine.csv"), *more])
+        assert "not in the table" not in capsys.readouterr().out
 
 
 def test_predictions_of_an_own_list_are_shown_within_the_scale(small, tmp_path, monkeypatch, capsys):
@@ -260,6 +334,100 @@ def test_a_table_with_other_columns_is_told_by_flags(table, quick, tmp_path, cap
     assert "baseline" in printed
 
 
+FLAGS = {"--user": "u", "--item": "i", "--rating": "r", "--time": "t", "--title": "n", "--decimal": ",",
+         "--encoding": "latin-1", "--repeats": "mean"}  # fmt: skip
+NAMED = {name.strip("-"): value for name, value in FLAGS.items()}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reader", "told"),
+    [
+        ([], "load_ratings", {"scale": None}),
+        (["--scale", "0.5", "5"], "load_ratings", {"scale": [0.5, 5.0]}),
+        ([part for flag in FLAGS.items() for part in flag], "load_table", NAMED | {"scale": None}),
+        (["--sep", "tab"], "load_table", {"sep": "\t", "scale": None}),
+        (["--sep", "\\t"], "load_table", {"sep": "\t", "scale": None}),
+        (["--sep", ";", "--scale", "1", "7"], "load_table", {"sep": ";", "scale": [1.0, 7.0]}),
+        (["--purchases"], "load_table", {"rating": False, "scale": None}),
+        (["--purchases", "--user", "u", "--rating", "r"], "load_table", {"user": "u", "rating": False, "scale": None}),
+    ],
+)
+def test_what_is_said_of_a_table_goes_to_its_reader(monkeypatch, capsys, arguments, reader, told):
+    def read(path, **options):
+        assert (path, options) == ("table.csv", told)
+        raise ValueError("read")
+
+    for name in ("load_ratings", "load_table"):
+        monkeypatch.setattr(command, name, read if name == reader else None)
+    assert refused(["--data", "table.csv", *arguments], capsys) == (2, "content_table: read\n")
+
+
+def asked_for(monkeypatch, name):
+    """What the command asks a function for, by the names of its arguments; the command ends there."""
+    asked, signature = {}, inspect.signature(getattr(command, name))
+
+    def ask(*arguments, **options):
+        asked.update(signature.bind(*arguments, **options).arguments)
+        raise ValueError("enough")
+
+    monkeypatch.setattr(command, name, ask)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("arguments", "minutes"), [([], 1.75), (["--minutes", "0"], None), (["--minutes", "0.25"], 0.25)]
+)
+def test_a_table_of_ratings_takes_the_time_that_it_may(small, quick, monkeypatch, capsys, arguments, minutes):
+    asked = asked_for(monkeypatch, "evaluate_in_time")
+    with pytest.raises(SystemExit):
+        ct.main(["--data", small, "--splits", "7", "--jobs", "3", *arguments])
+    assert (asked["n_splits"], asked["n_jobs"], asked["minutes"]) == (7, 3, minutes)
+    assert set(asked["models"]) == {"baseline", "spectral with biases"}
+    with pytest.raises(SystemExit):
+        ct.main(arguments)  # of the sample there is no limit
+    assert (asked["n_splits"], asked["n_jobs"], asked["minutes"]) == (20, 1, minutes if arguments else None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "minutes"), [([], 0.75), (["--minutes", "0"], None), (["--minutes", "0.25"], 0.25)]
+)
+def test_a_table_of_purchases_takes_the_time_that_it_may(table, tmp_path, monkeypatch, capsys, arguments, minutes):
+    table.frame()[["user_id", "item_id"]].to_csv(tmp_path / "bought.csv", index=False)
+    asked = asked_for(monkeypatch, "compare")
+    with pytest.raises(SystemExit):
+        ct.main(["--data", str(tmp_path / "bought.csv"), "--purchases", "--n", "4", "--jobs", "3", *arguments])
+    assert asked["minutes"] == minutes
+    assert (asked["n_splits"], asked["n_jobs"], asked["n"], asked["progress"]) == (20, 3, 4, True)
+    assert set(asked["models"]) == {"popularity", "implicit ALS", "EASE"}
+
+
+def test_minutes_below_none_are_refused_even_where_none_are_needed(small, tmp_path, capsys):
+    (tmp_path / "mine.csv").write_text("title,score\nbear,9\n", encoding="utf-8")
+    for more in ([], ["--list", str(tmp_path / "mine.csv")]):
+        code, message = refused(["--data", small, "--minutes", "-0.5", *more], capsys)
+        assert (code, message) == (2, "content_table: minutes must be at least 0, got -0.5.\n")
+
+
+def test_genres_are_those_of_the_sample_or_of_the_catalogue_that_is_named(sample, tmp_path, monkeypatch, capsys):
+    given = []
+
+    def models(item_features=None):
+        given.append(item_features)
+        raise ValueError("enough")
+
+    monkeypatch.setattr(ct, "course_models", models)
+    sample.to_csv(tmp_path / "copy.csv")
+    shutil.copy(ct.DATA / "catalogue.csv", tmp_path / "other.csv")
+    copy = ["--data", str(tmp_path / "copy.csv")]
+    for arguments in ([], copy, [*copy, "--features", str(tmp_path / "other.csv")]):
+        assert refused(arguments, capsys) == (2, "content_table: enough\n")
+    of_sample, of_copy, named = given
+    assert of_copy is None
+    expected = ct.load_features(ct.DATA / "catalogue.csv", sample, use=("genres",))
+    for features in (of_sample, named):
+        assert features.names.tolist() == expected.names.tolist()
+
+
 def test_a_table_that_is_not_known_names_the_flags(tmp_path, capsys):
     (tmp_path / "shop.csv").write_text("Kunde,Artikel,Note\n1,2,3\n")
     code, message = refused(["--data", str(tmp_path / "shop.csv")], capsys)
@@ -276,6 +444,7 @@ def test_where_titles_are_too_many_for_their_pairs_the_list_is_by_predicted_rati
     lines = capsys.readouterr().out.split("For you, by")[1].splitlines()
     assert lines[0] == f" {ct.SpectralRegularization(reg=8, biases=True, tol=1e-4)}"
     assert "too many titles" in lines[1]
+    assert any(line.startswith("Why ") and "its predicted rating " in line for line in lines)
     assert lines[3].split() == ["rank", "item_id", "title", "predicted_rating", "uncertainty"]
 
 
@@ -298,6 +467,44 @@ def test_purchases_without_ratings_get_a_table_of_lists(table, tmp_path, capsys)
         assert sum(line.lstrip().startswith(name) for line in lines[1:6]) == 1
     assert lines[7].startswith("For ")
     assert [line.split()[0] for line in lines[8:]] == ["rank", "1"]
+
+
+def test_the_table_of_purchases_is_the_comparison_of_the_lists(tmp_path, monkeypatch, capsys):
+    rng = np.random.default_rng(3)
+    same = np.arange(60)[:, None] % 2 == np.arange(20) % 2  # two tribes and their goods: popularity knows nothing
+    rows, cols = np.nonzero(rng.random((60, 20)) < np.where(same, 0.6, 0.05))
+    frame = pd.DataFrame({"user_id": rows, "item_id": cols})
+    pd.concat([frame, frame[::3]]).to_csv(tmp_path / "bought.csv", index=False)  # some were bought twice
+    found, ask = [], command.compare
+
+    def compare(*arguments, **options):
+        for word in ("first word", "second word"):
+            warnings.warn(word, UserWarning, stacklevel=2)
+        found.append(ask(*arguments, **options))
+        return found[0]
+
+    monkeypatch.setattr(command, "compare", compare)
+    ct.main(["--data", str(tmp_path / "bought.csv"), "--purchases", "--splits", "3", "--n", "4", "--minutes", "0"])
+    out = capsys.readouterr().out
+    assert "\n\nfirst word\nsecond word\n\nLists of 4 held against" in out
+    expected = ct.comparison(found[0]).set_index("model")
+    verdicts = ct.paired_differences(found[0], "popularity", "ndcg", larger_is_better=True).set_index("model")[
+        "verdict"
+    ]
+    lines = out.split("random splits:\n")[1].splitlines()
+    told = [line.replace("implicit ALS", "implicit_ALS").replace("too few", "too_few").split() for line in lines[1:6]]
+    assert [float(line[1]) for line in told] == sorted((float(line[1]) for line in told), reverse=True)
+    for name, ndcg, recall, coverage, verdict in told:
+        row = expected.loc[name.replace("_", " ")]
+        assert [ndcg, recall] == [f"{row['ndcg']:.3f}", f"{row['recall']:.3f}"]
+        added = name in ("random", "ceiling")
+        assert coverage == ("-" if added else f"{row['coverage']:.3f}")
+        assert verdict == ("-" if added else verdicts[name.replace("_", " ")])
+    assert [line[-1] for line in told if line[0] in ("EASE", "implicit_ALS")] == ["better"] * 2
+    best = next(line[0] for line in told if line[0] not in ("random", "ceiling")).replace("_", " ")
+    kind = {"popularity": "Popularity", "implicit ALS": "ImplicitALS", "EASE": "EASE"}[best]
+    assert lines[7].startswith("For ")
+    assert f", by {kind}(" in lines[7]
 
 
 def test_a_model_without_a_list_of_purchases_is_named_above_the_table(table, tmp_path, monkeypatch, capsys):
@@ -325,6 +532,25 @@ def test_who_waits_is_told_the_first_split_beside_the_results(small, quick, monk
     monkeypatch.setattr(command, "SOON", 1e9)
     ct.main(["--data", small, "--splits", "2", "--n", "1"])
     assert "The first split alone" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("gone", "told"), [(5.0, False), (5.1, True)])
+def test_the_first_split_is_told_after_five_seconds_best_first(monkeypatch, capsys, gone, told):
+    monkeypatch.setattr(command, "time", SimpleNamespace(perf_counter=lambda: 1000.0 + gone))
+    first = pd.DataFrame({"model": ["late", "early"], "train_rmse": [1.0, 2.0], "rmse_clipped": [1.25, 1.125],
+                          "ndcg": [0.0, 0.0]})  # fmt: skip
+    command._tell_first(1000.0, first)
+    command._tell_first(0.0, first[:0])  # of no model there is nothing to tell
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert [line.split() for line in printed.err.splitlines()] == told * [
+        [],
+        ["The", "first", "split", "alone,", "without", "intervals;", "more", "splits", "follow:"],
+        ["model", "training", "RMSE", "held-out", "RMSE"],
+        ["early", "2.000", "1.125"],
+        ["late", "1.000", "1.250"],
+        [],
+    ]
 
 
 def test_a_stream_that_was_closed_before_leads_nowhere():
@@ -380,6 +606,7 @@ def test_weights_of_every_model_are_written_and_load(small, table, quick, tmp_pa
     monkeypatch.setattr(command, "WEIGHTS", tmp_path / "saved_weights")
     ct.main(["--data", small, "--save-weights"])
     assert capsys.readouterr().out == "2 models in saved_weights/\n"
+    ct.main(["--data", small, "--save-weights"])  # in a folder that is there, over files that are there
     for name, kind in (("baseline", ct.BiasBaseline), ("spectral_with_biases", ct.SpectralRegularization)):
         assert isinstance(ct.load_model(tmp_path / "saved_weights" / f"{name}.npz", table), kind)
 
@@ -431,4 +658,5 @@ def test_a_list_without_a_known_title_is_refused(small, tmp_path, capsys):
 
 def test_where_nothing_is_said_many_ratings_get_less_time_and_purchases_their_own(table):
     assert [command._usual_minutes(table, purchases) for purchases in (False, True)] == [1.75, 0.75]
+    assert command._usual_minutes(range(command.MANY), False) == 1.75
     assert command._usual_minutes(range(command.MANY + 1), False) == 0.5

@@ -8,6 +8,7 @@ from sklearn.base import clone
 import content_table as ct
 from content_table_parts import study
 
+NO = np.nan
 MODELS = {
     "mean": ct.GlobalMean(),
     "biases": ct.BiasBaseline(reg=5),
@@ -143,6 +144,47 @@ def test_the_same_model_twice_is_as_stable_as_itself(sample):
     assert ((one["stability"] > 0.3) & (one["stability"] <= 1)).all()
 
 
+def typed_in(**scores):
+    """Results as `compare` gives them: (error, NDCG, relative gap) of each model on each split."""
+    rows = [
+        {"model": name, "split": split, "error": "", "rmse_clipped": error, "ndcg": ndcg, "relative_gap": gap}
+        for name, values in scores.items()
+        for split, (error, ndcg, gap) in enumerate(values)
+    ]
+    return pd.DataFrame(rows).assign(n_train=80, n_test=20)
+
+
+def test_one_row_of_each_model_by_hand():
+    results = typed_in(
+        late=[(1.0, 0.3, 1e-3), (2.0, 0.5, 1e-2), (3.0, 0.7, 1e-6)],
+        early=[(0.5, 0.1, NO), (0.6, 0.1, NO), (NO, NO, NO)],
+    )
+    results.loc[[4, 5], "error"] = ["second thing", "third thing"]
+    table = ct.comparison(results)
+    assert table["model"].tolist() == ["early", "late"]
+    assert list(table)[:5] == ["model", "train_rmse", "rmse", "rmse_clipped", "half_width"]  # beside what it is of
+    early, late = table.to_dict("records")
+    assert (late["rmse_clipped"], late["half_width"]) == pytest.approx(ct.split_interval([1, 2, 3], 80, 20))
+    assert (late["ndcg"], late["relative_gap"]) == pytest.approx((0.5, 1e-2))  # the largest gap
+    assert (late["failed"], late["error"]) == (0, "")
+    assert (early["rmse_clipped"], early["half_width"]) == pytest.approx(ct.split_interval([0.5, 0.6], 80, 20))
+    assert np.isnan(early["relative_gap"])
+    assert (early["failed"], early["error"]) == (2, "second thing")
+
+
+def test_one_split_has_a_row_without_an_interval_and_equal_models_keep_their_order():
+    table = ct.comparison(typed_in(late=[(2.0, 0.3, NO)], early=[(2.0, 0.3, NO)], best=[(1.0, 0.1, NO)]))
+    assert table["model"].tolist() == ["best", "late", "early"]
+    assert table.index.tolist() == [0, 1, 2]
+    assert table["half_width"].isna().all()
+
+
+def test_where_splits_differ_in_size_the_first_one_s_sizes_are_those_of_the_interval():
+    results = typed_in(one=[(1.0, 0.3, NO), (2.0, 0.5, NO), (3.0, 0.7, NO)])
+    results["n_train"], results["n_test"] = [80, 800, 8], [20, 300, 1]
+    assert ct.comparison(results)["half_width"].tolist() == pytest.approx([ct.split_interval([1, 2, 3], 80, 20)[1]])
+
+
 def test_names_that_the_table_adds_are_refused(sample):
     with pytest.raises(ValueError, match=r"\['ceiling', 'random'\] are rows that are added"):
         ct.compare({"random": ct.GlobalMean(), "ceiling": ct.GlobalMean()}, sample, 8, n_splits=2)
@@ -152,6 +194,47 @@ def test_a_threshold_that_nobody_reaches_is_an_error_of_the_call(sample):
     low = ct.Ratings.from_matrix(np.ones((6, 5)))
     with pytest.raises(ValueError, match="rated anything 8 or better"):
         ct.compare({"mean": ct.GlobalMean()}, low, 8, n_splits=2)
+    assert not ct.compare({"mean": ct.GlobalMean()}, low, 1, n_splits=2)["error"].any()  # all are just so good
+
+
+def test_each_split_needs_a_viewer_with_a_right_answer(table):
+    best = table.part(table.values >= 7)
+    rest = table.part(table.values < 7)
+    splits = [(table.part(table.rows < 3), table.part(table.rows >= 3)), (best, rest)]
+    ct.compare({"mean": ct.GlobalMean()}, None, 7, n=2, splits=splits[:1])
+    for given in (splits, splits[::-1]):
+        with pytest.raises(ValueError, match="on some split no user rated anything 7 or better"):
+            ct.compare({"mean": ct.GlobalMean()}, None, 7, n=2, splits=given)
+
+
+def test_features_of_other_titles_are_an_error_of_the_call(table):
+    others = ct.Features([1, 2, 3], np.eye(3), list("abc"))
+    splits = [table.split_random(0.3)]
+    with pytest.raises(ValueError, match="has features"):
+        ct.compare({"mean": ct.GlobalMean()}, None, 3, features=others, splits=splits)
+    known = ct.Features(table.item_ids, np.eye(5), list("abcde"))
+    results = ct.compare({"mean": ct.GlobalMean()}, None, 3, n=2, features=known, splits=splits)
+    assert not results["error"].any()
+    assert results.set_index("model").loc["mean", "diversity"] == 1  # no two have a feature in common
+
+
+def test_popularity_stands_first_and_a_popularity_of_one_s_own_takes_its_place(table):
+    first = ct.compare({"mean": ct.GlobalMean()}, table, 7, n=2, n_splits=2)["model"].drop_duplicates().tolist()
+    assert first == ["popularity", "mean", "random", "ceiling"]
+    own = ct.compare({"mean": ct.GlobalMean(), "popularity": ct.EASE()}, table, 7, n=2, n_splits=2)
+    ease = ct.compare({"mean": ct.GlobalMean(), "ease": ct.EASE()}, table, 7, n=2, n_splits=2)
+    figures = ["ndcg", "recall", "n_parameters", "rated_precision"]
+    pd.testing.assert_frame_equal(
+        own.query("model == 'popularity'")[figures].reset_index(drop=True),
+        ease.query("model == 'ease'")[figures].reset_index(drop=True),
+    )
+
+
+def test_a_tuned_model_tells_what_it_chose(table):
+    tuned = ct.Tuned({"biases": ct.BiasBaseline(), "mean": ct.GlobalMean()}, n_trials=1, n_folds=2)
+    results = ct.compare({"tuned": tuned, "mean": ct.GlobalMean()}, table, 7, n=2, n_splits=2).set_index("model")
+    assert set(results.loc["tuned", "chosen"]) <= {"biases", "mean"}
+    assert (results.loc["mean", "chosen"] == "").all()
 
 
 def test_larger_is_better_for_lists(results):

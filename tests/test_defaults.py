@@ -48,8 +48,16 @@ AS_THEY_COME = {  # the figures of benchmarks/defaults.py are theirs: who change
                "n_folds": 5, "validation_size": 0.2, "sampler": "tpe", "random_state": 0},
 }  # fmt: skip
 FUNCTIONS = {
-    ct.evaluate: {"n_splits": 20, "test_size": 0.2, "random_state": 0, "n_jobs": 1},
-    ct.compare: {"n_splits": 20, "test_size": 0.2, "random_state": 0, "n_jobs": 1, "n": 10},
+    ct.evaluate: {"n_splits": 20, "test_size": 0.2, "random_state": 0, "n_jobs": 1, "minutes": None},
+    ct.compare: {
+        "n_splits": 20,
+        "test_size": 0.2,
+        "random_state": 0,
+        "n_jobs": 1,
+        "n": 10,
+        "certify": True,
+        "minutes": 10,
+    },
     ct.tune: {
         "n_trials": 30,
         "threshold": None,
@@ -64,6 +72,8 @@ FUNCTIONS = {
     ct.mae: {"clip": False},
     ct.errors: {"clip": False},
     ct.split_interval: {"level": 0.95},
+    ct.paired_differences: {"metric": "rmse_clipped", "larger_is_better": False},
+    ct.summarize: {"metric": "rmse_clipped"},
     ct.rank_differences: {"n_boot": 2000, "random_state": 0, "level": 0.95},
     ct.rank_models: {"n": 10},
     ct.Belief.draw: {"n_draws": 1, "random_state": 0},

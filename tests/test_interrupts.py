@@ -8,6 +8,7 @@ import threading
 import time
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import joblib
 import numba
@@ -126,6 +127,30 @@ def test_a_handler_of_somebody_else_stays(monkeypatch):
         assert heard == [signal.SIGTERM]
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def test_in_a_thread_of_its_own_sigterm_is_left_alone():
+    found = []
+
+    def look():
+        with interrupts.sigterm_raises():
+            found.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert found == [signal.SIG_DFL]
+
+
+def test_processes_are_counted_as_joblib_does(monkeypatch):
+    with joblib.parallel_config(backend="threading"):
+        assert interrupts.workers(3) == 3
+        cores = interrupts.workers(-1)
+        assert cores == joblib.effective_n_jobs(-1)
+        assert [interrupts.workers(n) for n in (-2, -100, -(2**31))] == [max(1, cores - 1), max(1, cores - 99), 1]
+    for n_jobs in (-(2**31) - 1, 1.5, 0):
+        with pytest.raises(ValueError, match="n_jobs must be"):
+            interrupts.workers(n_jobs)
 
 
 @pytest.mark.parametrize("n_jobs", [0, 0.5, "2", True, None])
@@ -282,6 +307,85 @@ def test_where_the_workers_are_threads_nobody_is_watched_and_all_goes_on():
     pd.testing.assert_frame_equal(found, ct.evaluate(models, TABLE, n_splits=3))
 
 
+def looked_at(monkeypatch, parents):
+    """(exit codes, seconds slept, whether the thread was a daemon) of a process that finds these parents."""
+    ended, slept, ask = [], [], iter(parents)
+    monkeypatch.setattr(interrupts, "os", SimpleNamespace(
+        getppid=lambda: next(ask),
+        _exit=lambda code: ended.append((code, threading.current_thread().daemon)),
+    ))  # fmt: skip
+    monkeypatch.setattr(interrupts, "time", SimpleNamespace(sleep=slept.append))
+    before = set(threading.enumerate())
+    interrupts._end_with(7)
+    for thread in set(threading.enumerate()) - before:
+        thread.join()
+    return ended, slept
+
+
+def test_a_worker_ends_soon_after_its_parent_and_not_before(monkeypatch):
+    ended, slept = looked_at(monkeypatch, [7, 7, 7, 1])  # 1 is who takes orphans in
+    assert len(slept) == 3
+    assert all(0.1 <= seconds <= 1 for seconds in slept)  # soon, and yet without work
+    ((code, daemon),) = ended
+    assert code > 0
+    assert daemon  # a worker that is done need not wait for its parent's end
+
+
+def test_a_worker_whose_parent_is_gone_before_it_looks_ends_at_once(monkeypatch):
+    ended, slept = looked_at(monkeypatch, [1])
+    assert (len(ended), slept) == (1, [])
+
+
+def test_a_process_that_joblib_replaces_is_no_word_and_all_else_is():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with interrupts._replaced_in_silence():
+            warnings.warn("A worker stopped while some jobs were given to the executor.", UserWarning, stacklevel=2)
+            with pytest.raises(UserWarning, match="something else"):
+                warnings.warn("something else", UserWarning, stacklevel=2)
+
+
+class Bar:
+    """A progress bar that keeps what it is told."""
+
+    def __init__(self):
+        self.told = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.told.append("closed")
+
+    def set_postfix_str(self, text, refresh=True):
+        self.told.append(text)
+
+    def update(self):
+        self.told.append("one more")
+
+
+def test_beside_a_bar_stands_who_is_waited_for():
+    bar = Bar()
+    results = (bar.told.append(f"made {name}") or name for name in "ab")
+    assert interrupts._awaited(results, ["first", "second"], bar) == ["a", "b"]
+    assert bar.told == ["first", "made a", "second", "one more", "made b", "", "one more", "closed"]
+    nameless = Bar()
+    assert interrupts._awaited(iter([1]), (), nameless) == [1]
+    assert nameless.told == ["", "", "one more", "closed"]
+
+
+def test_one_process_is_this_one_and_works_when_it_is_asked():
+    calls = [joblib.delayed(lambda: (os.getpid(), signal.getsignal(signal.SIGTERM), interrupts.may_keep_half()))()] * 2
+    assert interrupts.side_by_side(calls, 1) == [(os.getpid(), signal.SIG_DFL, False)] * 2
+    assert interrupts.may_keep_half()
+
+
+def loky_processes():
+    """The commands of joblib's processes that are still there."""
+    commands = (Path(f"/proc/{pid}/cmdline").read_text() for pid in children(os.getpid()) if alive(pid))
+    return [command for command in commands if "popen_loky" in command]
+
+
 class Failing(ct.GlobalMean):
     """A model that cannot be fitted."""
 
@@ -293,8 +397,36 @@ class Failing(ct.GlobalMean):
 def test_an_error_ends_the_processes_too():
     with pytest.raises(ValueError, match="not today"):
         ct.evaluate({"x": Failing()}, TABLE, n_splits=2, n_jobs=2)
-    commands = (Path(f"/proc/{pid}/cmdline").read_text() for pid in children(os.getpid()) if alive(pid))
-    assert [command for command in commands if "popen_loky" in command] == []
+    assert loky_processes() == []
+
+
+def begin(folder):
+    (folder / "begun").write_text("")
+
+
+def go_on(folder):
+    while not (folder / "begun").exists():
+        time.sleep(0.05)
+    time.sleep(10)
+    (folder / "done").write_text("")
+
+
+class Stopped(Bar):
+    """Somebody presses Ctrl-C as it is drawn."""
+
+    def update(self):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # joblib, that its processes are gone
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="processes are counted in /proc")
+def test_ctrl_c_between_two_results_ends_the_processes_in_the_middle_of_their_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(interrupts, "tqdm", lambda **options: Stopped())
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        interrupts.side_by_side([joblib.delayed(begin)(tmp_path), joblib.delayed(go_on)(tmp_path)], 2)
+    assert loky_processes() == []
+    assert [path.name for path in tmp_path.iterdir()] == ["begun"]
+    assert stopped.traceback  # kept until here, and the results that were not waited for with it
 
 
 @pytest.mark.slow

@@ -142,6 +142,26 @@ def test_the_interval_is_wider_than_the_one_for_independent_values():
     assert ct.split_interval(values, 80, 20, level=0.5)[1] < ct.split_interval(values, 80, 20)[1]
 
 
+def test_an_interval_of_half_its_cases_by_hand():
+    # Values 0, 4: mean 2, variance 8. J = 2, n_test / n_train = 1/2: sqrt((1/2 + 1/2) 8), times t = 1, which half of
+    # Cauchy's distribution (one degree of freedom) lies within.
+    assert ct.split_interval([0, 4], n_train=2, n_test=1, level=0.5) == (2, pytest.approx(np.sqrt(8)))
+
+
+def test_a_mean_over_one_split_has_no_interval_and_over_none_not_even_a_mean():
+    assert ct.split_interval([3], 80, 20) == (3, pytest.approx(np.nan, nan_ok=True))
+    assert np.isnan(ct.split_interval([], 80, 20)).tolist() == [True, True]
+    assert np.isnan(ct.split_interval([3, np.nan], 80, 20)).tolist() == [True, True]  # a split without a figure
+
+
+@pytest.mark.parametrize("name", ["n_train", "n_test"])
+def test_the_sizes_of_a_split_are_above_zero(name):
+    sizes = {"n_train": 80, "n_test": 20}
+    assert ct.split_interval([1, 2], **sizes | {name: 0.5})[1] > 0
+    with pytest.raises(ValueError, match=f"{name} must be above 0, got 0"):
+        ct.split_interval([1, 2], **sizes | {name: 0})
+
+
 def made_up(**scores):
     """Results as `evaluate` gives them, with scores typed in."""
     rows = [
@@ -175,6 +195,75 @@ def test_splits_are_compared_in_pairs_whatever_the_order_of_the_rows():
     assert shuffled.loc["better", "half_width"] == pytest.approx(ordered.loc["better", "half_width"])
 
 
+def test_two_models_of_one_answer_tie_whichever_way_is_better():
+    table = made_up(one=[1, 2, 3], other=[1, 2, 3])
+    for larger in (False, True):
+        compared = ct.paired_differences(table, "one", larger_is_better=larger)
+        assert compared["model"].tolist() == ["one", "other"]  # equal differences: in the order of the table
+        assert compared["verdict"].tolist() == ["reference", "tie"]
+        assert (compared[["difference", "half_width"]] == 0).all(axis=None)
+
+
+def test_the_same_differences_are_better_or_worse_by_what_is_better():
+    table = made_up(one=[1, 2, 3], above=[1.1, 2.1, 3.11], below=[0.9, 1.9, 2.89])
+    compared = [ct.paired_differences(table, "one", larger_is_better=larger) for larger in (False, True)]
+    assert [each.index.tolist() for each in compared] == [[0, 1, 2]] * 2
+    verdicts = [each.set_index("model")["verdict"].to_dict() for each in compared]
+    assert verdicts[0] == {"below": "better", "one": "reference", "above": "worse"}
+    assert verdicts[1] == {"below": "worse", "one": "reference", "above": "better"}
+
+
+def test_only_the_splits_that_both_models_have_a_figure_of_are_compared():
+    table = made_up(one=[1, 2, 3, 4], other=[2.1, 3.0, NO, 4.9], alone=[NO, NO, NO, 9], never=[NO] * 4)
+    compared = ct.paired_differences(table, "one").set_index("model")
+    assert compared.loc["other", ["difference", "half_width"]].tolist() == pytest.approx(
+        ct.split_interval([1.1, 1.0, 0.9], 8, 2)
+    )
+    assert compared["verdict"].to_dict() == {
+        "one": "reference",
+        "other": "worse",
+        "alone": "too few splits",
+    }  # who never had a figure is left out
+    with pytest.raises(ValueError, match="reference 'never' is not among the models with rmse_clipped"):
+        ct.paired_differences(table, "never")
+
+
+def test_where_splits_differ_in_size_the_first_one_says_how_large_they_are():
+    table = made_up(one=[1, 2, 3], other=[2.1, 3.0, 3.9])
+    table["n_train"] = [8, 80, 800] * 2
+    table["n_test"] = [2, 30, 500] * 2
+    half = ct.split_interval([1, 2, 3], 8, 2)[1]
+    assert ct.summarize(table).set_index("model").loc["one", "half_width"] == pytest.approx(half)
+    compared = ct.paired_differences(table, "one").set_index("model")
+    assert compared.loc["other", "half_width"] == pytest.approx(ct.split_interval([1.1, 1.0, 0.9], 8, 2)[1])
+
+
+def test_one_split_has_a_summary_without_an_interval():
+    summary = ct.summarize(made_up(one=[1.5]))
+    assert summary.loc[0, ["model", "rmse_clipped"]].tolist() == ["one", 1.5]
+    assert np.isnan(summary.loc[0, "half_width"])
+    assert ct.paired_differences(made_up(one=[1.5]), "one")["verdict"].tolist() == ["reference"]
+
+
+def test_equal_models_are_summed_up_in_the_order_of_the_table():
+    summary = ct.summarize(made_up(late=[1, 2], early=[2, 1], best=[0, 1]))
+    assert summary["model"].tolist() == ["best", "late", "early"]
+    assert summary.index.tolist() == [0, 1, 2]
+
+
+def test_rows_that_came_twice_are_shown_by_the_first_of_them():
+    table = made_up(one=[1, 2, 3])
+    with pytest.raises(
+        ValueError, match=r"one row for each model and split, got 2 more, .* \{'model': 'one', 'split': 1\}"
+    ):
+        ct.summarize(pd.concat([table, table.iloc[[1, 2]]]))
+
+
+def test_rows_that_came_twice_are_refused_where_the_table_holds_nothing_else():
+    with pytest.raises(ValueError, match="one row for each model and user_id, got 1 more"):
+        ct.rank_differences(pd.DataFrame({"model": ["one", "one"], "user_id": [1, 1]}), "one", "user_id")
+
+
 def test_an_unknown_reference_is_answered_with_the_known_models():
     with pytest.raises(ValueError, match=r"reference 'oracle' is not among the models with rmse_clipped: \['a', 'b'\]"):
         ct.paired_differences(made_up(a=[1, 2], b=[1, 2]), "oracle")
@@ -205,6 +294,32 @@ def test_the_first_of_equal_candidates_is_chosen(sample):
     train, validation = sample.split_random()
     chosen, _ = ct.select_model([ct.BiasBaseline(5), ct.BiasBaseline(5.0, solver="direct")], train, validation)
     assert isinstance(chosen.reg, int)
+
+
+class Says(ct.GlobalMean):
+    """The mean of the ratings, and an error that is told to it."""
+
+    def __init__(self, error=1.0):
+        self.error = error
+
+    def rmse(self, ratings, clip=False):
+        return self.error
+
+
+def test_a_candidate_without_a_finite_error_is_not_chosen_unless_there_is_no_other(sample):
+    train, validation = sample.split_random()
+    errors = [np.nan, np.inf, 0.5, 0.7]
+    chosen, scores = ct.select_model([Says(error) for error in errors], train, validation)
+    assert chosen.error == 0.5
+    assert scores == pytest.approx(errors, nan_ok=True)
+    with pytest.raises(ValueError, match=r"no candidate has a finite validation error: \[nan, inf\]"):
+        ct.select_model([Says(error) for error in errors[:2]], train, validation)
+
+
+@pytest.mark.parametrize("candidates", [[], [ct.GlobalMean(), 4.0], 4.0, None])
+def test_what_is_no_list_of_models_has_no_best(table, candidates):
+    with pytest.raises(TypeError, match="candidates must be a list of models, got"):
+        ct.select_model(candidates, *table.split_random())
 
 
 def test_a_choice_has_no_way_to_see_the_test_part():

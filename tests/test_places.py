@@ -3,6 +3,7 @@
 import io
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -139,7 +140,7 @@ def test_a_reader_who_has_left_ends_the_command_in_silence(odd_table, monkeypatc
         monkeypatch.setattr(sys, "stdout", closed)
         with pytest.raises(SystemExit) as stopped:
             ct.main(odd_table)
-    assert stopped.value.code == command.READER_LEFT
+    assert stopped.value.code == command.READER_LEFT == 128 + signal.SIGPIPE
     assert capfd.readouterr().err == ""
 
 
@@ -172,6 +173,45 @@ def test_what_is_still_unwritten_at_the_end_is_an_error_too(odd_table, monkeypat
         ct.main([*odd_table, "--splits", "1", "--minutes", "0"])
     assert stopped.value.code == 2
     assert "content_table: the output could not be written: [Errno 28] No space left" in capsys.readouterr().err
+
+
+def test_a_reader_who_has_left_counts_for_more_than_a_full_disk(monkeypatch, capsys):
+    lost = {"stdout": BrokenPipeError(32, "Broken pipe"), "stderr": OSError(28, "No space left on device")}
+    for first, second in (("stdout", "stderr"), ("stderr", "stdout")):
+        errors = {getattr(sys, first): lost["stdout"], getattr(sys, second): lost["stderr"]}
+        monkeypatch.setattr(command, "_unwritten", errors.get)
+        with pytest.raises(SystemExit) as stopped, command._outputs():
+            pass
+        assert stopped.value.code == command.READER_LEFT
+        assert capsys.readouterr() == ("", "")
+
+
+def test_a_line_is_written_when_it_is_printed_and_a_notebook_s_stream_stays_as_it_is(monkeypatch):
+    written = io.BytesIO()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", io.TextIOWrapper(written, "ascii"))
+        with command._outputs():
+            print("first √")
+            assert written.getvalue().splitlines() == [rb"first \u221a"]
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", io.StringIO())
+        with command._outputs():
+            print("first √")
+        assert sys.stdout.getvalue() == "first √\n"
+
+
+def test_only_a_stream_that_was_closed_leads_nowhere(monkeypatch):
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stdin", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    with command._outputs():
+        print("lost", file=sys.stderr)
+        assert sys.stdout is out
+        numbers = [stream.fileno() for stream in (sys.stdin, sys.stderr)]
+        assert len({*numbers, 0, 1, 2}) == 5  # those of the test are not closed
+    for number in numbers:
+        os.close(number)
 
 
 def test_the_help_needs_no_docstrings(monkeypatch, capsys):

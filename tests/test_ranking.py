@@ -212,16 +212,26 @@ def test_the_ceiling_is_what_an_oracle_reaches(parts, protocol, n):
     pd.testing.assert_frame_equal(*both)
 
 
-TINY = ct.Ratings.from_matrix([[9, 2, 8, 3, NO], [7, 10, NO, 4, 1], [NO, 1, NO, 1, 10]])
+SMALL = {  # training and test part
+    "much to choose from": (
+        ct.Ratings.from_matrix([[NO, NO, NO, NO, 5], [NO, NO, 5, NO, NO], [5, NO, NO, NO, NO]]),
+        ct.Ratings.from_matrix([[9, 2, 8, 3, NO], [7, 10, NO, 4, 1], [NO, 1, NO, 1, 10]]),
+    ),
+    "one, two and three titles left": (
+        ct.Ratings.from_matrix([[5, 5, 5, NO, NO], [5, 5, 5, 5, NO], [5, 5, NO, NO, NO]]),
+        ct.Ratings.from_matrix([[NO, NO, NO, 9, 8], [NO, NO, NO, NO, 10], [NO, NO, 9, 1, 2]]),
+    ),
+}
 
 
 @pytest.mark.parametrize("protocol", ct.PROTOCOLS)
 @pytest.mark.parametrize("n", [1, 2, 3, 6])
-def test_the_random_row_is_the_mean_over_all_orders(protocol, n):
-    train = ct.Ratings.from_matrix([[NO, NO, NO, NO, 5], [NO, NO, 5, NO, NO], [5, NO, NO, NO, NO]])
-    found = ct.rank_models({"mean": ct.GlobalMean().fit(train)}, TINY, 8, n, protocol)
+@pytest.mark.parametrize("name", SMALL)
+def test_the_random_row_is_the_mean_over_all_orders(name, protocol, n):
+    train, test = SMALL[name]
+    found = ct.rank_models({"mean": ct.GlobalMean().fit(train)}, test, 8, n, protocol)
     found = found[found["model"] == "random"].set_index("user_id")
-    for u, row in enumerate(dense(TINY, NO)):
+    for u, row in enumerate(dense(test, NO)):
         candidates = np.flatnonzero(~np.isnan(row) if protocol == "rated_only" else np.isnan(dense(train, NO)[u]))
         liked = set(np.flatnonzero(row >= 8).tolist())
         all_orders = [slow_metrics(order[:n], liked, n) for order in itertools.permutations(candidates.tolist())]
@@ -248,6 +258,15 @@ def test_the_random_row_knows_what_was_seen_in_validation(parts):
     more, fewer = (ct.rank_models(models, test, 6, also_seen=part) for part in (None, validation))
     more, fewer = (table[table["model"] == "random"]["recall"].mean() for table in (more, fewer))
     assert fewer > more  # fewer candidates: chance is better
+
+
+def test_what_was_seen_in_training_and_again_in_validation_is_seen_once(parts):
+    train, validation, test = parts
+    models = {"mean": ct.GlobalMean().fit(train)}
+    once, twice = (ct.rank_models(models, test, 6, also_seen=part) for part in (validation, train.joined(validation)))
+    pd.testing.assert_frame_equal(once, twice)
+    with pytest.raises(ValueError, match=f"no list can hold {len(train)} of the {len(train)} test ratings"):
+        ct.rank_models(models, train, 6, also_seen=train)
 
 
 def test_models_fitted_to_different_ratings_are_not_compared(parts):
@@ -280,6 +299,10 @@ def test_the_summary_has_means_and_where_they_stand_between_chance_and_the_ceili
     for missing in ("random", "ceiling"):
         with pytest.raises(ValueError, match="results must have the rows random and ceiling, got"):
             ct.rank_summary(results[results["model"] != missing])
+    bounds = ct.rank_summary(results[results["model"] != "a"])  # which may stand alone
+    assert bounds["recall_normalised"].tolist() == pytest.approx([0, 1])
+    results.loc[results["model"] != "a", "ndcg"] = 0.5  # chance is as good as the ceiling: there is no scale
+    assert np.isnan(ct.rank_summary(results, ("ndcg",))["ndcg_normalised"]).all()
 
 
 def test_a_ranking_verdict_needs_an_interval_that_leaves_out_zero():
@@ -307,6 +330,39 @@ def test_a_ranking_verdict_needs_an_interval_that_leaves_out_zero():
     )
     with pytest.raises(ValueError, match=r"reference 'oracle' is not among the models \['better', 'noise'"):
         ct.rank_differences(results, "oracle")
+
+
+def by_user(**scores):
+    """Results as `rank_models` gives them, of one metric."""
+    return pd.DataFrame([{"model": name, "user_id": u, "ndcg": value}
+                         for name, values in scores.items() for u, value in enumerate(values)])  # fmt: skip
+
+
+def test_a_model_that_gives_everybody_the_same_ties_and_one_alone_is_the_reference():
+    compared = ct.rank_differences(by_user(one=[0.2, 0.5, 0.9], other=[0.2, 0.5, 0.9]), "one")
+    assert compared["model"].tolist() == ["one", "other"]  # equal differences: in the order of the table
+    assert compared["verdict"].tolist() == ["reference", "tie"]
+    assert (compared[["difference", "low", "high"]] == 0).all(axis=None)
+    alone = ct.rank_differences(by_user(one=[0.2, 0.5]), "one", n_boot=1)
+    assert alone.to_dict("records") == [{"model": "one", "difference": 0, "low": 0, "high": 0, "verdict": "reference"}]
+
+
+def test_a_small_difference_that_all_users_share_is_a_verdict():
+    base = np.array([0.2, 0.5, 0.9, 0.4])
+    compared = ct.rank_differences(by_user(one=base, above=base + 0.01, below=base - 0.01), "one").set_index("model")
+    assert compared["verdict"].to_dict() == {"above": "better", "one": "reference", "below": "worse"}
+    assert compared.loc["below", ["low", "difference", "high"]].tolist() == pytest.approx([-0.01] * 3)
+
+
+def test_the_ends_of_a_bootstrap_interval_are_its_quantiles_on_both_sides():
+    values = np.random.default_rng(4).exponential(size=30)  # lopsided
+    rng = np.random.default_rng(7)
+    means = np.sort([values[rng.integers(0, 30, 30)].mean() for _ in range(4001)])
+    compared = ct.rank_differences(
+        by_user(zero=np.zeros(30), one=values), "zero", n_boot=4001, random_state=7, level=0.8
+    )
+    low, high = compared.set_index("model").loc["one", ["low", "high"]]
+    assert [low, high] == pytest.approx([means[400], means[3600]], rel=1e-12)
 
 
 # ---- What lists are like ----
@@ -341,6 +397,41 @@ def test_diversity_is_the_mean_over_lists_of_the_mean_over_pairs(table):
 
     first = (apart(4, 3) + apart(4, 2) + apart(3, 2)) / 3
     assert ct.list_metrics(lists, table, ABOUT_ITEMS)["diversity"] == pytest.approx((first + apart(1, 2)) / 2)
+
+
+def slow_diversity(lists, C):
+    """The twin in plain Python: pair by pair, where a title without features has nothing in common with any."""
+    means = []
+    for own in lists:
+        apart = []
+        for a, b in itertools.combinations(own[own >= 0], 2):
+            lengths = np.linalg.norm(C[a]) * np.linalg.norm(C[b])
+            apart.append(1 - C[a] @ C[b] / lengths if lengths else 1.0)
+        means += [np.mean(apart)] if apart else []
+    return np.mean(means)
+
+
+@pytest.mark.parametrize("size", [0.01, 1, 100])
+def test_the_slow_twin_of_what_lists_are_like_agrees(parts, size):
+    train, rng = parts[0], np.random.default_rng(6)
+    features = rng.normal(size=(40, 3)) * size * (rng.random((40, 1)) < 0.7)  # of a third nothing is known
+    lists = np.array([rng.permutation(40)[:5] for _ in range(30)])
+    lists[np.arange(5) >= rng.integers(0, 6, 30)[:, None]] = -1  # of none to five titles
+    found = ct.list_metrics(lists, train, ct.Features(train.item_ids, features, list("abc")))
+    listed = lists[lists >= 0].tolist()
+    raters = {item: max(1, (train.cols == item).sum()) for item in listed}
+    assert found["coverage"] == len(raters) / 40
+    assert found["novelty"] == pytest.approx(np.mean([np.log2(30 / raters[item]) for item in listed]), rel=1e-12)
+    assert found["diversity"] == pytest.approx(slow_diversity(lists, features), rel=1e-9)
+    assert min(raters.values()) < 3
+
+
+def test_lists_hold_positions_of_titles_or_minus_one(table):
+    for lists in ([[0, 4]], [[4, 4]], [[0, -1]]):  # five titles
+        assert ct.list_metrics(np.array(lists), table)["coverage"] > 0
+    for lists in ([[0, 5]], [[-2, 0]]):
+        with pytest.raises(ValueError, match=r"lists must hold positions of 5 titles, or -1, got -?\d to \d"):
+            ct.list_metrics(np.array(lists), table)
 
 
 # ---- Models that rank without predicting ratings ----
@@ -535,7 +626,8 @@ def test_two_tribes_are_told_apart_by_who_watched_what():
 def test_lists_longer_than_memory_are_refused_by_name_before_any_fit(sample, monkeypatch):
     train, test = sample.split_random(0.2)
     model = ct.Popularity().fit(train)
-    monkeypatch.setattr(ct.Popularity, "_fit", lambda *arguments: pytest.fail("fitted"))
+    for kind in (ct.Popularity, ct.EASE):
+        monkeypatch.setattr(kind, "_fit", lambda *arguments: pytest.fail("fitted"))
     calls = [
         lambda n: ct.compare({"x": ct.Popularity()}, sample, 8, n=n),
         lambda n: ct.rank_models({"x": model}, test, 8, n),
@@ -576,5 +668,6 @@ def test_users_that_are_drawn_in_blocks_are_those_drawn_at_once(sample, monkeypa
     drawn = (table["x"] - table["popularity"]).to_numpy()[draws].mean(axis=1)
     one = expected.set_index("model").loc["x"]
     assert [one["low"], one["high"]] == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=1e-15)
-    monkeypatch.setattr(study, "BOOTSTRAP_CELLS", 7 * len(table))
-    pd.testing.assert_frame_equal(ct.rank_differences(results, "popularity", n_boot=50), expected)
+    for cells in (7 * len(table), 1):  # seven draws, and less than one, at a time
+        monkeypatch.setattr(study, "BOOTSTRAP_CELLS", cells)
+        pd.testing.assert_frame_equal(ct.rank_differences(results, "popularity", n_boot=50), expected)

@@ -90,6 +90,20 @@ def test_splits_that_are_none_are_refused(wrong):
         ct.evaluate({"mean": ct.GlobalMean()}, splits=wrong)
 
 
+def test_each_split_is_a_pair_of_ratings_of_one_universe_with_something_to_test(table, four):
+    train, test = table.split_random()
+    nothing = table.part([])
+    wrong = [(train, test, test), (train,), [train, test], (train, "test"), ("train", test), (train, four)]
+    for part in [*wrong, (four, test), (train, nothing)]:
+        with pytest.raises(
+            ValueError, match=r"splits are pairs \(train, test\) of Ratings with the same users and items"
+        ):
+            ct.evaluate({"mean": ct.GlobalMean()}, splits=[(train, test), part])
+    with pytest.raises(ValueError, match="fit needs at least one rating"):  # of the model, not of the pair
+        ct.evaluate({"mean": ct.GlobalMean()}, splits=[(nothing, test)])
+    assert len(ct.evaluate({"mean": ct.GlobalMean()}, splits=iter([(train, test)]))) == 1
+
+
 def test_without_ratings_and_without_splits_there_is_nothing_to_measure():
     with pytest.raises(TypeError, match="expected Ratings to split, or splits=, got NoneType"):
         ct.evaluate({"mean": ct.GlobalMean()})

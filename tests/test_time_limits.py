@@ -1,5 +1,6 @@
 """Work that is limited in minutes: what is left out, that it says so, and that the rest is what it would be anyway."""
 
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -74,6 +75,7 @@ def test_how_many_models_and_splits_there_is_time_for_by_hand():
     assert study._affordable(took, 20, 19.0, 5) == (["a"], 20)
     assert study._affordable({"c": 10.0}, 20, 3.0, 5) == (["c"], 5)  # at least one model
     assert study._affordable({"a": 0.0}, 3, 1.0, 3) == (["a"], 3)
+    assert study._affordable({"a": 0.5}, 20, 3.0, 5) == (["a"], 7)
 
 
 def test_what_is_too_slow_is_left_out_and_the_rest_is_as_without_a_limit(clock, sample):
@@ -87,6 +89,85 @@ def test_what_is_too_slow_is_left_out_and_the_rest_is_as_without_a_limit(clock, 
     assert results["model"].drop_duplicates().tolist() == ["quick", "baseline"]
     others = ct.evaluate({"quick": ct.GlobalMean(), "baseline": ct.BiasBaseline()}, sample, n_splits=20)
     pd.testing.assert_frame_equal(results, others)
+
+
+def test_it_does_not_matter_when_the_clock_began(clock, sample):
+    some = {"quick": Slow(), "slow": Slow(seconds=3.0)}
+    more = {"endless": Slow(passes=1000), "slower": Slow(seconds=20.0)}
+    told = []
+    for clock.seconds in (0.0, 1e4):
+        with pytest.warns(UserWarning, match="for want of time") as said:
+            shapes = [ct.evaluate(models, sample, n_splits=40, minutes=1).shape for models in (some, some | more)]
+        told.append([str(one.message) for one in said] + shapes)
+    assert told[0] == told[1]
+    # Of 60 s the first has used 4, at 4 s a split; the second 35, but two thirds of it are for the other splits.
+    assert told[0][0] == "15 of 40 splits for want of time (minutes=1)"
+    assert told[0][3] == "11 of 40 splits for want of time (minutes=1)"
+
+
+class CompiledOnce(Slow):
+    """Its very first fit takes long, whatever the table."""
+
+    fits = []
+
+    def _fit(self, ratings, validation):
+        self.clock.seconds += 0.0 if self.fits else 100.0
+        self.fits.append(ratings.shape)
+        super()._fit(ratings, validation)
+
+
+def test_what_is_compiled_once_does_not_count(clock, sample):
+    CompiledOnce.fits.clear()
+    results = ct.evaluate({"late": CompiledOnce()}, splits=[sample.split_random(0.2, 0)], minutes=1)
+    assert results["model"].tolist() == ["late"]
+    assert len(CompiledOnce.fits) == 2
+
+
+def test_side_by_side_the_turns_of_the_first_split_are_longer(clock, sample, monkeypatch):
+    monkeypatch.setattr(study, "workers", lambda n_jobs: 2)
+    models = {name: Slow(passes=1000) for name in "abcde"} | {"quick": Slow()}
+    models = {"quick": models.pop("quick")} | models
+    with pytest.warns(UserWarning, match="for want of time") as said:
+        results = ct.evaluate(models, sample, n_splits=100, minutes=1)
+    # Two at a time: 2 * 20 s / 6 for each, so turns end at 6.7, 6.7, 13.3, 13.3, 20 and 20 s. One after the other, as
+    # they are here, each takes its 6.7 s at least: 1, 1 + 7, 8 + 7, ... s are gone where they begin.
+    assert [str(one.message).split(", ")[-1] for one in said] == ["a fit takes more than 7 s"] * 5 + [
+        str(said[-1].message)
+    ]
+    # What is left of a minute, 23 s, is less than two thirds of it: 40 s for two processes, 1 s a split.
+    assert results["split"].nunique() == 81
+
+
+def test_few_splits_cost_no_model_that_has_time_for_them(clock, sample):
+    models = {"one": Slow(seconds=9.0), "other": Slow(seconds=9.0)}
+    results = ct.evaluate(models, sample, n_splits=3, minutes=1)  # 2 * 18 s of 42 s; four more splits would be too many
+    assert results.groupby("model")["split"].nunique().to_dict() == {"one": 3, "other": 3}
+
+
+def test_what_is_measured_first_to_be_compiled_is_the_busiest_corner_of_the_table(clock):
+    rows, cols = np.nonzero(np.add.outer(np.arange(30), np.arange(25)) >= 20)  # the later, the busier
+    ratings = ct.Ratings(np.arange(30), np.arange(25), rows, cols, np.full(len(rows), 5.0))
+    met = []
+
+    def measure(model, train, test):
+        met.append((model, sorted({*train.user_ids} | {*test.user_ids}), sorted({*train.item_ids} | {*test.item_ids})))
+        warnings.warn("not a word of this", UserWarning, stacklevel=2)
+        clock.seconds += 1.0
+        interrupts.check_time()  # a second is not too long
+        met.append(len(train) > len(test) > 0)
+        clock.seconds += 0.1
+        interrupts.check_time()
+        met.append("too late")
+
+    study._warm_up(measure, {"a": "first", "b": "second"}, ratings)
+    corner = [*range(10, 30)], [*range(5, 25)]
+    assert met == [("first", *corner), True, ("second", *corner), True]
+
+
+def test_where_all_are_equally_busy_a_corner_is_no_larger():
+    assert study._busiest(np.array([3, 3, 3, 3]), 2).sum() == 2
+    assert study._busiest(np.array([3, 9, 1]), 20).tolist() == [True] * 3
+    assert study._busiest(np.array([3, 9, 1, 4]), 2).tolist() == [False, True, False, True]
 
 
 def test_where_there_is_no_time_for_all_splits_there_are_fewer(clock, sample):
@@ -116,6 +197,14 @@ def test_the_comparison_keeps_a_row_that_says_why(clock, sample):
         ct.compare({"quick": Slow()}, sample, 8, n_splits=3, minutes=None).query("model == 'quick'")[["rmse", "ndcg"]]
         .reset_index(drop=True),
     )  # fmt: skip
+
+
+def test_the_row_of_what_was_left_out_is_of_the_first_split(clock, sample):
+    splits = [sample.split_random(share, 0) for share in (0.3, 0.2, 0.1)]
+    results = ct.compare({"quick": Slow(), "endless": Slow(passes=1000)}, None, 8, splits=splits, minutes=0.5)
+    (left_out,) = results[results["model"] == "endless"].to_dict("records")
+    assert (left_out["split"], left_out["n_train"], left_out["n_test"]) == (0, *map(len, splits[0]))
+    assert left_out["error"].startswith("left out for want of time")
 
 
 def test_fewer_splits_of_a_comparison_are_told(clock, sample):
@@ -149,6 +238,7 @@ def test_the_first_split_is_told_where_there_is_a_limit(clock, sample):
     models, told = {"quick": Slow(), "endless": Slow(passes=10**6)}, []
     table, notes = study.evaluate_in_time(models, sample, 3, 1, 1.0, told.append)
     pd.testing.assert_frame_equal(told[0], table[table["split"] == 0])
+    pd.testing.assert_frame_equal(table, ct.evaluate({"quick": ct.GlobalMean()}, sample, n_splits=3))
     assert notes == ["endless: left out for want of time (minutes=1), a fit takes more than 20 s"]
     study.evaluate_in_time({"quick": Slow()}, sample, 3, 1, None, told.append)
     assert len(told) == 1

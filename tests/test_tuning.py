@@ -1,5 +1,6 @@
 """Settings chosen on a validation part: seeded, resumable, never by the last pass, and blind to the test part."""
 
+import builtins
 import functools
 import warnings
 
@@ -9,11 +10,12 @@ import pandas as pd
 import pytest
 from conftest import press_ctrl_c, random_table
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sqlalchemy.pool import NullPool
 
 import content_table as ct
 from content_table_parts import solvers
+from content_table_parts import study as study_module
 
 SPACE = {"reg": ct.Range(0.1, 30.0, log=True), "bias_reg": ct.Range(0.1, 30.0, log=True)}
 
@@ -63,10 +65,65 @@ def test_the_samplers_differ_once_tpe_has_seen_enough(parts):
     assert history(tuned(parts, 14).study) != history(tuned(parts, 14, sampler="random").study)
 
 
-def test_an_exception_inside_optuna_verbosity_is_put_back(parts):
-    before = optuna.logging.get_verbosity()
-    tuned(parts, 1)
-    assert optuna.logging.get_verbosity() == before
+def test_optuna_is_quiet_in_a_study_and_what_it_was_before_after_it(parts):
+    heard, before = [], optuna.logging.get_verbosity()
+
+    def score(model, part):
+        heard.append(optuna.logging.get_verbosity())
+        if len(heard) == 2:
+            raise KeyboardInterrupt
+        return 1.0
+
+    try:
+        for loud in (optuna.logging.DEBUG, optuna.logging.ERROR):
+            optuna.logging.set_verbosity(loud)
+            tuned(parts, 1, score=lambda model, part: 1.0)
+            assert optuna.logging.get_verbosity() == loud
+        with pytest.raises(KeyboardInterrupt):
+            tuned(parts, 2, score=score)
+        assert optuna.logging.get_verbosity() == optuna.logging.ERROR
+        assert heard == [optuna.logging.WARNING] * 2
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+def test_what_optuna_says_as_it_is_imported_is_not_heard(monkeypatch):
+    found = builtins.__import__
+
+    def tell(name, *arguments, **options):
+        if name == "optuna":
+            warnings.warn("IProgress not found", UserWarning, stacklevel=2)
+        return found(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", tell)
+    assert study_module._optuna() is optuna
+
+
+def test_the_study_that_is_returned_says_what_it_was_about(parts, tmp_path):
+    for storage in (None, tmp_path / "study.db"):
+        about = tuned(parts, 1, sampler="random", random_state=3, storage=storage).study.user_attrs
+        assert (about["sampler"], about["random_state"], about["score"]) == ("random", "3", "rmse")
+        assert about["space"] == str(SPACE)
+        assert about["ratings"] == [[part.fingerprint for part in parts]]
+
+
+def test_what_a_fit_warns_of_stands_with_its_trial_alone(parts):
+    short, weak = spectral().set_params(n_epochs=3, tol=0), {"reg": ct.Range(1.0, 3.0)}
+    with pytest.warns(ConvergenceWarning) as said:
+        ct.tune(short, *parts, n_trials=2, space=weak)
+    assert len(said) == 1  # of the refit
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # whatever somebody wants to hear of it
+        study = ct.tune(short, *parts, n_trials=2, space=weak).study
+    for trial in study.trials:
+        (told,) = trial.user_attrs["warnings"]
+        assert "n_epochs=3" in told
+    assert tuned(parts, 1).study.trials[0].user_attrs["warnings"] == []
+
+
+def test_a_model_that_keeps_its_last_pass_has_no_number_of_passes(parts):
+    assert tuned(parts, 1).study.best_trial.user_attrs["n_epochs"] == 0
+    assert tuned((parts[0], None), 1, n_folds=2).study.best_trial.user_attrs["n_epochs"] == 0
 
 
 def test_progress_only_on_demand(parts, capsys):
@@ -130,6 +187,18 @@ def test_a_space_is_of_settings_of_the_candidates(parts):
     space = {"base": {"reg": ct.Range(1, 9)}, "mean": {}, "other": {}}
     with pytest.raises(ValueError, match=r"space names \['base', 'other'\], which are no candidates"):
         ct.Tuned(candidates, n_trials=1, space=space).fit(parts[0])
+
+
+def test_lists_are_looked_at_in_each_fifth_pass(parts):
+    model = ct.ImplicitALS(n_factors=2, n_epochs=12, tol=0)
+    options = {"score": "ndcg", "threshold": 6, "n": 3, "space": {"reg": ct.Range(1, 100)}}
+    (trial,) = ct.tune(model, *parts, n_trials=1, **options).study.trials
+    assert list(trial.intermediate_values) == [5, 10]
+    final = missed(clone(model).fit(parts[0]), parts[1])
+    assert trial.value == pytest.approx(final, abs=1e-12)
+    assert min(trial.intermediate_values.values()) < 0
+    by_function = ct.tune(model, *parts, n_trials=1, space=options["space"], score=missed).study.trials[0]
+    assert list(by_function.intermediate_values) == [*range(1, 13)]  # of which nobody knows what it costs
 
 
 def test_bad_trials_are_given_up_early(parts):
@@ -273,6 +342,10 @@ def test_a_study_about_something_else_is_refused(parts, tmp_path):
         ({"sampler": "grid"}, "sampler must be one of"),
         ({"refit": "test"}, "refit must be one of"),
         ({"random_state": None}, "random_state must be a whole number"),
+        ({"n": 0}, "n must be at least 1"),
+        ({"score": "ndcg", "threshold": "8"}, "threshold must be a finite number"),
+        ({"score": "ndcg"}, "score='ndcg' needs threshold="),
+        ({"score": "mae", "threshold": 8}, "threshold is for a score of lists"),
         ({"validation": None, "n_folds": 0}, "n_folds must be at least 1"),
         ({"validation": None, "n_folds": 1.0}, "n_folds must be a whole number"),
         ({"validation": None, "n_folds": 10_000}, "cannot make 10000 folds"),
@@ -423,17 +496,60 @@ def test_a_leak_is_found(parts, pipeline):
     assert leaks(pipeline, *parts)
 
 
-def test_the_folds_share_one_number_of_passes(parts):
+@pytest.mark.parametrize("n_folds", [2, 3])
+def test_the_folds_share_one_number_of_passes(parts, n_folds):
     """Each fold's own best pass would flatter the models that stop early beside those that do not."""
-    ratings, model = parts[0], sgd(patience=8)
-    found = ct.tune(model, ratings, n_folds=3, n_trials=1, space={"reg": ct.Range(0.01, 0.1)})
-    fits = [clone(model).fit(*fold) for fold in ratings.split_folds(3, 0)]
+    ratings, model = parts[0].joined(parts[1]), sgd(patience=8, learning_rate=0.1, n_epochs=60)
+    found = ct.tune(model, ratings, n_folds=n_folds, n_trials=1, space={"reg": ct.Range(0.01, 0.1)})
+    fits = [clone(model).fit(*fold) for fold in ratings.split_folds(n_folds, 0)]
     curves = [[row["validation_rmse"] for row in fit.history_] for fit in fits]
     shortest = min(map(len, curves))
     shared = np.mean([curve[:shortest] for curve in curves], axis=0)
     assert found.study.best_value == pytest.approx(shared.min(), abs=1e-12)
     assert found.study.best_value > np.mean([min(curve) for curve in curves])
     assert found.model.get_params()["n_epochs"] == shared.argmin() + 1
+
+
+def test_by_another_score_each_fold_keeps_its_best_pass_and_is_judged_there(parts):
+    ratings, model = parts[0], sgd(patience=8)
+    space, folds = {"reg": ct.Range(0.01, 0.1)}, parts[0].split_folds(3, 0)
+    fits = [clone(model).fit(*fold) for fold in folds]
+    for score in ("mae", ct.mae):
+        found = ct.tune(model, ratings, n_folds=3, n_trials=1, space=space, score=score).study.best_trial
+        errors = [ct.mae(fit, part) for fit, (_, part) in zip(fits, folds, strict=True)]
+        assert found.value == pytest.approx(np.mean(errors), abs=1e-12)
+        assert found.user_attrs["n_epochs"] == round(np.mean([fit.best_epoch_ for fit in fits]))
+    by_name, by_function = (
+        ct.tune(model, ratings, n_folds=2, n_trials=1, space=space, score=score).study for score in ("rmse", ct.rmse)
+    )
+    assert history(by_name) == history(by_function)
+    assert by_name.best_trial.user_attrs == by_function.best_trial.user_attrs
+
+
+def test_of_folds_the_first_is_what_a_refit_without_its_validation_part_learns_from(parts):
+    (first, held), *_ = folds = parts[0].split_folds(3, 0)
+    model = ct.tune(spectral(), parts[0], n_folds=3, n_trials=1, space=SPACE, refit="train").model
+    assert model.ratings_.fingerprint == first.fingerprint
+    assert len(first) + len(held) == len(parts[0])
+    assert len({train.fingerprint for train, _ in folds}) == 3
+
+
+def test_the_model_as_given_may_lie_on_either_end_of_its_range(parts):
+    for low, high in ((2.0, 9.0), (0.5, 2.0)):
+        assert ct.tune(spectral(), *parts, n_trials=1, space={"reg": ct.Range(low, high)}).model.reg == 2.0
+    for low, high in ((2.1, 9.0), (0.5, 1.9)):
+        with pytest.raises(ValueError, match=r"reg=2\.0 lies outside"):
+            ct.tune(spectral(), *parts, n_trials=1, space={"reg": ct.Range(low, high)})
+    with pytest.raises(ValueError, match=r"clip=None lies outside 0\.1 to 1"):
+        ct.tune(sgd(clip=None), *parts, n_trials=1, space={"clip": ct.Range(0.1, 1.0)})
+
+
+def test_settings_of_a_model_inside_of_a_model_are_not_its_own(parts):
+    mix = ct.Blend(ct.BiasBaseline(), ct.GlobalMean(), weight=0.5)
+    found = ct.tune(mix, *parts, n_trials=2, space={"weight": ct.Range(0.1, 0.9)})
+    assert found.study.trials[0].params == {"weight": 0.5}
+    with pytest.raises(ValueError, match=r"Blend has no setting 'first__reg'; it has .*'weight'"):
+        ct.tune(mix, *parts, n_trials=1, space={"first__reg": ct.Range(1.0, 9.0)})
 
 
 # ---- What a study must not mix up ----
@@ -461,6 +577,8 @@ def test_a_stored_study_asks_for_a_score_with_a_name(parts, tmp_path):
 def test_a_score_is_a_name_that_is_known_or_a_function(parts, score):
     with pytest.raises(TypeError, match=r"score is one of \('rmse', 'mae', 'precision', .*'hit'\) or a function"):
         tuned(parts, 1, score=score)
+    with pytest.raises(TypeError, match=r"score is one of"):
+        tuned(parts, 1, score=score, threshold=5)  # whatever else is wrong
 
 
 def test_a_score_that_gives_no_number_is_refused_by_name(parts):
@@ -517,11 +635,13 @@ def test_whole_ends_do_not_make_a_penalty_whole(parts):
 @pytest.mark.parametrize("n_folds", [1, 3])
 def test_without_patience_the_last_pass_is_scored_and_kept(parts, n_folds):
     ratings, n_epochs = parts[0].joined(parts[1]), 40
-    model = sgd(patience=None, n_epochs=n_epochs, learning_rate=0.05)
+    model = sgd(patience=None, n_epochs=n_epochs, learning_rate=0.1)
     found = ct.tune(model, ratings, n_folds=n_folds, n_trials=1, space={"reg": ct.Range(0.01, 0.1)})
     assert found.model.n_epochs == found.model.best_epoch_ == n_epochs
     cuts = [ratings.split_random(0.2, 0)] if n_folds == 1 else ratings.split_folds(n_folds, 0)
     last = [ct.rmse(clone(model).fit(train, part), part) for train, part in cuts]
+    best = [min(row["validation_rmse"] for row in clone(model).fit(train, part).history_) for train, part in cuts]
+    assert np.mean(last) > np.mean(best) + 0.01
     assert found.study.best_value == pytest.approx(np.mean(last), abs=1e-12)
 
 
