@@ -438,6 +438,17 @@ def test_a_validation_share_of_everything_is_an_error(kind, share, table):
         clone(kind).set_params(validation_size=share).fit(table)
 
 
+@pytest.mark.parametrize(("share", "aside"), [(0.09, 0), (0.11, 1), (0.2, 1), (0.31, 2), (0.89, 4), (0.91, 5)])
+def test_a_validation_share_that_rounds_to_no_rating_or_to_all_of_them_is_refused(share, aside):
+    five = ct.Ratings.from_matrix([[5, 3, 4], [4, 2, NO]])
+    blend = ct.Blend(ct.GlobalMean(), ct.BiasBaseline(), validation_size=share)
+    if 0 < aside < 5:
+        assert 0 <= blend.fit(five).weight_ <= 1
+    else:
+        with pytest.raises(ValueError, match=rf"^5 ratings cannot give a validation share of {share} and leave some"):
+            blend.fit(five)
+
+
 @pytest.mark.parametrize("name", ["learning_rate", "init_scale", "clip", "validation_size"])
 def test_steps_and_scales_must_be_above_0(name, four):
     with pytest.raises(ValueError, match=f"{name} must be above 0, got 0"):

@@ -44,6 +44,31 @@ def test_folded_in_with_their_training_ratings_viewers_get_their_trained_predict
     assert largest_change(clone(MODELS[name]).fit(table)) < 1e-9
 
 
+@pytest.fixture(scope="module")
+def thin(table):
+    """Viewer 105 and title 14 have no rating, viewer 106 and title 13 one each."""
+    rows, cols = table.rows, table.cols
+    left_out = (rows == 4) | (cols == 3) | ((rows == 5) & (cols != 1)) | ((cols == 2) & (rows != 1))
+    return table.part(~left_out)
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_also_where_viewers_and_titles_have_one_rating_or_none(name, thin):
+    assert all({0, 1} < set(counts.tolist()) for counts in (thin.user_counts, thin.item_counts))
+    assert largest_change(clone(MODELS[name]).fit(thin)) < 1e-9
+
+
+@pytest.mark.parametrize("weighted_reg", [False, True])
+@pytest.mark.parametrize("told", [{106: 9}, {101: 8, 103: 4, 105: 7}])
+def test_a_new_title_is_a_ridge_regression_and_unknown_viewers_get_the_mean(thin, weighted_reg, told):
+    model = ct.ALS(2, 0.4, weighted_reg=weighted_reg).fit(thin)
+    P, at = model.user_factors_, thin.user_rows(list(told))
+    penalty = 0.4 * (len(told) if weighted_reg else 1)
+    q = np.linalg.solve(P[at].T @ P[at] + penalty * np.eye(2), P[at].T @ np.array(list(told.values()), dtype=float))
+    expected = np.where(thin.user_counts > 0, P @ q, thin.values.mean())
+    assert np.allclose(model.fold_in_item(told).scores, expected, rtol=0, atol=1e-10)
+
+
 @pytest.mark.parametrize("name", CERTIFIED)
 def test_for_the_spectral_family_to_the_accuracy_of_the_certificate(name, table):
     assert largest_change(clone(MODELS[name]).fit(table)) < 5e-3

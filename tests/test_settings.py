@@ -20,6 +20,7 @@ def test_a_setting_is_declared_once_and_read_by_all():
     Deep(seed=np.random.default_rng(0), wide=np.bool_(True)).check_settings()
     model = Deep(depth=4)
     assert repr(model) == "Deep(depth=4)"
+    assert len({Deep(), Deep()}) == 2  # two models are two, whatever their settings
     assert model.get_params() == {"depth": 4, "width": None, "share": 0.5, "kind": "plain", "wide": False, "seed": 0}
     assert model.search_space() == {"depth": ct.Range(1, 9, unit="layers")}
     for wrong, words in [
