@@ -1,5 +1,6 @@
 """The models: one contract for all, and for each what its formula promises."""
 
+import contextlib
 import inspect
 import itertools
 import re
@@ -67,6 +68,16 @@ def test_fitting_again_starts_afresh_and_gives_the_same(model, table, with_cold)
     assert same(first, second)
     assert first.history_ == second.history_
     assert np.array_equal(first.complete(), second.complete())
+
+
+def test_fitting_again_leaves_nothing_that_was_learnt_later_on(model, table):
+    train, later = table.split_random(0.3)
+    model.fit(train)
+    with contextlib.suppress(ValueError):  # some take nothing more,
+        model = model.update(later)
+    with contextlib.suppress(ValueError):  # and some have no regression to find it by
+        model.noise()
+    assert vars(model.fit(table)).keys() == vars(clone(model).fit(table)).keys()
 
 
 def test_a_validation_part_changes_nothing_where_nothing_is_stopped_or_mixed_by_it(model, table):

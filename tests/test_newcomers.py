@@ -384,6 +384,13 @@ def test_the_uncertainty_of_the_baseline_by_hand(table):
     assert viewer.uncertainty(13, of_a_rating=True)[0] == pytest.approx(model.noise() * np.sqrt(1 + 1 / 7))
 
 
+@pytest.mark.parametrize("weighted_reg", [False, True])
+def test_of_somebody_without_a_rating_the_penalty_alone_is_known(table, weighted_reg):
+    model = ct.ALS(2, 0.5, biases=True, bias_reg=4, weighted_reg=weighted_reg).fit(table)
+    spread = (model.item_factors_**2).sum(axis=1) / 0.5 + 1 / 4
+    assert model.fold_in({}).uncertainty(table.item_ids) == pytest.approx(model.noise() * np.sqrt(spread))
+
+
 def test_noise_is_found_where_it_was_put():
     rng = np.random.default_rng(0)
     table = 6 + rng.normal(0, 1, (300, 1)) + rng.normal(0, 1, (1, 40)) + rng.normal(0, 0.7, (300, 40))

@@ -57,6 +57,24 @@ class Written(ct.GlobalMean):
         self.depth = depth
 
 
+class Listed:
+    """A class to be mixed in, which keeps a list of those that do."""
+
+    names = ()
+
+    def __init_subclass__(cls, short=None, **options):
+        super().__init_subclass__(**options)
+        Listed.names += (short,)
+
+
+def test_a_class_that_is_mixed_in_hears_of_the_model():
+    class Mean(ct.GlobalMean, Listed, short="mean"):
+        depth: int = ct.setting(3, low=1)
+
+    assert Listed.names == ("mean",)
+    assert Mean(depth=4).get_params() == {"depth": 4}
+
+
 @pytest.mark.parametrize("kind", [Declared, Plain, Written])
 def test_whole_numbers_of_a_model_of_ones_own_are_tuned_as_whole_numbers(table, kind):
     study = ct.tune(kind(), table, n_trials=4, space={"depth": ct.Range(1, 9)}).study
