@@ -299,6 +299,14 @@ def test_a_list_length_that_is_no_whole_number_from_1_is_an_error(fitted, n):
             ask()
 
 
+@pytest.mark.parametrize("works", [[0, 0.5, 1, 1, 2], [0, 1, 2], [[0, 0, 1, 1, 2]], "abcde", [NO] * 5])
+def test_works_that_are_no_whole_number_for_each_title_are_refused(works, table):
+    model = ct.BiasBaseline().fit(table)
+    assert (model.top_items([1], 2, works=np.array([0, 0, 1, 1, 2])) >= 0).any()
+    with pytest.raises((TypeError, ValueError), match=r"^works (must|needs)"):
+        model.top_items([1], 2, works=works)
+
+
 def test_a_list_longer_than_what_is_unseen_is_cut_there(fitted):
     assert [len(fitted.recommend(user, 99)) for user in (101, 102, 104)] == [1, 2, 0]
     assert len(fitted.recommend_all(2**62)) == 30 - len(fitted.ratings_)
@@ -500,11 +508,12 @@ def test_a_start_of_the_wrong_kind_or_shape_is_answered_with_the_right_shapes(in
 
 
 @pytest.mark.parametrize("kind", [ct.ALS, ct.NMF, ct.BPR])
-def test_a_start_that_is_not_finite_is_an_error(kind, four):
+@pytest.mark.parametrize("start", [([NO, NO], [NO, NO]), ([1, NO], [1, 1]), ([1, 1], [np.inf, 1])], ids=str)
+def test_a_start_that_is_not_finite_is_an_error(kind, start, four):
     with pytest.raises(
         ValueError, match="init must be finite arrays P, Q, got some with entries that are NaN or infinit"
     ):
-        kind(n_factors=1, init=(np.full((2, 1), NO), np.full((2, 1), NO))).fit(four)
+        kind(n_factors=1, init=tuple(np.reshape(side, (2, 1)) for side in start)).fit(four)
 
 
 PAIRED = [ct.ALS, ct.NMF, ct.ImplicitALS]  # these have a table of pairs of factors
