@@ -331,8 +331,10 @@ def test_what_was_seen_must_come_from_the_same_universe(table, four):
 
 def test_what_was_seen_under_other_ids_is_refused():
     model = ct.GlobalMean().fit(ct.Ratings([1, 2], [1, 2], [0], [0], [5]))
-    with pytest.raises(ValueError, match="also_seen"):
-        model.recommend(1, also_seen=ct.Ratings([5, 6], [7, 8], [0], [1], [5]))
+    seen = ct.Ratings([5, 6], [7, 8], [0], [1], [5])
+    for ask, who in ((model.recommend, (1,)), (model.recommend_all, ()), (model.top_items, ([0], 1))):
+        with pytest.raises(ValueError, match="also_seen"):
+            ask(*who, also_seen=seen)
 
 
 def test_numbers_of_users_and_items_that_do_not_fit_together_are_an_error(fitted):
