@@ -335,6 +335,14 @@ def test_the_baseline_and_cvxpy_reach_the_same_objective(noisy):
     assert ours.primal <= theirs.primal + 1e-9
 
 
+@pytest.mark.parametrize("solver", ["direct", "cvxpy"])
+def test_the_baseline_is_stated_for_cvxpy_only_where_that_is_asked_for(noisy, monkeypatch, solver):
+    asked, solve = [], ct.solve_cvxpy
+    monkeypatch.setattr(ct, "solve_cvxpy", lambda *stated, **options: asked.append(stated) or solve(*stated, **options))
+    ct.BiasBaseline(solver=solver).fit(noisy)
+    assert len(asked) == (solver == "cvxpy")
+
+
 def test_the_mean_of_everything_is_predicted_everywhere(table):
     assert np.allclose(ct.GlobalMean().fit(table).complete(), table.values.mean())
 
@@ -594,6 +602,18 @@ def test_without_a_tolerance_all_passes_are_run_though_nothing_changes_any_more(
 def test_a_fit_without_any_error_is_at_its_end():
     model = ct.ALS(n_factors=2, biases=True).fit(ct.Ratings.from_matrix([[7, 7], [7, 7]]))
     assert [row["objective"] for row in model.history_] == [0, 0]  # the second pass has nothing to gain
+
+
+@pytest.mark.parametrize(
+    ("model", "unit"),
+    [(ct.ALS(1, 1000), 2e154), (ct.ALS(1, 1000), 1e200), (ct.ALS(1, biases=True), 1e155)],
+    ids=["in the objective", "in the regressions", "in biases"],
+)
+def test_ratings_too_large_to_square_are_an_error_and_no_model(model, unit):
+    model = clone(model)
+    with pytest.raises(ValueError, match="are singular in floating point; raise reg, or divide ratings"):
+        model.fit(ct.Ratings.from_matrix(np.array([[5, 1], [1, 4]]) * unit, scale=(unit, 5 * unit)))
+    assert not hasattr(model, "item_factors_")
 
 
 def test_als_that_stops_short_names_the_number_to_raise(sample):

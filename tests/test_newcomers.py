@@ -207,6 +207,15 @@ def test_a_cold_title_gets_what_predict_would_give_it(model, with_cold):
     assert np.allclose(model.fold_in(told | {13: 9}).at, [0, 1, 2])  # and may be rated all the same
 
 
+def test_factors_that_no_rating_has_moved_say_nothing_to_somebody_new(with_cold):
+    model = ct.GradientDescentMF(2, learning_rate=1e-4, n_epochs=3, tol=0).fit(with_cold)
+    mean = with_cold.values.mean()
+    assert model.item_factors_[2].all()  # those of the start, nearly
+    assert model.fold_in({11: 8, 14: 4}).scores[2] == pytest.approx(mean, rel=1e-14)
+    assert model.user_factors_[5].all()
+    assert model.fold_in_item({101: 8, 103: 4}).scores[5] == pytest.approx(mean, rel=1e-14)
+
+
 def test_nothing_of_the_model_changes(fitted, table):
     before = fitted.complete()
     fitted.fold_in({11: 10, 14: 1}).recommend(3)
