@@ -294,10 +294,17 @@ def test_an_id_of_the_wrong_type_is_suspected(fitted):
 
 @pytest.mark.parametrize("n", [0, -1, 2.5, NO, np.inf, "ten", None, True])
 def test_a_list_length_that_is_no_whole_number_from_1_is_an_error(fitted, n):
-    with pytest.raises(ValueError, match="n must be"):
-        fitted.recommend(101, n)
-    with pytest.raises(ValueError, match="n must be"):
-        fitted.recommend_all(n)
+    for ask in (lambda: fitted.recommend(101, n), lambda: fitted.recommend_all(n), lambda: fitted.top_items([0], n)):
+        with pytest.raises(ValueError, match=r"n must be (at least 1|a (whole|finite) number)"):
+            ask()
+
+
+@pytest.mark.parametrize("works", [[0, 0.5, 1, 1, 2], [0, 1, 2], [[0, 0, 1, 1, 2]], "abcde", [NO] * 5])
+def test_works_that_are_no_whole_number_for_each_title_are_refused(works, table):
+    model = ct.BiasBaseline().fit(table)
+    assert (model.top_items([1], 2, works=np.array([0, 0, 1, 1, 2])) >= 0).any()
+    with pytest.raises((TypeError, ValueError), match=r"^works (must|needs)"):
+        model.top_items([1], 2, works=works)
 
 
 def test_a_list_longer_than_what_is_unseen_is_cut_there(fitted):
@@ -324,8 +331,10 @@ def test_what_was_seen_must_come_from_the_same_universe(table, four):
 
 def test_what_was_seen_under_other_ids_is_refused():
     model = ct.GlobalMean().fit(ct.Ratings([1, 2], [1, 2], [0], [0], [5]))
-    with pytest.raises(ValueError, match="also_seen"):
-        model.recommend(1, also_seen=ct.Ratings([5, 6], [7, 8], [0], [1], [5]))
+    seen = ct.Ratings([5, 6], [7, 8], [0], [1], [5])
+    for ask, who in ((model.recommend, (1,)), (model.recommend_all, ()), (model.top_items, ([0], 1))):
+        with pytest.raises(ValueError, match="also_seen"):
+            ask(*who, also_seen=seen)
 
 
 def test_numbers_of_users_and_items_that_do_not_fit_together_are_an_error(fitted):
@@ -438,6 +447,17 @@ def test_a_validation_share_of_everything_is_an_error(kind, share, table):
         clone(kind).set_params(validation_size=share).fit(table)
 
 
+@pytest.mark.parametrize(("share", "aside"), [(0.09, 0), (0.11, 1), (0.2, 1), (0.31, 2), (0.89, 4), (0.91, 5)])
+def test_a_validation_share_that_rounds_to_no_rating_or_to_all_of_them_is_refused(share, aside):
+    five = ct.Ratings.from_matrix([[5, 3, 4], [4, 2, NO]])
+    blend = ct.Blend(ct.GlobalMean(), ct.BiasBaseline(), validation_size=share)
+    if 0 < aside < 5:
+        assert 0 <= blend.fit(five).weight_ <= 1
+    else:
+        with pytest.raises(ValueError, match=rf"^5 ratings cannot give a validation share of {share} and leave some"):
+            blend.fit(five)
+
+
 @pytest.mark.parametrize("name", ["learning_rate", "init_scale", "clip", "validation_size"])
 def test_steps_and_scales_must_be_above_0(name, four):
     with pytest.raises(ValueError, match=f"{name} must be above 0, got 0"):
@@ -490,11 +510,12 @@ def test_a_start_of_the_wrong_kind_or_shape_is_answered_with_the_right_shapes(in
 
 
 @pytest.mark.parametrize("kind", [ct.ALS, ct.NMF, ct.BPR])
-def test_a_start_that_is_not_finite_is_an_error(kind, four):
+@pytest.mark.parametrize("start", [([NO, NO], [NO, NO]), ([1, NO], [1, 1]), ([1, 1], [np.inf, 1])], ids=str)
+def test_a_start_that_is_not_finite_is_an_error(kind, start, four):
     with pytest.raises(
         ValueError, match="init must be finite arrays P, Q, got some with entries that are NaN or infinit"
     ):
-        kind(n_factors=1, init=(np.full((2, 1), NO), np.full((2, 1), NO))).fit(four)
+        kind(n_factors=1, init=tuple(np.reshape(side, (2, 1)) for side in start)).fit(four)
 
 
 PAIRED = [ct.ALS, ct.NMF, ct.ImplicitALS]  # these have a table of pairs of factors

@@ -623,6 +623,15 @@ def test_small_steps_lower_the_objective_in_every_pass(sample):
     assert (np.diff(objectives) < 0).all()
 
 
+def test_it_starts_at_small_normal_numbers(sample):
+    """Steps far too short to leave the start; bounds of five standard errors."""
+    model = ct.GradientDescentMF(50, learning_rate=1e-15, n_epochs=1, tol=0).fit(sample)
+    start = np.concatenate([model.user_factors_.ravel(), model.item_factors_.ravel()])
+    assert abs(start.mean()) < 5 * 0.1 / np.sqrt(len(start))
+    assert abs(start.std() - 0.1) < 5 * 0.1 / np.sqrt(2 * len(start))
+    assert abs(np.mean(np.abs(start) < 0.1) - 0.6827) < 5 * np.sqrt(0.6827 * 0.3173 / len(start))
+
+
 def test_gradient_descent_reaches_what_als_reaches(small):
     model = ct.GradientDescentMF(9, reg=2, learning_rate=0.01, tol=1e-9).fit(small)
     als = ct.ALS(9, reg=2, n_epochs=300, tol=0).fit(small)

@@ -189,9 +189,12 @@ def test_a_graph_without_time_is_given_up(sample):
 
 def test_titles_and_viewers_that_nothing_leads_to_get_0():
     low = ct.Ratings.from_matrix([[5, 1, NO], [4, NO, NO], [NO, NO, 1]], scale=(1, 5))  # the lowest rating says nothing
-    scores = ct.GraphFilter(4, 2).fit(low).complete()
+    model = ct.GraphFilter(4, 2).fit(low)
+    scores = model.complete()
     assert scores[:, 1:] == pytest.approx(0, abs=1e-15)
     assert (scores[2] == 0).all()
+    liked = ct.GraphFilter(4, 2, liked=0.75).fit(low)
+    assert liked.item_roots_.shape == (3, 2)  # those who like something
 
 
 @pytest.mark.parametrize("how", [{}, {"n_factors": 5, "low_pass": 0}])

@@ -54,6 +54,11 @@ def test_without_a_threshold_every_rating_counts(lister, nothing, table):
     assert lister.in_use("liked") == 0.0
 
 
+def test_a_threshold_that_is_set_is_the_one_in_use(lister):
+    assert lister.set_params(**LIKED).in_use("liked") == 0.7
+    assert all(lister.in_use(name) == getattr(lister, name) for name in lister.get_params() if name != "reg")
+
+
 def test_what_is_not_liked_is_as_if_it_were_not_rated(lister, table):
     model = clone(lister).set_params(**LIKED).fit(table)
     assert not np.allclose(model.complete(), lister.fit(table).complete())

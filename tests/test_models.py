@@ -1,5 +1,6 @@
 """The models: one contract for all, and for each what its formula promises."""
 
+import contextlib
 import inspect
 import itertools
 import re
@@ -11,6 +12,7 @@ import scipy.linalg
 from conftest import ABOUT_ITEMS, plain_params, press_ctrl_c
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from threadpoolctl import threadpool_info
 
 import content_table as ct
 from content_table_parts import solvers
@@ -66,6 +68,16 @@ def test_fitting_again_starts_afresh_and_gives_the_same(model, table, with_cold)
     assert same(first, second)
     assert first.history_ == second.history_
     assert np.array_equal(first.complete(), second.complete())
+
+
+def test_fitting_again_leaves_nothing_that_was_learnt_later_on(model, table):
+    train, later = table.split_random(0.3)
+    model.fit(train)
+    with contextlib.suppress(ValueError):  # some take nothing more,
+        model = model.update(later)
+    with contextlib.suppress(ValueError):  # and some have no regression to find it by
+        model.noise()
+    assert vars(model.fit(table)).keys() == vars(clone(model).fit(table)).keys()
 
 
 def test_a_validation_part_changes_nothing_where_nothing_is_stopped_or_mixed_by_it(model, table):
@@ -134,8 +146,9 @@ def test_a_list_has_exactly_min_of_n_and_unseen_rows(fitted, table, n):
 
 
 def test_a_list_for_several_users_is_refused(fitted):
-    with pytest.raises(TypeError, match="got 2 ids; recommend_all makes them all"):
-        fitted.recommend([101, 102])
+    for users in ([101, 102], (101, 102), np.array([101, 102])):
+        with pytest.raises(TypeError, match="got 2 ids; recommend_all makes them all"):
+            fitted.recommend(users)
 
 
 def test_no_list_holds_what_its_viewer_rated(fitted, table):
@@ -236,6 +249,19 @@ def test_the_first_quoted_choice_in_a_docstring_is_the_default(kind):
         assert inspect.signature(kind).parameters[name].default == first
 
 
+class Counting(ct.GlobalMean):
+    """Looks how many threads a matrix product would take within its fit."""
+
+    def _fit(self, ratings, validation):
+        self.threads_ = [one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"]
+
+
+@pytest.mark.parametrize("outside", [1, 3])
+def test_a_fit_multiplies_on_one_thread_whatever_is_set_outside(four, outside):
+    with solvers.BLAS.limit(limits=outside, user_api="blas"):
+        assert set(Counting().fit(four).threads_) <= {1}
+
+
 # ---- The baseline ----
 
 
@@ -247,6 +273,9 @@ def test_the_baseline_by_hand(four):
     assert model.user_bias_ == pytest.approx(np.array([1, -4]) / 21, abs=1e-14)
     assert model.item_bias_ == pytest.approx(np.array([8, -11]) / 21, abs=1e-14)
     assert model.predict(1, 1) == pytest.approx([23 / 7], abs=1e-14)
+    # What is left over: (12, -11, -4)/21; its squares are 281/441, those of the biases 202/441.
+    assert model.certificate().primal == pytest.approx(23 / 21, abs=1e-14)
+    assert model.certificate().gap < 1e-14
 
 
 @pytest.mark.parametrize("solver", ["direct", "cvxpy"])
@@ -304,6 +333,14 @@ def test_the_baseline_and_cvxpy_reach_the_same_objective(noisy):
     ours, theirs = (ct.BiasBaseline(2, solver).fit(noisy).certificate() for solver in ("direct", "cvxpy"))
     assert ours.primal == pytest.approx(theirs.primal, rel=1e-6)
     assert ours.primal <= theirs.primal + 1e-9
+
+
+@pytest.mark.parametrize("solver", ["direct", "cvxpy"])
+def test_the_baseline_is_stated_for_cvxpy_only_where_that_is_asked_for(noisy, monkeypatch, solver):
+    asked, solve = [], ct.solve_cvxpy
+    monkeypatch.setattr(ct, "solve_cvxpy", lambda *stated, **options: asked.append(stated) or solve(*stated, **options))
+    ct.BiasBaseline(solver=solver).fit(noisy)
+    assert len(asked) == (solver == "cvxpy")
 
 
 def test_the_mean_of_everything_is_predicted_everywhere(table):
@@ -537,6 +574,46 @@ def test_the_seed_decides_the_random_start(table):
     fits = [ct.ALS(n_factors=2, random_state=seed, n_epochs=2, tol=0).fit(table).user_factors_ for seed in (1, 1, 2)]
     assert np.array_equal(fits[0], fits[1])
     assert not np.allclose(fits[0], fits[2])
+
+
+def test_each_fit_gets_a_seed_of_its_own_from_a_generator(table):
+    model = ct.ALS(n_factors=1, random_state=np.random.default_rng(0), n_epochs=1, tol=0)
+    assert len({model.fit(table).user_factors_.tobytes() for _ in range(40)}) == 40
+
+
+@pytest.mark.parametrize("n_factors", [3, 6, 8, 11, 12, 30])
+def test_so_many_factors_that_a_table_of_them_would_not_fit_are_refused(table, monkeypatch, n_factors):
+    """A dense table of n_factors columns, and as many rows, or one for each viewer and title where these are fewer."""
+    needed = 8 * n_factors * min(n_factors, table.n_users + table.n_items)
+    model = ct.GradientDescentMF(n_factors, n_epochs=1, tol=0)
+    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", needed)
+    assert model.fit(table).user_factors_.shape == (table.n_users, n_factors)
+    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", needed - 1)
+    with pytest.raises(MemoryError, match=f"^n_factors={n_factors} needs a dense"):
+        model.fit(table)
+
+
+def test_without_a_tolerance_all_passes_are_run_though_nothing_changes_any_more(four):
+    history = ct.ALS(n_factors=1, reg=100, n_epochs=60, tol=0).fit(four).history_  # so large a penalty leaves nothing
+    assert len(history) == 60
+    assert {row["objective"] for row in history[-9:]} == {5.0**2 + 3**2 + 4**2}
+
+
+def test_a_fit_without_any_error_is_at_its_end():
+    model = ct.ALS(n_factors=2, biases=True).fit(ct.Ratings.from_matrix([[7, 7], [7, 7]]))
+    assert [row["objective"] for row in model.history_] == [0, 0]  # the second pass has nothing to gain
+
+
+@pytest.mark.parametrize(
+    ("model", "unit"),
+    [(ct.ALS(1, 1000), 2e154), (ct.ALS(1, 1000), 1e200), (ct.ALS(1, biases=True), 1e155)],
+    ids=["in the objective", "in the regressions", "in biases"],
+)
+def test_ratings_too_large_to_square_are_an_error_and_no_model(model, unit):
+    model = clone(model)
+    with pytest.raises(ValueError, match="are singular in floating point; raise reg, or divide ratings"):
+        model.fit(ct.Ratings.from_matrix(np.array([[5, 1], [1, 4]]) * unit, scale=(unit, 5 * unit)))
+    assert not hasattr(model, "item_factors_")
 
 
 def test_als_that_stops_short_names_the_number_to_raise(sample):

@@ -57,6 +57,22 @@ def test_pairs_asked_in_any_order_and_twice_are_the_cells_of_the_rows(sample):
     assert np.array_equal(model.predict_cells(rows, cols), model.complete()[rows, cols])
 
 
+def test_pairs_of_many_viewers_are_those_of_each_alone_where_titles_are_too_many_for_all_at_once():
+    rng = np.random.default_rng(1)
+    users, items = np.divmod(rng.choice(20 * 50, 300, replace=False), 50)
+    items = items * 4_000  # 200,001 titles: nine viewers at a time
+    values = rng.integers(1, 11, 300)
+    model = ct.EASE(1.0, binary=False).fit(ct.Ratings(np.arange(20), np.arange(200_001), users, items, values))
+    order = rng.permutation(300)
+    rows, cols = users[order], items[rng.permutation(300)]
+    together = model.predict_cells(rows, cols)
+    for user in range(20):
+        own = rows == user
+        alone = model.predict_cells(rows[own], cols[own])
+        assert np.count_nonzero(alone) > 2
+        np.testing.assert_allclose(together[own], alone, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 def test_a_viewer_of_the_training_part_folded_in_gets_the_trained_predictions(sample, settings):
     model = ct.ItemKNN(**settings).fit(sample)
@@ -127,6 +143,34 @@ def test_what_is_rounding_has_no_cosine():
             found = clone(model).fit(ratings.part(np.random.default_rng(seed).permutation(len(ratings))))
             np.testing.assert_allclose(found.similarity_.toarray(), expected.similarity_.toarray(), atol=1e-6)
             np.testing.assert_allclose(found.complete(), expected.complete(), atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("level", [0, 1e10])
+def test_titles_that_the_biases_explain_have_no_neighbours_however_large_the_numbers(seed, level):
+    """Where large biases, or these and a large mean, add up to about 0, what is left is rounding of the large ones."""
+    rng = np.random.default_rng(seed)
+    generous, good = (np.resize([5e9, -5e9], n) + rng.integers(-(10**6), 10**6, n) for n in (8, 7))
+    known = rng.random((8, 7)) < 0.8
+    ratings = ct.Ratings.from_matrix(np.where(known, level + generous[:, None] + good, np.nan), scale=(-3e10, 3e10))
+    model = ct.ItemKNN(reg=0, shrinkage=0).fit(ratings)
+    assert model.similarity_.nnz == 0
+    assert np.array_equal(model.complete(), ct.BiasBaseline(reg=0).fit(ratings).complete())
+
+
+def test_a_similarity_that_rounds_to_0_is_none(sample):
+    model = ct.ItemKNN(shrinkage=1e15).fit(sample)
+    assert model.similarity_.nnz == 0
+    assert model.n_parameters() == 1 + sample.n_users + sample.n_items
+
+
+def test_similarities_are_stored_title_by_title_in_the_order_of_the_table(sample):
+    similarity = ct.ItemKNN().fit(sample).similarity_
+    inside = np.diff(np.repeat(np.arange(sample.n_items), np.diff(similarity.indptr))) == 0
+    assert (np.diff(similarity.indices)[inside] > 0).all()
+    assert similarity.data.min() > 0
+    assert (similarity != similarity.T).nnz == 0
+    assert similarity.indices.dtype == similarity.indptr.dtype == np.int32  # 12 bytes for each pair
 
 
 def test_a_rating_far_from_the_others_leaves_them_their_neighbours():

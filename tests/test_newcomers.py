@@ -45,6 +45,31 @@ def test_folded_in_with_their_training_ratings_viewers_get_their_trained_predict
     assert largest_change(clone(MODELS[name]).fit(table)) < 1e-9
 
 
+@pytest.fixture(scope="module")
+def thin(table):
+    """Viewer 105 and title 14 have no rating, viewer 106 and title 13 one each."""
+    rows, cols = table.rows, table.cols
+    left_out = (rows == 4) | (cols == 3) | ((rows == 5) & (cols != 1)) | ((cols == 2) & (rows != 1))
+    return table.part(~left_out)
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_also_where_viewers_and_titles_have_one_rating_or_none(name, thin):
+    assert all({0, 1} < set(counts.tolist()) for counts in (thin.user_counts, thin.item_counts))
+    assert largest_change(clone(MODELS[name]).fit(thin)) < 1e-9
+
+
+@pytest.mark.parametrize("weighted_reg", [False, True])
+@pytest.mark.parametrize("told", [{106: 9}, {101: 8, 103: 4, 105: 7}])
+def test_a_new_title_is_a_ridge_regression_and_unknown_viewers_get_the_mean(thin, weighted_reg, told):
+    model = ct.ALS(2, 0.4, weighted_reg=weighted_reg).fit(thin)
+    P, at = model.user_factors_, thin.user_rows(list(told))
+    penalty = 0.4 * (len(told) if weighted_reg else 1)
+    q = np.linalg.solve(P[at].T @ P[at] + penalty * np.eye(2), P[at].T @ np.array(list(told.values()), dtype=float))
+    expected = np.where(thin.user_counts > 0, P @ q, thin.values.mean())
+    assert np.allclose(model.fold_in_item(told).scores, expected, rtol=0, atol=1e-10)
+
+
 @pytest.mark.parametrize("name", CERTIFIED)
 def test_for_the_spectral_family_to_the_accuracy_of_the_certificate(name, table):
     assert largest_change(clone(MODELS[name]).fit(table)) < 5e-3
@@ -181,6 +206,15 @@ def test_a_cold_title_gets_what_predict_would_give_it(model, with_cold):
     assert np.isfinite(viewer.scores).all()
     assert 1 <= viewer.predict(13)[0] <= 11
     assert np.allclose(model.fold_in(told | {13: 9}).at, [0, 1, 2])  # and may be rated all the same
+
+
+def test_factors_that_no_rating_has_moved_say_nothing_to_somebody_new(with_cold):
+    model = ct.GradientDescentMF(2, learning_rate=1e-4, n_epochs=3, tol=0).fit(with_cold)
+    mean = with_cold.values.mean()
+    assert model.item_factors_[2].all()  # those of the start, nearly
+    assert model.fold_in({11: 8, 14: 4}).scores[2] == pytest.approx(mean, rel=1e-14)
+    assert model.user_factors_[5].all()
+    assert model.fold_in_item({101: 8, 103: 4}).scores[5] == pytest.approx(mean, rel=1e-14)
 
 
 def test_nothing_of_the_model_changes(fitted, table):
@@ -528,6 +562,13 @@ def test_the_uncertainty_of_the_baseline_by_hand(table):
     viewer = model.fold_in({11: 9, 12: 6})
     assert viewer.uncertainty(13)[0] == pytest.approx(model.noise() / np.sqrt(2 + 5))
     assert viewer.uncertainty(13, of_a_rating=True)[0] == pytest.approx(model.noise() * np.sqrt(1 + 1 / 7))
+
+
+@pytest.mark.parametrize("weighted_reg", [False, True])
+def test_of_somebody_without_a_rating_the_penalty_alone_is_known(table, weighted_reg):
+    model = ct.ALS(2, 0.5, biases=True, bias_reg=4, weighted_reg=weighted_reg).fit(table)
+    spread = (model.item_factors_**2).sum(axis=1) / 0.5 + 1 / 4
+    assert model.fold_in({}).uncertainty(table.item_ids) == pytest.approx(model.noise() * np.sqrt(spread))
 
 
 def test_noise_is_found_where_it_was_put():

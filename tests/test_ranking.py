@@ -493,6 +493,14 @@ def test_popularity_counts_viewers_the_same_for_everybody(table, with_cold):
     assert model.recommend(106, 4)["item_id"].tolist() == [11, 14, 15, 12]  # a cold viewer too; ties in order
 
 
+def test_popularity_counts_who_comes_later_and_a_new_title_by_its_own(table):
+    first, later = table.split_random(0.4)
+    model = ct.Popularity().fit(first)
+    assert np.array_equal(model.update(later).complete(), ct.Popularity().fit(table).complete())
+    assert model.complete()[0].tolist() == first.item_counts.tolist()  # the model before it stays as it was
+    assert model.fold_in_item({101: 2, 103: 9, 104: 5}).scores.tolist() == [3] * 6
+
+
 def test_popularity_is_not_fooled_by_the_ratings_themselves():
     ratings = ct.Ratings.from_matrix([[1, 10, NO], [1, NO, NO], [1, NO, NO], [NO, NO, 5]])
     assert ct.Popularity().fit(ratings).recommend(3)["item_id"].tolist() == [0, 1]

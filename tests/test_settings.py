@@ -20,6 +20,7 @@ def test_a_setting_is_declared_once_and_read_by_all():
     Deep(seed=np.random.default_rng(0), wide=np.bool_(True)).check_settings()
     model = Deep(depth=4)
     assert repr(model) == "Deep(depth=4)"
+    assert len({Deep(), Deep()}) == 2  # two models are two, whatever their settings
     assert model.get_params() == {"depth": 4, "width": None, "share": 0.5, "kind": "plain", "wide": False, "seed": 0}
     assert model.search_space() == {"depth": ct.Range(1, 9, unit="layers")}
     for wrong, words in [
@@ -54,6 +55,24 @@ class Written(ct.GlobalMean):
 
     def __init__(self, depth=3):
         self.depth = depth
+
+
+class Listed:
+    """A class to be mixed in, which keeps a list of those that do."""
+
+    names = ()
+
+    def __init_subclass__(cls, short=None, **options):
+        super().__init_subclass__(**options)
+        Listed.names += (short,)
+
+
+def test_a_class_that_is_mixed_in_hears_of_the_model():
+    class Mean(ct.GlobalMean, Listed, short="mean"):
+        depth: int = ct.setting(3, low=1)
+
+    assert Listed.names == ("mean",)
+    assert Mean(depth=4).get_params() == {"depth": 4}
 
 
 @pytest.mark.parametrize("kind", [Declared, Plain, Written])

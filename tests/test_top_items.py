@@ -239,7 +239,20 @@ class Knowing(ct.ALS):
         return np.ones(np.broadcast_shapes(rows.shape, cols.shape), dtype=bool)
 
 
-@pytest.mark.parametrize("kind", [Shifted, Knowing])
+class Otherwise(Shifted, Knowing):
+    """Says all of it itself, but how it is made."""
+
+    def _fallback(self, rows, cols):
+        return np.broadcast_to(-1.0 * cols, np.broadcast_shapes(rows.shape, cols.shape))
+
+    def predict_cells(self, rows, cols, return_fallback=False):
+        return super().predict_cells(rows, cols, return_fallback)
+
+    def predict_rows(self, rows):
+        return super().predict_rows(rows)
+
+
+@pytest.mark.parametrize("kind", [Shifted, Knowing, Otherwise])
 def test_a_model_that_predicts_otherwise_is_not_taken_for_its_factors(with_cold, kind):
     model = kind(2, 1).fit(with_cold)
     assert model._by_factors() is None
