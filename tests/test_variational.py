@@ -117,6 +117,34 @@ def test_a_fit_is_that_of_the_slow_twin_with_the_same_draws(table, anneal):
     assert model.complete() == pytest.approx(scores, abs=1e-5)
 
 
+def test_who_likes_nothing_is_in_no_batch_and_who_likes_little_is(table):
+    """Viewers without a like leave every draw as it is; one whose likes add up to less than one title counts."""
+    told = table.part(table.rows > 0)
+    bare = told.restrict(told.user_counts > 0, told.item_counts >= 0)
+    with_nobody, without = (ct.MultVAE(**SMALL, batch_size=2).fit(each) for each in (told, bare))
+    assert np.array_equal(with_nobody.item_weights_, without.item_weights_)
+    assert [row["divergence"] for row in with_nobody.history_] == [row["divergence"] for row in without.history_]
+    little = ct.Ratings(*(getattr(told, name) for name in ("user_ids", "item_ids")), np.append(told.rows, 0),
+                        np.append(told.cols, 1), np.append(told.values, 3.0), told.scale)  # fmt: skip
+    assert not np.allclose(ct.MultVAE(**SMALL, batch_size=2).fit(little).item_weights_, without.item_weights_)
+
+
+@pytest.mark.parametrize("n_viewers", [1, 4])
+def test_the_recorded_loss_is_that_of_a_like_and_the_divergence_that_of_a_viewer(table, n_viewers):
+    """Before the first step, so of the network as it was drawn; all of it is one batch."""
+    part = table.part(table.rows < n_viewers)
+    S = sp.csr_array(((part.csr.data - 1) / 9, part.csr.indices, part.csr.indptr), part.shape)[:n_viewers]
+    model = ct.MultVAE(2, 3, n_epochs=1, dropout=0.0, random_state=3).fit(part)
+    rng = np.random.default_rng(3)
+    net = random_network(5, 3, 2, rng)
+    net.W[part.item_counts == 0] = 0.0
+    S = S[rng.permutation(n_viewers)]
+    kept = (rng.random(S.nnz) >= 0.0).astype(float)
+    entropy, divergence, _ = on_paper(net, S, kept, rng.standard_normal((n_viewers, 2)), 0.0, 0.0)
+    assert model.history_ == [{"epoch": 1, "train_loss": pytest.approx(entropy / S.sum(), rel=1e-9),
+                               "divergence": pytest.approx(divergence / n_viewers, rel=1e-9)}]  # fmt: skip
+
+
 def test_passes_of_a_denoising_autoencoder_have_no_divergence_and_no_beta(table):
     one, other = (ct.MultVAE(**SMALL, variational=False, beta=beta, anneal=0).fit(table) for beta in (0.2, 5.0))
     assert np.array_equal(one.complete(), other.complete())
