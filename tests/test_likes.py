@@ -561,10 +561,8 @@ def test_titles_and_viewers_without_a_rating_get_the_bias_alone(with_cold):
 
 @pytest.mark.parametrize("model", [ct.BPR(5, learning_rate=100, reg=1), ct.DeepMF(5, learning_rate=100)], ids=repr)
 def test_steps_that_are_too_long_are_an_error_and_no_fit(model, sample):
-    with pytest.raises(
-        ct.DivergenceError,
-        match=rf"{type(model).__name__} diverged in pass \d+: its loss, 0\.693 by chance, .* learning_rate=100 .* try 10",
-    ):
+    said = rf"{type(model).__name__} diverged in pass \d+: its loss, 0\.693 by chance, .* learning_rate=100 .* try 10"
+    with pytest.raises(ct.DivergenceError, match=said):
         model.fit(sample)
     assert not hasattr(model, "item_factors_")
 

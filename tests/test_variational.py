@@ -213,6 +213,12 @@ def test_a_title_that_nobody_likes_says_nothing_and_comes_late(with_cold):
     assert reasons["Cat"] == 0
 
 
+def test_a_title_of_one_rating_is_learnt(table):
+    model = ct.MultVAE(**SMALL).fit(table.part((table.cols != 2) | (table.rows == 1)))
+    assert model.item_factors_.any(axis=1).all()
+    assert model.item_weights_.any(axis=1).all()
+
+
 def test_likes_that_all_count_nothing_teach_nothing():
     lowest = ct.Ratings.from_matrix([[1, 1, np.nan], [np.nan, 1, 1]], scale=(1, 5))
     model = ct.MultVAE(**SMALL).fit(lowest)  # each is 0 of the scale
@@ -238,6 +244,15 @@ def test_a_batch_whose_scores_would_not_fit_is_refused_with_its_size(table, monk
     ct.MultVAE(**SMALL, batch_size=4).fit(table)
     with pytest.raises(MemoryError, match=r"a step of batch_size=5 \(try fewer\) needs a dense 5 x 5 table"):
         ct.MultVAE(**SMALL, batch_size=5).fit(table)
+
+
+def test_a_batch_has_at_most_all_who_like_something(table, monkeypatch):
+    part = table.part(table.rows > 2)  # three viewers of five titles
+    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 8 * 3 * 5)
+    ct.MultVAE(**SMALL | {"n_factors": 1, "n_hidden": 2}, batch_size=100).fit(part)
+    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 8 * 3 * 5 - 1)
+    with pytest.raises(MemoryError, match=r"a step of batch_size=100 \(try fewer\) needs a dense 3 x 5 table"):
+        ct.MultVAE(**SMALL | {"n_factors": 1, "n_hidden": 2}, batch_size=100).fit(part)
 
 
 @pytest.mark.parametrize(
