@@ -773,6 +773,15 @@ def test_a_convex_model_that_stops_short_names_its_gap_and_the_number_to_raise(s
     assert model.certificate().relative_gap > 1e-6 or model.violation_ > 1e-6
 
 
+def test_a_gap_of_just_tol_is_small_enough(noisy):
+    with pytest.warns(ConvergenceWarning):
+        short = ct.SpectralRegularization(2, tol=0, n_epochs=10).fit(noisy)
+    reached = short.certificate().relative_gap
+    assert ct.SpectralRegularization(2, tol=reached, n_epochs=10).fit(noisy).certificate().relative_gap == reached
+    with pytest.warns(ConvergenceWarning):
+        ct.SpectralRegularization(2, tol=np.nextafter(reached, 0), n_epochs=10).fit(noisy)
+
+
 def test_soft_impute_that_stops_short_says_so_too(noisy):
     with pytest.warns(ConvergenceWarning, match="raise n_epochs or tol"):
         ct.SpectralRegularization(reg=0.01, solver="soft_impute", n_epochs=3).fit(noisy)
