@@ -456,6 +456,9 @@ def test_thresholds_are_found_by_left_out_ratings_with_the_noise_or_by_a_part_of
     spots = {(rating, round(mean, 9)) for rating, mean in zip(plain.values, predictions(model, plain), strict=True)}
     found = {(rating, round(mean, 9)) for rating, mean in zip(values, means.mean(axis=1), strict=True)}
     assert found <= spots
+    if limit is None:
+        chances = model.rating_probabilities(plain.user_ids[plain.rows], plain.item_ids[plain.cols]).mean(axis=0)
+        np.testing.assert_allclose(chances, [np.mean(plain.values == step) for step in model.steps_], atol=0.04)
 
 
 def predictions(model, ratings):
@@ -532,6 +535,21 @@ def test_tables_without_a_feature_change_nothing(table, tmp_path):
         assert np.array_equal(new, plain.fold_in_item({101: 5}).predict([102]))
 
 
+@pytest.mark.parametrize("side", ["item", "user"])
+def test_lists_of_those_known_by_features_alone_are_in_the_order_of_the_predictions(world, side):
+    plain, n = dataclasses.replace(world, context={}), world.n_items if side == "item" else world.n_users
+    cold = (plain.cols if side == "item" else plain.rows) >= 10  # only the first ten have ratings
+    about = ct.Features(np.arange(n), np.random.default_rng(1).normal(size=(n, 3)), ["a", "b", "c"])
+    model = ct.BayesianFM(2, 30, **{f"{side}_features": about}).fit(plain.part(~cold))
+    known = model.ratings_.known.toarray() > 0
+    lists = model.top_items(np.arange(40), 30)
+    scores = np.array([model.predict(user, plain.item_ids) for user in plain.user_ids.tolist()])
+    for own, seen, found in zip(scores, known, lists, strict=True):
+        assert len(np.unique(np.round(own, 6))) > 20
+        expected = np.argsort(-np.where(seen, -np.inf, own), kind="stable")[: (~seen).sum()]
+        assert found[: len(expected)].tolist() == expected.tolist()
+
+
 @pytest.mark.parametrize("features", [{}, {"item_features": ABOUT_ITEMS}, {"user_features": ABOUT_USERS}])
 @pytest.mark.parametrize("n_factors", [0, 2])
 def test_lists_of_cold_viewers_and_of_cold_titles_are_in_the_order_of_the_predictions(with_cold, features, n_factors):
@@ -546,6 +564,49 @@ def test_lists_of_cold_viewers_and_of_cold_titles_are_in_the_order_of_the_predic
         assert model.top_items([row], 5)[0][: len(unseen)].tolist() == expected.tolist()
 
 
+def test_one_feature_is_enough_to_be_known_by(with_cold):
+    title, viewer = ct.Features([13], [[1.0]], ["sad"]), ct.Features([106], [[1.0]], ["young"])
+    model = ct.BayesianFM(1, 9, item_features=title, user_features=viewer).fit(with_cold)
+    assert not model.predict([101, 106, 106], [13, 11, 13], return_fallback=True)[1].any()
+
+
+def test_one_rating_leaves_a_viewer_and_a_title_to_the_samples_alone(table):
+    few = table.part(((table.rows != 5) | (table.cols == 1)) & ((table.cols != 2) | (table.rows == 1)))
+    model = ct.BayesianFM(1, 20, n_kept=5).fit(few)
+    assert model.user_sampled_.all()
+    assert not model._draws(np.array([5, 1, 5]), np.array([1, 2, 2]), [])[1].any()
+
+
+def test_two_strangers_are_as_unsure_as_the_priors_of_both_and_of_their_product(with_cold):
+    """In each sample 1 / precision of either weight, of the factors times the squared mean of the other's, and of the
+    product of both deviations."""
+    model = ct.BayesianFM(2, 20, implicit=False, n_kept=5).fit(with_cold)
+    (nu_u, tight_u), (nu_i, tight_i) = model.priors_
+    both = 1 / (tight_u[:, 1:] * tight_i[:, 1:])
+    lines = nu_i[:, 1:] ** 2 / tight_u[:, 1:] + nu_u[:, 1:] ** 2 / tight_i[:, 1:]
+    expected = 1 / tight_u[:, 0] + 1 / tight_i[:, 0] + (lines + both).sum(axis=1)
+    variances = model._draws(np.array([5]), np.array([2]), [])[1][0]
+    np.testing.assert_allclose(variances, expected, rtol=1e-9)
+    assert (variances > model._draws(np.array([5]), np.array([0]), [])[1][0] - 1e-12).any()
+
+
+@pytest.mark.parametrize("told", [{11: 9}, {11: 9, 14: 2}])
+def test_whoever_is_kept_is_as_unsure_as_their_fold_in_beside_those_whom_the_chain_has_met(table, told):
+    model = ct.BayesianFM(1, 20, n_kept=5, user_features=ABOUT_USERS).fit(table)
+    viewer = model.fold_in(told)
+    kept = model.add(viewer, 900)
+    means, variances = viewer.fold.cover(np.arange(5))
+    rows = np.array([6, 2, 6])  # another one stands between
+    found = kept._draws(rows, np.array([0, 3, 4]), [])
+    np.testing.assert_allclose(found[0][[0, 2]], means[[0, 4]], atol=1e-9)
+    np.testing.assert_allclose(found[1][[0, 2]], variances[[0, 4]], atol=1e-9)
+    assert (variances > 0).all()
+    assert not found[1][1].any()
+    ours, theirs = (one.predict([12, 15], interval=0.8) for one in (kept.viewer(900), viewer))
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-9)
+
+
 def test_nobody_and_a_title_of_which_nothing_is_known_meet_at_the_mean(with_cold):
     for features in ({}, {"item_features": ABOUT_ITEMS}):
         model = ct.BayesianFM(1, 30, **features).fit(with_cold)
@@ -553,6 +614,8 @@ def test_nobody_and_a_title_of_which_nothing_is_known_meet_at_the_mean(with_cold
         assert (nobody[2] == model.global_mean_) == (not features)  # of title 13 genres may be known
         assert (nobody[[0, 1, 3, 4]] != model.global_mean_).all()
         assert new[5] == model.global_mean_
+        assert (model.user_bias_[5], model.item_bias_[2] == 0) == (0, not features)
+        assert model.predict(106, 11)[0] == pytest.approx(model.global_mean_ + model.item_bias_[0], rel=1e-12)
         assert (new[:5] != model.global_mean_).all()
         assert model.fold_in({11: 9}).scores[2] != model.global_mean_
         assert model.fold_in_item({101: 9}).predict(106)[0] != model.global_mean_
@@ -848,6 +911,12 @@ def test_samples_that_no_saved_model_may_have_are_refused(world, monkeypatch):
     ct.BayesianFM(1, 30, n_kept=12).fit(world)
     with pytest.raises(MemoryError, match=r"n_factors=1 with 13 samples \(n_kept\) of 70 .* Lower n_kept or n_factors"):
         ct.BayesianFM(1, 30, n_kept=13).fit(world)
+    ct.BayesianFM(1, 18, n_kept=500, burn_in=6).fit(world)  # of 18 sweeps 12 are left
+    ct.BayesianFM(1, 30, n_kept=11, n_chains=2).fit(world)  # 6 of each chain
+    monkeypatch.setattr(posterior, "MAX_SAMPLE_BYTES", 8 * 2 * 70 * 12 - 1)
+    for settings in ({"n_kept": 500, "n_sweeps": 18, "burn_in": 6}, {"n_kept": 11, "n_chains": 2, "n_sweeps": 30}):
+        with pytest.raises(MemoryError, match=r"n_factors=1 with 12 samples \(n_kept\)"):
+            ct.BayesianFM(1, **settings).fit(world)
 
 
 def test_samples_are_thinned_evenly_and_as_many_as_asked_for(world):

@@ -103,7 +103,7 @@ def test_a_fold_in_of_descent_models_stops_as_early_as_their_training(sample):
 @pytest.mark.parametrize("told", [{11: 9}, {11: 9, 14: 10}])
 @pytest.mark.parametrize("content", [False, True])
 def test_a_fold_in_descends_for_as_long_as_the_rates_of_the_passes_add_up_to(table, schedule, time, told, content):
-    """Of a bias alone: from 0 against its slope e - G b, with G = n + n reg, for a time T: b = (1 - exp(-T G)) / G e."""
+    """Of a bias alone, from 0: its slope is e - G b with G = n + n reg, so for a time T b = (1 - exp(-T G)) / G e."""
     how = {"reg": 0.4, "learning_rate": 0.05, "schedule": schedule, "decay": 0.5, "n_epochs": 3, "patience": None}
     start = np.zeros((6, 1)), np.zeros((5, 1))
     kind = ct.ContentMF(ABOUT_ITEMS, content_weight=0, n_factors=1) if content else ct.SGDMF(1)
