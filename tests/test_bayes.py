@@ -590,6 +590,17 @@ def test_two_strangers_are_as_unsure_as_the_priors_of_both_and_of_their_product(
     assert (variances > model._draws(np.array([5]), np.array([0]), [])[1][0] - 1e-12).any()
 
 
+def test_an_updated_viewer_is_as_unsure_as_somebody_new_with_all_their_ratings(table):
+    model = ct.BayesianFM(1, 20, n_kept=5, user_features=ABOUT_USERS).fit(table)
+    assert not model._draws(np.array([1]), np.array([0]), [])[1].any()
+    newer = ct.Ratings([102], table.item_ids, [0], [0], [7.0], table.scale)
+    updated = model.update(newer)
+    assert updated.user_sampled_.tolist() == [1, 0, 1, 1, 1, 1]
+    fold = updated._fold_of(1)
+    np.testing.assert_allclose(updated._draws(np.array([1, 1]), np.array([0, 4]), [])[1], fold.cover([0, 4])[1])
+    assert (fold.cover([0, 4])[1] > 0).all()
+
+
 @pytest.mark.parametrize("told", [{11: 9}, {11: 9, 14: 2}])
 def test_whoever_is_kept_is_as_unsure_as_their_fold_in_beside_those_whom_the_chain_has_met(table, told):
     model = ct.BayesianFM(1, 20, n_kept=5, user_features=ABOUT_USERS).fit(table)

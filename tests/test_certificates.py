@@ -477,6 +477,27 @@ def test_after_an_update_the_bound_of_als_is_of_the_problem_with_the_mean_as_tra
     assert model.certificate().primal == pytest.approx(model._objective()[0], rel=1e-12)
 
 
+@pytest.mark.parametrize("biases", [False, True])
+def test_after_an_update_the_spectral_bound_is_below_what_the_same_mean_allows(lopsided, biases):
+    """Twice the spectral objective is that of ALS with factors to spare, here with the mean as it was trained."""
+    high = lopsided.part(lopsided.values > 2)
+    model = ct.SpectralRegularization(1, biases, 2, tol=1e-8).fit(high).update(lopsided)
+    found = model.certificate()
+    assert model.global_mean_ == high.values.mean() > lopsided.values.mean() + 0.3
+    X, b, c = cp.Variable(lopsided.shape), cp.Variable(lopsided.n_users), cp.Variable(lopsided.n_items)
+    error, penalty = lopsided.values - X[lopsided.rows, lopsided.cols], cp.normNuc(X)
+    if biases:
+        error = error - model.global_mean_ - b[lopsided.rows] - c[lopsided.cols]
+        penalty = penalty + cp.sum_squares(b) + cp.sum_squares(c)
+    problem = cp.Problem(cp.Minimize(cp.sum_squares(error) / 2 + penalty))
+    problem.solve(solver=cp.SCS, eps_abs=1e-6, eps_rel=1e-6, max_iters=50_000)
+    assert 0.5 * problem.value < found.dual <= problem.value * (1 + 1e-4) <= found.primal * (1 + 2e-4)
+    left = ct.errors(model, lopsided)
+    size = np.linalg.svd(model.user_factors_ @ model.item_factors_.T, compute_uv=False).sum()
+    biases_too = model.user_bias_ @ model.user_bias_ + model.item_bias_ @ model.item_bias_
+    assert found.primal == pytest.approx(left @ left / 2 + size + biases_too, rel=1e-9)
+
+
 def test_without_biases_their_penalty_does_not_matter_to_a_certificate(noisy):
     plain = ct.ALS(2, reg=1).fit(noisy).certificate()
     assert ct.ALS(2, reg=1, bias_reg=0).fit(noisy).certificate() == plain
