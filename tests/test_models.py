@@ -729,7 +729,9 @@ def test_a_penalty_above_the_norm_of_the_table_leaves_nothing():
     assert [(row["epoch"], row["rank"], row["primal"]) for row in model.history_] == [
         (0, 0, 25.0)
     ]  # no pass was needed
+    assert (model.U_.shape, model.s_.shape, model.Vt_.shape) == ((2, 0), (0,), (0, 2))
     assert len(ct.SpectralRegularization(reg=6.8).fit(ratings).s_) == 1
+    assert ct.SpectralRegularization(reg=6.8, solver="cvxpy").fit(ratings).history_ == []  # it tells of no pass
 
 
 def test_the_nuclear_norm_recovers_a_low_rank_matrix_exactly(low_rank, hidden):
