@@ -596,6 +596,9 @@ def test_an_updated_viewer_is_as_unsure_as_somebody_new_with_all_their_ratings(t
     newer = ct.Ratings([102], table.item_ids, [0], [0], [7.0], table.scale)
     updated = model.update(newer)
     assert updated.user_sampled_.tolist() == [1, 0, 1, 1, 1, 1]
+    title = ct.Ratings([102], [99], [0], [0], [7.0], table.scale)
+    with pytest.raises(ValueError, match=r"BayesianFM weighs the titles .*, and ratings has 1 that it has not met"):
+        model.update(title)
     fold = updated._fold_of(1)
     np.testing.assert_allclose(updated._draws(np.array([1, 1]), np.array([0, 4]), [])[1], fold.cover([0, 4])[1])
     assert (fold.cover([0, 4])[1] > 0).all()

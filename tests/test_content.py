@@ -638,6 +638,16 @@ def test_the_weight_stays_a_share(four, first, second, expected):
     assert ct.Blend(*models, prefit=True).fit(four, validation).weight_ == expected
 
 
+@pytest.mark.parametrize("apart", [1e-6, 0.5, 30.0])
+def test_the_weight_by_hand_however_near_the_models_are(four, apart):
+    """3 and 3 + apart, for a rating a fifth of the way from the first to the second."""
+    levels = [ct.Ratings.from_matrix([[level, NO], [NO, NO]], scale=(1, 50)) for level in (3, 3 + apart)]
+    validation = ct.Ratings.from_matrix([[NO, 3 + apart / 5], [NO, NO]], scale=(1, 50))
+    model = ct.Blend(*(ct.GlobalMean().fit(level) for level in levels), prefit=True).fit(four, validation)
+    assert model.weight_ == pytest.approx(0.8, rel=1e-6)
+    assert model.global_mean_ == pytest.approx(3 + apart / 5, rel=1e-9)
+
+
 def test_a_blend_is_the_mix_cell_by_cell(parts):
     train, _, test = parts
     fits = [clone(one).fit(train) for one in PAIR]
