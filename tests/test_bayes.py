@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from conftest import ABOUT_ITEMS, ABOUT_USERS, press_ctrl_c
-from scipy.stats import chisquare
+from scipy.stats import chisquare, norm
 from sklearn.base import clone
 
 import content_table as ct
@@ -369,6 +369,49 @@ def test_the_week_is_learnt_and_used_where_it_is_told(world):
     assert (unknown < late).all()
 
 
+@pytest.fixture(scope="module")
+def two_columns():
+    """Ratings whose hour of three moves them by -2, 0 and 2 and whose place, of two, by -1 and 1; 10 is the middle."""
+    rng = np.random.default_rng(8)
+    rows, cols = np.nonzero(rng.random((30, 20)) < 0.6)
+    hour, place = rng.integers(0, 3, len(rows)), rng.choice(["home", "tram"], len(rows))
+    values = 10 + np.array([-2, 0, 2])[hour] + np.where(place == "tram", 1, -1) + rng.integers(-1, 2, len(rows))
+    frame = pd.DataFrame({"u": rows, "i": cols, "r": values, "hour": hour, "place": place})
+    return ct.Ratings.from_frame(frame, "u", "i", "r", context=("hour", "place"), scale=(1, 20))
+
+
+@pytest.mark.parametrize("context", [("hour", "place"), ("place", "hour")])
+def test_each_column_of_the_context_has_its_own_effect(two_columns, context):
+    model = ct.BayesianFM(0, 60, context=context, implicit=False).fit(two_columns)
+
+    def told(**context):
+        return model.predict(3, two_columns.item_ids, context=context).mean()
+
+    level = model.predict(3, two_columns.item_ids).mean()
+    assert level == pytest.approx(10, abs=0.6)
+    for hour, move in enumerate((-2, 0, 2)):
+        assert told(hour=hour) - level == pytest.approx(move, abs=0.4)
+        assert told(hour=hour, place="home") - told(hour=hour) == pytest.approx(-1, abs=0.3)
+        assert told(hour=hour, place="tram") - told(hour=hour) == pytest.approx(1, abs=0.3)
+    assert told(hour=99, place="ship") == pytest.approx(level, abs=1e-9)
+    assert model.errors(two_columns).std() < 1.1  # the noise that was put there has 0.82
+
+
+def test_what_was_not_met_of_the_context_is_less_sure(two_columns):
+    model = ct.BayesianFM(0, 40, context=("hour", "place"), implicit=False).fit(two_columns)
+    spread = {}
+    for name, context in (("both", {"hour": 1, "place": "tram"}), ("hour", {"hour": 1}), ("neither", {})):
+        chances = model.rating_probabilities(3, 4, context=context).iloc[0]
+        spread[name] = np.sqrt(chances @ (chances.index - chances @ chances.index) ** 2)
+    assert spread["both"] + 0.1 < spread["hour"] < spread["neither"] - 0.1
+
+
+def test_a_viewer_of_the_training_part_has_an_interval_where_there_is_a_context(weekly):
+    viewer = weekly.viewer(3)
+    for ours, theirs in zip(viewer.predict([4, 5], interval=0.8), weekly.predict(3, [4, 5], interval=0.8), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-9)
+
+
 def test_a_context_that_is_missing_or_of_another_kind_is_refused(world):
     bare = dataclasses.replace(world, context={})
     with pytest.raises(ValueError, match=r"context must be columns of Ratings.context, \[\], got \['week'\]"):
@@ -463,6 +506,49 @@ def test_the_log_score_is_the_mean_logarithm_of_the_probabilities(world):
         model.log_score(test.part([]))
 
 
+def test_the_log_score_is_of_ratings_of_the_same_table(world):
+    model = ct.BayesianFM(0, 9).fit(dataclasses.replace(world, context={}))
+    with pytest.raises(TypeError, match="ratings must be"):
+        model.log_score(world.values)
+    with pytest.raises(ValueError, match="ratings"):
+        model.log_score(world.restrict(np.arange(40) > 0, world.item_counts > 0))
+
+
+def test_a_training_rating_is_told_as_likely_as_the_samples_and_their_noise_say(world):
+    """A mixture of normals cut at the thresholds; of cells of known viewers and titles nothing else is unsure."""
+    model = ct.BayesianFM(1, 30, n_kept=7).fit(dataclasses.replace(world, context={}))
+    model.noise_spread_ = 0.0
+    means = np.array([model._draws(np.array([2]), np.array([9]), [])[0][0]])
+    assert means.mean() == pytest.approx(model.predict(2, 9)[0], abs=1e-9)
+    below = norm.cdf((model.thresholds_[:, None] - means) / model.noises_).mean(axis=1)
+    expected = np.diff(below, prepend=0, append=1)
+    assert model.rating_probabilities(2, 9).to_numpy()[0] == pytest.approx(expected, abs=1e-12)
+    assert model.noise() == pytest.approx(np.sqrt(np.mean(model.noises_**2)), rel=1e-12)
+    assert np.ptp(model.noises_) > 0.01
+
+
+@pytest.mark.parametrize("limit", [None, 100])
+def test_thresholds_are_found_by_left_out_ratings_with_the_noise_or_by_a_part_of_them(world, monkeypatch, limit):
+    asked, plain = [], dataclasses.replace(world, context={})
+    monkeypatch.setattr(ct, "CELLS", len(world) if limit is None else limit)
+    original = ct.left_out
+    monkeypatch.setattr(ct, "left_out", lambda *given: asked.append(given) or original(*given))
+    model = ct.BayesianFM(1, 20, n_kept=5).fit(plain)
+    (means, variances, values) = asked[0]
+    assert len(values) == (limit or len(world))
+    assert np.array_equal(variances, np.broadcast_to(model.noises_**2, means.shape))
+    spots = {(rating, round(mean, 9)) for rating, mean in zip(plain.values, predictions(model, plain), strict=True)}
+    found = {(rating, round(mean, 9)) for rating, mean in zip(values, means.mean(axis=1), strict=True)}
+    assert found <= spots
+    if limit is None:
+        chances = model.rating_probabilities(plain.user_ids[plain.rows], plain.item_ids[plain.cols]).mean(axis=0)
+        np.testing.assert_allclose(chances, [np.mean(plain.values == step) for step in model.steps_], atol=0.04)
+
+
+def predictions(model, ratings):
+    return model.predict_cells(ratings.rows, ratings.cols)
+
+
 def test_a_rating_that_is_impossible_costs_a_finite_score():
     rows, cols = np.divmod(np.arange(400)[np.random.default_rng(0).random(400) < 0.6], 20)
     train = ct.Ratings(range(20), range(20), rows, cols, np.where(cols < 10, 3.0, 8.0))
@@ -531,6 +617,108 @@ def test_tables_without_a_feature_change_nothing(table, tmp_path):
         assert np.array_equal(each.complete(), plain.complete())
         new = each.fold_in_item({101: 5}, features={}).predict([102])
         assert np.array_equal(new, plain.fold_in_item({101: 5}).predict([102]))
+
+
+@pytest.mark.parametrize("side", ["item", "user"])
+def test_lists_of_those_known_by_features_alone_are_in_the_order_of_the_predictions(world, side):
+    plain, n = dataclasses.replace(world, context={}), world.n_items if side == "item" else world.n_users
+    cold = (plain.cols if side == "item" else plain.rows) >= 10  # only the first ten have ratings
+    about = ct.Features(np.arange(n), np.random.default_rng(1).normal(size=(n, 3)), ["a", "b", "c"])
+    model = ct.BayesianFM(2, 30, **{f"{side}_features": about}).fit(plain.part(~cold))
+    known = model.ratings_.known.toarray() > 0
+    lists = model.top_items(np.arange(40), 30)
+    scores = np.array([model.predict(user, plain.item_ids) for user in plain.user_ids.tolist()])
+    for own, seen, found in zip(scores, known, lists, strict=True):
+        assert len(np.unique(np.round(own, 6))) > 20
+        expected = np.argsort(-np.where(seen, -np.inf, own), kind="stable")[: (~seen).sum()]
+        assert found[: len(expected)].tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("features", [{}, {"item_features": ABOUT_ITEMS}, {"user_features": ABOUT_USERS}])
+@pytest.mark.parametrize("n_factors", [0, 2])
+def test_lists_of_cold_viewers_and_of_cold_titles_are_in_the_order_of_the_predictions(with_cold, features, n_factors):
+    model = ct.BayesianFM(n_factors, 30, **features).fit(with_cold)
+    assert model.user_sampled_.tolist() == [1, 1, 1, 1, 1, 0]
+    for row, user in enumerate(with_cold.user_ids.tolist()):
+        seen = with_cold.cols[with_cold.rows == row]
+        scores = model.predict(user, with_cold.item_ids)
+        np.testing.assert_allclose(model.predict_rows([row])[0], scores, atol=1e-9)
+        unseen = np.setdiff1d(np.arange(5), seen)
+        expected = unseen[np.argsort(-scores[unseen], kind="stable")]
+        assert model.top_items([row], 5)[0][: len(unseen)].tolist() == expected.tolist()
+
+
+def test_one_feature_is_enough_to_be_known_by(with_cold):
+    title, viewer = ct.Features([13], [[1.0]], ["sad"]), ct.Features([106], [[1.0]], ["young"])
+    model = ct.BayesianFM(1, 9, item_features=title, user_features=viewer).fit(with_cold)
+    assert not model.predict([101, 106, 106], [13, 11, 13], return_fallback=True)[1].any()
+
+
+def test_one_rating_leaves_a_viewer_and_a_title_to_the_samples_alone(table):
+    few = table.part(((table.rows != 5) | (table.cols == 1)) & ((table.cols != 2) | (table.rows == 1)))
+    model = ct.BayesianFM(1, 20, n_kept=5).fit(few)
+    assert model.user_sampled_.all()
+    assert not model._draws(np.array([5, 1, 5]), np.array([1, 2, 2]), [])[1].any()
+
+
+def test_two_strangers_are_as_unsure_as_the_priors_of_both_and_of_their_product(with_cold):
+    """In each sample 1 / precision of either weight, of the factors times the squared mean of the other's, and of the
+    product of both deviations."""
+    model = ct.BayesianFM(2, 20, implicit=False, n_kept=5).fit(with_cold)
+    (nu_u, tight_u), (nu_i, tight_i) = model.priors_
+    both = 1 / (tight_u[:, 1:] * tight_i[:, 1:])
+    lines = nu_i[:, 1:] ** 2 / tight_u[:, 1:] + nu_u[:, 1:] ** 2 / tight_i[:, 1:]
+    expected = 1 / tight_u[:, 0] + 1 / tight_i[:, 0] + (lines + both).sum(axis=1)
+    variances = model._draws(np.array([5]), np.array([2]), [])[1][0]
+    np.testing.assert_allclose(variances, expected, rtol=1e-9)
+    assert (variances > model._draws(np.array([5]), np.array([0]), [])[1][0] - 1e-12).any()
+
+
+def test_an_updated_viewer_is_as_unsure_as_somebody_new_with_all_their_ratings(table):
+    model = ct.BayesianFM(1, 20, n_kept=5, user_features=ABOUT_USERS).fit(table)
+    assert not model._draws(np.array([1]), np.array([0]), [])[1].any()
+    newer = ct.Ratings([102], table.item_ids, [0], [0], [7.0], table.scale)
+    updated = model.update(newer)
+    assert updated.user_sampled_.tolist() == [1, 0, 1, 1, 1, 1]
+    title = ct.Ratings([102], [99], [0], [0], [7.0], table.scale)
+    with pytest.raises(ValueError, match=r"BayesianFM weighs the titles .*, and ratings has 1 that it has not met"):
+        model.update(title)
+    fold = updated._fold_of(1)
+    np.testing.assert_allclose(updated._draws(np.array([1, 1]), np.array([0, 4]), [])[1], fold.cover([0, 4])[1])
+    assert (fold.cover([0, 4])[1] > 0).all()
+
+
+@pytest.mark.parametrize("told", [{11: 9}, {11: 9, 14: 2}])
+def test_whoever_is_kept_is_as_unsure_as_their_fold_in_beside_those_whom_the_chain_has_met(table, told):
+    model = ct.BayesianFM(1, 20, n_kept=5, user_features=ABOUT_USERS).fit(table)
+    viewer = model.fold_in(told)
+    kept = model.add(viewer, 900)
+    means, variances = viewer.fold.cover(np.arange(5))
+    rows = np.array([6, 2, 6])  # another one stands between
+    found = kept._draws(rows, np.array([0, 3, 4]), [])
+    np.testing.assert_allclose(found[0][[0, 2]], means[[0, 4]], atol=1e-9)
+    np.testing.assert_allclose(found[1][[0, 2]], variances[[0, 4]], atol=1e-9)
+    assert (variances > 0).all()
+    assert not found[1][1].any()
+    ours, theirs = (one.predict([12, 15], interval=0.8) for one in (kept.viewer(900), viewer))
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-9)
+
+
+def test_nobody_and_a_title_of_which_nothing_is_known_meet_at_the_mean(with_cold):
+    for features in ({}, {"item_features": ABOUT_ITEMS}):
+        model = ct.BayesianFM(1, 30, **features).fit(with_cold)
+        nobody, new = model.fold_in({}).scores, model.fold_in_item({}).predict(with_cold.user_ids)
+        assert (nobody[2] == model.global_mean_) == (not features)  # of title 13 genres may be known
+        assert (nobody[[0, 1, 3, 4]] != model.global_mean_).all()
+        assert new[5] == model.global_mean_
+        assert (model.user_bias_[5], model.item_bias_[2] == 0) == (0, not features)
+        assert model.predict(106, 11)[0] == pytest.approx(model.global_mean_ + model.item_bias_[0], rel=1e-12)
+        assert (new[:5] != model.global_mean_).all()
+        assert model.fold_in({11: 9}).scores[2] != model.global_mean_
+        assert model.fold_in_item({101: 9}).predict(106)[0] != model.global_mean_
+    described = model.fold_in_item({}, features={"funny": 1.0}).predict(106)[0]
+    assert described != model.global_mean_
 
 
 # ---- Somebody new ----
@@ -755,6 +943,24 @@ def test_diagnostics_have_the_noise_and_each_prediction_asked_for(world):
         model.diagnostics(users=[0])
 
 
+def test_diagnostics_are_of_each_chain_by_itself(world):
+    """Samples stand chain by chain; the noise of every sweep is in the history."""
+    model = ct.BayesianFM(1, 40, n_chains=2, n_kept=16, burn_in=10).fit(dataclasses.replace(world, context={}))
+    table = model.diagnostics([3, 1], [5, 6]).set_index("quantity")
+    for user, item in ((3, 5), (1, 6)):
+        draws = model._draws(np.array([user]), np.array([item]), [])[0][0].reshape(2, 8)
+        assert table.loc[[(user, item)], "mean"].item() == pytest.approx(draws.mean(), rel=1e-9)
+        assert table.loc[[(user, item)], "sd"].item() == pytest.approx(draws.std(), rel=1e-9)
+        assert table.loc[[(user, item)], "r_hat"].item() == pytest.approx(posterior.split_r_hat(draws), rel=1e-9)
+    noise = np.array([[row[f"noise_{chain}"] for row in model.history_[10:]] for chain in (1, 2)])
+    assert table.loc["noise", ["mean", "sd"]].tolist() == pytest.approx([noise.mean(), noise.std()], rel=1e-12)
+    assert table.loc["noise", "r_hat"] == pytest.approx(posterior.split_r_hat(noise), rel=1e-9)
+    cells = model.diagnostics()["quantity"].tolist()[1:]
+    assert cells == model.diagnostics()["quantity"].tolist()[1:]
+    assert (min(cell[0] for cell in cells), min(cell[1] for cell in cells)) == (0, 0)
+    assert (max(cell[0] for cell in cells), max(cell[1] for cell in cells)) == (39, 29)
+
+
 @pytest.mark.parametrize(
     ("n_sweeps", "n_kept", "n_chains", "told"),
     [(1, 50, 1, False), (3, 50, 1, False), (4, 50, 1, False), (6, 50, 1, True), (40, 1, 1, False), (40, 5, 2, False)],
@@ -803,6 +1009,12 @@ def test_samples_that_no_saved_model_may_have_are_refused(world, monkeypatch):
     ct.BayesianFM(1, 30, n_kept=12).fit(world)
     with pytest.raises(MemoryError, match=r"n_factors=1 with 13 samples \(n_kept\) of 70 .* Lower n_kept or n_factors"):
         ct.BayesianFM(1, 30, n_kept=13).fit(world)
+    ct.BayesianFM(1, 18, n_kept=500, burn_in=6).fit(world)  # of 18 sweeps 12 are left
+    ct.BayesianFM(1, 30, n_kept=11, n_chains=2).fit(world)  # 6 of each chain
+    monkeypatch.setattr(posterior, "MAX_SAMPLE_BYTES", 8 * 2 * 70 * 12 - 1)
+    for settings in ({"n_kept": 500, "n_sweeps": 18, "burn_in": 6}, {"n_kept": 11, "n_chains": 2, "n_sweeps": 30}):
+        with pytest.raises(MemoryError, match=r"n_factors=1 with 12 samples \(n_kept\)"):
+            ct.BayesianFM(1, **settings).fit(world)
 
 
 def test_samples_are_thinned_evenly_and_as_many_as_asked_for(world):
@@ -839,8 +1051,9 @@ def test_ctrl_c_before_the_first_sample_leaves_nothing(world, monkeypatch):
 def test_burn_in_must_leave_a_sample(table):
     with pytest.raises(ValueError, match="burn_in must be below n_sweeps, 10, got 10"):
         ct.BayesianFM(1, 10, burn_in=10).fit(table)
-    assert ct.BayesianFM(1, 10).in_use("burn_in") == 3
-    assert ct.BayesianFM(1, 3000).in_use("burn_in") == 100
+    for n_sweeps, burn_in in ((1, 0), (10, 3), (299, 99), (300, 100), (303, 100), (3000, 100)):
+        assert ct.BayesianFM(1, n_sweeps).in_use("burn_in") == burn_in
+    assert ct.BayesianFM(1, 10, burn_in=9).fit(table).levels_.shape == (1,)
 
 
 def test_only_models_that_know_how_sure_they_are_give_an_interval(table):

@@ -470,6 +470,46 @@ def test_no_start_of_a_weighted_als_falls_below_its_bound(noisy, biases, rank):
     assert tight.gap >= -1e-12 * tight.primal
 
 
+@pytest.fixture(scope="module")
+def lopsided():
+    """Viewers of many titles, who rate high, and of one or two, who rate low: the mean of all is nobody's level."""
+    low = [[2, 9, NO], [NO, 1, NO], [3, NO, NO], [NO, NO, 2], [1, 4, 2]]
+    wide = np.array([[9, 7, 8, 10, 8, 7, 10], [9, 6, 10, 6, 8, 9, 7], [5, 9, 6, 8, 7, NO, NO]])
+    return ct.Ratings.from_matrix(np.vstack([wide, np.hstack([low, np.full((5, 4), NO)])]))
+
+
+@pytest.mark.parametrize("biases", [False, True])
+def test_a_weighted_fit_that_hardly_began_has_as_good_a_bound_as_a_finished_one(lopsided, biases):
+    how = {"reg": 0.3, "biases": biases, "bias_reg": 2, "weighted_reg": True, "tol": 0}
+    best = ct.ALS(12, n_epochs=1000, **how).fit(lopsided)
+    optimum = best._objective()[0]
+    assert optimum * (1 - 1e-6) <= best.certificate().dual <= optimum * (1 + 1e-9)
+    for start in ("random", (np.ones((8, 1)), np.ones((7, 1)))):
+        begun = ct.ALS(1, n_epochs=1, init=start, **how).fit(lopsided)
+        assert begun._objective()[0] > 1.2 * optimum
+        assert optimum * 0.99 <= begun.certificate().dual <= optimum * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("biases", [False, True])
+def test_where_the_wider_fit_fails_a_weighted_bound_is_that_of_the_fit_itself(lopsided, monkeypatch, biases):
+    """By the dual of the objective over 2: theta is the residual, as far as its weighted norm lets it."""
+    model = ct.ALS(1, 0.3, biases, 2, weighted_reg=True, n_epochs=1, tol=0).fit(lopsided)
+    E = np.zeros(lopsided.shape)
+    E[lopsided.rows, lopsided.cols] = -ct.errors(model, lopsided)
+    roots = np.sqrt(np.outer(lopsided.user_counts, lopsided.item_counts))
+    theta = E * min(1, 0.3 / np.linalg.norm(E / roots, 2))
+    target = lopsided.values - (lopsided.values.mean() if biases else 0)
+    dual = theta[lopsided.rows, lopsided.cols] @ target - np.sum(theta**2) / 2
+    if biases:
+        dual -= (np.sum(theta.sum(axis=0) ** 2) + np.sum(theta.sum(axis=1) ** 2)) / (2 * 2)
+
+    def fails(model, ratings):
+        raise ValueError("no solution")
+
+    monkeypatch.setattr(ct.ALS, "fit", fails)
+    assert model.certificate().dual == pytest.approx(2 * dual, rel=1e-8)
+
+
 def test_the_weighted_norm_and_its_dual_by_cvxpy(noisy):
     rows, cols, (d, e) = noisy.rows, noisy.cols, weights(noisy)
     X = cp.Variable(noisy.shape)
@@ -520,6 +560,48 @@ def test_the_objective_of_a_nearly_free_autoencoder_is_no_difference_of_large_su
     objective = (np.sum((S - S @ B) ** 2) + 1e-9 * np.sum(B**2)) / 2
     assert model.certificate().primal == pytest.approx(objective, rel=1e-12, abs=0)
     assert model.certificate().dual <= objective
+
+
+@pytest.mark.parametrize("biases", [False, True])
+def test_after_an_update_the_bound_of_als_is_of_the_problem_with_the_mean_as_trained(biases):
+    """Ten viewers of one title each, who rate low, and then one who rates high: a worse mean has a higher optimum."""
+    A = np.full((11, 8), NO)
+    A[0], A[np.arange(1, 11), np.arange(10) % 8] = [9, 9, 10, 9, 8, 9, 10, 9], [2, 1] * 5
+    ratings = ct.Ratings.from_matrix(A)
+    trained = ct.ALS(8, 1, biases, 2, tol=1e-8).fit(ratings.part(ratings.rows > 0))
+    model = trained.update(ratings)
+    assert model.global_mean_ == trained.global_mean_ == 1.5
+    X, b, c = cp.Variable(ratings.shape), cp.Variable(ratings.n_users), cp.Variable(ratings.n_items)
+    error, penalty = ratings.values - X[ratings.rows, ratings.cols], 2 * cp.normNuc(X)
+    if biases:
+        error = error - 1.5 - b[ratings.rows] - c[ratings.cols]
+        penalty = penalty + 2 * (cp.sum_squares(b) + cp.sum_squares(c))
+    problem = cp.Problem(cp.Minimize(cp.sum_squares(error) + penalty))
+    problem.solve(solver=cp.SCS, eps_abs=1e-6, eps_rel=1e-6, max_iters=50_000)
+    assert 0.7 * problem.value < model.certificate().dual <= problem.value * (1 + 1e-4)
+    assert biases or model.certificate().dual == pytest.approx(problem.value, rel=1e-4)
+    assert model.certificate().primal == pytest.approx(model._objective()[0], rel=1e-12)
+
+
+@pytest.mark.parametrize("biases", [False, True])
+def test_after_an_update_the_spectral_bound_is_below_what_the_same_mean_allows(lopsided, biases):
+    """Twice the spectral objective is that of ALS with factors to spare, here with the mean as it was trained."""
+    high = lopsided.part(lopsided.values > 2)
+    model = ct.SpectralRegularization(1, biases, 2, tol=1e-8).fit(high).update(lopsided)
+    found = model.certificate()
+    assert model.global_mean_ == high.values.mean() > lopsided.values.mean() + 0.3
+    X, b, c = cp.Variable(lopsided.shape), cp.Variable(lopsided.n_users), cp.Variable(lopsided.n_items)
+    error, penalty = lopsided.values - X[lopsided.rows, lopsided.cols], cp.normNuc(X)
+    if biases:
+        error = error - model.global_mean_ - b[lopsided.rows] - c[lopsided.cols]
+        penalty = penalty + cp.sum_squares(b) + cp.sum_squares(c)
+    problem = cp.Problem(cp.Minimize(cp.sum_squares(error) / 2 + penalty))
+    problem.solve(solver=cp.SCS, eps_abs=1e-6, eps_rel=1e-6, max_iters=50_000)
+    assert 0.5 * problem.value < found.dual <= problem.value * (1 + 1e-4) <= found.primal * (1 + 2e-4)
+    left = ct.errors(model, lopsided)
+    size = np.linalg.svd(model.user_factors_ @ model.item_factors_.T, compute_uv=False).sum()
+    biases_too = model.user_bias_ @ model.user_bias_ + model.item_bias_ @ model.item_bias_
+    assert found.primal == pytest.approx(left @ left / 2 + size + biases_too, rel=1e-9)
 
 
 def test_without_biases_their_penalty_does_not_matter_to_a_certificate(noisy):

@@ -43,6 +43,20 @@ def refused(arguments, capsys):
     return stopped.value.code, printed.err
 
 
+def test_the_command_has_the_models_of_the_course_and_a_list_that_follows_the_viewer(monkeypatch):
+    told = []
+    monkeypatch.setattr(ct.command, "run", lambda *given: told.append(given))
+    ct.main(["--splits", "2"])
+    (make_models, rankers, list_model, arguments, about) = told[0]
+    assert make_models is ct.course_models
+    assert [type(model) for model in rankers.values()] == [ct.Popularity, ct.ImplicitALS, ct.EASE]
+    assert type(list_model) is ct.Hybrid
+    rating = list_model.rating
+    assert rating.get_params() == ct.course_models()["spectral with biases"].set_params(tol=1e-4).get_params()
+    assert arguments == ["--splits", "2"]
+    assert about == ct.main.__doc__
+
+
 def test_the_module_runs_as_a_command_with_every_model(small, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "content_table", "--data", small, "--splits", "2", "--viewer", "fay", "--n", "1"],

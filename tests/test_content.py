@@ -481,6 +481,7 @@ def test_taste_is_the_weights_of_a_viewer_largest_first(tribes):
     model = content(user_features=PROFILES).fit(tribes)
     taste = model.taste(3)  # old, likes horror
     assert taste["feature"].tolist() == ["horror", "comedy"]
+    assert taste.index.tolist() == [0, 1]
     own = model.feature_weights_[3, [1, 0]]
     shared = model.group_weights_[0] + model.group_weights_[2]  # everybody's, and that of the old
     assert taste["own"].to_numpy() == pytest.approx(own, abs=1e-12)
@@ -528,6 +529,70 @@ def test_features_of_the_wrong_users_or_of_no_kind_are_an_error(table):
         model.set_params(user_features=np.eye(6)).fit(table)
 
 
+def test_features_of_the_other_side_are_suspected_where_they_do_not_cover_their_own():
+    ratings = ct.Ratings.from_matrix([[5, 3, 8, NO], [4, NO, 2, 6], [NO, 7, 9, 1]])  # viewers 0 to 2, titles 0 to 3
+    for model in (ct.ContentOnly(), ct.ContentMF(n_factors=1, n_epochs=2, patience=None)):
+        with pytest.raises(ValueError, match=r"item_features must be about the items, .* are the two swapped"):
+            model.set_params(item_features=ct.Features([2, 0, 1], np.eye(3), list("abc"))).fit(ratings)
+        model.set_params(item_features=ct.Features([2, 0], np.eye(2), list("ab"))).fit(ratings)  # of nobody in all
+        said = ct.Features([0, 1, 2, 3], np.eye(4), list("abcd"), about="users")
+        with pytest.raises(ValueError, match=r"item_features must be about the items, .* are the two swapped"):
+            model.set_params(item_features=said).fit(ratings)
+    square = ratings.restrict(ratings.user_counts > 0, ratings.item_ids < 3)
+    for about in ("", "items"):  # both sides have the same ids: nothing to suspect
+        ct.ContentOnly(ct.Features([2, 0, 1], np.eye(3), list("abc"), about=about)).fit(square)
+
+
+def test_one_rating_is_enough_to_be_known(table):
+    few = table.part(((table.rows != 5) | (table.cols == 1)) & ((table.cols != 2) | (table.rows == 1)))
+    blank = ct.Features([11, 12], [[1.0], [1.0]], ["funny"])  # nothing is known of title 13, nor of viewer 106
+    for model in (
+        ct.ContentOnly(blank),
+        ct.ContentMF(blank, shared_weights=False, n_factors=1, n_epochs=2, patience=None),
+        ct.BayesianFM(1, 9),
+        ct.BayesianFM(1, 9, item_features=blank),
+    ):
+        fallback = model.fit(few).predict([106, 101, 106], [11, 13, 13], return_fallback=True)[1]
+        assert fallback.tolist() == [False] * 3, model
+
+
+def test_terms_by_hand(tribes):
+    model = content(user_features=PROFILES, content_weight=0.5).fit(tribes)
+    terms = model.viewer(3).terms(7).set_index("reason")["contribution"]  # old, of a title of horror
+    weight = model.feature_weights_[3, 1] + model.group_weights_[[0, 2], 1].sum()
+    assert terms["horror"] == pytest.approx(0.5 * weight, rel=1e-12)
+    assert terms["this viewer"] == pytest.approx(model.user_bias_[3], rel=1e-12)
+    assert terms["hidden factors"] == pytest.approx(model.user_factors_[3] @ model.item_factors_[7], rel=1e-12)
+    everybody = terms.index.str.startswith("what everybody gets")
+    assert terms[everybody].tolist() == [pytest.approx(model.global_mean_ + model.item_bias_[7], rel=1e-12)]
+    assert len(terms) == 4
+    new = model.fold_in({1: 9, 2: 3})
+    terms = new.terms(7).set_index("reason")["contribution"]
+    assert terms.sum() == pytest.approx(new.predict(7)[0], abs=1e-9)
+    x = new.fold.solve @ new.fold.target
+    assert terms["horror"] == pytest.approx(0.5 * (x[3] + model.group_weights_[0, 1]), rel=1e-9)
+    assert terms["this viewer"] == pytest.approx(x[4], rel=1e-9)
+    assert terms["hidden factors"] == pytest.approx(x[:2] @ model.item_factors_[7], rel=1e-9)
+
+
+def test_a_new_title_of_content_alone_is_what_it_is_about(table):
+    model = ct.ContentOnly(ABOUT_ITEMS, reg=0.7).fit(table)
+    known = model.global_mean_ + model.user_bias_
+    for features, told in (({"funny": 2.0, "long": -1.0}, {101: 9}), ({}, {}), (None, {101: 1, 104: 10})):
+        row = np.array([2.0, 0.0, -1.0]) if features else np.zeros(3)
+        new = model.fold_in_item(told, features=features)
+        assert new.predict(table.user_ids) == pytest.approx(known + model.feature_weights_ @ row, abs=1e-12)
+
+
+def test_the_gap_of_content_alone_is_exact_where_nothing_but_the_penalty_counts(with_cold):
+    model = ct.ContentOnly(ABOUT_ITEMS, reg=2).fit(with_cold)
+    optimum = model.certificate().primal
+    assert model.certificate().gap == pytest.approx(0, abs=1e-9)
+    model.feature_weights_[5], model.user_bias_[5] = [1, 2, 3], 4  # of a viewer without a rating
+    assert model.certificate().primal == pytest.approx(optimum + 2 * (1 + 4 + 9 + 16))
+    assert model.certificate().dual == pytest.approx(optimum)
+
+
 def test_one_weight_for_each_viewer_and_word_may_be_too_many(large):
     words = ct.Features([0], sp.csr_array((1, 50_000)), np.arange(50_000))
     for model in (ct.ContentMF(words, patience=None), ct.ContentOnly(words)):
@@ -571,6 +636,16 @@ def test_the_weight_stays_a_share(four, first, second, expected):
     models = [ct.GlobalMean().fit(levels[which]) for which in (first, second)]
     validation = ct.Ratings.from_matrix([[NO, 10], [NO, NO]])
     assert ct.Blend(*models, prefit=True).fit(four, validation).weight_ == expected
+
+
+@pytest.mark.parametrize("apart", [1e-6, 0.5, 30.0])
+def test_the_weight_by_hand_however_near_the_models_are(four, apart):
+    """3 and 3 + apart, for a rating a fifth of the way from the first to the second."""
+    levels = [ct.Ratings.from_matrix([[level, NO], [NO, NO]], scale=(1, 50)) for level in (3, 3 + apart)]
+    validation = ct.Ratings.from_matrix([[NO, 3 + apart / 5], [NO, NO]], scale=(1, 50))
+    model = ct.Blend(*(ct.GlobalMean().fit(level) for level in levels), prefit=True).fit(four, validation)
+    assert model.weight_ == pytest.approx(0.8, rel=1e-6)
+    assert model.global_mean_ == pytest.approx(3 + apart / 5, rel=1e-9)
 
 
 def test_a_blend_is_the_mix_cell_by_cell(parts):

@@ -349,6 +349,15 @@ def test_the_training_error_of_a_large_table_is_what_the_steps_met(small, monkey
         assert [row["validation_rmse"] for row in met] == errors[0]
 
 
+def test_a_table_is_large_from_the_constant_on_where_errors_are_recorded_too(small, monkeypatch):
+    model = ct.SGDMF(3, batch_size=None, n_epochs=3, patience=None)
+    after = [row["train_rmse"] for row in clone(model).fit(small).history_]
+    for limit, first in ((len(small) + 1, after[0]), (len(small), small.values.std())):
+        monkeypatch.setattr(ct, "TILED", limit)
+        history = clone(model).set_params(init_scale=1e-9).fit(small).history_
+        assert history[0]["train_rmse"] == pytest.approx(first, rel=1e-4)  # met before any step, or measured after it
+
+
 @pytest.mark.parametrize("batch_size", [1, 3])
 def test_the_loops_return_the_squared_errors_they_met(small, batch_size):
     model = ct.SGDMF(3, n_epochs=2, patience=None).fit(small)
@@ -379,8 +388,9 @@ def test_by_tiles_a_step_too_long_is_an_error_also_in_the_last_steps(sample, til
         return 1.0
 
     monkeypatch.setattr(ct, "one_pass", overflow)
-    with pytest.raises(ct.DivergenceError, match="pass 1: the training RMSE overflowed"):
-        ct.SGDMF(3, reg=0, n_epochs=1, patience=None).fit(sample)
+    for reg in (0, 0.1):
+        with pytest.raises(ct.DivergenceError, match="pass 1: the training RMSE overflowed"):
+            ct.SGDMF(3, reg=reg, n_epochs=1, patience=None).fit(sample)
 
 
 def test_ctrl_c_within_a_pass_by_tiles_keeps_the_whole_passes(small, tiled, monkeypatch):
@@ -483,6 +493,14 @@ def test_a_validation_part_only_decides_when_to_stop(parts):
     stopped = ct.SGDMF(5, learning_rate=0.03, patience=3).fit(train, validation)
     passes = ct.SGDMF(5, learning_rate=0.03, n_epochs=stopped.best_epoch_, patience=None).fit(train)
     assert np.array_equal(stopped.complete(), passes.complete())
+
+
+def test_of_passes_that_are_equally_good_the_first_is_kept_and_an_error_that_stays_is_no_better():
+    train = ct.Ratings.from_matrix([[8, 4, np.nan], [np.nan, 9, np.nan], [np.nan] * 3])
+    cold = ct.Ratings.from_matrix([[np.nan] * 3, [np.nan] * 3, [np.nan, np.nan, 5]])  # the mean, in every pass
+    model = ct.SGDMF(2, n_epochs=50, patience=3).fit(train, cold)
+    assert [row["validation_rmse"] for row in model.history_] == [2.0] * 4
+    assert model.best_epoch_ == 1
 
 
 def test_a_share_is_set_aside_where_no_validation_part_is_given(sample):
@@ -589,6 +607,37 @@ def test_steps_are_too_long_where_the_error_outgrows_the_scale_ten_times(scale, 
     for error in (limit, np.inf, np.nan):
         with pytest.raises(ct.DivergenceError):
             solvers.check_descent("SGD", 0.1, error, 1, scale)
+
+
+@pytest.mark.parametrize(("error", "too_long"), [(99.0, False), (101.0, True)])
+def test_steps_are_too_long_by_the_error_and_not_by_the_loss_with_its_penalty(error, too_long):
+    """One rating and factors whose product is far off; the steps are so short that all stays as it was given."""
+    one = ct.Ratings([0], [0], [0], [0], [5.0])
+    start = np.array([[error]]), np.ones((1, 1))
+    model = ct.SGDMF(1, learning_rate=1e-12, reg=1.0, n_epochs=1, patience=None, init=start)
+    if too_long:
+        with pytest.raises(ct.DivergenceError, match=r"the training RMSE reached 101 on a scale of 1 to 10"):
+            model.fit(one)
+        return
+    row = model.fit(one).history_[0]
+    assert (row["train_rmse"], row["train_loss"]) == pytest.approx((99, 99**2 + 99**2 + 1))
+
+
+def test_a_fit_without_an_error_or_a_penalty_is_no_step_too_long():
+    ratings = ct.Ratings.from_matrix([[7, 7], [7, np.nan]])
+    model = ct.SGDMF(1, reg=0, n_epochs=2, patience=None, init=(np.zeros((2, 1)), np.zeros((2, 1)))).fit(ratings)
+    assert [row["train_loss"] for row in model.history_] == [0, 0]
+
+
+def test_steps_that_overflow_at_once_are_too_long_and_no_wrong_argument(small):
+    with pytest.raises(ct.DivergenceError, match="pass 1: the training RMSE overflowed"):
+        ct.GradientDescentMF(2, learning_rate=1e308).fit(small)
+    for P, Q in ((np.inf, 0.0), (0.0, np.inf)):
+        factors = np.full((small.n_users, 1), P), np.full((small.n_items, 1), Q)
+        with np.errstate(invalid="ignore"):
+            assert not np.isfinite(ct.GradientDescentMF(1).objective(small, *factors)).any()
+    with pytest.raises(TypeError, match="ratings must be"):
+        ct.GradientDescentMF(1).gradient([[5, 3]], np.ones((1, 1)), np.ones((2, 1)))
 
 
 def test_the_remedy_works(sample):

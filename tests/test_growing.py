@@ -418,6 +418,16 @@ def test_the_spectral_objective_after_an_update_by_hand(sample):
     assert new.certificate() != new.certified_
 
 
+def test_a_direction_of_no_length_stays_one_for_whoever_is_kept(noisy):
+    model = ct.SpectralRegularization(1).fit(noisy)
+    assert len(model.s_) > 1
+    model.s_[-1] = model.user_factors_[:, -1] = model.item_factors_[:, -1] = 0.0
+    viewer = model.fold_in({0: 5.0, 3: 7.0})
+    kept = model.add(viewer, 900)
+    assert kept.U_[-1, -1] == 0
+    assert (kept.U_[-1] * model.s_) @ model.Vt_ == pytest.approx(viewer.scores, abs=1e-12)
+
+
 def test_the_nuclear_norm_has_no_bound_any_more_and_says_how_far_it_repeats(table):
     model = ct.NuclearNorm().fit(table)
     assert model.certificate() is not None

@@ -119,6 +119,18 @@ def test_features_without_a_column_say_nothing(table):
     assert np.array_equal(ct.Hybrid(ct.BiasBaseline(), empty).fit(table).complete(), with_none)
 
 
+def test_what_says_the_same_of_every_title_says_nothing(table):
+    """A genre of all titles: as near to what is liked is every one of them."""
+    same = ct.Features(table.item_ids, np.ones((5, 1)), ["anime"])
+    with_none = ct.Hybrid(ct.BiasBaseline()).fit(table)
+    model = ct.Hybrid(ct.BiasBaseline(), same).fit(table)
+    assert model.item_table_.shape == (5, 1)
+    assert with_none.item_table_.shape == (5, 0)
+    assert model.complete() == pytest.approx(with_none.complete(), abs=1e-12)
+    told = {11: 9, 14: 10}
+    assert model.fold_in(told).scores == pytest.approx(with_none.fold_in(told).scores, abs=1e-12)
+
+
 # ---- Whether the lists follow ----------------------------------------------------------------------------------------
 
 

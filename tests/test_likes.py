@@ -433,18 +433,29 @@ def likes_of(ratings):
     return [np.sort(ratings.csr[[row]].indices) for row in range(ratings.n_users)]
 
 
-def test_a_fit_is_that_of_the_slow_twin_with_the_same_draws(noisy):
-    model = ct.BPR(3, reg=0.02, learning_rate=0.1, n_epochs=4, random_state=5).fit(noisy)
-    rng, n = np.random.default_rng(5), noisy.n_items
-    P, Q = (rng.normal(0, 0.1, (size, 3)) for size in noisy.shape)
-    b, likes = np.zeros(n), likes_of(noisy)
-    rows, cols = np.repeat(np.arange(noisy.n_users), noisy.user_counts), np.concatenate(likes)
+@pytest.mark.parametrize(
+    "given",
+    [
+        random_table(0),
+        ct.Ratings.from_matrix([[8, 8, 8, 8], [NO, 8, 8, 8], [NO, NO, NO, 8], [8, NO, 8, NO]]),
+        ct.Ratings.from_matrix([[8, 8, 8], [8, NO, NO]]),
+    ],
+    ids=["some", "all, all but one, and one", "one like that counts"],
+)
+def test_a_fit_is_that_of_the_slow_twin_with_the_same_draws(given):
+    model = ct.BPR(3, reg=0.02, learning_rate=0.1, n_epochs=4, random_state=5).fit(given)
+    rng, n = np.random.default_rng(5), given.n_items
+    P, Q = (rng.normal(0, 0.1, (size, 3)) for size in given.shape)
+    b, likes = np.zeros(n), likes_of(given)
+    pairs = [(u, i) for u, own in enumerate(likes) if len(own) < n for i in own]  # a like of all stands against none
+    rows, cols = np.array(pairs).T
     for epoch in range(4):
         order = rng.permutation(len(rows))
-        at = rng.random(len(rows)) * (n - noisy.user_counts[rows[order]])
+        at = rng.random(len(rows)) * (n - given.user_counts[rows[order]])
         others = [np.setdiff1d(np.arange(n), likes[u])[int(place)] for u, place in zip(rows[order], at, strict=True)]
         loss = slow_pass(rows[order], cols[order], others, b, P, Q, 0.1, 0.02)
         assert model.history_[epoch] == {"epoch": epoch + 1, "train_loss": pytest.approx(loss / len(rows), rel=1e-12)}
+    P[given.user_counts == n] = 0  # who likes everything prefers nothing
     for learnt, expected in ((model.item_bias_, b), (model.user_factors_, P), (model.item_factors_, Q)):
         assert learnt == pytest.approx(expected, abs=1e-12)
     assert not model.user_bias_.any()
@@ -555,9 +566,8 @@ def test_titles_and_viewers_without_a_rating_get_the_bias_alone(with_cold):
 
 @pytest.mark.parametrize("model", [ct.BPR(5, learning_rate=100, reg=1), ct.DeepMF(5, learning_rate=100)], ids=repr)
 def test_steps_that_are_too_long_are_an_error_and_no_fit(model, sample):
-    with pytest.raises(
-        ct.DivergenceError, match=rf"{type(model).__name__} diverged in pass \d+: .* learning_rate=100 .* try 10"
-    ):
+    said = rf"{type(model).__name__} diverged in pass \d+: its loss, 0\.693 by chance, .* learning_rate=100 .* try 10"
+    with pytest.raises(ct.DivergenceError, match=said):
         model.fit(sample)
     assert not hasattr(model, "item_factors_")
 
@@ -578,6 +588,27 @@ def test_steps_that_are_too_long_are_an_error_and_no_fit(model, sample):
 def test_what_else_makes_steps_too_long_is_named_without_a_warning(model, said, table):
     with pytest.raises(ct.DivergenceError, match=said):
         model.fit(table)
+
+
+@pytest.mark.parametrize("loss", [99.75, 100.0, 100.25])
+def test_a_mean_loss_of_a_hundred_is_the_end_of_a_fit(loss, table, monkeypatch):
+    monkeypatch.setattr(ct, "bpr_pass", lambda rows, *rest: loss * len(rows))
+    model = ct.BPR(2, n_epochs=1)
+    if loss < 100:
+        assert model.fit(table).history_ == [{"epoch": 1, "train_loss": loss}]
+        return
+    with pytest.raises(ct.DivergenceError, match=r"reached 100\. learning_rate=0\.05 is .* here; try 0\.005\.$"):
+        model.fit(table)
+
+
+def test_numbers_without_end_are_named_beside_a_loss_that_is_none(table, monkeypatch):
+    def overflow(*arguments):
+        arguments[6][0, 0] = 1e101  # P
+        return 99.75 * len(arguments[0])
+
+    monkeypatch.setattr(ct, "bpr_pass", overflow)
+    with pytest.raises(ct.DivergenceError, match=r"reached 99\.8, and numbers that it learnt lie beyond 1e100\."):
+        ct.BPR(2, n_epochs=1).fit(table)
 
 
 @pytest.mark.parametrize(("reg", "n_epochs"), [(0.125, 31), (0.125, 30), (0.25, 20)])

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ABOUT_ITEMS, press_ctrl_c
+from sklearn.exceptions import NotFittedError
 
 import content_table as ct
 from content_table_parts import tables
@@ -54,6 +55,14 @@ def test_all_columns_and_options_are_there(sample, table, tmp_path, monkeypatch,
     expected = model.recommend_all(also_seen=test, one_per_work=True)
     assert 0 < len(expected) < table.n_users * 5
     pd.testing.assert_frame_equal(read(tmp_path / name), expected, check_dtype=False, rtol=1e-14)
+
+
+def test_a_model_that_was_not_fitted_has_no_lists_to_write(tmp_path):
+    with pytest.raises(NotFittedError, match="this BiasBaseline has not been fitted"):
+        ct.write_lists(ct.BiasBaseline(), tmp_path / "lists.csv")
+    with pytest.raises(TypeError, match="model must be"):
+        ct.write_lists("baseline", tmp_path / "lists.csv")
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["lists.csv", "lists.parquet"])

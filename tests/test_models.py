@@ -806,7 +806,9 @@ def test_a_penalty_above_the_norm_of_the_table_leaves_nothing():
     assert [(row["epoch"], row["rank"], row["primal"]) for row in model.history_] == [
         (0, 0, 25.0)
     ]  # no pass was needed
+    assert (model.U_.shape, model.s_.shape, model.Vt_.shape) == ((2, 0), (0,), (0, 2))
     assert len(ct.SpectralRegularization(reg=6.8).fit(ratings).s_) == 1
+    assert ct.SpectralRegularization(reg=6.8, solver="cvxpy").fit(ratings).history_ == []  # it tells of no pass
 
 
 def test_the_nuclear_norm_recovers_a_low_rank_matrix_exactly(low_rank, hidden):
@@ -848,6 +850,15 @@ def test_a_convex_model_that_stops_short_names_its_gap_and_the_number_to_raise(s
     with pytest.warns(ConvergenceWarning, match=rf"{kind.__name__} stopped at n_epochs=11 .* gap .*; raise n_epochs"):
         model = kind(n_epochs=11).fit(sample)
     assert model.certificate().relative_gap > 1e-6 or model.violation_ > 1e-6
+
+
+def test_a_gap_of_just_tol_is_small_enough(noisy):
+    with pytest.warns(ConvergenceWarning):
+        short = ct.SpectralRegularization(2, tol=0, n_epochs=10).fit(noisy)
+    reached = short.certificate().relative_gap
+    assert ct.SpectralRegularization(2, tol=reached, n_epochs=10).fit(noisy).certificate().relative_gap == reached
+    with pytest.warns(ConvergenceWarning):
+        ct.SpectralRegularization(2, tol=np.nextafter(reached, 0), n_epochs=10).fit(noisy)
 
 
 def test_soft_impute_that_stops_short_says_so_too(noisy):

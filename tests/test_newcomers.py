@@ -89,6 +89,15 @@ def test_preferences_and_counts_are_folded_in_exactly_too(ranker, table):
     assert largest_change(clone(RANKERS[ranker]).fit(table)) < 1e-12
 
 
+@pytest.mark.parametrize("name", [name for name in RANKERS if name.startswith("implicit")])
+def test_who_has_one_like_alone_or_none_is_folded_in_exactly_too(name, table):
+    few = table.part((table.rows > 1) | ((table.rows == 0) & (table.cols == 0)))
+    model = clone(RANKERS[name]).fit(few)
+    assert model.fold_in({11: 8}).scores == pytest.approx(model.predict(101, few.item_ids), abs=1e-12)
+    assert model.predict(101, 14)[0] != 0
+    assert not model.fold_in({}).scores.any()
+
+
 def test_on_a_real_size_table_als_and_neighbours_are_exact(sample):
     for model in (ct.ALS(10, 5, biases=True), ct.ALS(20, 0.1, n_epochs=30, tol=0), ct.ItemKNN()):
         assert largest_change(model.fit(sample)) < 1e-8
@@ -107,6 +116,28 @@ def test_a_fold_in_of_descent_models_stops_as_early_as_their_training(sample):
     ridge = away([model.fold_in(own_ratings(sample, user)) for user in users])
     assert stopped < ridge
     assert stopped < 0.3
+
+
+@pytest.mark.parametrize(
+    ("schedule", "time"),
+    [
+        ("constant", 3 * 0.05),
+        ("inverse", 0.05 * (1 + 1 / 1.5 + 1 / 2)),
+        ("exponential", 0.05 * (1 + np.exp(-0.5) + np.exp(-1))),
+    ],
+)
+@pytest.mark.parametrize("told", [{11: 9}, {11: 9, 14: 10}])
+@pytest.mark.parametrize("content", [False, True])
+def test_a_fold_in_descends_for_as_long_as_the_rates_of_the_passes_add_up_to(table, schedule, time, told, content):
+    """Of a bias alone, from 0: its slope is e - G b with G = n + n reg, so for a time T b = (1 - exp(-T G)) / G e."""
+    how = {"reg": 0.4, "learning_rate": 0.05, "schedule": schedule, "decay": 0.5, "n_epochs": 3, "patience": None}
+    start = np.zeros((6, 1)), np.zeros((5, 1))
+    kind = ct.ContentMF(ABOUT_ITEMS, content_weight=0, n_factors=1) if content else ct.SGDMF(1)
+    model = kind.set_params(init=start, **how).fit(table)
+    known = model.global_mean_ + model.item_bias_
+    e = sum(rating - known[table.item_cols([item])[0]] for item, rating in told.items())
+    G = len(told) * (1 + 0.4)
+    assert model.fold_in(told).scores == pytest.approx(known + (1 - np.exp(-time * G)) / G * e, rel=1e-12)
 
 
 def test_without_end_the_descent_fold_in_is_the_ridge_regression(table):

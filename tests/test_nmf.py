@@ -146,6 +146,32 @@ def test_stationarity_is_the_largest_slope_that_can_be_followed(model, noisy):
 
 
 @BOTH
+def test_after_any_number_of_passes_no_number_of_a_viewer_can_be_improved(model, sample):
+    fitted = clone(model).set_params(n_factors=6, n_epochs=1, tol=0).fit(sample)
+    before, A, rng = objective(fitted, dense(sample)), dense(sample), np.random.default_rng(1)
+    for _ in range(20):  # convex in all numbers of a viewer together, so what is nearby tells
+        for array, low in zip(fitted._solved(0), (0.0, -np.inf), strict=False):
+            kept = array.copy()
+            array[:] = np.maximum(low, array + rng.normal(0, 1e-3, array.shape))
+            assert objective(fitted, A) > before
+            array[:] = kept
+    assert fitted.stationarity() > 1  # the titles are far from theirs
+
+
+@BOTH
+def test_a_random_start_is_about_as_high_as_what_is_to_be_explained(model, monkeypatch):
+    """k products of two numbers of variance v / k, both of one sign, for a height v: of the ratings above the end of
+    the scale, or with biases of their spread."""
+    values = np.random.default_rng(2).choice([7.0, 10.0], (300, 40))
+    ratings = ct.Ratings.from_matrix(values, scale=(4, 12))
+    monkeypatch.setattr(ct.NMF, "_run_passes", lambda model, learn: None)
+    start = clone(model).fit(ratings).item_factors_
+    height = values.std() if model.biases else values.mean() - 4
+    assert np.mean(start**2) == pytest.approx(height / 3, rel=0.3)
+    assert (start > 0).all()
+
+
+@BOTH
 def test_the_certificate_bounds_every_start(model, noisy):
     fits = [clone(model).set_params(random_state=seed, n_epochs=2000).fit(noisy) for seed in range(4)]
     certificates = [fit.certificate() for fit in fits]
@@ -254,6 +280,9 @@ def test_a_part_is_named_by_the_titles_that_it_adds_most_to(table):
     assert reasons["reason"].tolist() == ["part 0: Apple, Dog", "part 1: Cat, Dog", "what everybody gets"]
     assert reasons["contribution"].tolist() == [2, 2, 1]
     assert len(model.titles_of_parts(99)) == 10
+    assert model.titles_of_parts(1)["title"].tolist() == ["Apple", "Cat"]
+    with pytest.raises(ValueError, match="n must be at least 1, got 0"):
+        model.titles_of_parts(0)
 
 
 def test_models_whose_factors_may_take_away_have_no_such_parts(table):

@@ -51,6 +51,19 @@ def test_certificate_and_history_are_kept(fitted, loaded):
     assert getattr(loaded, "violation_", None) == getattr(fitted, "violation_", None)
 
 
+def test_the_function_and_the_method_keep_the_ratings_unless_told_otherwise(table, tmp_path):
+    model = ct.BiasBaseline().fit(table)
+    for name, save in (("function", lambda *given: ct.save_model(model, *given)), ("method", model.save)):
+        save(tmp_path / f"{name}.npz")
+        assert np.array_equal(ct.load_model(tmp_path / f"{name}.npz").complete(), model.complete())
+        save(tmp_path / f"{name}.npz", False)
+        with pytest.raises(ValueError, match="saved without its viewers"):
+            ct.load_model(tmp_path / f"{name}.npz").complete()
+    tuned = ct.Tuned(ct.BiasBaseline(), n_trials=1, n_folds=2).fit(table)
+    tuned.save(tmp_path / "tuned.npz")
+    assert np.array_equal(ct.load_model(tmp_path / "tuned.npz").complete(), tuned.complete())
+
+
 def test_the_training_ratings_are_kept_with_titles_names_and_scale(loaded, table):
     assert loaded.ratings_.fingerprint == table.fingerprint
     assert loaded.ratings_.titles.tolist() == table.titles.tolist()

@@ -117,6 +117,15 @@ def test_the_number_of_parameters_is_what_was_learnt(table):
         assert model.fit(table).n_parameters() == count, model
 
 
+def test_a_bias_that_happens_to_be_0_leaves_the_number_of_parameters_as_it_is(table):
+    model = ct.DeepMF(2, (3,), n_epochs=2).fit(table)
+    before = model.n_parameters()
+    assert type(before) is int
+    for some in (slice(1, 2), slice(None)):
+        model.item_bias_[some] = 0.0
+        assert model.n_parameters() == before
+
+
 @pytest.mark.parametrize("low", [0, -1.0])
 def test_factors_of_ten_are_counted_from_above_0(low):
     assert ct.Range(low, 5.0).low == low

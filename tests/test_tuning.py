@@ -395,6 +395,12 @@ def test_a_tuned_model_that_was_not_fitted_says_so_instead_of_saving(tmp_path):
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("name", ["certificate", "n_parameters"])
+def test_a_tuned_model_that_was_not_fitted_has_nothing_to_tell(name):
+    with pytest.raises(NotFittedError, match="this Tuned has not been fitted"):
+        getattr(ct.Tuned(ct.BiasBaseline()), name)()
+
+
 def test_the_tuned_model_is_one_of_its_candidates(parts):
     train, validation = parts
     candidates = {"mean": ct.GlobalMean(), "biases": ct.BiasBaseline(), "spectral": spectral()}

@@ -120,6 +120,34 @@ def test_a_fit_is_that_of_the_slow_twin_with_the_same_draws(table, anneal, drawn
     assert model.complete() == pytest.approx(scores, abs=1e-5)
 
 
+def test_who_likes_nothing_is_in_no_batch_and_who_likes_little_is(table):
+    """Viewers without a like leave every draw as it is; one whose likes add up to less than one title counts."""
+    told = table.part(table.rows > 0)
+    bare = told.restrict(told.user_counts > 0, told.item_counts >= 0)
+    with_nobody, without = (ct.MultVAE(**SMALL, batch_size=2).fit(each) for each in (told, bare))
+    assert np.array_equal(with_nobody.item_weights_, without.item_weights_)
+    assert [row["divergence"] for row in with_nobody.history_] == [row["divergence"] for row in without.history_]
+    little = ct.Ratings(*(getattr(told, name) for name in ("user_ids", "item_ids")), np.append(told.rows, 0),
+                        np.append(told.cols, 1), np.append(told.values, 3.0), told.scale)  # fmt: skip
+    assert not np.allclose(ct.MultVAE(**SMALL, batch_size=2).fit(little).item_weights_, without.item_weights_)
+
+
+@pytest.mark.parametrize("n_viewers", [1, 4])
+def test_the_recorded_loss_is_that_of_a_like_and_the_divergence_that_of_a_viewer(table, n_viewers):
+    """Before the first step, so of the network as it was drawn; all of it is one batch."""
+    part = table.part(table.rows < n_viewers)
+    S = sp.csr_array(((part.csr.data - 1) / 9, part.csr.indices, part.csr.indptr), part.shape)[:n_viewers]
+    model = ct.MultVAE(2, 3, n_epochs=1, dropout=0.0, random_state=3).fit(part)
+    rng = np.random.default_rng(3)
+    net = random_network(5, 3, 2, rng)
+    net.W[part.item_counts == 0] = 0.0
+    S = S[rng.permutation(n_viewers)]
+    kept = (rng.random(S.nnz) >= 0.0).astype(float)
+    entropy, divergence, _ = on_paper(net, S, kept, rng.standard_normal((n_viewers, 2)), 0.0, 0.0)
+    assert model.history_ == [{"epoch": 1, "train_loss": pytest.approx(entropy / S.sum(), rel=1e-9),
+                               "divergence": pytest.approx(divergence / n_viewers, rel=1e-9)}]  # fmt: skip
+
+
 def test_passes_of_a_denoising_autoencoder_have_no_divergence_and_no_beta(table):
     one, other = (ct.MultVAE(**SMALL, variational=False, beta=beta, anneal=0).fit(table) for beta in (0.2, 5.0))
     assert np.array_equal(one.complete(), other.complete())
@@ -240,6 +268,12 @@ def test_a_title_that_nobody_likes_says_nothing_and_comes_late(with_cold):
     assert reasons["Cat"] == 0
 
 
+def test_a_title_of_one_rating_is_learnt(table):
+    model = ct.MultVAE(**SMALL).fit(table.part((table.cols != 2) | (table.rows == 1)))
+    assert model.item_factors_.any(axis=1).all()
+    assert model.item_weights_.any(axis=1).all()
+
+
 def test_likes_that_all_count_nothing_teach_nothing():
     lowest = ct.Ratings.from_matrix([[1, 1, np.nan], [np.nan, 1, 1]], scale=(1, 5))
     model = ct.MultVAE(**SMALL).fit(lowest)  # each is 0 of the scale
@@ -265,6 +299,15 @@ def test_a_batch_whose_scores_would_not_fit_is_refused_with_its_size(table, monk
     ct.MultVAE(**SMALL, batch_size=4).fit(table)
     with pytest.raises(MemoryError, match=r"a step of batch_size=5 \(try fewer\) needs a dense 5 x 5 table"):
         ct.MultVAE(**SMALL, batch_size=5).fit(table)
+
+
+def test_a_batch_has_at_most_all_who_like_something(table, monkeypatch):
+    part = table.part(table.rows > 2)  # three viewers of five titles
+    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 8 * 3 * 5)
+    ct.MultVAE(**SMALL | {"n_factors": 1, "n_hidden": 2}, batch_size=100).fit(part)
+    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 8 * 3 * 5 - 1)
+    with pytest.raises(MemoryError, match=r"a step of batch_size=100 \(try fewer\) needs a dense 3 x 5 table"):
+        ct.MultVAE(**SMALL | {"n_factors": 1, "n_hidden": 2}, batch_size=100).fit(part)
 
 
 @pytest.mark.parametrize(
