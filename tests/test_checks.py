@@ -354,6 +354,7 @@ def test_a_range_goes_from_low_to_high():
         ({"low": 0, "above": 1}, [2], [(1, "above 1")]),
         ({"high": 1e6}, [np.float16(100), np.float32(1e6)], [(np.float32(2e6), "at most 1e")]),
         ({"low": -3}, [-3], [(-4, "at least -3")]),
+        ({"high": 5, "below": 5}, [4.9], [(5, "below 5"), (6, "at most 5")]),
     ],
 )
 def test_a_setting_is_held_to_its_bounds(bounds, fits, others):
@@ -367,6 +368,13 @@ def test_a_setting_is_held_to_its_bounds(bounds, fits, others):
         refused(declared.check, "share", value, match=f"share must be {words}")
     for value in (None, "2", NO, np.random.default_rng(0)):
         refused(declared.check, "share", value, match="share must be a finite number")
+
+
+def test_a_setting_of_which_nothing_is_said_is_any_number():
+    for value in (-1e300, 0, 2.5, 1e300):
+        assert settings.Setting(5).check("share", value) is None
+    for value in (None, "a", True, np.random.default_rng(0), np.inf):
+        refused(settings.Setting(5).check, "share", value, match="share must be a finite number")
 
 
 @pytest.mark.parametrize("name", ["low", "above", "high", "below"])

@@ -68,14 +68,41 @@ def test_a_scale_has_a_low_and_a_high_end(scale, words):
 
 def test_ratings_at_both_ends_of_the_scale_belong_to_it():
     assert ct.Ratings([1], [1, 2], [0, 0], [0, 1], [2, 4], scale=(2, 4)).values.tolist() == [2, 4]
-    for value, count in [(1.99, 1), (4.01, 1)]:
-        with pytest.raises(ValueError, match=f"{count} ratings lie outside the scale 2 to 4, the first is {value}"):
-            ct.Ratings([1], [1, 2], [0, 0], [0, 1], [3, value], scale=(2, 4))
+    for value in (1.99, 4.01):
+        with pytest.raises(
+            ValueError, match=f"1 ratings lie outside the scale 2 to 4, the first is {value} by user 1, "
+        ):
+            ct.Ratings([1], [1, 2, 3], [0] * 3, [0, 1, 2], [2, value, 4], scale=(2, 4))
+    with pytest.raises(ValueError, match="2 ratings lie outside the scale 2 to 4, the first is 1 by user 1, item 2;"):
+        ct.Ratings([1], [1, 2, 3], [0] * 3, [0, 1, 2], [2, 1, 5], scale=(2, 4))
+    with pytest.raises(ValueError, match="2 ratings are NaN or infinite, the first at entry 1"):
+        ct.Ratings([1], [1, 2, 3], [0] * 3, [0, 1, 2], [2, NO, np.inf], scale=(2, 4))
+
+
+def test_what_is_not_told_of_a_table():
+    table = ct.Ratings([1], [2], [0], [0], [5])
+    assert (table.scale, table.has_seasons, table.density, table.dropped, table.notes) == ((1, 10), False, 1, {}, ())
+    assert (table.times, table.titles, table.user_names, table.context) == (None, None, None, {})
+    assert ct.Ratings.from_matrix([[5]]).scale == (1, 10)
+    with pytest.raises(TypeError, match="has_seasons must be True or False, got 1"):
+        replace(table, has_seasons=1)
+    with pytest.raises(TypeError, match="dropped must be a dict of reason: number of rows"):
+        replace(table, dropped=[])
+    with pytest.raises(TypeError, match="notes must be a list of texts"):
+        replace(table, notes="one")
+
+
+def test_positions_beyond_32_bits_stay_what_they_are(monkeypatch):
+    table = ct.Ratings([1], [2, 3], [0, 0], [0, 1], [5, 6])
+    monkeypatch.setattr(ct.Ratings, "shape", property(lambda _: (1, 2**31 + 1)))
+    wide = table._with({"cols": np.array([2**31, 4])})
+    assert wide.csr.indices.tolist() == [4, 2**31]
+    assert wide.csr.data.tolist() == [6, 5]
 
 
 def test_repeats_are_counted_and_the_first_by_position_is_named():
     with pytest.raises(ValueError, match="3 cells are given more than once, the first by user 'a', item 8;"):
-        ct.Ratings(["a", "b"], [7, 8], [1, 1, 1, 0, 0], [0, 0, 0, 1, 1], [1, 2, 3, 4, 5])
+        ct.Ratings(["a", "b"], [7, 8], [1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 0], [1, 2, 3, 4, 5, 6])
     assert len(ct.Ratings([1, 2], [7, 8], [0, 0, 1, 1], [0, 1, 0, 1], [1, 2, 3, 4])) == 4
 
 
@@ -178,8 +205,18 @@ def test_a_viewer_is_called_by_id_then_by_name_then_by_a_typed_id():
     with pytest.raises(KeyError, match="no user has the id or name '0"):
         long.user_id("0" + "1" + "0" * 18)  # twenty digits are no id
     for key in ([7], {}, pd.NA):
-        with pytest.raises(TypeError, match="a user is asked for by one id or name"):
-            table.user_id(key)
+        for ask in (table.user_id, table.user_row):
+            with pytest.raises(TypeError, match="a user is asked for by one id or name"):
+                ask(key)
+        for ask in (table.item_id, table.title):
+            with pytest.raises(TypeError, match="an item is asked for by one id or title"):
+                ask(key)
+
+
+def test_an_id_that_is_text_goes_before_a_title():
+    table = ct.Ratings(["b2"], ["a1", "b2"], [0], [0], [5], titles=["b2", "Bear"])
+    assert [table.item_id(name) for name in ("a1", "b2", "bear")] == ["a1", "b2", "b2"]
+    assert (table.title("a1"), table.title("b2")) == ("b2", "Bear")
 
 
 def test_a_whole_title_goes_before_a_typed_id_and_that_before_a_part_of_a_title():
@@ -204,6 +241,13 @@ def test_found_titles_begin_with_the_text_then_go_by_ratings_then_by_name():
     assert table.find_titles("gren")["match"].tolist() == ["similar"]
     assert table.find_titles("zzz").empty
     assert table.find_titles("!").empty
+    with pytest.raises(KeyError, match=r"titles are spelled as in \['Blue red', 'The red', 'Red sun'\]"):
+        table.item_id("zzz")
+    films = ct.Ratings([1], [1, 2], [0], [0], [5], titles=["Matz (2000)", "Mata, The (1999)"])
+    films = films.part([])  # equal in ratings: by title, and not by what else it is called
+    assert films.find_titles("mat")["item_id"].tolist() == [2, 1]
+    called = ["Heart Attack on Stage", "Shingeki no Kyojin"]  # known as Attack on Titan
+    assert ct.Ratings([1], [1, 2], [0], [0], [5], titles=called).find_titles("attack on")["item_id"].tolist() == [2, 1]
     many = ct.Ratings([1], np.arange(12), [0], [0], [5], titles=[f"red {chr(97 + at)}" for at in range(12)])
     assert len(many.find_titles("red")) == 10
 
@@ -221,6 +265,10 @@ def test_works_are_counted_only_where_they_are_at_least_half_of_the_titles():
     assert replace(table, has_seasons=True).works(False) is None
     assert table.seasons(table.series) is table.seasons(table.series)
     assert table.seasons(np.array([0, 0, 0, 1])).place.tolist() == [0, 2, 1, 0]
+    with pytest.raises(TypeError, match="works must be an array of whole numbers"):
+        table.seasons(np.array([0.0, 0, 0, 1]))
+    with pytest.raises(TypeError, match="one_per_work must be True or False, got 'yes'"):
+        table.works("yes")
     with pytest.raises(ValueError, match="works needs 4 entries, got 3"):
         table.seasons(np.array([0, 1, 2]))
 
@@ -458,6 +506,22 @@ def test_a_share_is_rounded_to_ratings(share, held):
     assert len(table.split_random()[1]) == 3  # a fifth
 
 
+@pytest.mark.parametrize("share", [0, 1, 1.5, "0.5"])
+def test_a_share_lies_between_nothing_and_all(share):
+    with pytest.raises(ValueError, match=f"test_size is a share between 0 and 1, got {share!r}"):
+        made(7).split_random(share)
+
+
+def test_the_first_seed_is_0():
+    table = made(8, times=None)
+    for split in (table.split_random, table.split_leave_one_out, table.split_folds):
+        own, told = split(), split(random_state=0)
+        pairs = zip(own, told, strict=True)
+        if split == table.split_folds:
+            pairs = ((one[1], other[1]) for one, other in pairs)
+        assert all(entries(one) == entries(other) for one, other in pairs)
+
+
 @pytest.mark.parametrize("share", [0.03, 0.97])
 def test_a_share_that_leaves_one_part_empty_is_refused(share):
     with pytest.raises(ValueError, match=f"14 ratings cannot give a test share of {share} and leave some to train on"):
@@ -467,7 +531,8 @@ def test_a_share_that_leaves_one_part_empty_is_refused(share):
 @pytest.mark.parametrize(("train", "validation"), [(0.5, 0.5), (0.7, 0.31), (0, 0.5), (0.5, 0), ("a", 0.1), (0.5, NO)])
 def test_shares_of_a_split_by_time_leave_some_for_the_test(train, validation):
     for split in ("split_user_time", "split_global_time"):
-        with pytest.raises(ValueError, match="train and validation are shares that leave some for the test, got"):
+        words = f"shares that leave some for the test, got {train!r} and {validation!r}"
+        with pytest.raises(ValueError, match=re.escape(words)):
             getattr(made(0), split)(train, validation)
 
 
@@ -589,7 +654,16 @@ def test_a_matrix_may_miss_cells_in_every_way():
     masked = np.ma.masked_array(full, [[False, True, False], [False] * 3])
     frame = pd.DataFrame(full, dtype="Int64")
     frame.iloc[0, 1] = pd.NA
-    for matrix in (gaps, gaps.tolist(), masked, [*masked], frame, frame.astype(object), pd.DataFrame(gaps)):
+    for matrix in (
+        gaps,
+        gaps.tolist(),
+        masked,
+        [*masked],
+        [masked[0], full[1]],
+        frame,
+        frame.astype(object),
+        pd.DataFrame(gaps),
+    ):
         table = ct.Ratings.from_matrix(matrix)
         assert table.csr.toarray().tolist() == [[1, 0, 3], [4, 5, 6]]
         assert table.user_ids.tolist() == [0, 1]
@@ -613,6 +687,8 @@ def test_entries_are_a_mask_or_positions_from_0():
     for wrong in ([0, 14], [-1, 3], [14], [-1]):
         with pytest.raises(ValueError, match=f"entries must lie in 0..13, got {min(wrong)}..{max(wrong)}"):
             table.part(wrong)
+    with pytest.raises(ValueError, match="entries has 1 masked entries"):
+        table.part(np.ma.masked_array([0, 1], [False, True]))
     for wrong in ([True] * 13, np.array([[0]]), [0.5], ["a"]):
         with pytest.raises(
             ValueError, match="entries must be a mask of 14 True or False, a list of indices or a slice"
@@ -633,6 +709,21 @@ def test_pairs_are_in_order_if_each_comes_after_the_one_before(block):
         in_order = all(one < other for one, other in itertools.pairwise(pairs))
         assert parts._in_order(rows, cols, block) == in_order
         assert parts._any_twice(rows, cols, 3) == (len({*pairs}) < len(pairs))
+
+
+def test_pairs_are_apart_where_either_side_differs():
+    users, items = pd.Series(list("abca")), pd.Series(list("xyxy"))
+    assert not parts.pairs_repeat(users, items)
+    assert not parts.pairs_repeat(items, users)
+    assert parts.pairs_repeat(pd.Series(list("abcab")), pd.Series(list("xyxyy")))
+
+
+@pytest.mark.parametrize("column", [[1, 9, 5], [9, 5, 1], [5, 9, 1], [1, 5, 9], ["b", "a"], [2.5, 1, 2.5], [3]])
+def test_ids_of_a_column_are_sorted_and_each_row_keeps_its_own(column):
+    for given in (pd.Series(column), pd.Series(column, dtype=object), pd.Series(column).astype("category")):
+        ids, at = parts._distinct(given)
+        assert ids.tolist() == sorted({*column})
+        assert ids[at].tolist() == column
 
 
 def test_columns_are_hashed_only_where_their_values_have_an_order(monkeypatch):
@@ -671,8 +762,9 @@ def test_rows_without_a_user_or_an_item_are_counted_and_the_first_is_named():
     frame = pd.DataFrame({"u": [1, NO, 3, NO], "i": [7, 8, None, 8], "r": 5.0}, index=[10, 11, 12, 13])
     with pytest.raises(ValueError, match="3 rows have no user or no item, the first is row 11"):
         ct.Ratings.from_frame(frame, "u", "i", "r")
-    with pytest.raises(ValueError, match="1 values of column 'r' are no numbers, the first is 'x'"):
-        ct.Ratings.from_frame(frame[:1].assign(r="x"), "u", "i", "r")
+    some = pd.DataFrame({"u": [1, 2, 3], "i": 7, "r": ["x", 5, "y"]})
+    with pytest.raises(ValueError, match="2 values of column 'r' are no numbers, the first is 'x'"):
+        ct.Ratings.from_frame(some, "u", "i", "r")
     with pytest.raises(ValueError, match="1 ratings are NaN or infinite, the first at entry 0"):
         ct.Ratings.from_frame(frame[:1].assign(r=NO), "u", "i", "r")
 
