@@ -59,6 +59,9 @@ def test_the_separator_is_what_a_header_has_most_of(tmp_path):
         (tmp_path / "t.csv").write_text(header)
         found[header] = tables._separator(tmp_path / "t.csv", "utf-8")
     assert list(found.values()) == [";", ",", "\t", ",", "|", ",", ","]
+    for length in (40, 60_000):
+        (tmp_path / "t.csv").write_text("a,b" + "x" * length + ";c;d\n1;2;3\n")
+        assert tables._separator(tmp_path / "t.csv", "utf-8") == ";"
     (tmp_path / "t.csv").write_text("a,b;c\n")
     with pytest.raises(ValueError, match=r"t\.csv may be separated by any of \[',', ';'\]: 'a,b;c'; pass sep="):
         tables._separator(tmp_path / "t.csv", "utf-8")
@@ -83,6 +86,8 @@ def test_a_column_is_that_of_the_very_name_else_that_of_its_letters():
         told("WHO", "who", "Who")
     with pytest.raises(ValueError, match=r"has no column 'viewr'; it has .*; did you mean \['viewer'\]\?"):
         told("viewr", "item", "viewer", "rating")
+    with pytest.raises(ValueError, match=r"did you mean \['viewer\d', 'viewer\d', 'viewer\d'\]\?"):
+        told("viewer", *(f"viewer{at}" for at in range(6)))
     with pytest.raises(ValueError, match=r"has no column 'zzz'; it has \['item', 'viewer'\]\.$"):
         told("zzz", "item", "viewer")
 
@@ -95,6 +100,9 @@ def test_columns_are_found_in_the_order_of_what_they_stand_for():
     assert list(columns.items()) == [("user", "uid"), ("item", "Movie ID"), ("rating", "Score"), ("title", "item name")]
     assert notes[0] == "taken by name: user='uid', item='Movie ID', rating='Score', title='item name'"
     assert notes[1] == "no time, because several columns may be it: ['date', 'timestamp']"
+    notes = ["separated by ';'"]
+    tables.find_columns(told, frame, "t", notes)
+    assert [note.split()[0] for note in notes] == ["taken", "separated", "no"]
     notes = []
     columns = tables.find_columns(told | {"time": "DATE", "title": False}, frame, "t", notes)
     assert columns == {"user": "uid", "item": "Movie ID", "rating": "Score", "time": "date"}
@@ -168,6 +176,30 @@ def test_text_ids_of_a_frame_stay_as_they_are_and_those_of_a_file_are_read(load)
     assert ct.load_table(FRAME).user_ids.tolist() == [1, 2]
 
 
+def test_ids_of_a_file_are_texts_where_one_is_written_as_no_number_is(load):
+    table = load("user,item,rating,time\n7,1,1,5\n007,2,2,6\n")
+    assert (table.user_ids.tolist(), table.item_ids.tolist()) == (["007", "7"], [1, 2])
+    assert table.times.tolist() == [5, 6]
+
+
+def test_categories_and_gaps_are_read_as_what_they_stand_for():
+    frame = FRAME.assign(
+        rating=["5", None, "4,5"], time=["2024-05-31", "2024-05-30", "2024-05-29"], title=[" A", "A", "B"]
+    )
+    frame = pd.concat([frame, pd.DataFrame({"user": [1], "item": [8], "rating": "1", "time": "2024-05-28"})])
+    for given in (frame, frame.astype({"rating": "category", "time": "category", "title": "category"})):
+        table = ct.load_table(given, decimal=",")
+        assert table.values.tolist() == [5, 4.5, 1]
+        assert table.titles.tolist() == ["A", "B"]
+        assert np.argsort(table.times).tolist() == [2, 1, 0]
+    with pytest.raises(ValueError, match=r"item: column 'item' of the table must hold .*, got bytes"):
+        ct.load_table(FRAME.assign(item=[b"a", None, b"c"]))
+    with pytest.raises(ValueError, match="rating: column 'rating' of the table must hold rating points, got date"):
+        ct.load_table(FRAME.assign(rating=[datetime.date(2024, 1, 1), None, datetime.date(2024, 1, 2)]))
+    nothing = tables._by_value(pd.Series([None, None], dtype=object), lambda texts: np.zeros(len(texts)))
+    assert nothing.isna().tolist() == [True, True]
+
+
 def test_numbers_of_a_shop_are_read_by_the_same_rules():
     column = pd.Series(["1,5", " ", None, "2"], name="price", dtype=object)
     assert np.array_equal(tables.points_from(column, ",", "t"), [1.5, NO, NO, 2], equal_nan=True)
@@ -185,6 +217,13 @@ def test_numbers_of_a_shop_are_read_by_the_same_rules():
     texts = pd.Series(["5", " 6 ", None], name="id", dtype=object)
     assert [None if pd.isna(one) else one for one in tables.ids_from(texts, True)] == [5, 6, None]
     assert tables.ids_from(texts, False) is texts
+    assert tables.ids_from(texts[:2].astype("category"), True).tolist() == [5, 6]
+    with pytest.raises(ValueError, match=r"item: column 'id' of the table must hold .*, got list such as \[1\]"):
+        tables.ids_from(pd.Series([[1], "2"], name="id"), True)
+    with pytest.raises(ValueError, match=r"the first is '1,5' in data row 1; was decimal=',' meant"):
+        tables.points_from(pd.Series(["1,5", "x"], name="price"), ".", "t")
+    with pytest.raises(ValueError, match=r"the first is 'x' in data row 1\.$"):
+        tables.points_from(pd.Series(["x", "1,5"], name="price"), ".", "t")
 
 
 @pytest.mark.parametrize(
@@ -322,6 +361,8 @@ def test_columns_look_swapped_where_each_user_has_one_title_for_several_items():
     with pytest.raises(ValueError, match="the table: every user has one 'title' and items have several, so the columns "
                                          "'user' and 'item' look swapped"):  # fmt: skip
         ct.load_table(frame)
+    with pytest.raises(ValueError, match="'user' and 'item' look swapped"):
+        ct.load_table(frame[:3])  # one user with several items is enough
     other = ct.load_table(frame.assign(title=["A", "C", "B", "B"]))  # user 1 has two titles
     assert other.titles.tolist() == ["B", "B"]
     alone = ct.load_table(frame[:3].assign(user=[1, 2, 3], item=[7, 7, 8], title=["A", "B", "C"]))  # one item a user
@@ -374,6 +415,24 @@ def test_a_parquet_file_may_be_as_large_as_the_limit(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "MAX_TABLE_BYTES", size - 1)
     with pytest.raises(ValueError, match=r"t\.parquet has 3 rows of 3 columns, .* MB or more in memory; the limit is"):
         ct.load_table(tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_the_size_of_a_parquet_file_is_that_of_its_rows_or_of_its_groups(tmp_path, monkeypatch, alike):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path, n = tmp_path / "t.parquet", 300
+    texts = ["same"] * n if alike else [f"{at:05d}" * 20 for at in range(n)]
+    frame = pd.DataFrame({"user": range(n), "item": texts, "rating": 5.0})
+    frame.to_parquet(path, row_group_size=n if alike else n // 3, index=False)
+    about = parquet.ParquetFile(path).metadata
+    groups = sum(about.row_group(at).total_byte_size for at in range(about.num_row_groups))
+    assert (groups < 24 * n) == alike  # 8 bytes a cell
+    size = 24 * n if alike else groups
+    monkeypatch.setattr(tables, "MAX_TABLE_BYTES", size)
+    assert len(ct.load_table(path, scale=(1, 5))) == n
+    monkeypatch.setattr(tables, "MAX_TABLE_BYTES", size - 1)
+    with pytest.raises(ValueError, match=r"t\.parquet has 300 rows of 3 columns"):
+        ct.load_table(path, scale=(1, 5))
 
 
 # ---- Tables out ----
