@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import content_table as ct
+from content_table_parts import titles
 
 PAIRS = Path(__file__).parent / "title_pairs.csv"
 NAMES = ["Code Geass: Hangyaku no Lelouch", "Code Geass: Hangyaku no Lelouch R2", "Steins;Gate", "K-On!", "K-On!!",
@@ -315,3 +316,183 @@ def test_precision_and_recall_on_pairs_labelled_by_hand():
     assert (found & true).sum() / found.sum() >= 0.85  # precision
     assert (found & true).sum() / true.sum() >= 0.7  # recall
     assert (found & true & ~hard).sum() / (true & ~hard).sum() >= 0.95  # of those that a name can tell
+
+
+# ---- Small works and names by hand ----
+
+
+def test_a_work_is_its_name_without_what_counts_its_parts():
+    for title, name in [
+        ("Fate/Zero 2nd Season", ("fate", "zero")),
+        ("Noragami: Aragoto", ("noragami",)),
+        ("Mob Psycho 100 II", ("mob", "psycho")),
+        ("Kino (2017) Movie 3", ("kino",)),
+        ("Alpha - Beta", ("alpha",)),
+        ("Alpha-Beta", ("alpha", "beta")),
+        ("Alpha~Beta~", ("alpha",)),
+        ("Re:Zero", ("re", "zero")),
+        ("86", ("86",)),
+        ("2 II", ("2",)),
+        ("(1999)", ("1999",)),  # nothing is left without the brackets
+        ("!!!", ("!!!",)),
+    ]:
+        assert titles._work_name(title) == name
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ("Sample", "Sample Two Words", True),  # one word of six letters
+        ("Sampl", "Sampl Two Words", False),  # and of five
+        ("Abc Def", "Abc Def Ghi", True),  # two words of any length
+        ("Abc Def", "Xyz Abc Def", True),
+        ("Sample", "Xyz Sample", False),  # one word at the end is no name
+        ("Sample 2", "Sample Two Words", False),  # nowhere a work of itself
+        ("Abc Def 2", "Abc Def Ghi", True),
+    ],
+)
+def test_a_whole_name_of_two_words_or_six_letters_begins_other_titles(first, second, same):
+    assert one_work(first, second) == same
+
+
+def test_labels_of_works_count_from_0():
+    assert ct.series_of(["Naruto", "Bleach", "Naruto 2", "Bleach 3"]).tolist() == [1, 0, 1, 0]
+    assert ct.series_of(["Bleach Movie", "Bleach"]).tolist() == [0, 0]
+
+
+def test_a_number_counts_seasons_up_to_twenty():
+    for title, number in [
+        ("Gnu", 1),
+        ("Gnu 20", 20),
+        ("Gnu 21", 0),
+        ("Gnu 0", 0),
+        ("Gnu 2nd Season", 2),
+        ("Gnu R3", 3),
+        ("Gnu x4", 4),
+        ("Gnu S5", 5),
+        ("Gnu Second", 2),
+        ("Gnu Third", 3),
+        ("Gnu Season 2 Part 3", 3),
+        ("Gnu 123", 0),
+        ("Gnu: The Return", 0),
+    ]:
+        assert titles._season_number(title) == number
+
+
+def test_films_and_specials_say_so():
+    assert [titles.is_extra(title) for title in ("Gnu Movie 2", "Gnu OVA", "Gnu: Gaiden", "GNU SPECIALS")] == [True] * 4
+    assert [titles.is_extra(title) for title in ("Gnu", "Gnu 2", "Movieland", "Gnu Special-ist")] == [False] * 2 + [
+        False,
+        True,
+    ]
+
+
+def test_what_tells_no_number_comes_after_what_is_older():
+    names = ["Gnu", "Gnu: Up", "Gnu 2", "Gnu: Down", "Gnu Movie"]
+    works = np.zeros(5, int)
+    assert ct.season_order(names, [1, 2, 3, 4, 5], works).tolist() == [0, 1, 2, 3, 4]
+    assert ct.season_order(names, [1, 4, 3, 2, 0], works).tolist() == [0, 3, 2, 1, 4]
+    assert ct.season_order(names, [1, 4, 3, 2, 0], [0, 1, 0, 1, 1]).tolist() == [0, 1, 1, 0, 2]
+    assert ct.season_order(names, works=list("abaab")).tolist() == [0, 0, 1, 2, 1]
+    for wrong in ([1, np.nan, 2, 3, 4], [None] * 5, [b"a"] * 5):
+        with pytest.raises(TypeError, match="ids must be finite numbers or texts, got"):
+            ct.season_order(names, wrong, works)
+    with pytest.raises(ValueError, match="ids needs one label for each of 5 titles, got 4"):
+        ct.season_order(names, [1, 2, 3, 4])
+    with pytest.raises(TypeError, match="works must be a list of labels, one for each title"):
+        ct.season_order(names, works="aaaaa")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_next_of_each_work_is_the_first_after_all_that_was_seen(seed):
+    rng = np.random.default_rng(seed)
+    works = rng.integers(0, 3, 10) * 5 + 2  # any numbers
+    names = [f"Gnu {number}" if number else "Gnu Movie" for number in rng.integers(0, 9, 10)]
+    seasons = titles.Seasons(names, np.arange(10), works)
+    assert seasons.place.tolist() == ct.season_order(names, np.arange(10), works).tolist()
+    for _ in range(10):
+        seen = rng.permutation(10)[: rng.integers(0, 5)]
+        expected = np.zeros(10, bool)
+        for work in {*works.tolist()}:
+            of = sorted(np.flatnonzero(works == work), key=lambda at: seasons.place[at])
+            reached = [0 if "Movie" in names[at] else seasons.place[at] for at in of if at in seen]
+            later = [at for at in of if at not in seen and seasons.place[at] > max(reached, default=-1)]
+            expected[later[:1]] = True
+        assert seasons.next(seen).tolist() == expected.tolist()
+    number, _, start, order = seasons.arrays
+    for work in range(number.max() + 1):
+        of = order[start[work] : start[work + 1]]
+        assert seasons.place[of].tolist() == list(range(len(of)))
+        assert {*number[of].tolist()} == {work}
+
+
+@pytest.mark.parametrize(
+    ("title", "names"),
+    [
+        ("Matrix, The (1999)", ["The Matrix"]),
+        ("Auberge espagnole, L' (2002)", ["L'auberge espagnole".replace("a", "A", 1)]),
+        ("Seven (a.k.a. Se7en) (1995)", ["Seven", "Se7en"]),
+        ("Cité, La (City, The) (Town) (1995-1997)", ["La Cité", "The City", "Town"]),
+        ("Up (2009–)", ["Up"]),
+        ("Up", []),
+        ("Up (high)", []),
+        ("Up (2009) again", []),
+        ("Hello, Dolly (1969)", ["Hello, Dolly"]),
+    ],
+)
+def test_other_names_of_a_film_are_those_in_brackets_with_the_article_first(title, names):
+    assert titles.other_names(title) == names
+
+
+def test_english_names_are_those_that_differ():
+    assert titles.english_name("Shingeki no Kyojin") == "Attack on Titan"
+    assert titles.english_name("No such title") == ""
+    table = pd.read_csv(ct.DATA / "titles.csv", dtype=str, keep_default_na=False)
+    same = table[table["english"] == table["name"]]["name"].tolist()
+    assert all(titles.english_name(name) == "" for name in same)
+    one = table[(table["english"] != "") & (table["also"] != "")].iloc[0]
+    expected = [one["english"], one["original"], *one["also"].split("|")]
+    assert titles.other_names(one["name"]) == [name for name in expected if name]
+
+
+def index_of(*names, series=None):
+    return titles.TitleIndex(names, np.arange(len(names)) if series is None else np.array(series))
+
+
+def test_of_one_work_the_shortest_title_is_called_so_and_of_several_all():
+    assert index_of("A-B", "AB", "A b!", "C").called("a b") == [0, 1, 2]
+    assert index_of("A-B", "AB", "A b!", "C", series=[0, 0, 0, 1]).called("a b") == [1]
+    assert index_of("A-B!", "A-B", "A b", series=[0, 0, 0]).called("ab") == [0, 1, 2]  # two are the shortest
+    assert index_of("A-B", "AB", series=[0, 1]).called("ab") == [0, 1]
+    assert index_of("A", "B").called("c") == []
+    assert index_of("A", "!").called("?") == []
+    # What people call a title goes before the title of another.
+    assert index_of("Attack on Titan", "Shingeki no Kyojin").called("attack on titan") == [1]
+    assert index_of("Attack on Titan", "X").called("attack on titan") == [0]
+
+
+def test_words_are_found_where_they_begin_and_short_ones_as_a_whole():
+    index = index_of("Red moon", "Moonred", "On the moon", "進撃の巨人", "Kon on")
+    assert index.with_words("moon") == [0, 1, 2]
+    assert index.with_words("oon") == [0, 1, 2]
+    assert index.with_words("oon", whole=True) == []  # not within a word
+    assert index.with_words("red", whole=True) == [0]
+    assert index.with_words("moo", whole=True) == [0, 1, 2]
+    assert index.with_words("on") == [2, 4]  # two letters: a word of its own
+    assert index.with_words("moon red") == [0, 1]
+    assert index.with_words("the on") == [2]
+    assert index.with_words("撃の") == [3]
+    assert index.with_words("撃", whole=True) == [3]
+    assert index.with_words("") == []
+    assert index.with_words("moon sun") == []
+
+
+def test_a_slip_is_forgiven_in_a_name_else_word_by_word():
+    index = index_of("Naratohero", "Bleach", "Narutohero", "Red moon rising")
+    assert index.spelled_like("narutoheroo") == [2, 0]  # the closest first
+    assert index.spelled_like("Blaech") == [1]
+    assert index.spelled_like("redmoonrisinq") == [3]
+    assert index.spelled_like("qedmoonrising") == []  # the first letter is hardly ever wrong
+    assert index.spelled_like("risng moonn") == [3]
+    assert index.spelled_like("risng") == [3]
+    assert index.spelled_like("sun") == []
