@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from conftest import ABOUT_ITEMS, ABOUT_USERS
 from sklearn.base import clone
 
@@ -739,6 +740,245 @@ def test_models_may_be_nested_so_deep_and_no_deeper(table, tmp_path):
         files._unpack(nested(files.MAX_DEPTH + 2), {}, {})
 
 
+# ---- Every attribute: as save writes it, and in no other form ----
+
+FORMS = {"text": "text", "a switch": True, "a whole number": 5, "a half": 0.5}
+FORMS |= {"a list": {"list": []}, "a tuple": {"tuple": []}, "a dict": {"dict": []}}
+KINDS = ("float32", "float64", "int32", "int64", "bool", "U3", "M8[s]", "complex128")
+NUMBERS, IDS = {"a whole number", "a half"}, {"float32", "float64", "int32", "U3"}
+ALSO_TAKEN = {
+    **dict.fromkeys(("user_ids", "item_ids", "ids"), IDS),
+    **dict.fromkeys(("rows", "cols", "item_counts"), {"int32"}),
+    **dict.fromkeys(("titles", "user_names"), {"nothing"}),
+    **dict.fromkeys(("primal", "dual", "global_mean_", "violation_", "noise_spread_"), NUMBERS),
+    **dict.fromkeys(("has_seasons", "proven"), {"a switch"}),
+    **dict.fromkeys(("dropped", "context"), {"a dict"}),
+    **dict.fromkeys(("notes", "context_values_"), {"a tuple"}),
+    "times": {"nothing", "float32", "float64", "int32", "bool", "M8[s]"},
+    "item_counts_": {"nothing", "int32"},
+    "fingerprint": {"text"},
+    "noise_": NUMBERS | {"nothing"},
+    "weight_": {"a half"},
+    "best_epoch_": {"a whole number"},
+    "history_": {"a list"},
+    "updates_": {"a list", "nothing"},
+    "EASE.item_weights_": {"float32"},
+    "EASE.item_roots_": {"float32", "longer by axis 1"},  # as many columns as there were viewers
+    "GraphFilter.item_roots_": {"dense", "longer by axis 1"},  # T', or turned to axes that are nobody's
+}  # besides the form in which the first model has it
+
+
+@pytest.fixture(scope="module")
+def originals(workshop, table):
+    """{name: (description, arrays)}: the workshop's files, one without viewers, and one brought up to date."""
+    model = clone(ORIGINALS["ALS"]).fit(table)
+    model.save(workshop / "original without viewers.npz", with_ratings=False)
+    again = model.update(ct.Ratings([101], [13], [0], [0], [3.0]))
+    again.noise()
+    again.save(workshop / "original up to date.npz")
+    return {name: opened(workshop / f"original {name}.npz") for name in [*ORIGINALS, "without viewers", "up to date"]}
+
+
+def is_taken(about, arrays, state, name, value):
+    """Whether the rules let a file through whose attribute is `value`; its hash is another matter."""
+    before, state[name] = state[name], value
+    try:
+        files._unpack(about["content"], dict(arrays), files._by_name(ct.MODELS))
+    except (TypeError, ValueError):
+        return False
+    finally:
+        state[name] = before
+    return True
+
+
+@pytest.fixture(scope="module")
+def attributes(originals):
+    """{name of the first file that has it: [(kind, state, name)]} of what classes learn, once for each rule."""
+    met, found = set(), {name: [] for name in originals}
+    for original, (about, _) in originals.items():
+        for node in nodes(about["content"], lambda node: "kind" in node):
+            kind, state = node["kind"], node["state"]
+            learnt = files._LEARNT[kind] if kind in files._PARTS else files._rules(getattr(ct, kind))
+            for name in state.keys() & learnt.keys():
+                if (name, id(learnt[name])) not in met and state[name] is not None:
+                    met.add((name, id(learnt[name])))
+                    found[original].append((kind, state, name))
+    assert sum(map(len, found.values())) > 70
+    return found
+
+
+def other_arrays(array):
+    """(what, the array in another form)."""
+    if array.dtype.kind == "U":
+        yield from (("numbers", np.ones(array.shape)), ("bytes", array.astype("S")))
+    else:
+        for kind in (kind for kind in KINDS if np.dtype(kind) != array.dtype):
+            yield kind, np.ones(array.shape, kind) if kind == "M8[s]" else array.astype(kind)
+    if array.ndim == 2 and array.dtype.kind == "f":
+        yield "sparse", sp.csr_array(array)
+    yield from (("an axis more", array[None]), ("an axis more at the end", array[..., None]))
+    for axis in range(array.ndim):
+        yield f"longer by axis {axis}", np.concatenate([array, np.take(array, [-1], axis)], axis)
+
+
+def other_tables(table):
+    """(what, the sparse table in another form)."""
+    yield "dense", table.toarray()
+    yield from ((kind, table.astype(kind)) for kind in ("float32", "int64", "bool"))
+    for axis, longer in enumerate(([table, table[:1] * 0], [table, table[:, :1] * 0])):
+        yield f"longer by axis {axis}", sp.csr_array((sp.vstack, sp.hstack)[axis](longer))
+
+
+def packed(array):
+    """(description, arrays) of an array or of a sparse table."""
+    parts = (array.data, array.indices, array.indptr) if sp.issparse(array) else (array,)
+    arrays = {f"other {at}": part for at, part in enumerate(parts)}
+    refers = [{"array": name} for name in arrays]
+    return ({"sparse": refers, "shape": list(array.shape)} if sp.issparse(array) else refers[0]), arrays
+
+
+def other_forms(value, arrays):
+    """(what, another value, with the arrays that it refers to)."""
+    if isinstance(value, dict) and "array" in value:
+        yield from ((what, *packed(other)) for what, other in other_arrays(arrays[value["array"]]))
+    elif isinstance(value, dict) and "sparse" in value:
+        parts = tuple(arrays[part["array"]] for part in value["sparse"])
+        for what, other in other_tables(sp.csr_array(parts, shape=value["shape"])):
+            yield what, *packed(other)
+    else:
+        yield from ((what, form, {}) for what, form in FORMS.items())
+    yield "nothing", None, {}
+
+
+@pytest.mark.parametrize("original", [*ORIGINALS, "without viewers", "up to date"])
+def test_what_a_model_learns_is_taken_as_a_fit_may_leave_it_and_in_no_other_form(originals, attributes, original):
+    about, arrays = originals[original]
+    assert is_taken(about, arrays, about["content"]["state"], "ratings_", about["content"]["state"]["ratings_"])
+    for kind, state, name in attributes[original]:
+        forms = other_forms(state[name], arrays)
+        taken = {what for what, value, more in forms if is_taken(about, arrays | more, state, name, value)}
+        assert taken == ALSO_TAKEN.get(f"{kind}.{name}", ALSO_TAKEN.get(name, set())), f"{kind}.{name}"
+
+
+SMALLEST, MOST = 5e-324, files.MAX_NUMBER
+ABOVE_MOST = float(np.nextafter(MOST, np.inf))
+
+
+@pytest.mark.parametrize(
+    ("original", "name", "inside", "outside"),
+    [
+        ("ALS", "global_mean_", [-MOST, -1, MOST, 3], [-ABOVE_MOST, ABOVE_MOST, np.nan, np.inf, -(10**400)]),
+        ("up to date", "noise_", [0, 0.0, MOST], [-SMALLEST, ABOVE_MOST]),
+        ("SGD", "best_epoch_", [1, 5], [0, 6, 1.0, 1.5, True]),
+        ("Bayesian", "noise_spread_", [0, 10], [-SMALLEST, np.nextafter(10, 11), False]),
+        ("nuclear norm", "violation_", [0, MOST], [-SMALLEST, True]),
+        ("blend", "weight_", [0, 1], [-SMALLEST, np.nextafter(1, 2)]),
+    ],
+)
+def test_a_number_may_lie_at_its_bounds_and_no_further(originals, original, name, inside, outside):
+    about, arrays = originals[original]
+    state = about["content"]["state"]
+    assert [is_taken(about, arrays, state, name, value) for value in inside] == [True] * len(inside)
+    assert [is_taken(about, arrays, state, name, value) for value in outside] == [False] * len(outside)
+
+
+def with_numbers(original, name, numbers):
+    """Whether a file is taken in which these are the numbers of an array, or of a sparse table, by their places."""
+    about, arrays = original
+    value = about["content"]["state"][name]
+    key = value["array"] if "array" in value else value["sparse"][0]["array"]
+    array = arrays[key].copy()
+    for place, number in numbers.items():
+        array[place] = number
+    return is_taken(about, arrays | {key: array}, about["content"]["state"], name, value)
+
+
+@pytest.mark.parametrize(
+    ("original", "name", "place", "inside", "outside"),
+    [
+        ("ALS", "item_bias_", -1, [MOST, -MOST], [ABOVE_MOST, -ABOVE_MOST, np.nan, np.inf, -np.inf]),
+        ("up to date", "item_counts_", 0, [0], [-1]),
+        ("popularity", "counts_", 0, [0, MOST], [-SMALLEST]),
+        ("graph filter", "item_degrees_", 0, [0], [-SMALLEST]),
+        ("NMF", "user_factors_", (0, 0), [0], [-SMALLEST]),
+        ("NMF", "item_factors_", (0, 0), [0], [-SMALLEST]),
+        ("spectral", "s_", -1, [0], [-SMALLEST]),
+        ("Bayesian", "noises_", 0, [SMALLEST], [0]),
+        ("Bayesian", "priors_", (0, 0, 0, 0), [-1, 0], []),  # a mean
+        ("Bayesian", "priors_", (0, 1, 0, 0), [SMALLEST], [0]),  # its precision
+    ],
+)
+def test_the_numbers_of_an_array_may_lie_at_their_bounds_and_no_further(
+    originals, original, name, place, inside, outside
+):
+    found = [with_numbers(originals[original], name, {place: number}) for number in [*inside, *outside]]
+    assert found == [True] * len(inside) + [False] * len(outside)
+
+
+def test_steps_rise_and_thresholds_do_not_fall(originals):
+    original = about, arrays = originals["Bayesian"]
+    state = about["content"]["state"]
+    for name, may_repeat in (("steps_", False), ("thresholds_", True)):
+        second = arrays[state[name]["array"]][1]
+        for first, rises in ((np.nextafter(second, -np.inf), True), (second, may_repeat)):
+            assert with_numbers(original, name, {0: first}) is rises
+        assert not with_numbers(original, name, {0: np.nextafter(second, np.inf)})
+
+
+def of_two_titles(numbers, original):
+    """Whether a file of similarities is taken that has these, by row and column, in the place of its own."""
+    about, arrays = original
+    cells = np.array(list(numbers)).reshape(-1, 2).T
+    stored = sp.csr_array((np.array(list(numbers.values()), float), (cells[0], cells[1])), shape=(5, 5))
+    value, more = packed(stored)
+    return is_taken(about, arrays | more, about["content"]["state"], "similarity_", value)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "may_be"),
+    [
+        ({}, True),
+        ({(0, 1): 1.0, (1, 0): 1.0}, True),
+        ({(0, 1): SMALLEST, (1, 0): SMALLEST}, True),
+        ({(0, 1): 0.0, (1, 0): 0.0}, False),
+        ({(0, 1): np.nextafter(1, 2), (1, 0): np.nextafter(1, 2)}, False),
+        ({(0, 1): 0.5, (1, 0): 0.5, (3, 3): 0.5}, False),
+        ({(0, 1): 0.5, (1, 0): np.nextafter(0.5, 1)}, False),
+        ({(0, 1): 0.5}, False),
+        ({(0, 1): 0.5, (1, 0): 0.5, (2, 4): -0.5, (4, 2): -0.5}, False),
+    ],
+)
+def test_similarities_are_symmetric_above_0_and_at_most_1_and_of_two_titles(originals, numbers, may_be):
+    assert of_two_titles(numbers, originals["neighbours"]) is may_be
+
+
+@pytest.mark.parametrize("form", [sp.csr_array, np.array])
+@pytest.mark.parametrize(
+    ("row", "may_be"),
+    [([0.6, 0.8], True), ([1.0, 1e-9**0.5], True), ([1.0, 2e-9**0.5], False), ([2.0, 0.0], False), ([0, 0], True)],
+)
+def test_walks_end_somewhere(originals, form, row, may_be):
+    """The squares of a row of the table of walks sum up to at most 1, to rounding."""
+    about, arrays = originals["graph filter"]
+    roots = np.vstack([np.full((4, 2), 0.1), row])
+    value, more = packed(form(roots))
+    assert is_taken(about, arrays | more, about["content"]["state"], "item_roots_", value) is may_be
+
+
+@pytest.mark.parametrize("kind", ["float64", "float32"])
+def test_a_title_keeps_less_than_1_of_its_root(originals, kind):
+    about, arrays = originals["EASE of few viewers"]
+    for end, may_be in ((np.nextafter(np.ones((), kind), 0), True), (1, False)):
+        value, more = packed(np.vstack([np.full((4, 2), 0.1), [0, end]]).astype(kind))
+        assert is_taken(about, arrays | more, about["content"]["state"], "item_roots_", value) is may_be
+
+
+@pytest.mark.parametrize("original", ["EASE", "EASE, float32", "hybrid"])
+def test_no_title_weighs_on_itself(originals, original):
+    assert with_numbers(originals[original], "item_weights_", {(2, 3): 7})
+    assert not with_numbers(originals[original], "item_weights_", {(2, 2): SMALLEST if original == "EASE" else 1e-3})
+
+
 # ---- The rules know the classes ----
 
 
@@ -793,14 +1033,33 @@ def test_what_could_not_be_loaded_of_ones_own_is_not_saved(generous, tmp_path, n
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["ALS", "implicit ALS"])
-def test_a_file_from_before_a_setting_was_there_has_it_as_it_was_then(name, sample, tmp_path):
-    model = clone(ORIGINALS[name]).fit(sample)
+HOW = {"dtype": "float64", "n_jobs": 1, "weighted_reg": False, "solver": "cholesky"}
+
+
+@pytest.mark.parametrize(
+    ("name", "then"),
+    [
+        ("ALS", HOW),
+        ("implicit ALS", HOW | {"liked": None, "binary": False}),
+        ("EASE", {"liked": None, "binary": True, "dtype": "float64"}),
+    ],
+)
+def test_a_file_from_before_a_setting_was_there_has_it_as_it_was_then(name, then, sample, tmp_path):
+    model = clone(ORIGINALS[name]).set_params(**then).fit(sample)
     model.save(tmp_path / "new.npz")
     about, arrays = opened(tmp_path / "new.npz")
-    (state,) = nodes(about, lambda part: "dtype" in part)
-    del state["dtype"], state["n_jobs"]
+    state = about["content"]["state"]
+    assert {setting: state.pop(setting) for setting in then} == then
+    assert state["ratings_"]["state"].pop("context") == {"dict": []}
     written(tmp_path / "old.npz", about, arrays, hash_anew=True)
     loaded = ct.load_model(tmp_path / "old.npz")
     assert loaded.get_params() == model.get_params()
+    assert loaded.ratings_.context == {}
     assert np.array_equal(loaded.complete(), model.complete())
+
+
+def test_features_from_before_they_had_notes_have_none(workshop):
+    def change(state, arrays):
+        assert state["item_features"]["state"].pop("notes") == {"tuple": []}
+
+    assert ct.load_model(crafted(workshop, "content only", change)).item_features == ABOUT_ITEMS
