@@ -5,13 +5,16 @@ without. What a file that is taken predicts is what the original predicts. They 
 that a segmentation fault would be seen.
 """
 
+import io
+import itertools
 import json
 import subprocess
 import sys
 import zipfile
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -677,6 +680,8 @@ def no_array_is_read(monkeypatch):
         (header((2**31,)), "header for .* bytes, but .* of them"),
         (header((2**40, 2**40)), "header for"),
         (header((-1,)) + b"\x00" * 8, "header for"),
+        (header((-1, -1)) + bytes(8), "header for"),
+        (header((-1, -1, 5)) + bytes(40), "header for"),
         (header((10**18,), "<U0"), "must hold numbers, text or moments"),
         (header((), "|O"), "must hold numbers, text or moments .allow_pickle=False., got object"),
         (header((), [("a", "<f8")]), "must hold numbers, text or moments"),
@@ -715,6 +720,36 @@ def test_more_than_the_limits_is_refused_unread_and_not_written(
         assert not (workshop / "never.npz").exists()
 
 
+def test_an_array_may_have_a_header_of_version_1_or_2(workshop):
+    path, again = workshop / "original ALS.npz", workshop / "version 2.npz"
+    entries = []
+    for name, content in entries_of(path):
+        stream = io.BytesIO()
+        np.lib.format.write_array(stream, np.load(io.BytesIO(content)), version=(2, 0))
+        assert stream.getvalue() != content
+        entries.append((name, stream.getvalue()))
+    zipped(again, entries)
+    assert np.array_equal(ct.load_model(again).complete(), ct.load_model(path).complete())
+
+
+@pytest.mark.parametrize("limit", ["MAX_MODEL_BYTES", "MAX_DESCRIPTION_BYTES", "MAX_ARRAYS"])
+def test_a_file_may_be_as_large_as_the_limit(workshop, monkeypatch, limit):
+    path = workshop / "original ALS.npz"
+    with zipfile.ZipFile(path) as archive:
+        sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+    exact = {
+        "MAX_MODEL_BYTES": sum(sizes.values()),
+        "MAX_DESCRIPTION_BYTES": sizes["about.npy"],
+        "MAX_ARRAYS": len(sizes),
+    }[limit]
+    assert exact > path.stat().st_size or limit != "MAX_MODEL_BYTES"
+    monkeypatch.setattr(files, limit, exact)
+    ct.load_model(path)
+    monkeypatch.setattr(files, limit, exact - 1)
+    with pytest.raises(ValueError, match="the limit is"):
+        ct.load_model(path)
+
+
 def test_two_arrays_of_one_name_and_other_compressions_are_refused(workshop):
     entries = entries_of(workshop / "original ALS.npz")
     with pytest.warns(UserWarning, match="Duplicate name"):
@@ -747,25 +782,26 @@ FORMS |= {"a list": {"list": []}, "a tuple": {"tuple": []}, "a dict": {"dict": [
 KINDS = ("float32", "float64", "int32", "int64", "bool", "U3", "M8[s]", "complex128")
 NUMBERS, IDS = {"a whole number", "a half"}, {"float32", "float64", "int32", "U3"}
 ALSO_TAKEN = {
-    **dict.fromkeys(("user_ids", "item_ids", "ids"), IDS),
-    **dict.fromkeys(("rows", "cols", "item_counts"), {"int32"}),
-    **dict.fromkeys(("titles", "user_names"), {"nothing"}),
-    **dict.fromkeys(("primal", "dual", "global_mean_", "violation_", "noise_spread_"), NUMBERS),
-    **dict.fromkeys(("has_seasons", "proven"), {"a switch"}),
-    **dict.fromkeys(("dropped", "context"), {"a dict"}),
-    **dict.fromkeys(("notes", "context_values_"), {"a tuple"}),
-    "times": {"nothing", "float32", "float64", "int32", "bool", "M8[s]"},
+    "user_ids item_ids ids": IDS,
+    "rows cols item_counts": {"int32"},
     "item_counts_": {"nothing", "int32"},
-    "fingerprint": {"text"},
+    "times": {"nothing", "float32", "float64", "int32", "bool", "M8[s]"},
+    "titles user_names": {"nothing"},
+    "primal dual global_mean_ violation_ noise_spread_": NUMBERS,
     "noise_": NUMBERS | {"nothing"},
     "weight_": {"a half"},
     "best_epoch_": {"a whole number"},
+    "has_seasons proven": {"a switch"},
+    "fingerprint": {"text"},
+    "dropped context": {"a dict"},
+    "notes context_values_": {"a tuple"},
     "history_": {"a list"},
     "updates_": {"a list", "nothing"},
     "EASE.item_weights_": {"float32"},
     "EASE.item_roots_": {"float32", "longer by axis 1"},  # as many columns as there were viewers
     "GraphFilter.item_roots_": {"dense", "longer by axis 1"},  # T', or turned to axes that are nobody's
 }  # besides the form in which the first model has it
+ALSO_TAKEN = {name: forms for names, forms in ALSO_TAKEN.items() for name in names.split()}
 
 
 @pytest.fixture(scope="module")
@@ -781,13 +817,15 @@ def originals(workshop, table):
 
 def is_taken(about, arrays, state, name, value):
     """Whether the rules let a file through whose attribute is `value`; its hash is another matter."""
-    before, state[name] = state[name], value
+    before = dict(state)
+    state[name] = value
     try:
         files._unpack(about["content"], dict(arrays), files._by_name(ct.MODELS))
     except (TypeError, ValueError):
         return False
     finally:
-        state[name] = before
+        state.clear()
+        state.update(before)
     return True
 
 
@@ -979,6 +1017,178 @@ def test_no_title_weighs_on_itself(originals, original):
     assert not with_numbers(originals[original], "item_weights_", {(2, 2): SMALLEST if original == "EASE" else 1e-3})
 
 
+# ---- What must fit together, and the smallest parts ----
+
+
+def left_out(name):
+    """A change that leaves nothing in the place of an attribute."""
+
+    def change(state, arrays):
+        for part in nodes(state[name], lambda node: set(node) == {"array"}):
+            del arrays[part["array"]]
+        state[name] = None
+
+    return change
+
+
+def of_context(values):
+    """A change of the values of a context, with a row of the samples for each of them and one for the others."""
+
+    def change(state, arrays):
+        arrays[state["context_values_"]["tuple"][0]["array"]] = np.array(values)
+        for name in ("context_biases_", "context_factors_"):
+            key = state[name]["array"]
+            arrays[key] = np.resize(arrays[key], (len(values) + 1, arrays[key].shape[1]))
+
+    return change
+
+
+def history_row(*names):
+    return lambda state, arrays: state["history_"]["list"].append({"dict": [[name, 1.0] for name in names]})
+
+
+CHAINS = "history_ must have the noise of each of n_chains=2 chains"
+
+
+@pytest.mark.parametrize(
+    ("original", "change", "words"),
+    [
+        ("Bayesian by week", of_context(["a", "b", "c"]), None),
+        ("Bayesian by week", of_context([3, 4]), None),
+        ("Bayesian by week", of_context(["a", "c", "b"]), "context_values_ must be arrays of rising"),
+        ("Bayesian by week", of_context(["a", "b", "b"]), "context_values_ must be arrays of rising"),
+        ("Bayesian by week", of_context(np.zeros(0)), "context_values_ must be arrays of rising"),
+        ("Bayesian by week", left_out("context_biases_"), "context_biases_ must be there where there is a context"),
+        ("Bayesian by week", left_out("context_factors_"), "context_factors_ must be there where there is a context"),
+        ("Bayesian by week", history_row("epoch", "noise_1", "noise_2"), None),
+        ("Bayesian by week", history_row("epoch", "noise_1", "noise_3"), CHAINS),
+        ("Bayesian by week", history_row("epoch", "noise_1"), CHAINS),
+        ("Bayesian by week", history_row("epoch", "noise_1", "noise_2", "noise_3"), CHAINS),
+        ("Bayesian by week", history_row("noise_1", "noise_2"), CHAINS),
+        ("Bayesian", left_out("rated_weights_"), "rated_weights_ must be there"),
+        ("Bayesian", left_out("rater_weights_"), "rater_weights_ must be there"),
+        ("Bayesian", left_out("user_feature_weights_"), "user_feature_weights_ must be there"),
+        ("Bayesian", left_out("item_feature_weights_"), "item_feature_weights_ must be there"),
+        ("Bayesian", left_out("user_table_"), "user_feature_weights_ must not be there"),
+        ("Bayesian", left_out("item_table_"), "item_feature_weights_ must not be there"),
+        ("Bayesian", say("implicit", False), "rated_weights_ must not be there"),
+        ("Bayesian", left_out("item_features"), "item_features must be Features, got None"),
+        ("hybrid", left_out("item_features"), "item_features must be Features, got None"),
+        ("content only", left_out("item_features"), "item_features must be Features, got None"),
+        ("EASE", left_out("item_weights_"), "either item_weights_ or item_roots_ must be there, and not both"),
+        ("SGD", say("best_epoch_", 6), "best_epoch_ is 6, but history_ has 5 passes"),
+        ("deep", put("network_", lambda w: w[:-1]), r"network_ must have \d+ weights, as hidden=\(3, 2\) says"),
+        ("blend", say("second", {"kind": "GlobalMean", "state": {}}), "second_ must be a GlobalMean as the setting is"),
+        ("hybrid", say("rating", {"kind": "GlobalMean", "state": {}}), "rating_ must be a GlobalMean as the setting"),
+        ("ALS", lambda state, arrays: state.pop("reg"), r"ALS must have .*'reg'.*, got none of \['reg'\]"),
+    ],
+)  # fmt: skip
+def test_parts_that_are_well_by_themselves_must_fit_together(originals, original, change, words):
+    about, arrays = originals[original]
+    about, arrays = json.loads(json.dumps(about)), dict(arrays)
+    change(about["content"]["state"], arrays)
+    if words is None:
+        files._unpack(about["content"], arrays, files._by_name(ct.MODELS))
+    else:
+        with pytest.raises(ValueError, match=words):
+            files._unpack(about["content"], arrays, files._by_name(ct.MODELS))
+
+
+def test_features_that_a_model_was_not_fitted_with_are_refused(originals):
+    about, arrays = originals["content"]
+    about, arrays = json.loads(json.dumps(about)), dict(arrays)
+    features = about["content"]["state"]["item_features"]["state"]
+    for count, may_be in ((3, True), (2, False), (4, False)):
+        arrays[features["names"]["array"]] = np.array(["one", "two", "three", "four"][:count])
+        matrix, more = packed(sp.csr_array(np.eye(5)[:, :count]))
+        assert is_taken(about, arrays | more, features, "matrix", matrix) is may_be
+
+
+def test_roots_have_at_most_a_column_for_each_title(originals):
+    about, arrays = originals["EASE of few viewers"]
+    for columns, may_be in ((1, True), (5, True), (6, False)):
+        value, more = packed(np.full((5, columns), 0.1))
+        assert is_taken(about, arrays | more, about["content"]["state"], "item_roots_", value) is may_be
+
+
+def test_a_sparse_table_is_taken_where_its_arrays_are_those_of_one():
+    """All arrays of two entries at most in two rows and two columns, against the definition."""
+    data, taken = np.ones(2), 0
+    for start in itertools.product(range(-1, 4), repeat=3):
+        for cols in itertools.product(range(-1, 3), repeat=2):
+            rising = start[0] == 0 and start[2] == 2 and start[0] <= start[1] <= start[2]
+            rows = [cols[first:last] for first, last in itertools.pairwise(start)] if rising else []
+            sound = rising and set(cols) <= {0, 1} and all(len(set(row)) == len(row) for row in rows)
+            try:
+                table = files._csr(data, np.array(cols), np.array(start), (2, 2), "here")
+            except ValueError:
+                assert not sound, (start, cols)
+            else:
+                assert sound, (start, cols)
+                assert table.toarray().tolist() == [[float(col in row) for col in (0, 1)] for row in rows]
+                taken += 1
+    assert taken == 2 + 4 + 2
+    most = 2**31 - 1
+    none = np.zeros(0, int)
+    assert files._csr(none, none, np.zeros(2, int), (1, most), "here").shape == (1, most)
+    assert files._csr(none, none, np.zeros(1, int), (0, 0), "here").shape == (0, 0)
+    assert files._csr(np.ones(1), np.array([70]), np.array([0, 1]), (1, 71), "here")[0, 70] == 1
+    for side in (-1, most + 1, True - 2, 2.0):
+        with pytest.raises(ValueError, match="must be a sparse table of two axes"):
+            files._csr(none, none, np.zeros(2, int), (1, side), "here")
+
+
+@pytest.mark.parametrize("form", ["csr", "csc", "coo", "lil", "dok", "bsr"])
+def test_a_sparse_table_of_any_form_is_kept(form):
+    dense, arrays = np.array([[0, 2.5, 0], [1, 0, 0], [0, 0, -3], [4, 5, 0]]), {}
+    again = files._unpack(files._pack(sp.csr_array(dense).asformat(form), arrays, {}), arrays, {})
+    assert again.toarray().tolist() == dense.tolist()
+    assert arrays == {}
+
+
+def test_the_innermost_of_nested_values_may_lie_so_deep():
+    arrays = {"last": np.ones(1)}
+    inner = {"array": "last"}
+    for _ in range(files.MAX_DEPTH):
+        inner = {"list": [inner]}
+    assert files._unpack(inner, dict(arrays), {}) is not None
+    with pytest.raises(ValueError, match=f"lies more than {files.MAX_DEPTH} levels deep"):
+        files._unpack({"list": [inner]}, dict(arrays), {})
+
+
+HASHED = {"format": 5, "model": "ALS", "content": {"a": 1, "b": [2, None]}}
+NUMBERS_HASHED = np.arange(6.0).reshape(2, 3)
+
+
+def test_the_hash_is_of_what_a_file_says_and_not_of_how_it_is_written():
+    arrays = {"x": NUMBERS_HASHED, "y": np.arange(3)}
+    first = files._sha256(HASHED, arrays)
+    swapped = {"y": arrays["y"].astype(">i8"), "x": arrays["x"].astype(">f8")}
+    turned = {name: HASHED[name] for name in reversed(HASHED)} | {"sha256": "before"}
+    assert files._sha256(turned, swapped) == first
+    others = [
+        (HASHED | {"model": "NMF"}, arrays),
+        (HASHED, {"x": arrays["x"]}),
+        (HASHED, {"x": arrays["y"], "y": arrays["x"]}),
+        (HASHED, {"z": arrays["x"], "y": arrays["y"]}),
+        (HASHED, arrays | {"x": arrays["x"].reshape(3, 2)}),
+        (HASHED, arrays | {"x": np.asfortranarray(arrays["x"])}),
+        (HASHED, arrays | {"x": arrays["x"].view(np.int64)}),
+        (HASHED, arrays | {"x": arrays["x"] + np.array([[0, 0, 0], [0, 0, 1]])}),
+    ]
+    assert len({first, *(files._sha256(*other) for other in others)}) == len(others) + 1
+
+
+@pytest.mark.parametrize(
+    "roots", [np.ones((3, 7)), np.ones((7, 3)), np.arange(12.0).reshape(4, 3), np.arange(12.0).reshape(3, 4), np.eye(3)]
+)
+def test_roots_turned_to_nobodys_axes_have_the_same_products(roots):
+    for form in (roots, sp.csr_array(roots)):
+        turned = files._nobodys(form)
+        assert turned.shape == (len(roots), min(roots.shape))
+        assert turned @ turned.T == pytest.approx(roots @ roots.T, abs=1e-10)
+
+
 # ---- The rules know the classes ----
 
 
@@ -1013,6 +1223,72 @@ def test_a_model_of_ones_own_may_learn_what_it_likes(generous, tmp_path):
     assert np.array_equal(again.complete(), generous.complete())
     assert again.notes_ == generous.notes_
     assert again.item_words_.tolist() == generous.item_words_.tolist()
+
+
+def test_the_axes_of_what_a_class_learns_are_told_by_its_rules_or_its_name():
+    assert [files.axes_of(ct.ALS, name) for name in ("user_factors_", "item_bias_", "noise_")] == ["mk", "n", ""]
+    names = ("user_levels_", "item_words_", "levels_user_", "spread_", "user_bias_")
+    assert [files.axes_of(Generous, name) for name in names] == ["m", "n", "", "", "m"]
+
+
+class Helpful(Generous):
+    """A reader's own that has a method of a name as learnt things have."""
+
+    def levels_(self):
+        """Asked for by nobody."""
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "may_be"),
+    [
+        ("notes", 5, False),
+        ("levels_", 5, False),
+        ("other_", 5, True),
+        ("other_", -1e200, True),
+        ("user_words_", "text", True),
+        ("item_share_", 0.5, True),
+        ("item_share_", np.nan, False),
+    ],
+)
+def test_what_a_class_of_ones_own_may_have_besides(monkeypatch, table, tmp_path, name, value, may_be):
+    monkeypatch.setattr(ct, "MODELS", (*ct.MODELS, Helpful))
+    model = Helpful().fit(table)
+    model.save(tmp_path / "own.npz")
+    about, arrays = opened(tmp_path / "own.npz")
+    assert is_taken(about, arrays, about["content"]["state"], name, value) is may_be
+
+
+@dataclass
+class Annotated(ct.BiasBaseline):
+    """A reader's own with settings of many kinds."""
+
+    anything: Any = None
+    share: float | Literal["auto"] = "auto"
+    points: float = 1.0
+    switch: bool = False
+    pair: tuple[float, float] = (0.0, 1.0)
+    names: list[str] | None = None
+
+
+@pytest.mark.parametrize(
+    ("name", "inside", "outside"),
+    [
+        ("anything", ["text", 5, None], []),
+        ("share", ["auto", 0.5], []),
+        ("points", [2, 2.5, True], ["2", {"list": []}]),
+        ("switch", [True, 0], [0.5, "yes"]),
+        ("pair", [{"tuple": [0.0, 2.0]}, {"list": [0.0, 2.0]}], ["ab", 2, {"dict": []}]),
+        ("names", [None, {"list": ["a"]}], [{"tuple": ["a"]}, "a", 5]),
+    ],
+)
+def test_settings_of_ones_own_are_of_the_kinds_that_their_annotations_say(
+    monkeypatch, table, tmp_path, name, inside, outside
+):
+    monkeypatch.setattr(ct, "MODELS", (*ct.MODELS, Annotated))
+    Annotated().fit(table).save(tmp_path / "own.npz")
+    about, arrays = opened(tmp_path / "own.npz")
+    found = [is_taken(about, arrays, about["content"]["state"], name, value) for value in [*inside, *outside]]
+    assert found == [True] * len(inside) + [False] * len(outside)
 
 
 @pytest.mark.parametrize(
