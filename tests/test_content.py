@@ -233,6 +233,25 @@ def test_a_renamed_column_is_named(movielens, file, column, options):
         ct.item_texts(movielens, ratings, **options)
 
 
+@pytest.mark.parametrize("column", ["movieId", "genres", "title"])
+def test_a_column_of_a_catalogue_that_is_used_and_there_twice_is_refused(movielens, column):
+    ratings, use = ct.load_ratings(movielens), ("genres", "decade")
+    lines = MOVIELENS["movies"].splitlines()
+    twice = [f"{lines[0]},{column}", *(f"{line},0" for line in lines[1:])]
+    (movielens / "movies.csv").write_text("\n".join(twice) + "\n")
+    with pytest.raises(ValueError, match=f"movies.csv has several columns '{column}'"):
+        ct.item_texts(movielens, ratings, use=use)
+
+
+def test_a_column_of_a_catalogue_that_is_not_used_may_be_there_twice(movielens):
+    ratings = ct.load_ratings(movielens)
+    expected = ct.item_texts(movielens, ratings, use=("genres",)).tolist()
+    lines = MOVIELENS["movies"].splitlines()
+    twice = [f"{lines[0]},genre,genre", *(f"{line},0,1" for line in lines[1:])]
+    (movielens / "movies.csv").write_text("\n".join(twice) + "\n")
+    assert ct.item_texts(movielens, ratings, use=("genres",)).tolist() == expected
+
+
 def test_a_folder_without_a_catalogue_is_an_error(tmp_path, table):
     with pytest.raises(FileNotFoundError, match=r"holds none of movies.csv, animes.csv and catalogue.csv"):
         ct.item_texts(tmp_path, table)
@@ -259,6 +278,15 @@ def test_texts_become_rows_of_length_1_by_id():
 
 def test_only_the_most_frequent_words_are_kept_when_asked():
     assert ct.tfidf_features([1, 2], ["cat dog", "dog"], max_features=1).names.tolist() == ["dog"]
+
+
+def test_of_endless_words_the_first_thousands_are_kept():
+    words = [f"word{at:05d}" for at in range(5_001)]
+    features = ct.tfidf_features([1, 2], [" ".join(words), " ".join(words[1:])])
+    assert sorted(features.names.tolist()) == words[1:]  # 5000, of which each is in both texts
+    for wrong, message in ((0, "at least 1, got 0"), (2.5, "a whole number, got 2.5"), ("9", "got '9'")):
+        with pytest.raises(ValueError, match=f"max_features must be .*{message}"):
+            ct.tfidf_features([1, 2], ["cat", "dog"], max_features=wrong)
 
 
 def test_texts_without_a_word_are_an_error():

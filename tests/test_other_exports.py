@@ -107,6 +107,38 @@ def test_ten_points_are_those_of_the_table(tmp_path, shows, score_format):
     assert ct.load_export(path, shows).ratings == ct.load_export(path, shows, rescale=True).ratings == {1: 7.5}
 
 
+@pytest.mark.parametrize(("most", "top"), [(10, None), (10.5, 100), (11, 100), (99, 100)])
+def test_a_score_above_10_tells_a_scale_to_100(tmp_path, shows, most, top):
+    entries = [show(7, mal=1, romaji="Cowboy Bebop"), show(most, mal=44, romaji="Rurouni Kenshin")]
+    path = written(tmp_path / "list.json", answer(*entries))
+    if top is None:
+        assert ct.load_export(path, shows).ratings == {1: 7.0, 44: 10.0}
+    else:
+        with pytest.raises(ValueError, match=f"lie on 1 to {top}, the table on 1 to 10"):
+            ct.load_export(path, shows)
+        meant = ct.load_export(path, shows, rescale=True).ratings
+        assert meant == {1: pytest.approx(1 + 6 / 11), 44: pytest.approx(1 + (most - 1) / 11)}
+
+
+@pytest.mark.parametrize(
+    ("entry", "group", "begun"),
+    [
+        ({"status": "COMPLETED"}, {"name": "Planning"}, True),
+        ({"status": "PLANNING"}, {"name": "Completed"}, False),
+        ({}, {"status": "planning", "name": "Completed"}, False),
+        ({}, {"status": "CURRENT", "name": "Planning"}, True),
+        ({}, {"name": "Plan to Watch"}, False),
+        ({}, {"name": "Dropped"}, True),
+        ({}, {}, True),
+    ],
+)
+def test_a_show_is_planned_where_its_entry_or_else_its_list_says_so(tmp_path, shows, entry, group, begun):
+    media = {"idMal": 1, "title": {"romaji": "Cowboy Bebop"}}
+    document = {"lists": [group | {"entries": [{"score": 0, "media": media} | entry]}]}
+    own = ct.load_export(written(tmp_path / "list.json", document), shows)
+    assert own.seen == ([1] if begun else [])
+
+
 def test_a_list_larger_than_any_is_refused_unread(tmp_path, shows, monkeypatch):
     path = written(tmp_path / "list.json", answer(show(9, mal=1, romaji="Bebop"), score_format="POINT_10"))
     monkeypatch.setattr(exports, "MAX_EXPORT_BYTES", path.stat().st_size)
@@ -127,6 +159,10 @@ def test_a_list_larger_than_any_is_refused_unread(tmp_path, shows, monkeypatch):
         ({"lists": [{"entries": 5}]}, "needs `lists`"),
         ({"lists": [{"entries": []}, {"entries": 5}]}, "needs `lists`"),
         (answer({"score": 9}), "without media and title"),
+        (answer({"score": 9, "media": {"idMal": 1}}), "without media and title"),
+        (answer({"score": 9, "media": {"idMal": 1, "title": "Cowboy Bebop"}}), "without media and title"),
+        (answer({"score": 9, "media": "Cowboy Bebop"}), "without media and title"),
+        (answer("Cowboy Bebop"), "without media and title"),
         (answer({"score": 9, "media": {"type": "MANGA", "title": {"romaji": "Berserk"}}}), "list of manga"),
         (answer(show("nine", mal=1, romaji="Cowboy Bebop")), "'nine' in data row 1"),
         (answer(show(float("nan"), mal=1, romaji="Cowboy Bebop")), "'nan' in data row 1"),
@@ -181,6 +217,22 @@ def test_the_whole_export_knows_what_was_watched_without_a_rating(tmp_path, film
     own = ct.load_export(tmp_path / "export.zip" if packed else folder, films)
     assert own.ratings == MEANT
     assert sorted(own.seen) == [1, 2, 3, 4, 6]
+
+
+@pytest.mark.parametrize("column", ["Name", "Year", "Rating"])
+def test_a_column_of_letterboxd_that_is_there_twice_is_refused(tmp_path, films, column):
+    path = written(tmp_path / "ratings.csv", f"{HEAD},Rating,{column}\n2024-05-31,Frozen,2010,x,4,5\n")
+    with pytest.raises(ValueError, match=rf"ratings\.csv has several columns '{column}'"):
+        ct.load_export(path, films)
+    written(path, f"{HEAD},Rating,Date\n2024-05-31,Frozen,2010,x,4,5\n")  # which nobody uses
+    assert ct.load_export(path, films).ratings == {5: 4.0}
+
+
+def test_of_two_years_in_a_title_the_last_is_that_of_the_film(tmp_path):
+    films = table_of({1: "Solaris (1972) (2002)", 2: "Toy Story (1995)"}, (0.5, 5.0))
+    for year, found in ((2002, {1: 3.0}), (1972, {})):
+        path = written(tmp_path / "ratings.csv", f"{HEAD},Rating\n2024-05-31,Solaris (1972),{year},x,3\n")
+        assert ct.load_export(path, films).ratings == found
 
 
 def test_watched_films_alone_are_seen_and_not_rated(tmp_path, films):

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import content_table as ct
+from content_table_parts import writing
 
 ROOT = Path(ct.__file__).parent
 posix = pytest.mark.skipif(os.name == "nt", reason="modes, signals and locks are those of POSIX")
@@ -168,6 +169,55 @@ writing.write_whole(sys.argv[1], write)
     assert (tmp_path / left).read_text(encoding="utf-8") == "half"
     ct.write_whole(path, writes("whole"))
     assert names(tmp_path) == sorted([*others, path.name])
+
+
+# ---- In which order ----
+
+
+def test_a_file_is_whole_on_the_disk_and_still_locked_when_it_gets_its_name(tmp_path, monkeypatch):
+    told, sync, rename = [], os.fsync, os.replace
+
+    def synced(number):
+        told.append(("synced", os.fstat(number).st_size))
+        sync(number)
+
+    def renamed(temporary, path):
+        held = False
+        if writing.fcntl is not None:
+            with open(temporary, "rb") as other:
+                try:
+                    writing.fcntl.flock(other, writing.fcntl.LOCK_EX | writing.fcntl.LOCK_NB)
+                except BlockingIOError:
+                    held = True
+        told.append(("renamed", held))
+        rename(temporary, path)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", renamed)
+    ct.write_whole(tmp_path / "file", writes("whole"))
+    assert told == [("synced", 5), ("renamed", writing.fcntl is not None)]
+
+
+@posix
+def test_without_locks_a_file_is_closed_before_it_gets_its_name_and_what_was_left_is_removed(tmp_path, monkeypatch):
+    told, begin, rename = [], writing._open_beside, os.replace
+
+    def opened(path, mode):
+        told.append(begin(path, mode))
+        return told[-1]
+
+    def renamed(temporary, path):
+        assert told[0][0].closed
+        rename(temporary, path)
+
+    monkeypatch.setattr(writing, "fcntl", None)
+    monkeypatch.setattr(writing, "_open_beside", opened)
+    monkeypatch.setattr(os, "replace", renamed)
+    (tmp_path / ".file.0123abcd.tmp").write_text("left", encoding="utf-8")
+    (tmp_path / ".other.0123abcd.tmp").write_text("mine", encoding="utf-8")
+    ct.write_whole(tmp_path / "file", writes("whole"))
+    assert names(tmp_path) == [".other.0123abcd.tmp", "file"]
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "whole"
 
 
 # ---- Modes, links, names ----
