@@ -200,6 +200,14 @@ def test_text_beside_the_fields_is_no_part_of_them(load):
     assert load(loose).ratings == load(whole).ratings == {1: 9}
 
 
+def test_what_stands_before_the_entries_is_in_none_of_them(load):
+    before = "<title>Mushishi</title><score>3</score><status>Completed</status>"
+    bare = "<anime><series_animedb_id>1</series_animedb_id></anime>"
+    mine = load(f"<myanimelist>{before}{bare}{before}{entry(144, 'Kanon')}{before}</myanimelist>")
+    assert (mine.ratings, mine.seen) == ({144: 9}, [1, 144])
+    assert mine.dropped == {"titles without a score": 1, "unknown titles": 0, "unknown titles without a score": 0}
+
+
 def limits(monkeypatch, **most):
     for name, value in most.items():
         monkeypatch.setattr(readers, name, value)

@@ -231,7 +231,7 @@ def test_a_column_of_letterboxd_that_is_there_twice_is_refused(tmp_path, films, 
 def test_of_two_years_in_a_title_the_last_is_that_of_the_film(tmp_path):
     films = table_of({1: "Solaris (1972) (2002)", 2: "Toy Story (1995)"}, (0.5, 5.0))
     for year, found in ((2002, {1: 3.0}), (1972, {})):
-        path = written(tmp_path / "ratings.csv", f"{HEAD},Rating\n2024-05-31,Solaris (1972),{year},x,3\n")
+        path = written(tmp_path / "ratings.csv", f"{HEAD},Rating\n2024-05-31,So-laris (1972),{year},x,3\n")
         assert ct.load_export(path, films).ratings == found
 
 
@@ -251,6 +251,12 @@ def test_half_stars_on_another_scale_are_refused_or_stretched_as_told(tmp_path):
 def test_letterboxd_needs_the_table(tmp_path):
     with pytest.raises(ValueError, match="ratings="):
         ct.load_export(written(tmp_path / "ratings.csv", RATED))
+
+
+def test_that_it_needs_the_table_is_said_before_its_rows_are_looked_at(tmp_path):
+    path = written(tmp_path / "ratings.csv", f"{HEAD},Rating\n2024-05-31,Frozen,2010,x,4,surplus\n")
+    with pytest.raises(ValueError, match="pass ratings="):
+        ct.load_export(path)
 
 
 def test_a_folder_that_is_no_export_is_refused(tmp_path, films):

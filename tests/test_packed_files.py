@@ -199,6 +199,11 @@ def test_a_header_may_have_as_many_fields_as_the_limit_says(tmp_path, more, may_
             ct.load_mal_export(path)
 
 
+def test_strange_columns_are_named_before_the_rows_are_looked_at(tmp_path):
+    with pytest.raises(ValueError, match=r"t.csv has columns \['a', 'b'\]; the closest known schema is"):
+        ct.load_ratings(written(tmp_path / "t.csv", b"a,b\n1,2,3\n"))
+
+
 def test_a_header_that_begins_with_a_quote_has_its_fields(tmp_path):
     path = written(tmp_path / "t.csv", b'"title, then",item_id,score,note\nBear,1,9,x\nCat, the Great,2,8,x\n')
     with pytest.raises(ValueError, match="line 3 has 5 fields, the header 4; does a title hold a comma"):
