@@ -433,7 +433,8 @@ def test_profiles_are_gender_and_decade_of_birth(dump):
     assert ratings.user_names.tolist() == ["ann", "bob"]
     assert profiles.names.tolist() == ["gender Female", "born 1980s", "born 1990s"]
     assert profiles.rows_for(ratings.user_ids).toarray().tolist() == [[1, 0, 1], [0, 1, 0]]  # ann's first row counts
-    assert ct.load_profiles(dump / "profiles.csv", ratings) == profiles
+    for path in (dump / "profiles.csv", str(dump)):
+        assert ct.load_profiles(path, ratings) == profiles
 
 
 def test_profiles_need_names_and_their_columns(dump, four):
@@ -482,8 +483,9 @@ def test_titles_are_alike_by_the_factors_of_a_model(table, four):
     assert found["cosine"].is_monotonic_decreasing
     with pytest.raises(ValueError, match=r"the model was fitted to .*, not to titles and users of"):
         ct.similar_titles(four, model, 0)
-    with pytest.raises(ValueError, match="has no item factors to compare titles by"):
-        ct.similar_titles(table, ct.BiasBaseline().fit(table), "Elk")
+    for without in (ct.BiasBaseline(), ct.BayesianFM(0, 4, implicit=False, n_kept=2)):
+        with pytest.raises(ValueError, match="has no item factors to compare titles by"):
+            ct.similar_titles(table, without.fit(table), "Elk")
     for wrong in ((5, ABOUT_ITEMS), (table, "features")):
         with pytest.raises((TypeError, ValueError, NotFittedError), match="must be"):
             ct.similar_titles(*wrong, "Elk")

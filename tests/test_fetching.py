@@ -241,6 +241,34 @@ def test_a_bar_counts_to_the_limit_and_begins_anew_when_told(monkeypatch):
     bar.close()
 
 
+def test_a_download_may_have_64_megabytes():
+    bar = fetching._Bar(disable=True)
+    bar.update(64 * 2**20)
+    with pytest.raises(ValueError, match="it has more than 64 MB"):
+        bar.update(1)
+
+
+def test_a_server_may_keep_silent_for_half_a_minute_unless_told_otherwise(server, tmp_path, monkeypatch):
+    told, begin = [], pooch.HTTPDownloader
+
+    def begun(**options):
+        told.append(options["timeout"])
+        return begin(**options)
+
+    monkeypatch.setattr(pooch, "HTTPDownloader", begun)
+    server.answers = [says(GOOD)]
+    ct.fetch("ml-latest-small", tmp_path / "one", progress=False)
+    ct.fetch("ml-latest-small", str(tmp_path / "two"), progress=False, timeout=2)
+    assert told == [30, 2]
+
+
+def test_without_a_folder_a_set_is_kept_among_the_systems_caches(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(pooch, "os_cache", lambda name: tmp_path / name)
+    server.answers = [says(GOOD)]
+    assert len(ct.fetch("ml-latest-small", progress=False)) == 63
+    assert (tmp_path / "content-table" / "ml-latest-small.zip").read_bytes() == GOOD
+
+
 def test_of_what_is_no_zip_the_beginning_is_shown(server, tmp_path):
     text = "".join(f"{at:02d}" for at in range(99))
     server.answers = [says(text.encode(), kind="text/html")]

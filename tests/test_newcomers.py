@@ -615,6 +615,13 @@ def test_mmr_by_hand(table):
     assert viewer.recommend(4, diversity=5, similarity=alike)["title"].tolist() == ["Apple", "Bear", "Cat", "Dog"]
 
 
+def test_genres_to_leave_out_are_told_by_features(table):
+    viewer = ct.BiasBaseline().fit(table).fold_in({})
+    for wrong in (5, "genres", np.eye(5)):
+        with pytest.raises(TypeError, match="genres must be Features, as of load_genres, got"):
+            viewer.recommend(3, exclude_genres=["Drama"], genres=wrong)
+
+
 def test_mmr_compares_by_features_or_by_the_factors_of_a_model_that_has_some(table):
     viewer = ct.BiasBaseline().fit(table).fold_in({})
     for wrong in ("genres", np.eye(5), {11: [1]}):

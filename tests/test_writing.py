@@ -281,6 +281,33 @@ def test_a_folder_is_no_file(tmp_path, table):
     assert names(tmp_path / "model.npz") == []
 
 
+@pytest.mark.parametrize("wrong", [5, "text", None])
+def test_what_writes_is_a_function(tmp_path, wrong):
+    with pytest.raises(TypeError, match="write must be a function that writes to the path it is given, got"):
+        ct.write_whole(tmp_path / "file", wrong)
+    assert names(tmp_path) == []
+
+
+def test_errors_name_the_file_that_was_asked_for_and_others_stay_as_they_are(tmp_path):
+    path, other = tmp_path / "file", str(tmp_path / "elsewhere" / "source")
+    beside = str(tmp_path / ".file.0123abcd.tmp")
+    for error, named in (
+        (OSError(errno.ENOSPC, "full"), str(path)),
+        (OSError(errno.EACCES, "denied", beside), str(path)),
+        (OSError(errno.ENOENT, "no such file", other), other),
+        (OSError("of no number"), None),
+    ):
+
+        def fails(temporary, error=error):
+            raise error
+
+        with pytest.raises(OSError) as caught:  # noqa: PT011
+            ct.write_whole(path, fails)
+        assert caught.value is error
+        assert error.filename == named
+    assert names(tmp_path) == []
+
+
 @posix
 def test_a_device_is_no_file(tmp_path):
     os.mkfifo(tmp_path / "pipe")
