@@ -77,6 +77,39 @@ def test_features_made_for_every_rating_are_refused(table):
         ct.Features(table.item_ids[table.cols], np.ones((len(table), 1)), ["a"])
 
 
+@pytest.mark.parametrize(
+    ("wrong", "error", "words"),
+    [
+        ({"names": ["a", "b", "a"]}, ValueError, "one name for each column; 'a' names several of them"),
+        ({"names": ["a", "b", None]}, ValueError, "names needs a label everywhere, got 1 that are missing"),
+        ({"ids": [None, 7]}, ValueError, "ids needs a label everywhere, got 1 that are missing"),
+        ({"ids": 7}, (TypeError, ValueError), "ids must be a list"),
+        ({"about": "films"}, ValueError, "about must be one of .*'users'.*got 'films'"),
+        ({"notes": [5]}, (TypeError, ValueError), "notes must be"),
+        ({"matrix": np.ones(3)}, ValueError, "matrix must be a table of numbers, sparse or dense"),
+        ({"matrix": [["1", "0", "0"], ["0", "1", "0"]]}, ValueError, "matrix must be a table of numbers"),
+        ({"matrix": [[1, 2, 3], [4]]}, ValueError, "matrix must be a table of numbers"),
+    ],
+)
+def test_what_features_cannot_be_made_of_is_named(wrong, error, words):
+    ct.Features(**{"ids": [3, 7], "matrix": np.ones((2, 3)), "names": ["a", "b", "c"]})
+    with pytest.raises(error, match=words):
+        ct.Features(**{"ids": [3, 7], "matrix": np.ones((2, 3)), "names": ["a", "b", "c"]} | wrong)
+
+
+def test_features_do_not_change_with_what_they_were_made_from():
+    given = sp.csr_array(np.array([[1.0, 0], [0, 2]]))
+    features = ct.Features([1, 2], given, ["a", "b"])
+    given.data[:] = 9
+    assert features.matrix.toarray().tolist() == [[1, 0], [0, 2]]
+
+
+@pytest.mark.parametrize("ids", [7, "ab", None])
+def test_rows_are_asked_for_by_a_list_of_ids(ids):
+    with pytest.raises((TypeError, ValueError), match="ids must be a list of ids"):
+        ct.Features([7], [[5]], ["a"]).rows_for(ids)
+
+
 @pytest.mark.parametrize("value", [NO, np.inf, -np.inf])
 def test_features_that_are_not_finite_are_an_error(value):
     with pytest.raises(ValueError, match="1 feature values are NaN or infinite"):
@@ -120,6 +153,20 @@ def test_features_cannot_be_reduced_to_more_numbers_than_they_have():
     assert features.reduced(2).matrix.shape == (3, 2)
     with pytest.raises(ValueError, match="n_components must be at most 2 here, got 3"):
         features.reduced(3)
+
+
+def test_features_are_reduced_to_fifty_numbers_unless_another_is_told():
+    full = ct.Features(range(80), np.random.default_rng(0).normal(size=(80, 75)), [str(j) for j in range(75)])
+    assert full.reduced().matrix.shape == (80, 50)
+    assert full.reduced() == full.reduced(50, random_state=0) != full.reduced(50, random_state=1)
+    assert full.reduced(1).names.tolist() == ["direction 1"]
+    for options, words in (
+        ({"n_components": 0}, "n_components must be .*at least 1, got 0"),
+        ({"n_components": 2.5}, "n_components must be a whole number.*got 2.5"),
+        ({"random_state": "x"}, "random_state must be a whole number.*got 'x'"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=words):
+            full.reduced(**options)
 
 
 # ---- Texts of MovieLens ----
@@ -171,6 +218,54 @@ def test_one_file_does_for_its_folder(movielens):
     ratings = ct.load_ratings(movielens)
     for path in (movielens / "movies.csv", str(movielens)):
         assert ct.item_texts(path, ratings).tolist() == texts(movielens)
+
+
+def test_of_several_catalogues_in_a_folder_that_of_films_is_read(movielens):
+    expected = texts(movielens, use=("genres",))
+    for other in ("animes", "catalogue"):
+        (movielens / f"{other}.csv").write_text("movieId,genres\n10,Other\n")
+    assert texts(movielens, use=("genres",)) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"keep_no_genres": "yes"}, "keep_no_genres must be True or False, got 'yes'"),
+        ({"tags_until": 5}, "tags_until must be Ratings with times, or None, got 5"),
+        ({"ratings": 5}, "ratings must be Ratings, got 5"),
+        ({"path": 5}, "path must be text or a Path, got 5"),
+    ],
+)
+def test_texts_of_wrong_arguments_are_refused(movielens, options, words):
+    with pytest.raises(TypeError, match=words):
+        ct.item_texts(**{"path": movielens, "ratings": ct.load_ratings(movielens)} | options)
+
+
+# ---- Genres ----
+
+
+def test_genres_are_known_by_their_whole_names(movielens):
+    for path in (movielens, str(movielens / "movies.csv")):
+        genres = ct.load_genres(path, ct.load_ratings(movielens))
+        assert genres.names.tolist() == ["Action", "Adventure", "Horror", "Sci-Fi"]
+        assert genres.ids.tolist() == [10, 20, 30, 40]
+        assert genres.matrix.toarray().tolist() == [[1, 0, 1, 0], [0, 1, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0]]
+        assert genres.about == "items"
+
+
+def test_genres_of_the_dump_lose_their_quotes_and_not_their_spaces(dump):
+    genres = ct.load_genres(dump, ct.load_ratings(dump))
+    assert genres.names.tolist() == ["Action", "Comedy", "Slice of Life"]
+    assert genres.rows_for([50, 60, 70]).toarray().tolist() == [[0, 1, 1], [1, 0, 0], [0, 0, 0]]
+
+
+def test_one_genre_will_do_and_none_is_an_error(dump):
+    ratings, path = ct.load_ratings(dump), dump / "mine.csv"
+    path.write_text("anime_id,genre\n50,Comedy\n60,\n")
+    assert ct.load_genres(path, ratings).matrix.toarray().tolist() == [[1], [0], [0]]
+    path.write_text("anime_id,genre\n50,[]\n60,(no genres listed)\n")
+    with pytest.raises(ValueError, match=r"mine\.csv names no genre of any of the 3 titles"):
+        ct.load_genres(path, ratings)
 
 
 # ---- Texts of the anime files ----
@@ -233,6 +328,25 @@ def test_a_renamed_column_is_named(movielens, file, column, options):
         ct.item_texts(movielens, ratings, **options)
 
 
+@pytest.mark.parametrize("column", ["movieId", "genres", "title"])
+def test_a_column_of_a_catalogue_that_is_used_and_there_twice_is_refused(movielens, column):
+    ratings, use = ct.load_ratings(movielens), ("genres", "decade")
+    lines = MOVIELENS["movies"].splitlines()
+    twice = [f"{lines[0]},{column}", *(f"{line},0" for line in lines[1:])]
+    (movielens / "movies.csv").write_text("\n".join(twice) + "\n")
+    with pytest.raises(ValueError, match=f"movies.csv has several columns '{column}'"):
+        ct.item_texts(movielens, ratings, use=use)
+
+
+def test_a_column_of_a_catalogue_that_is_not_used_may_be_there_twice(movielens):
+    ratings = ct.load_ratings(movielens)
+    expected = ct.item_texts(movielens, ratings, use=("genres",)).tolist()
+    lines = MOVIELENS["movies"].splitlines()
+    twice = [f"{lines[0]},genre,genre", *(f"{line},0,1" for line in lines[1:])]
+    (movielens / "movies.csv").write_text("\n".join(twice) + "\n")
+    assert ct.item_texts(movielens, ratings, use=("genres",)).tolist() == expected
+
+
 def test_a_folder_without_a_catalogue_is_an_error(tmp_path, table):
     with pytest.raises(FileNotFoundError, match=r"holds none of movies.csv, animes.csv and catalogue.csv"):
         ct.item_texts(tmp_path, table)
@@ -261,9 +375,33 @@ def test_only_the_most_frequent_words_are_kept_when_asked():
     assert ct.tfidf_features([1, 2], ["cat dog", "dog"], max_features=1).names.tolist() == ["dog"]
 
 
+def test_of_endless_words_the_first_thousands_are_kept():
+    words = [f"word{at:05d}" for at in range(5_001)]
+    features = ct.tfidf_features([1, 2], [" ".join(words), " ".join(words[1:])])
+    assert sorted(features.names.tolist()) == words[1:]  # 5000, of which each is in both texts
+    for wrong, message in ((0, "at least 1, got 0"), (2.5, "a whole number, got 2.5"), ("9", "got '9'")):
+        with pytest.raises(ValueError, match=f"max_features must be .*{message}"):
+            ct.tfidf_features([1, 2], ["cat", "dog"], max_features=wrong)
+
+
 def test_texts_without_a_word_are_an_error():
     with pytest.raises(ValueError, match="the 2 texts hold no word to learn from"):
         ct.tfidf_features([1, 2], ["", "the"])
+
+
+@pytest.mark.parametrize(
+    ("ids", "given", "words"),
+    [
+        ([1, 2], ["cat"], "texts needs 2 entries, one for each of ids, got 1"),
+        ([1], ["cat", "dog"], "texts needs 1 entries, one for each of ids, got 2"),
+        (1, ["cat"], "ids must be a list of ids"),
+        ([1, 2], "cat", "texts must be"),
+        ([1, 2], ["cat", 5], "texts must be"),
+    ],
+)
+def test_each_id_has_a_text(ids, given, words):
+    with pytest.raises((TypeError, ValueError), match=words):
+        ct.tfidf_features(ids, given)
 
 
 def test_load_features_is_tfidf_of_the_texts(movielens):
@@ -295,7 +433,8 @@ def test_profiles_are_gender_and_decade_of_birth(dump):
     assert ratings.user_names.tolist() == ["ann", "bob"]
     assert profiles.names.tolist() == ["gender Female", "born 1980s", "born 1990s"]
     assert profiles.rows_for(ratings.user_ids).toarray().tolist() == [[1, 0, 1], [0, 1, 0]]  # ann's first row counts
-    assert ct.load_profiles(dump / "profiles.csv", ratings) == profiles
+    for path in (dump / "profiles.csv", str(dump)):
+        assert ct.load_profiles(path, ratings) == profiles
 
 
 def test_profiles_need_names_and_their_columns(dump, four):
@@ -324,6 +463,32 @@ def test_similar_titles_by_hand(table):
     assert found["item_id"].tolist() == [13, 12, 11, 14]
     assert found["cosine"].tolist() == pytest.approx([1 / np.sqrt(2.5), 0.5 / np.sqrt(1.25), 0, 0], abs=1e-12)
     assert ct.similar_titles(table, ABOUT_ITEMS, 15, n=1)["title"].tolist() == ["Cat"]
+
+
+def test_ten_titles_are_like_one_unless_another_number_is_told():
+    ratings = ct.Ratings.from_matrix(np.arange(24.0).reshape(2, 12) % 5 + 1)
+    features = ct.Features(ratings.item_ids, np.tri(12), [str(at) for at in range(12)])
+    alike = ct.similar_titles(ratings, features, ratings.item_ids[0])
+    assert alike["item_id"].tolist() == ratings.item_ids[1:11].tolist()
+    assert alike["cosine"].tolist() == pytest.approx([at**-0.5 for at in range(2, 12)], abs=1e-12)
+
+
+def test_titles_are_alike_by_the_factors_of_a_model(table, four):
+    model = ct.ALS(2, n_epochs=3, tol=0).fit(table)
+    found = ct.similar_titles(table, model, "Elk", n=4)
+    units = model.item_factors_ / np.linalg.norm(model.item_factors_, axis=1, keepdims=True)
+    cosine = dict(zip(table.item_ids.tolist(), units @ units[4], strict=True))
+    assert found["cosine"].tolist() == pytest.approx([cosine[item] for item in found["item_id"].tolist()], abs=1e-12)
+    assert sorted(found["item_id"].tolist()) == [11, 12, 13, 14]
+    assert found["cosine"].is_monotonic_decreasing
+    with pytest.raises(ValueError, match=r"the model was fitted to .*, not to titles and users of"):
+        ct.similar_titles(four, model, 0)
+    for without in (ct.BiasBaseline(), ct.BayesianFM(0, 4, implicit=False, n_kept=2)):
+        with pytest.raises(ValueError, match="has no item factors to compare titles by"):
+            ct.similar_titles(table, without.fit(table), "Elk")
+    for wrong in ((5, ABOUT_ITEMS), (table, "features")):
+        with pytest.raises((TypeError, ValueError, NotFittedError), match="must be"):
+            ct.similar_titles(*wrong, "Elk")
 
 
 def test_nothing_is_like_a_title_of_which_nothing_is_known(table):

@@ -5,16 +5,20 @@ without. What a file that is taken predicts is what the original predicts. They 
 that a segmentation fault would be seen.
 """
 
+import io
+import itertools
 import json
 import subprocess
 import sys
 import zipfile
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from conftest import ABOUT_ITEMS, ABOUT_USERS
 from sklearn.base import clone
 
@@ -676,6 +680,8 @@ def no_array_is_read(monkeypatch):
         (header((2**31,)), "header for .* bytes, but .* of them"),
         (header((2**40, 2**40)), "header for"),
         (header((-1,)) + b"\x00" * 8, "header for"),
+        (header((-1, -1)) + bytes(8), "header for"),
+        (header((-1, -1, 5)) + bytes(40), "header for"),
         (header((10**18,), "<U0"), "must hold numbers, text or moments"),
         (header((), "|O"), "must hold numbers, text or moments .allow_pickle=False., got object"),
         (header((), [("a", "<f8")]), "must hold numbers, text or moments"),
@@ -714,6 +720,36 @@ def test_more_than_the_limits_is_refused_unread_and_not_written(
         assert not (workshop / "never.npz").exists()
 
 
+def test_an_array_may_have_a_header_of_version_1_or_2(workshop):
+    path, again = workshop / "original ALS.npz", workshop / "version 2.npz"
+    entries = []
+    for name, content in entries_of(path):
+        stream = io.BytesIO()
+        np.lib.format.write_array(stream, np.load(io.BytesIO(content)), version=(2, 0))
+        assert stream.getvalue() != content
+        entries.append((name, stream.getvalue()))
+    zipped(again, entries)
+    assert np.array_equal(ct.load_model(again).complete(), ct.load_model(path).complete())
+
+
+@pytest.mark.parametrize("limit", ["MAX_MODEL_BYTES", "MAX_DESCRIPTION_BYTES", "MAX_ARRAYS"])
+def test_a_file_may_be_as_large_as_the_limit(workshop, monkeypatch, limit):
+    path = workshop / "original ALS.npz"
+    with zipfile.ZipFile(path) as archive:
+        sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+    exact = {
+        "MAX_MODEL_BYTES": sum(sizes.values()),
+        "MAX_DESCRIPTION_BYTES": sizes["about.npy"],
+        "MAX_ARRAYS": len(sizes),
+    }[limit]
+    assert exact > path.stat().st_size or limit != "MAX_MODEL_BYTES"
+    monkeypatch.setattr(files, limit, exact)
+    ct.load_model(path)
+    monkeypatch.setattr(files, limit, exact - 1)
+    with pytest.raises(ValueError, match="the limit is"):
+        ct.load_model(path)
+
+
 def test_two_arrays_of_one_name_and_other_compressions_are_refused(workshop):
     entries = entries_of(workshop / "original ALS.npz")
     with pytest.warns(UserWarning, match="Duplicate name"):
@@ -737,6 +773,422 @@ def test_models_may_be_nested_so_deep_and_no_deeper(table, tmp_path):
         model = ct.Blend(model, ct.GlobalMean(), weight=0.5, prefit=True)
     with pytest.raises(ValueError, match="levels deep"):
         files._unpack(nested(files.MAX_DEPTH + 2), {}, {})
+
+
+# ---- Every attribute: as save writes it, and in no other form ----
+
+FORMS = {"text": "text", "a switch": True, "a whole number": 5, "a half": 0.5}
+FORMS |= {"a list": {"list": []}, "a tuple": {"tuple": []}, "a dict": {"dict": []}}
+KINDS = ("float32", "float64", "int32", "int64", "bool", "U3", "M8[s]", "complex128")
+NUMBERS, IDS = {"a whole number", "a half"}, {"float32", "float64", "int32", "U3"}
+ALSO_TAKEN = {
+    "user_ids item_ids ids": IDS,
+    "rows cols item_counts": {"int32"},
+    "item_counts_": {"nothing", "int32"},
+    "times": {"nothing", "float32", "float64", "int32", "bool", "M8[s]"},
+    "titles user_names": {"nothing"},
+    "primal dual global_mean_ violation_ noise_spread_": NUMBERS,
+    "noise_": NUMBERS | {"nothing"},
+    "weight_": {"a half"},
+    "best_epoch_": {"a whole number"},
+    "has_seasons proven": {"a switch"},
+    "fingerprint": {"text"},
+    "dropped context": {"a dict"},
+    "notes context_values_": {"a tuple"},
+    "history_": {"a list"},
+    "updates_": {"a list", "nothing"},
+    "EASE.item_weights_": {"float32"},
+    "EASE.item_roots_": {"float32", "longer by axis 1"},  # as many columns as there were viewers
+    "GraphFilter.item_roots_": {"dense", "longer by axis 1"},  # T', or turned to axes that are nobody's
+}  # besides the form in which the first model has it
+ALSO_TAKEN = {name: forms for names, forms in ALSO_TAKEN.items() for name in names.split()}
+
+
+@pytest.fixture(scope="module")
+def originals(workshop, table):
+    """{name: (description, arrays)}: the workshop's files, one without viewers, and one brought up to date."""
+    model = clone(ORIGINALS["ALS"]).fit(table)
+    model.save(workshop / "original without viewers.npz", with_ratings=False)
+    again = model.update(ct.Ratings([101], [13], [0], [0], [3.0]))
+    again.noise()
+    again.save(workshop / "original up to date.npz")
+    return {name: opened(workshop / f"original {name}.npz") for name in [*ORIGINALS, "without viewers", "up to date"]}
+
+
+def is_taken(about, arrays, state, name, value):
+    """Whether the rules let a file through whose attribute is `value`; its hash is another matter."""
+    before = dict(state)
+    state[name] = value
+    try:
+        files._unpack(about["content"], dict(arrays), files._by_name(ct.MODELS))
+    except (TypeError, ValueError):
+        return False
+    finally:
+        state.clear()
+        state.update(before)
+    return True
+
+
+@pytest.fixture(scope="module")
+def attributes(originals):
+    """{name of the first file that has it: [(kind, state, name)]} of what classes learn, once for each rule."""
+    met, found = set(), {name: [] for name in originals}
+    for original, (about, _) in originals.items():
+        for node in nodes(about["content"], lambda node: "kind" in node):
+            kind, state = node["kind"], node["state"]
+            learnt = files._LEARNT[kind] if kind in files._PARTS else files._rules(getattr(ct, kind))
+            for name in state.keys() & learnt.keys():
+                if (name, id(learnt[name])) not in met and state[name] is not None:
+                    met.add((name, id(learnt[name])))
+                    found[original].append((kind, state, name))
+    assert sum(map(len, found.values())) > 70
+    return found
+
+
+def other_arrays(array):
+    """(what, the array in another form)."""
+    if array.dtype.kind == "U":
+        yield from (("numbers", np.ones(array.shape)), ("bytes", array.astype("S")))
+    else:
+        for kind in (kind for kind in KINDS if np.dtype(kind) != array.dtype):
+            yield kind, np.ones(array.shape, kind) if kind == "M8[s]" else array.astype(kind)
+    if array.ndim == 2 and array.dtype.kind == "f":
+        yield "sparse", sp.csr_array(array)
+    yield from (("an axis more", array[None]), ("an axis more at the end", array[..., None]))
+    for axis in range(array.ndim):
+        yield f"longer by axis {axis}", np.concatenate([array, np.take(array, [-1], axis)], axis)
+
+
+def other_tables(table):
+    """(what, the sparse table in another form)."""
+    yield "dense", table.toarray()
+    yield from ((kind, table.astype(kind)) for kind in ("float32", "int64", "bool"))
+    for axis, longer in enumerate(([table, table[:1] * 0], [table, table[:, :1] * 0])):
+        yield f"longer by axis {axis}", sp.csr_array((sp.vstack, sp.hstack)[axis](longer))
+
+
+def packed(array):
+    """(description, arrays) of an array or of a sparse table."""
+    parts = (array.data, array.indices, array.indptr) if sp.issparse(array) else (array,)
+    arrays = {f"other {at}": part for at, part in enumerate(parts)}
+    refers = [{"array": name} for name in arrays]
+    return ({"sparse": refers, "shape": list(array.shape)} if sp.issparse(array) else refers[0]), arrays
+
+
+def other_forms(value, arrays):
+    """(what, another value, with the arrays that it refers to)."""
+    if isinstance(value, dict) and "array" in value:
+        yield from ((what, *packed(other)) for what, other in other_arrays(arrays[value["array"]]))
+    elif isinstance(value, dict) and "sparse" in value:
+        parts = tuple(arrays[part["array"]] for part in value["sparse"])
+        for what, other in other_tables(sp.csr_array(parts, shape=value["shape"])):
+            yield what, *packed(other)
+    else:
+        yield from ((what, form, {}) for what, form in FORMS.items())
+    yield "nothing", None, {}
+
+
+@pytest.mark.parametrize("original", [*ORIGINALS, "without viewers", "up to date"])
+def test_what_a_model_learns_is_taken_as_a_fit_may_leave_it_and_in_no_other_form(originals, attributes, original):
+    about, arrays = originals[original]
+    assert is_taken(about, arrays, about["content"]["state"], "ratings_", about["content"]["state"]["ratings_"])
+    for kind, state, name in attributes[original]:
+        forms = other_forms(state[name], arrays)
+        taken = {what for what, value, more in forms if is_taken(about, arrays | more, state, name, value)}
+        assert taken == ALSO_TAKEN.get(f"{kind}.{name}", ALSO_TAKEN.get(name, set())), f"{kind}.{name}"
+
+
+SMALLEST, MOST = 5e-324, files.MAX_NUMBER
+ABOVE_MOST = float(np.nextafter(MOST, np.inf))
+
+
+@pytest.mark.parametrize(
+    ("original", "name", "inside", "outside"),
+    [
+        ("ALS", "global_mean_", [-MOST, -1, MOST, 3], [-ABOVE_MOST, ABOVE_MOST, np.nan, np.inf, -(10**400)]),
+        ("up to date", "noise_", [0, 0.0, MOST], [-SMALLEST, ABOVE_MOST]),
+        ("SGD", "best_epoch_", [1, 5], [0, 6, 1.0, 1.5, True]),
+        ("Bayesian", "noise_spread_", [0, 10], [-SMALLEST, np.nextafter(10, 11), False]),
+        ("nuclear norm", "violation_", [0, MOST], [-SMALLEST, True]),
+        ("blend", "weight_", [0, 1], [-SMALLEST, np.nextafter(1, 2)]),
+    ],
+)
+def test_a_number_may_lie_at_its_bounds_and_no_further(originals, original, name, inside, outside):
+    about, arrays = originals[original]
+    state = about["content"]["state"]
+    assert [is_taken(about, arrays, state, name, value) for value in inside] == [True] * len(inside)
+    assert [is_taken(about, arrays, state, name, value) for value in outside] == [False] * len(outside)
+
+
+def with_numbers(original, name, numbers):
+    """Whether a file is taken in which these are the numbers of an array, or of a sparse table, by their places."""
+    about, arrays = original
+    value = about["content"]["state"][name]
+    key = value["array"] if "array" in value else value["sparse"][0]["array"]
+    array = arrays[key].copy()
+    for place, number in numbers.items():
+        array[place] = number
+    return is_taken(about, arrays | {key: array}, about["content"]["state"], name, value)
+
+
+@pytest.mark.parametrize(
+    ("original", "name", "place", "inside", "outside"),
+    [
+        ("ALS", "item_bias_", -1, [MOST, -MOST], [ABOVE_MOST, -ABOVE_MOST, np.nan, np.inf, -np.inf]),
+        ("up to date", "item_counts_", 0, [0], [-1]),
+        ("popularity", "counts_", 0, [0, MOST], [-SMALLEST]),
+        ("graph filter", "item_degrees_", 0, [0], [-SMALLEST]),
+        ("NMF", "user_factors_", (0, 0), [0], [-SMALLEST]),
+        ("NMF", "item_factors_", (0, 0), [0], [-SMALLEST]),
+        ("spectral", "s_", -1, [0], [-SMALLEST]),
+        ("Bayesian", "noises_", 0, [SMALLEST], [0]),
+        ("Bayesian", "priors_", (0, 0, 0, 0), [-1, 0], []),  # a mean
+        ("Bayesian", "priors_", (0, 1, 0, 0), [SMALLEST], [0]),  # its precision
+    ],
+)
+def test_the_numbers_of_an_array_may_lie_at_their_bounds_and_no_further(
+    originals, original, name, place, inside, outside
+):
+    found = [with_numbers(originals[original], name, {place: number}) for number in [*inside, *outside]]
+    assert found == [True] * len(inside) + [False] * len(outside)
+
+
+def test_steps_rise_and_thresholds_do_not_fall(originals):
+    original = about, arrays = originals["Bayesian"]
+    state = about["content"]["state"]
+    for name, may_repeat in (("steps_", False), ("thresholds_", True)):
+        second = arrays[state[name]["array"]][1]
+        for first, rises in ((np.nextafter(second, -np.inf), True), (second, may_repeat)):
+            assert with_numbers(original, name, {0: first}) is rises
+        assert not with_numbers(original, name, {0: np.nextafter(second, np.inf)})
+
+
+def of_two_titles(numbers, original):
+    """Whether a file of similarities is taken that has these, by row and column, in the place of its own."""
+    about, arrays = original
+    cells = np.array(list(numbers)).reshape(-1, 2).T
+    stored = sp.csr_array((np.array(list(numbers.values()), float), (cells[0], cells[1])), shape=(5, 5))
+    value, more = packed(stored)
+    return is_taken(about, arrays | more, about["content"]["state"], "similarity_", value)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "may_be"),
+    [
+        ({}, True),
+        ({(0, 1): 1.0, (1, 0): 1.0}, True),
+        ({(0, 1): SMALLEST, (1, 0): SMALLEST}, True),
+        ({(0, 1): 0.0, (1, 0): 0.0}, False),
+        ({(0, 1): np.nextafter(1, 2), (1, 0): np.nextafter(1, 2)}, False),
+        ({(0, 1): 0.5, (1, 0): 0.5, (3, 3): 0.5}, False),
+        ({(0, 1): 0.5, (1, 0): np.nextafter(0.5, 1)}, False),
+        ({(0, 1): 0.5}, False),
+        ({(0, 1): 0.5, (1, 0): 0.5, (2, 4): 1.5, (4, 2): 1.5}, False),
+        ({(0, 1): 0.5, (1, 0): 0.5, (2, 4): -0.5, (4, 2): -0.5}, False),
+    ],
+)
+def test_similarities_are_symmetric_above_0_and_at_most_1_and_of_two_titles(originals, numbers, may_be):
+    assert of_two_titles(numbers, originals["neighbours"]) is may_be
+
+
+@pytest.mark.parametrize("form", [sp.csr_array, np.array])
+@pytest.mark.parametrize(
+    ("row", "may_be"),
+    [([0.6, 0.8], True), ([1.0, 1e-9**0.5], True), ([1.0, 2e-9**0.5], False), ([2.0, 0.0], False), ([0, 0], True)],
+)
+def test_walks_end_somewhere(originals, form, row, may_be):
+    """The squares of a row of the table of walks sum up to at most 1, to rounding."""
+    about, arrays = originals["graph filter"]
+    roots = np.vstack([np.full((4, 2), 0.1), row])
+    value, more = packed(form(roots))
+    assert is_taken(about, arrays | more, about["content"]["state"], "item_roots_", value) is may_be
+
+
+@pytest.mark.parametrize("kind", ["float64", "float32"])
+def test_a_title_keeps_less_than_1_of_its_root(originals, kind):
+    about, arrays = originals["EASE of few viewers"]
+    for end, may_be in ((np.nextafter(np.ones((), kind), 0), True), (1, False)):
+        value, more = packed(np.vstack([np.full((4, 2), 0.1), [0, end]]).astype(kind))
+        assert is_taken(about, arrays | more, about["content"]["state"], "item_roots_", value) is may_be
+
+
+@pytest.mark.parametrize("original", ["EASE", "EASE, float32", "hybrid"])
+def test_no_title_weighs_on_itself(originals, original):
+    assert with_numbers(originals[original], "item_weights_", {(2, 3): 7})
+    assert not with_numbers(originals[original], "item_weights_", {(2, 2): SMALLEST if original == "EASE" else 1e-3})
+
+
+# ---- What must fit together, and the smallest parts ----
+
+
+def left_out(name):
+    """A change that leaves nothing in the place of an attribute."""
+
+    def change(state, arrays):
+        for part in nodes(state[name], lambda node: set(node) == {"array"}):
+            del arrays[part["array"]]
+        state[name] = None
+
+    return change
+
+
+def of_context(values):
+    """A change of the values of a context, with a row of the samples for each of them and one for the others."""
+
+    def change(state, arrays):
+        arrays[state["context_values_"]["tuple"][0]["array"]] = np.array(values)
+        for name in ("context_biases_", "context_factors_"):
+            key = state[name]["array"]
+            arrays[key] = np.resize(arrays[key], (len(values) + 1, arrays[key].shape[1]))
+
+    return change
+
+
+def history_row(*names):
+    return lambda state, arrays: state["history_"]["list"].append({"dict": [[name, 1.0] for name in names]})
+
+
+CHAINS = "history_ must have the noise of each of n_chains=2 chains"
+
+
+@pytest.mark.parametrize(
+    ("original", "change", "words"),
+    [
+        ("Bayesian by week", of_context(["a", "b", "c"]), None),
+        ("Bayesian by week", of_context([3, 4]), None),
+        ("Bayesian by week", of_context(["a", "c", "b"]), "context_values_ must be arrays of rising"),
+        ("Bayesian by week", of_context(["a", "b", "b"]), "context_values_ must be arrays of rising"),
+        ("Bayesian by week", of_context(np.zeros(0)), "context_values_ must be arrays of rising"),
+        ("Bayesian by week", left_out("context_biases_"), "context_biases_ must be there where there is a context"),
+        ("Bayesian by week", left_out("context_factors_"), "context_factors_ must be there where there is a context"),
+        ("Bayesian by week", history_row("epoch", "noise_1", "noise_2"), None),
+        ("Bayesian by week", history_row("epoch", "noise_1", "noise_3"), CHAINS),
+        ("Bayesian by week", history_row("epoch", "noise_1"), CHAINS),
+        ("Bayesian by week", history_row("epoch", "noise_1", "noise_2", "noise_3"), CHAINS),
+        ("Bayesian by week", history_row("noise_1", "noise_2"), CHAINS),
+        ("Bayesian", left_out("rated_weights_"), "rated_weights_ must be there"),
+        ("Bayesian", left_out("rater_weights_"), "rater_weights_ must be there"),
+        ("Bayesian", left_out("user_feature_weights_"), "user_feature_weights_ must be there"),
+        ("Bayesian", left_out("item_feature_weights_"), "item_feature_weights_ must be there"),
+        ("Bayesian", left_out("user_table_"), "user_feature_weights_ must not be there"),
+        ("Bayesian", left_out("item_table_"), "item_feature_weights_ must not be there"),
+        ("Bayesian", say("implicit", False), "rated_weights_ must not be there"),
+        ("Bayesian", left_out("item_features"), "item_features must be Features, got None"),
+        ("hybrid", left_out("item_features"), "item_features must be Features, got None"),
+        ("content only", left_out("item_features"), "item_features must be Features, got None"),
+        ("EASE", left_out("item_weights_"), "either item_weights_ or item_roots_ must be there, and not both"),
+        ("SGD", say("best_epoch_", 6), "best_epoch_ is 6, but history_ has 5 passes"),
+        ("deep", put("network_", lambda w: w[:-1]), r"network_ must have \d+ weights, as hidden=\(3, 2\) says"),
+        ("blend", say("second", {"kind": "GlobalMean", "state": {}}), "second_ must be a GlobalMean as the setting is"),
+        ("hybrid", say("rating", {"kind": "GlobalMean", "state": {}}), "rating_ must be a GlobalMean as the setting"),
+        ("ALS", lambda state, arrays: state.pop("reg"), r"ALS must have .*'reg'.*, got none of \['reg'\]"),
+    ],
+)  # fmt: skip
+def test_parts_that_are_well_by_themselves_must_fit_together(originals, original, change, words):
+    about, arrays = originals[original]
+    about, arrays = json.loads(json.dumps(about)), dict(arrays)
+    change(about["content"]["state"], arrays)
+    if words is None:
+        files._unpack(about["content"], arrays, files._by_name(ct.MODELS))
+    else:
+        with pytest.raises(ValueError, match=words):
+            files._unpack(about["content"], arrays, files._by_name(ct.MODELS))
+
+
+def test_features_that_a_model_was_not_fitted_with_are_refused(originals):
+    about, arrays = originals["content"]
+    about, arrays = json.loads(json.dumps(about)), dict(arrays)
+    features = about["content"]["state"]["item_features"]["state"]
+    for count, may_be in ((3, True), (2, False), (4, False)):
+        arrays[features["names"]["array"]] = np.array(["one", "two", "three", "four"][:count])
+        matrix, more = packed(sp.csr_array(np.eye(5)[:, :count]))
+        assert is_taken(about, arrays | more, features, "matrix", matrix) is may_be
+
+
+def test_roots_have_at_most_a_column_for_each_title(originals):
+    about, arrays = originals["EASE of few viewers"]
+    for columns, may_be in ((1, True), (5, True), (6, False)):
+        value, more = packed(np.full((5, columns), 0.1))
+        assert is_taken(about, arrays | more, about["content"]["state"], "item_roots_", value) is may_be
+
+
+def test_a_sparse_table_is_taken_where_its_arrays_are_those_of_one():
+    """All arrays of two entries at most in two rows and two columns, against the definition."""
+    data, taken = np.ones(2), 0
+    for start in itertools.product(range(-1, 4), repeat=3):
+        for cols in itertools.product(range(-1, 3), repeat=2):
+            rising = start[0] == 0 and start[2] == 2 and start[0] <= start[1] <= start[2]
+            rows = [cols[first:last] for first, last in itertools.pairwise(start)] if rising else []
+            sound = rising and set(cols) <= {0, 1} and all(len(set(row)) == len(row) for row in rows)
+            try:
+                table = files._csr(data, np.array(cols), np.array(start), (2, 2), "here")
+            except ValueError as error:
+                assert not sound, (start, cols)
+                assert ("rising places" in str(error)) is not rising  # noqa: PT017
+            else:
+                assert sound, (start, cols)
+                assert table.toarray().tolist() == [[float(col in row) for col in (0, 1)] for row in rows]
+                taken += 1
+    assert taken == 2 + 4 + 2
+    most = 2**31 - 1
+    none = np.zeros(0, int)
+    assert files._csr(none, none, np.zeros(2, int), (1, most), "here").shape == (1, most)
+    assert files._csr(none, none, np.zeros(1, int), (0, 0), "here").shape == (0, 0)
+    assert files._csr(np.ones(1), np.array([70]), np.array([0, 1]), (1, 71), "here")[0, 70] == 1
+    for side in (-1, most + 1, True - 2, 2.0):
+        with pytest.raises(ValueError, match="must be a sparse table of two axes"):
+            files._csr(none, none, np.zeros(2, int), (1, side), "here")
+
+
+@pytest.mark.parametrize("form", ["csr", "csc", "coo", "lil", "dok", "bsr"])
+def test_a_sparse_table_of_any_form_is_kept(form):
+    dense, arrays = np.array([[0, 2.5, 0], [1, 0, 0], [0, 0, -3], [4, 5, 0]]), {}
+    again = files._unpack(files._pack(sp.csr_array(dense).asformat(form), arrays, {}), arrays, {})
+    assert again.toarray().tolist() == dense.tolist()
+    assert arrays == {}
+
+
+def test_the_innermost_of_nested_values_may_lie_so_deep():
+    arrays = {"last": np.ones(1)}
+    inner = {"array": "last"}
+    for _ in range(files.MAX_DEPTH):
+        inner = {"list": [inner]}
+    assert files._unpack(inner, dict(arrays), {}) is not None
+    with pytest.raises(ValueError, match=f"lies more than {files.MAX_DEPTH} levels deep"):
+        files._unpack({"list": [inner]}, dict(arrays), {})
+
+
+HASHED = {"format": 5, "model": "ALS", "content": {"a": 1, "b": [2, None]}}
+NUMBERS_HASHED = np.arange(6.0).reshape(2, 3)
+
+
+def test_the_hash_is_of_what_a_file_says_and_not_of_how_it_is_written():
+    arrays = {"x": NUMBERS_HASHED, "y": np.arange(3)}
+    first = files._sha256(HASHED, arrays)
+    swapped = {"y": arrays["y"].astype(">i8"), "x": arrays["x"].astype(">f8")}
+    turned = {name: HASHED[name] for name in reversed(HASHED)} | {"sha256": "before"}
+    assert files._sha256(turned, swapped) == first
+    others = [
+        (HASHED | {"model": "NMF"}, arrays),
+        (HASHED, {"x": arrays["x"]}),
+        (HASHED, {"x": arrays["y"], "y": arrays["x"]}),
+        (HASHED, {"z": arrays["x"], "y": arrays["y"]}),
+        (HASHED, arrays | {"x": arrays["x"].reshape(3, 2)}),
+        (HASHED, arrays | {"x": np.asfortranarray(arrays["x"])}),
+        (HASHED, arrays | {"x": arrays["x"].view(np.int64)}),
+        (HASHED, arrays | {"x": arrays["x"] + np.array([[0, 0, 0], [0, 0, 1]])}),
+    ]
+    assert len({first, *(files._sha256(*other) for other in others)}) == len(others) + 1
+
+
+@pytest.mark.parametrize(
+    "roots", [np.ones((3, 7)), np.ones((7, 3)), np.arange(12.0).reshape(4, 3), np.arange(12.0).reshape(3, 4), np.eye(3)]
+)
+def test_roots_turned_to_nobodys_axes_have_the_same_products(roots):
+    for form in (roots, sp.csr_array(roots)):
+        turned = files._nobodys(form)
+        assert turned.shape == (len(roots), min(roots.shape))
+        assert turned @ turned.T == pytest.approx(roots @ roots.T, abs=1e-10)
 
 
 # ---- The rules know the classes ----
@@ -775,6 +1227,72 @@ def test_a_model_of_ones_own_may_learn_what_it_likes(generous, tmp_path):
     assert again.item_words_.tolist() == generous.item_words_.tolist()
 
 
+def test_the_axes_of_what_a_class_learns_are_told_by_its_rules_or_its_name():
+    assert [files.axes_of(ct.ALS, name) for name in ("user_factors_", "item_bias_", "noise_")] == ["mk", "n", ""]
+    names = ("user_levels_", "item_words_", "levels_user_", "spread_", "user_bias_")
+    assert [files.axes_of(Generous, name) for name in names] == ["m", "n", "", "", "m"]
+
+
+class Helpful(Generous):
+    """A reader's own that has a method of a name as learnt things have."""
+
+    def levels_(self):
+        """Asked for by nobody."""
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "may_be"),
+    [
+        ("notes", 5, False),
+        ("levels_", 5, False),
+        ("other_", 5, True),
+        ("other_", -1e200, True),
+        ("user_words_", "text", True),
+        ("item_share_", 0.5, True),
+        ("item_share_", np.nan, False),
+    ],
+)
+def test_what_a_class_of_ones_own_may_have_besides(monkeypatch, table, tmp_path, name, value, may_be):
+    monkeypatch.setattr(ct, "MODELS", (*ct.MODELS, Helpful))
+    model = Helpful().fit(table)
+    model.save(tmp_path / "own.npz")
+    about, arrays = opened(tmp_path / "own.npz")
+    assert is_taken(about, arrays, about["content"]["state"], name, value) is may_be
+
+
+@dataclass
+class Annotated(ct.BiasBaseline):
+    """A reader's own with settings of many kinds."""
+
+    anything: Any = None
+    share: float | Literal["auto"] = "auto"
+    points: float = 1.0
+    switch: bool = False
+    pair: tuple[float, float] = (0.0, 1.0)
+    names: list[str] | None = None
+
+
+@pytest.mark.parametrize(
+    ("name", "inside", "outside"),
+    [
+        ("anything", ["text", 5, None], []),
+        ("share", ["auto", 0.5], []),
+        ("points", [2, 2.5, True], ["2", {"list": []}]),
+        ("switch", [True, 0], [0.5, "yes"]),
+        ("pair", [{"tuple": [0.0, 2.0]}, {"list": [0.0, 2.0]}], ["ab", 2, {"dict": []}]),
+        ("names", [None, {"list": ["a"]}], [{"tuple": ["a"]}, "a", 5]),
+    ],
+)
+def test_settings_of_ones_own_are_of_the_kinds_that_their_annotations_say(
+    monkeypatch, table, tmp_path, name, inside, outside
+):
+    monkeypatch.setattr(ct, "MODELS", (*ct.MODELS, Annotated))
+    Annotated().fit(table).save(tmp_path / "own.npz")
+    about, arrays = opened(tmp_path / "own.npz")
+    found = [is_taken(about, arrays, about["content"]["state"], name, value) for value in [*inside, *outside]]
+    assert found == [True] * len(inside) + [False] * len(outside)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
@@ -793,14 +1311,33 @@ def test_what_could_not_be_loaded_of_ones_own_is_not_saved(generous, tmp_path, n
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["ALS", "implicit ALS"])
-def test_a_file_from_before_a_setting_was_there_has_it_as_it_was_then(name, sample, tmp_path):
-    model = clone(ORIGINALS[name]).fit(sample)
+HOW = {"dtype": "float64", "n_jobs": 1, "weighted_reg": False, "solver": "cholesky"}
+
+
+@pytest.mark.parametrize(
+    ("name", "then"),
+    [
+        ("ALS", HOW),
+        ("implicit ALS", HOW | {"liked": None, "binary": False}),
+        ("EASE", {"liked": None, "binary": True, "dtype": "float64"}),
+    ],
+)
+def test_a_file_from_before_a_setting_was_there_has_it_as_it_was_then(name, then, sample, tmp_path):
+    model = clone(ORIGINALS[name]).set_params(**then).fit(sample)
     model.save(tmp_path / "new.npz")
     about, arrays = opened(tmp_path / "new.npz")
-    (state,) = nodes(about, lambda part: "dtype" in part)
-    del state["dtype"], state["n_jobs"]
+    state = about["content"]["state"]
+    assert {setting: state.pop(setting) for setting in then} == then
+    assert state["ratings_"]["state"].pop("context") == {"dict": []}
     written(tmp_path / "old.npz", about, arrays, hash_anew=True)
     loaded = ct.load_model(tmp_path / "old.npz")
     assert loaded.get_params() == model.get_params()
+    assert loaded.ratings_.context == {}
     assert np.array_equal(loaded.complete(), model.complete())
+
+
+def test_features_from_before_they_had_notes_have_none(workshop):
+    def change(state, arrays):
+        assert state["item_features"]["state"].pop("notes") == {"tuple": []}
+
+    assert ct.load_model(crafted(workshop, "content only", change)).item_features == ABOUT_ITEMS

@@ -6,8 +6,10 @@ import time
 import tracemalloc
 import unicodedata
 import zlib
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import content_table as ct
@@ -198,6 +200,62 @@ def test_text_beside_the_fields_is_no_part_of_them(load):
     assert load(loose).ratings == load(whole).ratings == {1: 9}
 
 
+def test_what_stands_before_the_entries_is_in_none_of_them(load):
+    before = "<title>Mushishi</title><score>3</score><status>Completed</status>"
+    bare = "<anime><series_animedb_id>1</series_animedb_id></anime>"
+    mine = load(f"<myanimelist>{before}{bare}{before}{entry(144, 'Kanon')}{before}</myanimelist>")
+    assert (mine.ratings, mine.seen) == ({144: 9}, [1, 144])
+    assert mine.dropped == {"titles without a score": 1, "unknown titles": 0, "unknown titles without a score": 0}
+
+
+def limits(monkeypatch, **most):
+    for name, value in most.items():
+        monkeypatch.setattr(readers, name, value)
+
+
+@pytest.mark.parametrize("at", [0, 1], ids=["with the list's own field", "in a later entry"])
+def test_an_entry_may_have_as_many_fields_as_the_limit_says(load, monkeypatch, at):
+    limits(monkeypatch, _MAX_ENTRY_FIELDS=12)
+    entries = [entry(), entry(457, "Mushishi")]  # of 5 fields, and one for each of them itself
+    head = 2 + 2 if at == 0 else 0  # before the first entry come the list, myinfo and what it holds
+    room = 12 - 6 - head
+    for more, may_be in ((room, True), (room + 1, False)):
+        told = list(entries)
+        told[at] = told[at].replace("<my_tags/>", "<my_tags/>" + "<a/>" * more)
+        if may_be:
+            assert load(document(*told)).ratings == {1: 9, 457: 9}
+        else:
+            with pytest.raises(ValueError, match="an entry of more than 12 fields"):
+                load(document(*told))
+
+
+def test_a_list_may_be_as_long_as_the_limits_say(load, monkeypatch):
+    whole = document(entry(), entry(457, "Mushishi"))
+    for name, most, words in (
+        ("_MAX_FIELDS", 4 + 2 * 6, "more than .* 16 fields|more than .* 15 fields"),
+        ("MAX_EXPORT_ENTRIES", 2, "more than 1 entries"),
+    ):
+        limits(monkeypatch, **{name: most})
+        assert load(whole).ratings == {1: 9, 457: 9}
+        limits(monkeypatch, **{name: most - 1})
+        with pytest.raises(ValueError, match=words):
+            load(whole)
+        monkeypatch.undo()
+
+
+@pytest.mark.parametrize(
+    ("entries", "characters", "may_be"), [(3, 12, True), (2, 12, False), (3, 11, False), (2, 11, False)]
+)
+def test_entries_and_their_characters_have_a_limit_each(monkeypatch, entries, characters, may_be):
+    limits(monkeypatch, MAX_EXPORT_ENTRIES=entries, _MAX_CHARACTERS=characters)
+    table = pd.DataFrame({"item": ["1", "2", ""], "title": ["abc", "de", "fghi"], "score": ["", "9", ""]})
+    if may_be:
+        readers.check_entries(table, "mine.csv")
+    else:
+        with pytest.raises(ValueError, match=f"3 entries or more, with 12 characters .* at most {entries} and"):
+            readers.check_entries(table, "mine.csv")
+
+
 @pytest.mark.parametrize("fields", ["<a/>" * 10**6, "<a>" * 10**6], ids=["many", "deep"])
 def test_an_entry_of_endless_fields_is_refused(load, fields):
     refuses(load, document(f"<anime>{fields}"), "more than 1000 fields")
@@ -237,6 +295,16 @@ def test_a_score_outside_the_scale_is_named_with_its_title(load, score):
     )
 
 
+@pytest.mark.parametrize(("score", "may_be"), [("1", True), ("10", True), ("0", True), ("0.9", False), ("10.1", False)])
+def test_one_score_outside_the_scale_is_enough(load, score, may_be):
+    text = f"title,score\nMushishi,7\nCowboy Bebop,{score}\nKanon,8\n"
+    if may_be:
+        assert load(text, "m.csv").ratings == {457: 7.0, 144: 8.0} | ({1: float(score)} if score != "0" else {})
+    else:
+        with pytest.raises(ValueError, match=rf"1 scores lie outside 1 to 10 .* first is {score} for 'Cowboy Bebop'"):
+            load(text, "m.csv")
+
+
 def test_a_score_that_is_no_number_is_named(load):
     refuses(load, document(entry(score="nine")), "not finite numbers, the first is 'nine'")
 
@@ -270,6 +338,27 @@ def test_ids_of_another_catalogue_are_not_taken_for_ours(load):
         expected = f"of {count} ids that the table knows only 0 have a title there that shares a word"
         refuses(load, document(*wrong[:count]), expected)
     assert len(load(document(*wrong[:4])).ratings) == 4  # too few to tell
+
+
+NAMES_OF_FIVE = ["Cowboy Bebop", "Mushishi", "Steins;Gate", "Kanon", "Kanon (2006)", "進撃の巨人"]
+
+
+@pytest.mark.parametrize(
+    ("n_ids", "n_alike", "may_be"), [(4, 0, True), (5, 2, False), (5, 3, True), (6, 3, True), (6, 2, False)]
+)
+def test_ids_are_those_of_the_table_unless_most_of_five_or_more_titles_say_otherwise(
+    load, table, n_ids, n_alike, may_be
+):
+    ids = [1, 457, 9253, 144, 1530, 16498][:n_ids]
+    named = [NAMES_OF_FIVE[at] if at < n_alike else f"Quite Another {at}" for at in range(n_ids)]
+    text = "item_id,title,score\n" + "".join(f"{item},{name},9\n" for item, name in zip(ids, named, strict=True))
+    without_titles = replace(table, titles=None)
+    assert load(text, "m.csv", without_titles).ratings == dict.fromkeys(ids, 9.0)
+    if may_be:
+        assert load(text, "m.csv").ratings == dict.fromkeys(ids, 9.0)
+    else:
+        with pytest.raises(ValueError, match=f"of {n_ids} ids that the table knows only {n_alike} have a title"):
+            load(text, "m.csv")
 
 
 def test_a_header_of_a_list_is_read_in_any_case(load):

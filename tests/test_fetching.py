@@ -227,6 +227,64 @@ def test_a_download_without_an_end_is_left(server, tmp_path, monkeypatch):
     assert nothing_is_kept(tmp_path / "kept")
 
 
+def test_a_bar_counts_to_the_limit_and_begins_anew_when_told(monkeypatch):
+    monkeypatch.setattr(fetching, "_MAX_BYTES", 5)
+    bar = fetching._Bar(disable=True)
+    assert bar  # without a total, too
+    bar.update()
+    bar.update(4)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="it has more than"):
+            bar.update()
+    bar.reset()
+    bar.update(5)
+    bar.close()
+
+
+def test_a_download_may_have_64_megabytes():
+    bar = fetching._Bar(disable=True)
+    bar.update(64 * 2**20)
+    with pytest.raises(ValueError, match="it has more than 64 MB"):
+        bar.update(1)
+
+
+def test_a_server_may_keep_silent_for_half_a_minute_unless_told_otherwise(server, tmp_path, monkeypatch):
+    told, begin = [], pooch.HTTPDownloader
+
+    def begun(**options):
+        told.append(options["timeout"])
+        return begin(**options)
+
+    monkeypatch.setattr(pooch, "HTTPDownloader", begun)
+    server.answers = [says(GOOD)]
+    ct.fetch("ml-latest-small", tmp_path / "one", progress=False)
+    ct.fetch("ml-latest-small", str(tmp_path / "two"), progress=False, timeout=2)
+    assert told == [30, 2]
+
+
+def test_without_a_folder_a_set_is_kept_among_the_systems_caches(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(pooch, "os_cache", lambda name: tmp_path / name)
+    server.answers = [says(GOOD)]
+    assert len(ct.fetch("ml-latest-small", progress=False)) == 63
+    assert (tmp_path / "content-table" / "ml-latest-small.zip").read_bytes() == GOOD
+
+
+def test_of_what_is_no_zip_the_beginning_is_shown(server, tmp_path):
+    text = "".join(f"{at:02d}" for at in range(99))
+    server.answers = [says(text.encode(), kind="text/html")]
+    with pytest.raises(ValueError, match=f"begins with b'{text[:60]}'; does this network ask for a login"):
+        fetched(tmp_path / "kept")
+
+
+@pytest.mark.parametrize(("name", "size"), [("ml-100k", "100000, 943, 1682"), ("ml-1m", "1000209, 6040, 3706")])
+def test_a_set_has_the_ratings_users_and_films_that_its_publisher_says(server, tmp_path, monkeypatch, name, size):
+    md5 = f"md5:{hashlib.md5(GOOD).hexdigest()}"
+    monkeypatch.setitem(fetching._SETS, name, fetching._SETS[name]._replace(md5=md5))
+    server.answers = [says(GOOD)]
+    with pytest.raises(ValueError, match=rf"expected .ratings, users, items. \({size}\), got \(63, 9, 7\)"):
+        fetched(tmp_path / "kept", name)
+
+
 def test_a_zip_with_another_checksum_than_the_published_is_never_kept(server, tmp_path):
     server.answers = [says(GOOD)]
     with pytest.raises(ValueError, match=r"ml-1m\.zip.*MD5.*c4d9eecf"):

@@ -931,6 +931,23 @@ def test_mmr_by_hand(table):
     assert viewer.recommend(4, diversity=5, similarity=alike)["title"].tolist() == ["Apple", "Bear", "Cat", "Dog"]
 
 
+def test_genres_to_leave_out_are_told_by_features(table):
+    viewer = ct.BiasBaseline().fit(table).fold_in({})
+    for wrong in (5, "genres", np.eye(5)):
+        with pytest.raises(TypeError, match="genres must be Features, as of load_genres, got"):
+            viewer.recommend(3, exclude_genres=["Drama"], genres=wrong)
+
+
+def test_mmr_compares_by_features_or_by_the_factors_of_a_model_that_has_some(table):
+    viewer = ct.BiasBaseline().fit(table).fold_in({})
+    for wrong in ("genres", np.eye(5), {11: [1]}):
+        with pytest.raises(TypeError, match="similarity must be Features, as of load_genres, got"):
+            viewer.recommend(3, diversity=1, similarity=wrong)
+    with pytest.raises(ValueError, match=r"BiasBaseline.* has no item factors to compare titles by; give similarity="):
+        viewer.recommend(3, diversity=1)
+    assert len(ct.ALS(1, n_epochs=2, tol=0).fit(table).fold_in({}).recommend(3, diversity=1)) == 3
+
+
 def test_mmr_compares_with_the_nearest_of_those_listed_not_with_the_last_nor_with_all(table):
     viewer = ct.BiasBaseline().fit(table).fold_in({})
     viewer.scores = np.array([9.0, 8.0, 6.0, 6.5, 1.0])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import content_table as ct
-from content_table_parts import exports
+from content_table_parts import exports, readers
 
 SHOWS = {1: "Cowboy Bebop", 16498: "Shingeki no Kyojin", 5680: "K-On!", 7791: "K-On!!", 44: "Rurouni Kenshin"}
 FILMS = {
@@ -107,6 +107,38 @@ def test_ten_points_are_those_of_the_table(tmp_path, shows, score_format):
     assert ct.load_export(path, shows).ratings == ct.load_export(path, shows, rescale=True).ratings == {1: 7.5}
 
 
+@pytest.mark.parametrize(("most", "top"), [(10, None), (10.5, 100), (11, 100), (99, 100)])
+def test_a_score_above_10_tells_a_scale_to_100(tmp_path, shows, most, top):
+    entries = [show(7, mal=1, romaji="Cowboy Bebop"), show(most, mal=44, romaji="Rurouni Kenshin")]
+    path = written(tmp_path / "list.json", answer(*entries))
+    if top is None:
+        assert ct.load_export(path, shows).ratings == {1: 7.0, 44: 10.0}
+    else:
+        with pytest.raises(ValueError, match=f"lie on 1 to {top}, the table on 1 to 10"):
+            ct.load_export(path, shows)
+        meant = ct.load_export(path, shows, rescale=True).ratings
+        assert meant == {1: pytest.approx(1 + 6 / 11), 44: pytest.approx(1 + (most - 1) / 11)}
+
+
+@pytest.mark.parametrize(
+    ("entry", "group", "begun"),
+    [
+        ({"status": "COMPLETED"}, {"name": "Planning"}, True),
+        ({"status": "PLANNING"}, {"name": "Completed"}, False),
+        ({}, {"status": "planning", "name": "Completed"}, False),
+        ({}, {"status": "CURRENT", "name": "Planning"}, True),
+        ({}, {"name": "Plan to Watch"}, False),
+        ({}, {"name": "Dropped"}, True),
+        ({}, {}, True),
+    ],
+)
+def test_a_show_is_planned_where_its_entry_or_else_its_list_says_so(tmp_path, shows, entry, group, begun):
+    media = {"idMal": 1, "title": {"romaji": "Cowboy Bebop"}}
+    document = {"lists": [group | {"entries": [{"score": 0, "media": media} | entry]}]}
+    own = ct.load_export(written(tmp_path / "list.json", document), shows)
+    assert own.seen == ([1] if begun else [])
+
+
 def test_a_list_larger_than_any_is_refused_unread(tmp_path, shows, monkeypatch):
     path = written(tmp_path / "list.json", answer(show(9, mal=1, romaji="Bebop"), score_format="POINT_10"))
     monkeypatch.setattr(exports, "MAX_EXPORT_BYTES", path.stat().st_size)
@@ -122,11 +154,16 @@ def test_a_list_larger_than_any_is_refused_unread(tmp_path, shows, monkeypatch):
         ('{"lists": [', "not whole or not JSON"),
         ("[" * 100_000, "not whole or not JSON"),
         ({"lists": [{"series_id": 1, "score": 90}]}, "numbers of AniList without titles"),
+        ({"lists": [{"entries": []}, {"series_id": 1}]}, "numbers of AniList without titles"),
         ({"anime": []}, r"needs `lists`.*got \['anime'\]"),
         ([1, 2], "needs `lists`.*got 'list'"),
         ({"lists": [{"entries": 5}]}, "needs `lists`"),
         ({"lists": [{"entries": []}, {"entries": 5}]}, "needs `lists`"),
         (answer({"score": 9}), "without media and title"),
+        (answer({"score": 9, "media": {"idMal": 1}}), "without media and title"),
+        (answer({"score": 9, "media": {"idMal": 1, "title": "Cowboy Bebop"}}), "without media and title"),
+        (answer({"score": 9, "media": "Cowboy Bebop"}), "without media and title"),
+        (answer("Cowboy Bebop"), "without media and title"),
         (answer({"score": 9, "media": {"type": "MANGA", "title": {"romaji": "Berserk"}}}), "list of manga"),
         (answer(show("nine", mal=1, romaji="Cowboy Bebop")), "'nine' in data row 1"),
         (answer(show(float("nan"), mal=1, romaji="Cowboy Bebop")), "'nan' in data row 1"),
@@ -142,6 +179,32 @@ def test_what_is_no_list_of_anilist_is_refused(tmp_path, shows, content, words):
 def test_without_a_table_the_ids_are_taken_as_they_are(tmp_path):
     path = written(tmp_path / "list.json", answer(show(9, mal=1, romaji="Cowboy Bebop")))
     assert ct.load_export(path).ratings == {1: 9.0}
+
+
+def test_half_a_letter_in_a_name_is_one_that_is_not_known(tmp_path, shows):
+    entries = [show(9, mal=1, romaji="Cowboy \ud83d Bebop"), show(8, romaji="K-On! \ud83d")]
+    own = ct.load_export(written(tmp_path / "list.json", answer(*entries)), shows)
+    assert own.ratings == {1: 9.0}
+    assert own.unmatched["title"].tolist() == ["K-On! ?"]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"conflicts": "first"}, ValueError, "conflicts must be one of .*'last'.*got 'first'"),
+        ({"rescale": "yes"}, TypeError, "rescale must be True or False, got 'yes'"),
+        ({"ratings": [1]}, TypeError, "ratings must be Ratings, got list"),
+        ({"path": 5}, TypeError, "path must be text or a Path, got 5"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_a_file_is_looked_for(tmp_path, shows, options, error, words):
+    with pytest.raises(error, match=words):
+        ct.load_export(**{"path": tmp_path / "nowhere.json", "ratings": shows} | options)
+
+
+def test_a_path_may_be_text(tmp_path, shows):
+    path = written(tmp_path / "list.json", answer(show(9, mal=1, romaji="Cowboy Bebop")))
+    assert ct.load_export(str(path), shows).ratings == {1: 9.0}
 
 
 # ---- Letterboxd ----
@@ -183,9 +246,62 @@ def test_the_whole_export_knows_what_was_watched_without_a_rating(tmp_path, film
     assert sorted(own.seen) == [1, 2, 3, 4, 6]
 
 
+@pytest.mark.parametrize("column", ["Name", "Year", "Rating"])
+def test_a_column_of_letterboxd_that_is_there_twice_is_refused(tmp_path, films, column):
+    path = written(tmp_path / "ratings.csv", f"{HEAD},Rating,{column}\n2024-05-31,Frozen,2010,x,4,5\n")
+    with pytest.raises(ValueError, match=rf"ratings\.csv has several columns '{column}'"):
+        ct.load_export(path, films)
+    written(path, f"{HEAD},Rating,Date\n2024-05-31,Frozen,2010,x,4,5\n")  # which nobody uses
+    assert ct.load_export(path, films).ratings == {5: 4.0}
+
+
+def test_of_two_years_in_a_title_the_last_is_that_of_the_film(tmp_path):
+    films = table_of({1: "Solaris (1972) (2002)", 2: "Toy Story (1995)"}, (0.5, 5.0))
+    for year, found in ((2002, {1: 3.0}), (1972, {})):
+        path = written(tmp_path / "ratings.csv", f"{HEAD},Rating\n2024-05-31,So-laris (1972),{year},x,3\n")
+        assert ct.load_export(path, films).ratings == found
+
+
 def test_watched_films_alone_are_seen_and_not_rated(tmp_path, films):
     own = ct.load_export(written(tmp_path / "watched.csv", WATCHED), films)
     assert (own.ratings, sorted(own.seen)) == ({}, [1, 3])
+
+
+def test_what_is_not_known_of_both_files_is_told(tmp_path, films):
+    film = "2024-05-31,{},{},https://boxd.it/x{}\n"
+    written(
+        tmp_path / "ratings.csv",
+        f"{HEAD},Rating\n" + film.format("Jaws", 1975, ",4") + film.format("Frozen", 2010, ",3"),
+    )
+    written(tmp_path / "watched.csv", f"{HEAD}\n" + film.format("Toy Story", 1995, "") + film.format("Alien", 1979, ""))
+    own = ct.load_export(tmp_path, films)
+    assert (own.ratings, sorted(own.seen)) == ({5: 3.0}, [1, 5])
+    assert own.unmatched["title"].tolist() == ["Jaws (1975)"]
+    assert own.dropped == {"titles without a score": 1, "unknown titles": 1, "unknown titles without a score": 1}
+
+
+def test_letterboxd_is_known_by_three_columns(tmp_path, films):
+    path = written(tmp_path / "mine.csv", "Name,Year,Letterboxd URI\nFrozen,2010,x\n")
+    assert ct.load_export(path, films).seen == [5]
+
+
+@pytest.mark.parametrize("service", ["Letterboxd", "AniList"])
+def test_a_list_may_be_as_long_as_the_limit(tmp_path, films, shows, monkeypatch, service):
+    for module in (exports, readers):
+        monkeypatch.setattr(module, "MAX_EXPORT_ENTRIES", 3)
+    for count in (3, 4):
+        if service == "AniList":
+            entries = [show(9, mal=item, romaji=name) for item, name in list(SHOWS.items())[:count]]
+            path, table, ids = written(tmp_path / "list.json", answer(*entries)), shows, list(SHOWS)[:3]
+        else:
+            rows = [f'"{name[:-7]}",{name[-5:-1]},x\n' for name in list(FILMS.values())[:count]]
+            path = written(tmp_path / "watched.csv", "Name,Year,Letterboxd URI\n" + "".join(rows))
+            table, ids = films, list(FILMS)[:3]
+        if count == 3:
+            assert ct.load_export(path, table).seen == ids
+        else:
+            with pytest.raises(ValueError, match="a list of titles has at most 3 and"):
+                ct.load_export(path, table)
 
 
 def test_half_stars_on_another_scale_are_refused_or_stretched_as_told(tmp_path):
@@ -199,6 +315,12 @@ def test_half_stars_on_another_scale_are_refused_or_stretched_as_told(tmp_path):
 def test_letterboxd_needs_the_table(tmp_path):
     with pytest.raises(ValueError, match="ratings="):
         ct.load_export(written(tmp_path / "ratings.csv", RATED))
+
+
+def test_that_it_needs_the_table_is_said_before_its_rows_are_looked_at(tmp_path):
+    path = written(tmp_path / "ratings.csv", f"{HEAD},Rating\n2024-05-31,Frozen,2010,x,4,surplus\n")
+    with pytest.raises(ValueError, match="pass ratings="):
+        ct.load_export(path)
 
 
 def test_a_folder_that_is_no_export_is_refused(tmp_path, films):

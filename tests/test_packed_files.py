@@ -5,6 +5,8 @@ import gzip
 import lzma
 import zipfile
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import content_table as ct
@@ -98,6 +100,16 @@ def test_a_bomb_is_left_at_the_limit_and_never_held(tmp_path, monkeypatch):
     assert 2**20 < Counted.n_bytes < 2**21
 
 
+@pytest.mark.parametrize("kind", PACK)
+def test_a_file_may_unpack_to_as_much_as_the_limit(tmp_path, kind):
+    data = bytes(range(256)) * 2**11  # two blocks of those that are read at a time
+    path = written(tmp_path / "full", PACK[kind](data))
+    with readers.opened(path, limit=len(data)) as file:
+        assert file.read() == data
+    with pytest.raises(ValueError, match="unpacks to more than"), readers.opened(path, limit=len(data) - 1):
+        pytest.fail("opened")
+
+
 @pytest.mark.parametrize(
     ("load", "limit"), [(ct.load_ratings, readers.MAX_TABLE_BYTES), (ct.load_mal_export, readers.MAX_EXPORT_BYTES)]
 )
@@ -138,6 +150,14 @@ def test_utf_16_without_its_mark_is_suspected(tmp_path, load):
         load(written(tmp_path / "wide.csv", COURSE.encode("utf-16-le")))
 
 
+@pytest.mark.parametrize("place", [40, 20_000, 50_000, 2**16 - 1])
+def test_a_zero_byte_in_the_first_64_kilobytes_is_found(tmp_path, place):
+    data = bytearray((COURSE + "1,1,ann,Bear,7\n" * 5000).encode())
+    data[place] = 0
+    with pytest.raises(ValueError, match="it holds zero bytes"):
+        ct.load_ratings(written(tmp_path / "t.csv", data))
+
+
 def test_a_cut_utf_16_file_is_no_csv(tmp_path):
     with pytest.raises(ValueError, match="is not a CSV file with a header in UTF-8"):
         ct.load_ratings(written(tmp_path / "wide.csv", COURSE.encode("utf-16")[:-1]))
@@ -169,6 +189,27 @@ def test_a_header_of_endless_fields_is_refused_before_it_is_read(tmp_path, monke
         load(path)
 
 
+@pytest.mark.parametrize(("more", "may_be"), [(readers.MAX_COLUMNS - 2, True), (readers.MAX_COLUMNS - 1, False)])
+def test_a_header_may_have_as_many_fields_as_the_limit_says(tmp_path, more, may_be):
+    path = written(tmp_path / "wide.csv", ("item_id,score" + ",x" * more + "\n1,9" + ",0" * more + "\n").encode())
+    if may_be:
+        assert ct.load_mal_export(path).ratings == {1: 9.0}
+    else:
+        with pytest.raises(ValueError, match="first line has more than 1000 fields"):
+            ct.load_mal_export(path)
+
+
+def test_strange_columns_are_named_before_the_rows_are_looked_at(tmp_path):
+    with pytest.raises(ValueError, match=r"t.csv has columns \['a', 'b'\]; the closest known schema is"):
+        ct.load_ratings(written(tmp_path / "t.csv", b"a,b\n1,2,3\n"))
+
+
+def test_a_header_that_begins_with_a_quote_has_its_fields(tmp_path):
+    path = written(tmp_path / "t.csv", b'"title, then",item_id,score,note\nBear,1,9,x\nCat, the Great,2,8,x\n')
+    with pytest.raises(ValueError, match="line 3 has 5 fields, the header 4; does a title hold a comma"):
+        ct.load_mal_export(path)
+
+
 @pytest.mark.parametrize("header", ["u_id,a_id,profile,title,score,score", "userId,movieId,rating,timestamp,rating"])
 def test_a_column_that_is_there_twice_is_refused(tmp_path, header):
     row = ",".join("1" * len(header.split(",")))
@@ -181,6 +222,23 @@ def test_times_that_are_no_whole_seconds_are_called_so(tmp_path, time):
     path = written(tmp_path / "ratings.csv", f"userId,movieId,rating,timestamp\n1,9,3.5,{time}\n".encode())
     with pytest.raises(ValueError, match=r"values of 'timestamp' are not whole seconds, the first is .* in data row 1"):
         ct.load_ratings(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("107.0", 107),
+        ("1e6", 10**6),
+        (" 9007199254740991.0", 2**53 - 1),
+        ("9007199254740993", 2**53 + 1),
+        ("-9007199254740993", -(2**53) - 1),
+        ("9223372036854775807", 2**63 - 1),
+        ("-0", 0),
+    ],
+)
+def test_ids_are_read_exactly_however_they_are_written(text, number):
+    ids = readers.ids_of(pd.Series(["5", text], index=[3, 8], name="who"), "t.csv")
+    assert (ids.tolist(), ids.index.tolist(), ids.name, ids.dtype) == ([5, number], [3, 8], "who", np.int64)
 
 
 @pytest.mark.parametrize("huge", [2**63, 2**63 + 1, 2**64, -(2**63) - 1])

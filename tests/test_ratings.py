@@ -280,6 +280,7 @@ def test_the_course_schema_drops_blanks_zeros_and_repeats_with_counts(tmp_path):
     (tmp_path / "c.csv").write_text(COURSE)
     ratings = ct.load_ratings(tmp_path / "c.csv")
     assert cells(ratings) == {(2, 50): 8, (1, 50): 7, (1, 70): 9}
+    assert ratings.has_seasons
     assert ratings.dropped == {"no score": 2, "repeats": 1}
     assert ratings.scale == (1, 10)
     assert ratings.titles.tolist() == ["Bear", "Dog"]
@@ -335,6 +336,7 @@ def test_the_raw_dump_numbers_viewers_by_first_appearance_and_counts_what_it_lea
     assert ratings.user_names.tolist() == ["zoe", "ann"]
     assert ratings.titles.tolist() == ["Bear", "Cat", "70"]  # not in the catalogue: its id
     assert ratings.dropped == {"no score": 1, "repeats": 1, "no profile or no title id": 2}
+    assert ratings.has_seasons
 
 
 # ---- Splits ----

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import content_table as ct
+from content_table_parts import writing
 
 ROOT = Path(ct.__file__).parent
 posix = pytest.mark.skipif(os.name == "nt", reason="modes, signals and locks are those of POSIX")
@@ -170,6 +171,55 @@ writing.write_whole(sys.argv[1], write)
     assert names(tmp_path) == sorted([*others, path.name])
 
 
+# ---- In which order ----
+
+
+def test_a_file_is_whole_on_the_disk_and_still_locked_when_it_gets_its_name(tmp_path, monkeypatch):
+    told, sync, rename = [], os.fsync, os.replace
+
+    def synced(number):
+        told.append(("synced", os.fstat(number).st_size))
+        sync(number)
+
+    def renamed(temporary, path):
+        held = False
+        if writing.fcntl is not None:
+            with open(temporary, "rb") as other:
+                try:
+                    writing.fcntl.flock(other, writing.fcntl.LOCK_EX | writing.fcntl.LOCK_NB)
+                except BlockingIOError:
+                    held = True
+        told.append(("renamed", held))
+        rename(temporary, path)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", renamed)
+    ct.write_whole(tmp_path / "file", writes("whole"))
+    assert told == [("synced", 5), ("renamed", writing.fcntl is not None)]
+
+
+@posix
+def test_without_locks_a_file_is_closed_before_it_gets_its_name_and_what_was_left_is_removed(tmp_path, monkeypatch):
+    told, begin, rename = [], writing._open_beside, os.replace
+
+    def opened(path, mode):
+        told.append(begin(path, mode))
+        return told[-1]
+
+    def renamed(temporary, path):
+        assert told[0][0].closed
+        rename(temporary, path)
+
+    monkeypatch.setattr(writing, "fcntl", None)
+    monkeypatch.setattr(writing, "_open_beside", opened)
+    monkeypatch.setattr(os, "replace", renamed)
+    (tmp_path / ".file.0123abcd.tmp").write_text("left", encoding="utf-8")
+    (tmp_path / ".other.0123abcd.tmp").write_text("mine", encoding="utf-8")
+    ct.write_whole(tmp_path / "file", writes("whole"))
+    assert names(tmp_path) == [".other.0123abcd.tmp", "file"]
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "whole"
+
+
 # ---- Modes, links, names ----
 
 
@@ -229,6 +279,33 @@ def test_a_folder_is_no_file(tmp_path, table):
         ct.GlobalMean().fit(table).save(tmp_path / "model.npz")
     assert names(tmp_path) == ["model.npz"]
     assert names(tmp_path / "model.npz") == []
+
+
+@pytest.mark.parametrize("wrong", [5, "text", None])
+def test_what_writes_is_a_function(tmp_path, wrong):
+    with pytest.raises(TypeError, match="write must be a function that writes to the path it is given, got"):
+        ct.write_whole(tmp_path / "file", wrong)
+    assert names(tmp_path) == []
+
+
+def test_errors_name_the_file_that_was_asked_for_and_others_stay_as_they_are(tmp_path):
+    path, other = tmp_path / "file", str(tmp_path / "elsewhere" / "source")
+    beside = str(tmp_path / ".file.0123abcd.tmp")
+    for error, named in (
+        (OSError(errno.ENOSPC, "full"), str(path)),
+        (OSError(errno.EACCES, "denied", beside), str(path)),
+        (OSError(errno.ENOENT, "no such file", other), other),
+        (OSError("of no number"), None),
+    ):
+
+        def fails(temporary, error=error):
+            raise error
+
+        with pytest.raises(OSError) as caught:  # noqa: PT011
+            ct.write_whole(path, fails)
+        assert caught.value is error
+        assert error.filename == named
+    assert names(tmp_path) == []
 
 
 @posix
