@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.linalg
 import scipy.sparse as sp
 
 import content_table as ct
@@ -20,7 +21,7 @@ def sparse(shape, density=0.4, seed=0):
 
 
 def test_a_dense_table_is_refused_above_the_limit_and_not_at_it(monkeypatch):
-    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 8 * 6)
+    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 8 * 7 - 1)
     ct.check_memory((2, 3), "a table")
     with pytest.raises(MemoryError, match="a table needs a dense 7 x 1 table"):
         ct.check_memory((7, 1), "a table")
@@ -51,12 +52,24 @@ def test_the_gram_matrix_of_a_sparse_table_is_its_upper_triangle():
         assert solvers._minus_gram(S) == pytest.approx(-np.triu((S @ S.T).toarray()), abs=1e-13)
 
 
-def test_nothing_within_rounding_of_the_norm_is_proven_to_be_a_bound():
-    eye = sp.eye_array(20).tocsr()  # norm 1
-    for bound, proven in [(0.5, False), (1 - 1e-13, False), (1, False), (1 + 1e-14, False), (1 + 1e-12, True)]:
-        assert solvers._is_bound(eye, bound) == proven
-    wide = sp.csr_array(np.full((1, 10_000), 0.01))  # norm 1 again
-    assert [solvers._is_bound(wide, bound) for bound in (1, 1 + 1e-13, 1 + 1e-10)] == [False, False, True]
+@pytest.mark.parametrize("scale", [1e-5, 1.0, 1e5])
+def test_nothing_within_rounding_of_the_norm_is_proven_to_be_a_bound(scale):
+    """Three tables of norm 1: a dense factor, one long row, and one entry in a large square."""
+    corner = sp.csr_array(([1.0], ([0], [0])), shape=(300, 300))
+    for S, rounding in [(sp.eye_array(20), 3e-13), (np.full((1, 10_000), 0.01), 3e-12), (corner, 2e-11)]:
+        S = sp.csr_array(S * scale)
+        for bound, proven in [(0.5, False), (1 - rounding / 3, False), (1, False), (1 + rounding / 3, False)]:
+            assert solvers._is_bound(S, scale * bound) == proven
+        assert solvers._is_bound(S, scale * (1 + 4 * rounding))
+
+
+def test_a_table_with_a_zero_among_its_entries_has_a_norm_like_any_other(monkeypatch):
+    S = sp.csr_array((np.array([3.0, 0.0, 4.0]), ([0, 1, 1], [0, 0, 1])), shape=(2, 2))
+    assert solvers.estimated_spectral_norm(S) == pytest.approx(4, rel=1e-9)
+    assert ct.spectral_norm_bound(S)[0] == pytest.approx(4, rel=1e-9)
+    for side in ("EIGEN_SIDE", "GRAM_SIDE"):
+        monkeypatch.setattr(solvers, side, 1)
+        assert ct.spectral_norm_bound(S)[0] == pytest.approx(4, rel=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 50), (50, 3), (40, 40), (90, 120)])
@@ -92,30 +105,64 @@ def test_so_many_steps_leave_the_doubt_that_the_theorem_says(most, room, steps, 
         assert chance == pytest.approx(1e-9, rel=1e-6)
 
 
-def test_an_estimate_ends_where_ten_steps_raise_it_no_more(monkeypatch):
-    S = sp.diags_array(np.append(np.linspace(0, 1, 199), 10.0)).tocsr()  # one value far above all others
+@pytest.mark.parametrize("scale", [1e-5, 1.0, 1e5])
+def test_an_estimate_ends_where_ten_steps_raise_it_no_more(scale, monkeypatch):
+    S = sp.diags_array(scale * np.append(np.linspace(0, 1, 199), 10.0)).tocsr()  # one value far above all others
     value, _, taken = steps_of_lanczos(S, monkeypatch, settled=1e-8)
-    assert value == pytest.approx(100, rel=1e-9)
+    assert value == pytest.approx(100 * scale**2, rel=1e-9)
     assert 11 < taken < 25
     assert steps_of_lanczos(S, monkeypatch)[2] > 2 * taken  # a bound goes on
+    S = sp.diags_array(scale * np.sqrt(np.linspace(0, 1, 250))).tocsr()  # none far above the next
+    value, _, taken = steps_of_lanczos(S, monkeypatch, settled=1e-8)
+    assert value == pytest.approx(scale**2, rel=1e-6)
+    assert 25 < taken < 150
 
 
-def test_what_has_few_singular_values_is_known_after_as_many_steps(monkeypatch):
-    S = sp.diags_array(np.repeat([1.0, 2.0, 3.0], 30)).tocsr()
-    assert steps_of_lanczos(S, monkeypatch) == (pytest.approx(9, abs=1e-12), 0, 3)
+@pytest.mark.parametrize("scale", [1e-5, 1.0, 1e5])
+def test_what_has_few_singular_values_is_known_after_as_many_steps(scale, monkeypatch):
+    S = sp.diags_array(scale * np.repeat([1.0, 2.0, 3.0], 30)).tocsr()
+    assert steps_of_lanczos(S, monkeypatch) == (pytest.approx(9 * scale**2, rel=1e-12), 0, 3)
 
 
-@pytest.mark.parametrize("sides", [(1, 1), (1, 10**4), (10**4, 10**4)], ids=["Lanczos", "proof", "eigenvalues"])
-def test_a_bound_is_one_whichever_side_is_longer(sides, monkeypatch):
+WAYS = {"eigenvalues": (30, 30, 0, 1e-9), "proof": (29, 30, 5e-8, 2e-7), "Lanczos": (29, 29, 0, 1e-9)}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_bound_is_one_whichever_side_is_longer_and_the_shorter_side_decides_how(way, monkeypatch):
+    *sides, above, below = WAYS[way]
     for name, side in zip(("EIGEN_SIDE", "GRAM_SIDE"), sides, strict=True):
         monkeypatch.setattr(solvers, name, side)
     S = sparse((30, 80))
     bound, proven = ct.spectral_norm_bound(S)
-    assert proven == (sides != (1, 1))
+    assert proven == (way != "Lanczos")
     assert ct.spectral_norm_bound(S.T) == (bound, proven)
-    assert ct.spectral_norm_bound(S * 1e4) == (pytest.approx(bound * 1e4, rel=1e-12), proven)
     norm = np.linalg.norm(S.toarray(), 2)
-    assert norm <= bound <= norm * (1 + 2e-7)
+    assert norm * (1 + above) <= bound <= norm * (1 + below)
+
+
+def test_the_bound_by_eigenvalues_is_above_all_rounding():
+    for scale in (1e-5, 1.0, 1e5):
+        bound, _ = ct.spectral_norm_bound(scale * sp.eye_array(20).tocsr())
+        assert 1 + 1e-13 < bound / scale < 1 + 1e-12
+
+
+@pytest.mark.parametrize(("low", "more"), [(5e-8, 1e-7), (5e-7, 1e-6), (5e-6, 1e-5)])
+def test_an_estimate_that_is_somewhat_low_is_raised_until_it_is_a_bound(low, more, monkeypatch):
+    S = sparse((30, 80))
+    norm = np.linalg.norm(S.toarray(), 2)
+    monkeypatch.setattr(solvers, "EIGEN_SIDE", 5)
+    monkeypatch.setattr(solvers, "estimated_spectral_norm", lambda S: norm * (1 - low))
+    assert ct.spectral_norm_bound(S) == (pytest.approx(norm * (1 + more - low), rel=more / 100), True)
+
+
+def test_where_the_fast_routine_gives_up_the_largest_eigenvalue_is_found_by_the_other(monkeypatch):
+    def give_up(*given, **options):
+        raise np.linalg.LinAlgError
+
+    S = sparse((30, 80))
+    bound = ct.spectral_norm_bound(S)
+    monkeypatch.setattr(scipy.linalg, "eigvalsh", give_up)
+    assert ct.spectral_norm_bound(S) == (pytest.approx(bound[0], rel=1e-12), True)
 
 
 # ---- Sums of products ----
@@ -168,8 +215,18 @@ def test_biases_are_the_least_squares_of_least_norm_by_every_way(reg, shape, lim
 # ---- Pairs of titles ----
 
 
+def with_zeros(S):
+    """Some entries are there and 0, as the residual of a rating may be."""
+    S.data[::4] = 0.0
+    return S
+
+
+def known_cells(S):
+    return sp.csr_array((np.ones(S.nnz), S.indices, S.indptr), S.shape).toarray() > 0
+
+
 def slow_similarities(S, shrinkage):
-    known, n = S.toarray() != 0, S.shape[1]
+    known, n = known_cells(S), S.shape[1]
     left, W = S.toarray(), np.zeros((n, n))
     for i in range(n):
         for j in range(n):
@@ -197,7 +254,7 @@ def test_similarities_are_those_of_the_slow_twin_by_as_many_titles_as_one_likes(
     monkeypatch.setattr(solvers, "PAIR_STEPS", steps)
     monkeypatch.setattr(solvers, "SAMPLED_TITLES", sampled)
     for seed in range(4):
-        S = sparse((8, 9), 0.4, seed)
+        S = with_zeros(sparse((8, 9), 0.5, seed))
         assert similarities(S, shrinkage) == pytest.approx(slow_similarities(S, shrinkage), abs=1e-12)
 
 
@@ -206,10 +263,24 @@ def test_similarities_that_would_not_fit_are_refused_before_or_after_they_are_co
     monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 8 * 2 * 90)
     assert similarities(S, 0.0).sum() == pytest.approx(90)
     monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 8 * 2 * 89)
-    for sampled in (200, 5):
+    counted, count = [], solvers._count_similar
+    monkeypatch.setattr(
+        solvers, "_count_similar", lambda titles, *rest: counted.append(len(titles)) or count(titles, *rest)
+    )
+    for sampled, asked in [(200, 10), (5, 5)]:  # five titles of which each has nine are enough to say so
         monkeypatch.setattr(solvers, "SAMPLED_TITLES", sampled)
         with pytest.raises(MemoryError, match="ItemKNN's table of item pairs needs a dense 2 x 90 table"):
             similarities(S, 0.0)
+        assert counted.pop() == asked
+    assert not counted
+
+
+def test_similarities_can_be_stopped_before_each_block_of_titles_is_counted_or_stored(monkeypatch):
+    asked = []
+    monkeypatch.setattr(solvers, "check_time", lambda: asked.append(1))
+    monkeypatch.setattr(solvers, "PAIR_STEPS", 1)
+    similarities(sp.csr_array(np.ones((3, 10))), 0.0)
+    assert len(asked) == 20
 
 
 def test_what_a_few_titles_say_of_all_is_off_by_four_standard_errors_at_most(monkeypatch):
@@ -425,9 +496,8 @@ def test_a_power_step_at_the_singular_vectors_gives_the_triplets_largest_first(s
     Z = np.random.default_rng(0).normal(size=shape)
     U, s, V = solvers._power_step(Z, np.linalg.svd(Z)[2][:3].T @ np.linalg.qr(RNG.normal(size=(3, 3)))[0])
     assert s == pytest.approx(np.linalg.svd(Z)[1][:3], abs=1e-12)
-    assert Z @ V == pytest.approx(U * s, abs=1e-12)
-    assert U.T @ U == pytest.approx(np.eye(3), abs=1e-12)
-    assert V.T @ V == pytest.approx(np.eye(3), abs=1e-12)
+    for found, expected in ((Z @ V, U * s), (U.T @ U, np.eye(3)), (V.T @ V, np.eye(3))):
+        assert found == pytest.approx(expected, abs=1e-12)
     assert not solvers._power_step(np.zeros(shape), np.eye(shape[1])[:, :2])[1].round(9).any()
     with pytest.raises(ValueError, match="the steps of the splitting"), np.errstate(over="ignore", invalid="ignore"):
         solvers._power_step(np.full(shape, 1e200), np.eye(shape[1])[:, :1])
