@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 import scipy.sparse as sp
+import scipy.sparse.linalg
 
 import content_table as ct
 from content_table_parts import solvers
@@ -210,6 +211,23 @@ def test_biases_are_the_least_squares_of_least_norm_by_every_way(reg, shape, lim
     for values in (RNG.normal(size=len(rows)), 7 + RNG.normal(size=len(rows))):  # factored once
         for found, expected in zip(solve(values), best_biases(rows, cols, shape, values, reg), strict=True):
             assert found == pytest.approx(expected, abs=1e-8)
+
+
+def test_of_all_biases_with_the_same_sums_those_of_least_norm_are_taken():
+    rows, cols = np.array([0, 1, 1, 2]), np.array([0, 0, 1, 2])  # two parts, and item 3 alone
+    users, items = RNG.normal(size=3), RNG.normal(size=4)
+    found = solvers._least_norm(users, items, rows, cols)
+    assert found[0][rows] + found[1][cols] == pytest.approx(users[rows] + items[cols], abs=1e-14)
+    for part in (((0, 1), (0, 1)), ((2,), (2,)), ((), (3,))):  # no constant passed on would make them smaller
+        assert found[0][list(part[0])].sum() == pytest.approx(found[1][list(part[1])].sum() * bool(part[0]), abs=1e-14)
+
+
+def test_bias_equations_that_are_not_solved_are_an_error(monkeypatch):
+    monkeypatch.setattr(solvers, "GRAM_SIDE", 1)
+    monkeypatch.setattr(scipy.sparse.linalg, "cg", lambda A, rhs, **how: (rhs, 1))
+    solve = ct.bias_solver(np.array([0, 1]), np.array([0, 1]), (2, 2), 1.0)
+    with pytest.raises(RuntimeError, match=r"conjugate gradients did not solve .*; raise `reg`"):
+        solve(np.ones(2))
 
 
 # ---- Pairs of titles ----
@@ -476,6 +494,13 @@ def test_the_best_positions_are_finite_rounded_and_in_order():
         assert ct.best_positions(scores, n).tolist() == best[:n]
 
 
+def test_the_best_of_many_positions_are_those_of_a_whole_sort():
+    for scores in (RNG.normal(size=3000), RNG.integers(0, 50, 3000)):
+        order = np.argsort(-scores, kind="stable")
+        for n in (1, 2, 10, 500, 2999, 3000):
+            assert np.array_equal(ct.best_positions(scores, n), order[:n])
+
+
 # ---- The splitting ----
 
 
@@ -499,8 +524,9 @@ def test_a_power_step_at_the_singular_vectors_gives_the_triplets_largest_first(s
     for found, expected in ((Z @ V, U * s), (U.T @ U, np.eye(3)), (V.T @ V, np.eye(3))):
         assert found == pytest.approx(expected, abs=1e-12)
     assert not solvers._power_step(np.zeros(shape), np.eye(shape[1])[:, :2])[1].round(9).any()
-    with pytest.raises(ValueError, match="the steps of the splitting"), np.errstate(over="ignore", invalid="ignore"):
-        solvers._power_step(np.full(shape, 1e200), np.eye(shape[1])[:, :1])
+    for large in (np.full(shape, 1e200), np.eye(*shape) * np.append(1e200, np.ones(shape[1] - 1))):
+        with pytest.raises(ValueError, match="the steps of the splitting"), np.errstate(all="ignore"):
+            solvers._power_step(large, np.eye(shape[1])[:, :2])
 
 
 @pytest.mark.parametrize("dense", [True, False])
@@ -509,6 +535,7 @@ def test_a_pass_of_the_splitting_is_that_of_its_definition(dense, monkeypatch):
     assert as_dense(state.Z) == pytest.approx(A, abs=1e-14)
     assert state.threshold == pytest.approx(np.linalg.norm(A, 2) / 2, rel=1e-3)  # a half of the largest, as guessed
     assert state.step == state.threshold / 0.5
+    state.reflect(state.shrink(), RNG.normal(size=len(state.rows)))  # so that no cell of Z is 0
     for _ in range(60):
         state.shrink()  # at a Z held fixed each pass improves the vectors
     Z = as_dense(state.Z)
@@ -528,6 +555,25 @@ def test_a_pass_of_the_splitting_is_that_of_its_definition(dense, monkeypatch):
 
 
 @pytest.mark.parametrize("dense", [True, False])
+def test_passes_follow_the_largest_singular_values_and_room_is_left_for_the_next(dense, monkeypatch):
+    if not dense:
+        monkeypatch.setattr(solvers, "DENSE_CELLS", 0)
+    U, V = (np.linalg.qr(RNG.normal(size=(side, 20)))[0] for side in (30, 20))
+    A = (U * np.append([10.0, 8.0, 6.0], np.linspace(4, 2, 17))) @ V.T
+    rows, cols = np.divmod(np.arange(600), 20)
+    state = solvers.Splitting(rows, cols, A.shape, A.ravel(), reg=0.5)
+    for _ in range(60):
+        state.shrink()
+    assert state.s == pytest.approx(np.array([10, 8, 6]) - state.threshold, abs=1e-9)
+    assert (state.U * state.s) @ state.right.T == pytest.approx((U[:, :3] * state.s) @ V[:, :3].T, abs=1e-9)
+    assert 3 < state.V.shape[1] < 10
+    state.threshold = 0.1
+    for _ in range(200):
+        state.shrink()
+    assert state.s == pytest.approx(np.linalg.svd(A)[1] - 0.1, abs=1e-9)  # all twenty, from seven on
+
+
+@pytest.mark.parametrize("dense", [True, False])
 def test_a_splitting_that_begins_at_factors_has_them_and_the_residual(dense, monkeypatch):
     state, _ = splitting(dense=dense, monkeypatch=monkeypatch)
     P, Q = RNG.normal(size=(7, 2)), RNG.normal(size=(5, 2))
@@ -539,6 +585,10 @@ def test_a_splitting_that_begins_at_factors_has_them_and_the_residual(dense, mon
     assert state.z == pytest.approx(expected[state.rows, state.cols], abs=1e-12)
     top = np.linalg.svd(P @ Q.T)[2][:2].T
     assert np.abs(top.T @ state.V[:, :2]) == pytest.approx(np.eye(2), abs=1e-9)  # the vectors, largest first
+    x = state.shrink()  # and goes on from there
+    assert x == pytest.approx(((state.U * state.s) @ state.right.T)[state.rows, state.cols], abs=1e-12)
+    state.reflect(x, x)
+    assert state.z == pytest.approx(as_dense(state.Z)[state.rows, state.cols], abs=1e-12)
 
 
 def test_steps_that_overflow_are_refused_when_the_splitting_begins():
