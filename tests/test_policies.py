@@ -71,6 +71,17 @@ def test_one_root_is_that_of_all_cases_and_two_are_each_of_their_own():
     assert ct.Belief(np.zeros((2, 3))).draw().shape == (1, 3)
 
 
+def test_some_titles_may_be_known_for_sure_and_draws_are_the_same_unless_told_otherwise():
+    belief = ct.Belief([[3.0, 5.0]], variances=[[0.0, 4.0]])
+    draws = belief.draw(50)
+    assert (draws[:, 0] == 3).all()
+    assert 1 < draws[:, 1].std() < 3
+    assert np.array_equal(draws, belief.draw(50, 0))
+    assert not np.array_equal(draws, belief.draw(50, 1))
+    assert ct.thompson(ridge(), 300).tolist() == ct.thompson(ridge(), 300, 1.0, 0).tolist()
+    assert ct.Belief.ridge(Z, [2, 5], np.zeros(0, int), np.zeros(0), 1.5).mean.tolist() == [0] * 4  # without an offset
+
+
 def test_what_may_be_shown_is_said_by_true_and_false_for_each_title():
     assert ct.Belief(np.zeros((1, 2)), unseen=[True, False]).unseen.tolist() == [True, False]
     for unseen in ([1, 0], [True], [[True, False]], [True, False, True], [[True], [True, False]], "no"):
@@ -84,7 +95,7 @@ def test_what_may_be_shown_is_said_by_true_and_false_for_each_title():
         ({"roots": np.ones((2, 4, 1))}, r"roots must be 1 or 3 tables of 4 rows, one for each title, got \(2, 4, 1\)"),
         ({"roots": np.ones((1, 3, 1))}, "roots must be 1 or 3 tables of 4 rows"),
         ({"variances": np.ones((1, 4))}, "variances must be 3 x 4 numbers from 0"),
-        ({"variances": np.full((3, 4), -1e-9)}, "variances must be 3 x 4 numbers from 0"),
+        ({"variances": np.eye(3, 4) - 1e-9}, "variances must be 3 x 4 numbers from 0"),
     ],
 )
 def test_parts_of_a_belief_that_do_not_fit_are_refused(given, words):

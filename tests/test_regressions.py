@@ -102,8 +102,8 @@ def test_scores_of_known_cells_are_those_of_the_formula():
     b_user, b_item, P, Q = RNG.normal(size=40), RNG.normal(size=9), RNG.normal(size=(40, 5)), RNG.normal(size=(9, 5))
     rows, cols = np.repeat(np.arange(40), np.diff(A.indptr)), A.indices
     expected = 3.0 + b_user[rows] + b_item[cols] + (P[rows] * Q[cols]).sum(axis=1)
-    for n_jobs in (1, 2):
-        assert regressions.row_scores(A, 3.0, b_user, b_item, P, Q, n_jobs) == pytest.approx(expected, abs=1e-12)
+    for n_jobs in ({}, {"n_jobs": 2}):
+        assert regressions.row_scores(A, 3.0, b_user, b_item, P, Q, **n_jobs) == pytest.approx(expected, abs=1e-12)
 
 
 # ---- Left out, without a penalty, and refused ----
@@ -125,6 +125,13 @@ def test_errors_of_ratings_left_out_are_those_of_the_inverse(order):
     assert regressions.left_out_squares(*arrays) == pytest.approx(total, rel=1e-12)
 
 
+def test_without_rows_nothing_is_left_out():
+    assert (
+        regressions.left_out_squares(np.zeros(1, int), np.zeros(0, np.int32), np.zeros(0), np.ones((4, 3)), np.ones(3))
+        == 0
+    )
+
+
 def test_a_rating_that_its_own_regression_follows_counts_a_little():
     one = np.array([0, 1]), np.zeros(1, np.int32), np.array([5.0]), np.array([[1e9]]), np.ones(1)
     assert 0 <= regressions.left_out_squares(*one) < 1e-9  # leverage 1: rounding over LEAST_LEFT, not over 0
@@ -138,6 +145,20 @@ def test_without_a_penalty_rows_are_least_squares_of_least_norm():
         assert rows[u] == pytest.approx(np.linalg.pinv(other[known]) @ A[[u]].data, abs=1e-9)
     assert (rows[0] == 0).all()
     assert ct.ridge_rows(A, other, [0, 0, 0, 0]) == pytest.approx(rows, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("penalty", "per_rating"),
+    [([0.0, 1.0, 2.0], None), ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5]), ([0.0, 0.0, 0.0], [1, 2, 0])],
+)
+def test_some_penalties_may_be_0_and_those_of_the_ratings_come_to_them(penalty, per_rating):
+    A, other = table(30, 20, 0.6), RNG.normal(size=(20, 3))
+    A, per = A[np.diff(A.indptr) > 4], None if per_rating is None else np.array(per_rating, float)
+    rows = regressions.regress_rows(A, other, np.array(penalty), per_rating=per)
+    for u, n_ratings in enumerate(np.diff(A.indptr)):
+        own, weights = other[A[[u]].indices], np.array(penalty) + (0 if per is None else n_ratings * per)
+        expected = np.linalg.solve(own.T @ own + np.diag(weights), own.T @ A[[u]].data)
+        assert rows[u] == pytest.approx(expected, abs=1e-9)
 
 
 @pytest.mark.parametrize("shape", [(5, 8), (8, 5), (6, 6)])
