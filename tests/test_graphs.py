@@ -115,10 +115,11 @@ def test_signs_of_singular_vectors_do_not_matter(sample):
     assert np.array_equal(every_row(model), before)
 
 
-def test_directions_that_tie_across_the_edge_are_left_out_together():
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_directions_that_tie_across_the_edge_are_left_out_together(scale):
     """Three friends apart from three others: the singular value 1 comes twice."""
     R = np.kron(np.eye(2), np.ones((3, 4)))
-    S = sp.csr_array(normalised(R))
+    S = scale * sp.csr_array(normalised(R))
     assert graphs.smooth_directions(S, 1).shape == (8, 0)
     V = graphs.smooth_directions(S, 2)
     np.testing.assert_allclose(V @ V.T, np.kron(np.eye(2), np.full((4, 4), 0.25)), atol=1e-12)
@@ -164,6 +165,22 @@ def test_all_directions_are_found_where_there_are_no_more():
     assert graphs.smooth_directions(sp.csr_array((3, 5)), 2).shape == (5, 0)
 
 
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 1e4])
+def test_what_is_rounding_has_no_direction(scale):
+    U, V = (np.linalg.qr(np.random.default_rng(side).random((side, 3)))[0] for side in (9, 12))
+    for s in ([1.0, 0.5, 1e-3], [1.0, 0.5, 1e-6]):  # their squares: a millionth of the largest, and below rounding
+        T, r = sp.csr_array(scale * (U * s) @ V.T), 3 - (s[2] < 1e-5)
+        for found in (graphs.smooth_directions(T, 6), graphs.smooth_directions(T, 20)):
+            assert found.shape == (12, r)
+            np.testing.assert_allclose(found @ found.T, V[:, :r] @ V[:, :r].T, atol=1e-8)
+
+
+def test_as_many_directions_as_there_are_are_found_by_the_dense_way_alone(monkeypatch):
+    monkeypatch.setattr(graphs, "DENSE_SIDE", 0)
+    T = sp.csr_array(np.random.default_rng(3).random((4, 6)))
+    assert [graphs.smooth_directions(T, n).shape[1] for n in (1, 2, 3, 4, 5)] == [1, 2, 3, 4, 4]
+
+
 def test_directions_are_given_up_beforehand_where_they_would_not_be_found_in_time(monkeypatch):
     """Ten times the cube of the shorter side: 80 s and 120 s."""
     T = sp.csr_array(np.random.default_rng(3).random((30, 50)))
@@ -184,6 +201,14 @@ def test_directions_are_given_up_beforehand_where_they_would_not_be_found_in_tim
 
 def test_a_root_of_nothing_is_nothing():
     assert graphs.inverse_root(np.array([0.25, 0.0, 1.0, 4.0])).tolist() == [2, 0, 1, 0.5]
+
+
+def test_what_walks_for_long_can_be_stopped():
+    X = sp.csr_array(np.ones((3, 4)))
+    with in_time(-1):
+        graphs.carried(X, X.T, np.array([1.0]))
+        with pytest.raises(OutOfTime):
+            graphs.carried(X, X.T, np.array([1.0, 2.0]))
 
 
 @pytest.mark.parametrize("cells", [1, 25, 10**6])

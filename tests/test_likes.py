@@ -290,8 +290,10 @@ def test_few_viewers_stand_for_the_pairs_where_the_penalty_is_safe(dtype, safe):
         reg *= safe * 20_000
         found = autoencoders.pair_weights(sp.csr_array(S[:rows]), reg, dtype, "weights")
         assert (found.table is None) == few
-    for n, few in [(8, False), (9, True)]:  # four viewers are half of eight titles
-        found = autoencoders.pair_weights(sp.csr_array(np.eye(4, n)), 1.0, dtype, "weights")
+    for n, few in [(8, False), (9, True)]:  # four viewers are half of eight titles, and who likes nothing is none
+        found = autoencoders.pair_weights(
+            sp.csr_array(np.eye(40, n) * (np.arange(40) < 4)[:, None]), 1.0, dtype, "weights"
+        )
         assert (found.table is None) == few
 
 
@@ -303,6 +305,32 @@ def test_weights_are_given_up_beforehand_where_they_would_not_be_found_in_time(m
             monkeypatch.setattr(autoencoders, "DENSE_SPEED", steps / seconds)
             with in_time(100), pytest.raises(OutOfTime) if seconds > 100 else contextlib.nullcontext():
                 autoencoders.pair_weights(S, 1.0, "float64", "weights")
+
+
+def test_tables_of_pairs_are_refused_above_the_limit_and_not_at_it(monkeypatch):
+    for dtype, titles in (("float64", 16_384), ("float32", 23_170)):  # 2 GiB
+        autoencoders._check_size(titles, titles, dtype, "weights")
+        with pytest.raises(MemoryError, match=f"weights need .* {titles:,} titles in {dtype}"):
+            autoencoders._check_size(titles + 1, titles + 1, dtype, "weights")
+    for shape, bytes_, said in (((3, 10), 8 * 30, "10 x 3"), ((9, 4), 8 * 16, "4 x 4")):
+        S = sp.csr_array(np.ones(shape))
+        monkeypatch.setattr(autoencoders, "MAX_PAIR_BYTES", bytes_)
+        autoencoders.pair_weights(S, 1.0, "float64", "weights")
+        monkeypatch.setattr(autoencoders, "MAX_PAIR_BYTES", bytes_ - 1)
+        with pytest.raises(MemoryError, match=f"weights need a dense {said} table"):
+            autoencoders.pair_weights(S, 1.0, "float64", "weights")
+
+
+def test_weights_without_a_finite_solution_are_an_error():
+    S = sp.csr_array(np.ones((5, 3)))
+    with pytest.raises(ValueError, match="weights of pairs of titles are singular in float32 at reg=1e-12; raise reg"):
+        autoencoders.pair_weights(S, 1e-12, "float32", "weights")
+
+
+def test_a_certificate_can_be_stopped():
+    S = sp.csr_array(np.ones((5, 3)))
+    with pytest.raises(OutOfTime), in_time(-1):
+        autoencoders.autoencoder_certificate(S, autoencoders.PairWeights(np.zeros((3, 3)), None), 1.0)
 
 
 def test_blocks_are_all_columns_in_order(monkeypatch):
