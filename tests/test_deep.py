@@ -98,9 +98,9 @@ def small(hidden, seed=4):
 def test_the_product_is_that_of_matrices(size):
     rows, inner, cols = size
     rng = np.random.default_rng(0)
-    A, B, out = rng.normal(size=(rows, inner)), np.zeros((inner, 16)), np.ones((rows, 16))
+    A, B, out = rng.normal(size=(rows, inner)), np.zeros((inner, 16)), rng.normal(size=(rows, 16))
     B[:, :cols] = rng.normal(size=(inner, cols))
-    expected = 1 + A @ B
+    expected = out + A @ B
     add_products(out, A, B, rows, inner, cols)
     assert out == pytest.approx(expected, abs=1e-12)
 
@@ -270,23 +270,24 @@ def test_secants_say_what_a_viewer_makes_of_the_scores(hidden, product):
         assert start + secants(p, Q, network, sizes, product) @ p == pytest.approx(end, abs=1e-9)
 
 
+@pytest.mark.parametrize("n_drawn", [2, 4])
 @pytest.mark.parametrize(("hidden", "product"), SHAPES)
-def test_a_newcomer_goes_the_steps_of_the_twin(hidden, product, monkeypatch):
+def test_a_newcomer_goes_the_steps_of_the_twin(hidden, product, n_drawn, monkeypatch):
     monkeypatch.setattr(deep, "NEW_STEPS", 12)
     _, Q, network, sizes = small(hidden)
     at, rng, reg, p = np.array([1, 4, 5]), np.random.default_rng(0), 0.03, SlowAdam(np.zeros(2))
-    free, signs, shares = np.array([0, 2, 3, 6]), np.array([1.0, -1.0, -1.0]), np.zeros((3, 2))
+    free, signs, shares = np.array([0, 2, 3, 6]), np.append(1.0, np.full(n_drawn, -1.0)), np.zeros((3, 2))
     for t in range(1, 13):
-        drawn, slopes, before = free[(rng.random((3, 2)) * 4).astype(int)], [], p.theta.copy()
+        drawn, slopes, before = free[(rng.random((3, n_drawn)) * 4).astype(int)], [], p.theta.copy()
         for i, others in zip(at, drawn, strict=True):
-            X = np.hstack([np.tile(p.theta, (3, 1)), Q[[i, *others]]])
+            X = np.hstack([np.tile(p.theta, (1 + n_drawn, 1)), Q[[i, *others]]])
             slopes.append(slow_slopes(X, signs, 1, network_layers(network, sizes), product)[0][:, :2].sum(axis=0))
-        p.step(np.mean(slopes, axis=0) + 3 * reg * p.theta, t, deep.NEW_STEP * (1 - (t - 1) / 12))
+        p.step(np.mean(slopes, axis=0) + (1 + n_drawn) * reg * p.theta, t, deep.NEW_STEP * (1 - (t - 1) / 12))
         falls = [max(0.0, -slope @ (p.theta - before)) for slope in slopes]  # what each like loses less by the step
         for share, fall in zip(shares, falls, strict=True):
             share += (fall / sum(falls) if any(falls) else 1 / 3) * (p.theta - before)
     before = Q.copy(), network.copy()
-    parts = newcomer_parts(at, 2, Q, network, sizes, product, reg)
+    parts = newcomer_parts(at, n_drawn, Q, network, sizes, product, reg)
     assert parts.sum(axis=0) == pytest.approx(p.theta, abs=1e-9)
     assert parts == pytest.approx(shares, abs=1e-7)
     assert np.array_equal(Q, before[0])
@@ -332,6 +333,22 @@ def test_without_a_hidden_layer_or_a_product_everybody_gets_the_same_list(sample
     model = ct.DeepMF(4, hidden=(), n_epochs=3).fit(sample)
     apart = model.complete() - model.item_bias_
     assert apart == pytest.approx(np.broadcast_to(apart[:, :1], apart.shape), abs=1e-9)
+
+
+def test_who_likes_nothing_or_everything_teaches_nothing_and_prefers_nothing():
+    likes = sp.csr_array(np.array([[0, 0, 0], [1, 0, 0], [1, 1, 1], [0, 1, 1]], float))
+    descent = deep.Descent(likes, 2, (3,), False, 2, np.random.default_rng(0))
+    assert descent.rows.tolist() == [1, 3, 3]
+    assert descent.cols.tolist() == [0, 1, 2]
+    P, Q, network = descent.learnt()
+    assert P.any(axis=1).tolist() == [False, True, False, True]
+    assert (Q.shape, len(network)) == ((3, 2), n_weights(descent.sizes))
+    assert descent.state[0, :8].all()  # a copy was changed
+    first = descent.state[0].copy()
+    assert descent.run_pass(2, 0.1, 0.0) == pytest.approx(np.log(2), abs=0.1)
+    assert descent.n_steps == 2  # three likes, two at a time
+    moved = (descent.state[0] != first)[:8].reshape(4, 2).any(axis=1)
+    assert moved.tolist() == [False, True, False, True]
 
 
 def test_the_loss_falls_and_the_seed_decides_all(sample):
