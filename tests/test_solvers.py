@@ -213,6 +213,16 @@ def test_biases_are_the_least_squares_of_least_norm_by_every_way(reg, shape, lim
             assert found == pytest.approx(expected, abs=1e-8)
 
 
+@pytest.mark.parametrize(("shape", "is_sparse"), [((5, 20), False), ((20, 5), False), ((6, 17), True), ((17, 6), True)])
+def test_a_table_of_more_cells_than_the_limit_is_never_made_dense(shape, is_sparse, monkeypatch):
+    found, gram = [], solvers._minus_gram
+    monkeypatch.setattr(solvers, "DENSE_CELLS", 100)
+    monkeypatch.setattr(solvers, "_minus_gram", lambda S: found.append(sp.issparse(S)) or gram(S))
+    rows, cols = np.divmod(np.arange(0, shape[0] * shape[1], 3), shape[1])
+    ct.bias_solver(rows, cols, shape, 1.0)
+    assert found == [True] * is_sparse
+
+
 def test_of_all_biases_with_the_same_sums_those_of_least_norm_are_taken():
     rows, cols = np.array([0, 1, 1, 2]), np.array([0, 0, 1, 2])  # two parts, and item 3 alone
     users, items = RNG.normal(size=3), RNG.normal(size=4)
