@@ -4,12 +4,13 @@ import warnings
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from conftest import press_ctrl_c
 from sklearn.exceptions import NotFittedError
 from test_likes import likes_of, told, tribes
 
 import content_table as ct
-from content_table_parts import deep
+from content_table_parts import deep, solvers
 from content_table_parts.deep import (
     add_products,
     deep_pass,
@@ -97,9 +98,9 @@ def small(hidden, seed=4):
 def test_the_product_is_that_of_matrices(size):
     rows, inner, cols = size
     rng = np.random.default_rng(0)
-    A, B, out = rng.normal(size=(rows, inner)), np.zeros((inner, 16)), np.ones((rows, 16))
+    A, B, out = rng.normal(size=(rows, inner)), np.zeros((inner, 16)), rng.normal(size=(rows, 16))
     B[:, :cols] = rng.normal(size=(inner, cols))
-    expected = 1 + A @ B
+    expected = out + A @ B
     add_products(out, A, B, rows, inner, cols)
     assert out == pytest.approx(expected, abs=1e-12)
 
@@ -213,6 +214,45 @@ def test_what_would_fill_the_memory_is_refused_by_name(settings, said, table):
         ct.DeepMF(**({"n_factors": 2, "hidden": (3,)} | settings)).fit(table)
 
 
+@pytest.mark.parametrize(
+    ("n_factors", "hidden", "tables"), [(3, (5, 4), 2 * 3 * 25), (6, (5,), 2 * 2 * 36), (1, (), 2 * 1 * 1)]
+)
+def test_a_network_and_its_transposed_fit_the_limit_exactly(n_factors, hidden, tables, monkeypatch):
+    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 8 * tables)
+    assert layer_sizes(n_factors, hidden).tolist() == [2 * n_factors, *hidden, 1]
+    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 8 * tables - 1)
+    with pytest.raises(MemoryError, match="DeepMF with n_factors"):
+        layer_sizes(n_factors, hidden)
+
+
+def test_what_a_step_and_its_draws_need_fits_the_limit_exactly(table, monkeypatch):
+    sizes = layer_sizes(3, (5,))
+    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 8 * 2 * 3 * 6 * 8)  # layers, pairs, and a vector of numbers each
+    (z, d), tables = workspace(sizes, 6)
+    assert z.shape == d.shape == (3, 8, 8)  # pairs in fours
+    assert tables.shape == (2, 2, 8, 8)
+    with pytest.raises(MemoryError, match="DeepMF's n_negatives, in a step of batch_size likes, needs"):
+        workspace(sizes, 7)
+    likes = sp.csr_array(np.tril(np.ones((3, 4))))  # six
+    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 8 * 6 * 100)
+    deep.Descent(likes, 2, (), True, 100, np.random.default_rng(0))
+    with pytest.raises(MemoryError, match=r"DeepMF with n_negatives=101 needs a dense 6 x 101 table"):
+        deep.Descent(likes, 2, (), True, 101, np.random.default_rng(0))
+
+
+def test_a_network_begins_small_and_without_constants():
+    sizes = layer_sizes(4, (50,))
+    found = first_numbers(2000, sizes, np.random.default_rng(0))
+    embeddings, (W, b), (out, c) = found[:8000], *network_layers(found[8000:], sizes)
+    assert (len(found), W.shape, out.shape) == (8000 + 9 * 50 + 51, (8, 50), (50, 1))
+    assert not b.any()
+    assert not c.any()
+    for numbers, spread in ((embeddings, 0.1), (W, np.sqrt(2 / 8)), (out, np.sqrt(2 / 50))):
+        error = 4 * spread / np.sqrt(numbers.size)
+        assert numbers.mean() == pytest.approx(0, abs=error)
+        assert numbers.std() == pytest.approx(spread, abs=error)
+
+
 def test_an_extreme_penalty_holds_a_newcomer_at_0_without_a_warning(table):
     model = ct.DeepMF(2, (3,), n_epochs=2, reg=1e100).fit(table)
     assert model.fold_in({11: 9, 12: 8}).scores == pytest.approx(model.fold_in({}).scores, abs=1e-3)
@@ -230,21 +270,26 @@ def test_secants_say_what_a_viewer_makes_of_the_scores(hidden, product):
         assert start + secants(p, Q, network, sizes, product) @ p == pytest.approx(end, abs=1e-9)
 
 
+@pytest.mark.parametrize("n_drawn", [2, 4])
 @pytest.mark.parametrize(("hidden", "product"), SHAPES)
-def test_a_newcomer_goes_the_steps_of_the_twin(hidden, product, monkeypatch):
+def test_a_newcomer_goes_the_steps_of_the_twin(hidden, product, n_drawn, monkeypatch):
     monkeypatch.setattr(deep, "NEW_STEPS", 12)
     _, Q, network, sizes = small(hidden)
     at, rng, reg, p = np.array([1, 4, 5]), np.random.default_rng(0), 0.03, SlowAdam(np.zeros(2))
-    free, signs = np.array([0, 2, 3, 6]), np.array([1.0, -1.0, -1.0])
+    free, signs, shares = np.array([0, 2, 3, 6]), np.append(1.0, np.full(n_drawn, -1.0)), np.zeros((3, 2))
     for t in range(1, 13):
-        drawn, slope = free[(rng.random((3, 2)) * 4).astype(int)], 3 * reg * p.theta
+        drawn, slopes, before = free[(rng.random((3, n_drawn)) * 4).astype(int)], [], p.theta.copy()
         for i, others in zip(at, drawn, strict=True):
-            X = np.hstack([np.tile(p.theta, (3, 1)), Q[[i, *others]]])
-            slope = slope + slow_slopes(X, signs, 1 / 3, network_layers(network, sizes), product)[0][:, :2].sum(axis=0)
-        p.step(slope, t, deep.NEW_STEP * (1 - (t - 1) / 12))
+            X = np.hstack([np.tile(p.theta, (1 + n_drawn, 1)), Q[[i, *others]]])
+            slopes.append(slow_slopes(X, signs, 1, network_layers(network, sizes), product)[0][:, :2].sum(axis=0))
+        p.step(np.mean(slopes, axis=0) + (1 + n_drawn) * reg * p.theta, t, deep.NEW_STEP * (1 - (t - 1) / 12))
+        falls = [max(0.0, -slope @ (p.theta - before)) for slope in slopes]  # what each like loses less by the step
+        for share, fall in zip(shares, falls, strict=True):
+            share += (fall / sum(falls) if any(falls) else 1 / 3) * (p.theta - before)
     before = Q.copy(), network.copy()
-    parts = newcomer_parts(at, 2, Q, network, sizes, product, reg)
+    parts = newcomer_parts(at, n_drawn, Q, network, sizes, product, reg)
     assert parts.sum(axis=0) == pytest.approx(p.theta, abs=1e-9)
+    assert parts == pytest.approx(shares, abs=1e-7)
     assert np.array_equal(Q, before[0])
     assert np.array_equal(network, before[1])
 
@@ -288,6 +333,22 @@ def test_without_a_hidden_layer_or_a_product_everybody_gets_the_same_list(sample
     model = ct.DeepMF(4, hidden=(), n_epochs=3).fit(sample)
     apart = model.complete() - model.item_bias_
     assert apart == pytest.approx(np.broadcast_to(apart[:, :1], apart.shape), abs=1e-9)
+
+
+def test_who_likes_nothing_or_everything_teaches_nothing_and_prefers_nothing():
+    likes = sp.csr_array(np.array([[0, 0, 0], [1, 0, 0], [1, 1, 1], [0, 1, 1]], float))
+    descent = deep.Descent(likes, 2, (3,), False, 2, np.random.default_rng(0))
+    assert descent.rows.tolist() == [1, 3, 3]
+    assert descent.cols.tolist() == [0, 1, 2]
+    P, Q, network = descent.learnt()
+    assert P.any(axis=1).tolist() == [False, True, False, True]
+    assert (Q.shape, len(network)) == ((3, 2), n_weights(descent.sizes))
+    assert descent.state[0, :8].all()  # a copy was changed
+    first = descent.state[0].copy()
+    assert descent.run_pass(2, 0.1, 0.0) == pytest.approx(np.log(2), abs=0.1)
+    assert descent.n_steps == 2  # three likes, two at a time
+    moved = (descent.state[0] != first)[:8].reshape(4, 2).any(axis=1)
+    assert moved.tolist() == [False, True, False, True]
 
 
 def test_the_loss_falls_and_the_seed_decides_all(sample):

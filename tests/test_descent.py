@@ -275,12 +275,23 @@ def in_tiles(ratings, stripes, seed, passes=1):
 
 
 def test_one_tile_is_a_plain_shuffle(small):
-    plain = np.random.default_rng(3)
-    for order in in_tiles(small, (1, 1), 3, passes=4)[1]:
-        assert np.array_equal(order, plain.permutation(len(small)))
+    for ratings in (small, random_table(0, (80, 40))):
+        plain = np.random.default_rng(3)
+        for order in in_tiles(ratings, (1, 1), 3, passes=4)[1]:
+            assert np.array_equal(order, plain.permutation(len(ratings)))
 
 
-@pytest.mark.parametrize("stripes", [(4, 3), (1, 5), (6, 1), (60, 40)])
+@pytest.mark.parametrize("side", [0, 1])
+def test_many_stripes_of_one_side_are_told_apart(side, monkeypatch):
+    monkeypatch.setattr(solvers, "BLOCK", 1)
+    shape, stripes = ((9, 300), (1, 300)) if side else ((300, 9), (300, 1))
+    tiles, (order,) = in_tiles(random_table(0, shape), stripes, 1)
+    pieces = [piece for piece in tiles.shuffled(np.random.default_rng(0)) if len(piece[0])]
+    assert all(len(set(piece[side])) == 1 for piece in pieces)
+    assert sum(len(piece[0]) for piece in pieces) == len(order)
+
+
+@pytest.mark.parametrize("stripes", [(4, 3), (2, 2), (1, 5), (6, 1), (60, 40)])
 def test_a_pass_by_tiles_meets_every_rating_once_and_a_tile_as_a_whole(stripes, monkeypatch):
     monkeypatch.setattr(solvers, "BLOCK", 1)
     ratings = random_table(0, (60, 40))

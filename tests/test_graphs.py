@@ -115,10 +115,11 @@ def test_signs_of_singular_vectors_do_not_matter(sample):
     assert np.array_equal(every_row(model), before)
 
 
-def test_directions_that_tie_across_the_edge_are_left_out_together():
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_directions_that_tie_across_the_edge_are_left_out_together(scale):
     """Three friends apart from three others: the singular value 1 comes twice."""
     R = np.kron(np.eye(2), np.ones((3, 4)))
-    S = sp.csr_array(normalised(R))
+    S = scale * sp.csr_array(normalised(R))
     assert graphs.smooth_directions(S, 1).shape == (8, 0)
     V = graphs.smooth_directions(S, 2)
     np.testing.assert_allclose(V @ V.T, np.kron(np.eye(2), np.full((4, 4), 0.25)), atol=1e-12)
@@ -139,13 +140,14 @@ def test_many_titles_have_the_same_directions(shape, monkeypatch):
     assert graphs.smooth_directions(S, 400) == pytest.approx(graphs.smooth_directions(S, 30), abs=1e-12)
 
 
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
 @pytest.mark.parametrize("n_factors", [5, 30, 60])
-def test_lanczos_finds_every_copy_of_a_value_as_the_dense_way_does(n_factors, monkeypatch):
+def test_lanczos_finds_every_copy_of_a_value_as_the_dense_way_does(n_factors, scale, monkeypatch):
     """Thirty parts that nothing joins, each with the singular value 1, and what lies below it."""
     rng = np.random.default_rng(1)
     blocks = [sp.csr_array(np.maximum(rng.random((7, 8)) < 0.5, np.eye(7, 8))) for _ in range(30)]
     likes = sp.csr_array(sp.block_diag(blocks))
-    T = graphs.scaled(likes, graphs.inverse_root(likes.sum(axis=0)))
+    T = scale * graphs.scaled(likes, graphs.inverse_root(likes.sum(axis=0)))
     dense = graphs.smooth_directions(T, n_factors)
     assert dense.shape[1] == (0 if n_factors < 30 else n_factors)
     monkeypatch.setattr(graphs, "DENSE_SIDE", 0)
@@ -153,7 +155,70 @@ def test_lanczos_finds_every_copy_of_a_value_as_the_dense_way_does(n_factors, mo
     assert found @ found.T == pytest.approx(dense @ dense.T, abs=1e-9)
 
 
+def test_all_directions_are_found_where_there_are_no_more():
+    T = np.random.default_rng(3).random((3, 5))
+    for table in (T, T.T):
+        V = graphs.smooth_directions(sp.csr_array(table), 10)
+        assert V.shape == (table.shape[1], 3)
+        np.testing.assert_allclose(V @ V.T, np.linalg.pinv(table) @ table, atol=1e-12)
+        assert graphs.smooth_directions(sp.csr_array(table), 0).shape == (table.shape[1], 0)
+    assert graphs.smooth_directions(sp.csr_array((3, 5)), 2).shape == (5, 0)
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 1e4])
+def test_what_is_rounding_has_no_direction(scale):
+    U, V = (np.linalg.qr(np.random.default_rng(side).random((side, 3)))[0] for side in (9, 12))
+    for s in ([1.0, 0.5, 1e-3], [1.0, 0.5, 1e-6]):  # their squares: a millionth of the largest, and below rounding
+        T, r = sp.csr_array(scale * (U * s) @ V.T), 3 - (s[2] < 1e-5)
+        for found in (graphs.smooth_directions(T, 6), graphs.smooth_directions(T, 20)):
+            assert found.shape == (12, r)
+            np.testing.assert_allclose(found @ found.T, V[:, :r] @ V[:, :r].T, atol=1e-8)
+
+
+def test_as_many_directions_as_there_are_are_found_by_the_dense_way_alone(monkeypatch):
+    monkeypatch.setattr(graphs, "DENSE_SIDE", 0)
+    T = sp.csr_array(np.random.default_rng(3).random((4, 6)))
+    assert [graphs.smooth_directions(T, n).shape[1] for n in (1, 2, 3, 4, 5)] == [1, 2, 3, 4, 4]
+
+
+def test_directions_are_given_up_beforehand_where_they_would_not_be_found_in_time(monkeypatch):
+    """Ten times the cube of the shorter side: 80 s and 120 s."""
+    T = sp.csr_array(np.random.default_rng(3).random((30, 50)))
+    monkeypatch.setattr(graphs, "DENSE_SPEED", 10 * 30**3 / 80)
+    with in_time(100):
+        graphs.smooth_directions(T, 3)
+        monkeypatch.setattr(graphs, "DENSE_SPEED", 10 * 30**3 / 120)
+        with pytest.raises(OutOfTime):
+            graphs.smooth_directions(T, 3)
+        monkeypatch.setattr(graphs, "DENSE_SIDE", 0)
+        graphs.smooth_directions(T, 3)  # the other way can be stopped
+        with pytest.raises(OutOfTime), in_time(-1):
+            graphs.smooth_directions(T, 3)
+
+
 # ---- The graph ----
+
+
+def test_a_root_of_nothing_is_nothing():
+    assert graphs.inverse_root(np.array([0.25, 0.0, 1.0, 4.0])).tolist() == [2, 0, 1, 0.5]
+
+
+def test_what_walks_for_long_can_be_stopped():
+    X = sp.csr_array(np.ones((3, 4)))
+    with in_time(-1):
+        graphs.carried(X, X.T, np.array([1.0]))
+        with pytest.raises(OutOfTime):
+            graphs.carried(X, X.T, np.array([1.0, 2.0]))
+
+
+@pytest.mark.parametrize("cells", [1, 25, 10**6])
+@pytest.mark.parametrize("weights", [[0.5], [0.5, 2.0], [0.0, 1.0, 3.0]])
+def test_what_is_carried_is_the_polynomial_of_the_dense_table(weights, cells, monkeypatch):
+    monkeypatch.setattr(graphs, "BLOCK_CELLS", cells)
+    X, roots = (np.random.default_rng(5).random(shape) for shape in ((7, 6), (6, 4)))
+    expected = sum(w * X @ np.linalg.matrix_power(roots @ roots.T, power) for power, w in enumerate(weights))
+    for kind in (sp.csr_array, np.asarray):
+        assert graphs.carried(sp.csr_array(X), kind(roots), np.array(weights)) == pytest.approx(expected, rel=1e-12)
 
 
 def test_a_few_viewers_at_a_time_walk_as_all_of_them(sample, monkeypatch):

@@ -1,6 +1,7 @@
 """What counts as liked: one meaning for all models of lists; binary positives; and BPR, by hand, by differences, on
 planted tribes."""
 
+import contextlib
 import copy
 import warnings
 
@@ -12,7 +13,8 @@ from sklearn.base import clone
 
 import content_table as ct
 from content_table_parts import autoencoders, files
-from content_table_parts.pairwise import bpr_pass, bpr_row, other_title
+from content_table_parts.interrupts import OutOfTime, in_time
+from content_table_parts.pairwise import bpr_pass, bpr_row, doubt, other_title
 
 NO = np.nan
 MODELS = {
@@ -278,6 +280,95 @@ def test_both_ways_and_any_blocks_give_the_same_weights(monkeypatch):
     assert blocks.dual == pytest.approx(certificate.dual, rel=1e-12)
 
 
+def test_a_table_without_likes_has_no_weights():
+    found = autoencoders.pair_weights(sp.csr_array((3, 4)), 2.0, "float64", "weights")
+    assert not found.rows(np.arange(4)).any()
+    assert not found.weighed(sp.csr_array(np.ones((2, 4)))).any()
+
+
+@pytest.mark.parametrize(("dtype", "safe"), [("float64", 1e-6), ("float32", 1e-3)])
+def test_few_viewers_stand_for_the_pairs_where_the_penalty_is_safe(dtype, safe):
+    """Safe beside the squares of a title: of one rated 100 by two, 20,000; and of viewers up to half as many."""
+    S = np.eye(4, 10)
+    S[:2, 0] = 100
+    for rows, reg, few in [(4, 1.1, True), (4, 0.9, False)]:
+        reg *= safe * 20_000
+        found = autoencoders.pair_weights(sp.csr_array(S[:rows]), reg, dtype, "weights")
+        assert (found.table is None) == few
+    for n, few in [(8, False), (9, True)]:  # four viewers are half of eight titles, and who likes nothing is none
+        found = autoencoders.pair_weights(
+            sp.csr_array(np.eye(40, n) * (np.arange(40) < 4)[:, None]), 1.0, dtype, "weights"
+        )
+        assert (found.table is None) == few
+
+
+def test_weights_are_given_up_beforehand_where_they_would_not_be_found_in_time(monkeypatch):
+    """The square of the viewers, if these are few, by the titles, or the cube of the titles: 80 s and 120 s."""
+    for shape, steps in (((3, 10), 3 * 3 * 10), ((9, 10), 10**3)):
+        S = sp.csr_array(np.ones(shape))
+        for seconds in (80, 120):
+            monkeypatch.setattr(autoencoders, "DENSE_SPEED", steps / seconds)
+            with in_time(100), pytest.raises(OutOfTime) if seconds > 100 else contextlib.nullcontext():
+                autoencoders.pair_weights(S, 1.0, "float64", "weights")
+
+
+def test_tables_of_pairs_are_refused_above_the_limit_and_not_at_it(monkeypatch):
+    for dtype, titles in (("float64", 16_384), ("float32", 23_170)):  # 2 GiB
+        autoencoders._check_size(titles, titles, dtype, "weights")
+        with pytest.raises(MemoryError, match=f"weights need .* {titles:,} titles in {dtype}"):
+            autoencoders._check_size(titles + 1, titles + 1, dtype, "weights")
+    for shape, bytes_, said in (((3, 10), 8 * 30, "10 x 3"), ((9, 4), 8 * 16, "4 x 4")):
+        S = sp.csr_array(np.ones(shape))
+        monkeypatch.setattr(autoencoders, "MAX_PAIR_BYTES", bytes_)
+        autoencoders.pair_weights(S, 1.0, "float64", "weights")
+        monkeypatch.setattr(autoencoders, "MAX_PAIR_BYTES", bytes_ - 1)
+        with pytest.raises(MemoryError, match=f"weights need a dense {said} table"):
+            autoencoders.pair_weights(S, 1.0, "float64", "weights")
+
+
+def test_weights_without_a_finite_solution_are_an_error():
+    S = sp.csr_array(np.ones((5, 3)))
+    with pytest.raises(ValueError, match="weights of pairs of titles are singular in float32 at reg=1e-12; raise reg"):
+        autoencoders.pair_weights(S, 1e-12, "float32", "weights")
+
+
+def test_a_certificate_can_be_stopped():
+    S = sp.csr_array(np.ones((5, 3)))
+    with pytest.raises(OutOfTime), in_time(-1):
+        autoencoders.autoencoder_certificate(S, autoencoders.PairWeights(np.zeros((3, 3)), None), 1.0)
+
+
+def test_blocks_are_all_columns_in_order(monkeypatch):
+    monkeypatch.setattr(autoencoders, "BLOCK_CELLS", 100)
+    for columns, rows, widths in [
+        (30, 7, [14, 14, 2]),
+        (3, 1000, [1, 1, 1]),
+        (150, 1, [100, 50]),
+        (5, 0, [5]),
+        (0, 9, []),
+    ]:
+        found = autoencoders._blocks(columns, rows)
+        assert [own.stop - own.start for own in found] == widths
+        assert np.concatenate([[0], *[np.arange(columns)[own] for own in found]])[1:].tolist() == list(range(columns))
+
+
+def test_the_certificate_is_the_gradient_off_the_diagonal(monkeypatch):
+    rng, reg = np.random.default_rng(0), 0.7
+    S, B = rng.random((8, 6)), rng.random((6, 6))
+    np.fill_diagonal(B, 0.0)
+    slope = reg * B - S.T @ (S - S @ B)
+    np.fill_diagonal(slope, 0.0)
+    primal = (((S - S @ B) ** 2).sum() + reg * (B**2).sum()) / 2
+    best = autoencoders.pair_weights(sp.csr_array(S), reg, "float64", "weights").table
+    optimum = (((S - S @ best) ** 2).sum() + reg * (best**2).sum()) / 2
+    for cells in (10**6, 16):
+        monkeypatch.setattr(autoencoders, "BLOCK_CELLS", cells)
+        found = autoencoders.autoencoder_certificate(sp.csr_array(S), autoencoders.PairWeights(B, None), reg)
+        assert found.primal == pytest.approx(primal, rel=1e-12)
+        assert found.dual == pytest.approx(primal - (slope**2).sum() / (2 * reg), rel=1e-12)
+        assert found.dual < optimum < primal
+
+
 @pytest.fixture
 def few_viewers():
     """12 viewers of 40 titles: ratings from 1 to 10."""
@@ -411,6 +502,12 @@ def test_every_other_title_is_drawn_by_its_place_among_the_others():
     for liked in ([], [0], [3, 4], [0, 1, 4], [0, 2, 4], [4], [1, 2, 3, 4]):
         others = [other_title.py_func(draw, np.array(liked, dtype=int)) for draw in range(5 - len(liked))]
         assert others == sorted(set(range(5)) - set(liked))
+
+
+def test_doubt_is_the_logistic_function_at_both_ends():
+    for x in (-800.0, -30.0, -1.0, 0.0, 0.5, 30.0, 700.0):
+        assert doubt(x) == pytest.approx(1 / (1 + np.exp(x)), rel=1e-9, abs=0)
+    assert (doubt(0.0), doubt(800.0)) == (0.5, 0)
 
 
 def slow_pass(rows, cols, others, b, P, Q, eta, reg):

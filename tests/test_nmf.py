@@ -10,7 +10,7 @@ from conftest import random_table
 from sklearn.base import clone
 
 import content_table as ct
-from content_table_parts.nonnegative import nnls
+from content_table_parts.nonnegative import check_nonnegative, nnls
 
 NO = np.nan
 KINDS = [ct.NMF(3, 0.7), ct.NMF(3, 0.7, biases=False)]
@@ -293,6 +293,12 @@ def test_models_whose_factors_may_take_away_have_no_such_parts(table):
 
 
 # ---- Errors ----
+
+
+def test_a_start_at_zero_is_none_below(four):
+    check_nonnegative("init", np.array([[0.0, 1.0]]), np.array([[2.0]]))
+    with pytest.raises(ValueError, match="init must have no entry below 0, got -3"):
+        check_nonnegative("init", np.array([[5.0]]), np.array([[-1.0, -3.0]]))
 
 
 def test_a_start_below_zero_is_refused(four):

@@ -63,6 +63,47 @@ def test_draws_of_cases_have_their_own_roots_and_variances():
     assert belief.sd == pytest.approx(draws.std(axis=0), rel=0.01)
 
 
+def test_one_root_is_that_of_all_cases_and_two_are_each_of_their_own():
+    shared = ct.Belief(np.zeros((2, 1)), [[[5.0]]]).draw(400)
+    assert (shared != 0).all()
+    own = ct.Belief(np.zeros((2, 1)), [[[0.0]], [[5.0]]]).draw(400)
+    assert 100 < (own == 0).sum() < 300  # of the first case
+    assert ct.Belief(np.zeros((2, 3))).draw().shape == (1, 3)
+
+
+def test_some_titles_may_be_known_for_sure_and_draws_are_the_same_unless_told_otherwise():
+    belief = ct.Belief([[3.0, 5.0]], variances=[[0.0, 4.0]])
+    draws = belief.draw(50)
+    assert (draws[:, 0] == 3).all()
+    assert 1 < draws[:, 1].std() < 3
+    assert np.array_equal(draws, belief.draw(50, 0))
+    assert not np.array_equal(draws, belief.draw(50, 1))
+    assert ct.thompson(ridge(), 300).tolist() == ct.thompson(ridge(), 300, 1.0, 0).tolist()
+    assert ct.Belief.ridge(Z, [2, 5], np.zeros(0, int), np.zeros(0), 1.5).mean.tolist() == [0] * 4  # without an offset
+
+
+def test_what_may_be_shown_is_said_by_true_and_false_for_each_title():
+    assert ct.Belief(np.zeros((1, 2)), unseen=[True, False]).unseen.tolist() == [True, False]
+    for unseen in ([1, 0], [True], [[True, False]], [True, False, True], [[True], [True, False]], "no"):
+        with pytest.raises(TypeError, match="unseen must be 2 times True or False, one for each title, got"):
+            ct.Belief(np.zeros((1, 2)), unseen=unseen)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"roots": np.ones((2, 4, 1))}, r"roots must be 1 or 3 tables of 4 rows, one for each title, got \(2, 4, 1\)"),
+        ({"roots": np.ones((1, 3, 1))}, "roots must be 1 or 3 tables of 4 rows"),
+        ({"variances": np.ones((1, 4))}, "variances must be 3 x 4 numbers from 0"),
+        ({"variances": np.eye(3, 4) - 1e-9}, "variances must be 3 x 4 numbers from 0"),
+    ],
+)
+def test_parts_of_a_belief_that_do_not_fit_are_refused(given, words):
+    ct.Belief(np.zeros((3, 4)), np.ones((3, 4, 2)), np.zeros((3, 4)))
+    with pytest.raises(ValueError, match=words):
+        ct.Belief(np.zeros((3, 4)), **given)
+
+
 @pytest.mark.parametrize(
     "model",
     [
@@ -143,6 +184,16 @@ def test_thompson_picks_each_of_two_arms_as_often_as_the_normal_integral_says(at
     wider = ct.thompson(belief, n, scale=3.0, random_state=5)
     assert wider[0] == pytest.approx(norm.cdf((mean[0] - mean[1]) / (3 * spread)), abs=0.007)
     assert ct.thompson(belief, 10, scale=0.0).tolist() == ct.epsilon_greedy(belief, 0).tolist()
+
+
+def test_a_scale_of_two_is_the_same_draws_twice_as_far_from_the_mean():
+    belief = ridge([0], [9.0]).without([1])
+    draws = belief.mean + 2 * (belief.draw(500, 3) - belief.mean)
+    draws[:, 1] = -np.inf
+    expected = np.bincount(draws.argmax(axis=1), minlength=4) / 500
+    assert ct.thompson(belief, 500, 2.0, 3).tolist() == expected.tolist()
+    by_a_thousand = 1000 * ct.thompson(belief)  # unless told otherwise
+    assert by_a_thousand == pytest.approx(by_a_thousand.round(), abs=1e-9)
 
 
 def test_thompson_over_samples_counts_in_how_many_each_title_is_the_best():
@@ -237,6 +288,30 @@ def test_the_standard_errors_are_those_of_repeated_logs():
         assert values.mean() == pytest.approx(VALUE, abs=0.06), name
         assert values.std() == pytest.approx(errors.mean(), rel=0.1), name
     assert np.std(found["dr"], axis=0)[0] < np.std(found["ips"], axis=0)[0]
+
+
+def test_values_and_errors_of_two_entries_by_hand():
+    log = ct.PolicyLog([0, 1], [0, 1], [4.0, 1.0], [0.5, 0.25])
+    target = [[0.5, 0.5], [0.25, 0.75]]  # weights 1 and 3
+    assert log.weights(target).tolist() == [1, 3]
+    assert ct.ips(log, target) == pytest.approx((3.5, 0.5))  # 4 and 3
+    assert ct.snips(log, target) == pytest.approx((7 / 4, np.sqrt((9 / 4) ** 2 + (9 / 4) ** 2) / 4))
+    predicted = [[2.0, 4.0], [0.0, 4.0]]  # expected 3 and 3, off by 2 and -3
+    assert ct.doubly_robust(log, target, predicted) == pytest.approx((np.mean([5, -6]), 11 / 2))
+
+
+def test_the_self_normalised_mean_of_cells_by_hand():
+    """Seen for sure, and half of the time: weights 1 and 2, of which the first could not have been otherwise."""
+    assert ct.cells_mean([3.0, 6.0], [1.0, 0.5]) == pytest.approx((5, np.sqrt(0.5 * (2 * 1) ** 2) / 3))
+    assert ct.cells_mean([3.0, 6.0], [1.0, 0.5], 4) == pytest.approx((15 / 4, np.sqrt(0.5 * 12**2) / 4))
+
+
+def test_positions_of_a_log_may_be_large_and_propensities_small():
+    log = ct.PolicyLog([10**9], [10**12], [5.0], [1e-100])
+    assert (log.rows[0], log.cols[0], len(log)) == (10**9, 10**12, 1)
+    assert len(ct.PolicyLog([0], [0], [1e100], [1.0])) == 1
+    with pytest.raises(ValueError, match="propensities must be above 0"):
+        ct.PolicyLog([0], [0], [5.0], [0.9e-100])
 
 
 def test_the_self_normalised_value_stays_within_the_rewards_and_needs_an_overlap():
@@ -350,7 +425,7 @@ def test_numbers_of_small_kinds_are_counted_in_full():
     assert ct.thompson(belief, 50).sum() == pytest.approx(1)
 
 
-@pytest.mark.parametrize("spread", [1e-30, 1e-90])
+@pytest.mark.parametrize("spread", [1e-30, 1e-90, 1e-100])
 def test_weights_far_apart_are_drawn_one_after_the_other(spread):
     found = ct.inclusion_probabilities([1, 3 * spread, spread, 0.5], 3)
     assert found == pytest.approx([1, 0.75, 0.25, 1], abs=1e-12)
@@ -416,6 +491,7 @@ def test_a_log_refuses_what_cannot_have_been(given, words):
         ([[1.5, -0.5]], r"target must be probabilities from 0 that sum to 1.*smallest -0\.5"),
         ([[np.nan, 1.0]], "target must be an array of finite numbers"),
         ([[1.0]], "cols must hold positions from 0 to 0, got 1 to 1"),
+        ([[0.5, 0.5], [0.7, 0.7], [0.5, 0.4]], r"got a sum of 1\.4, the smallest 0\.4"),  # the furthest from 1
     ],
 )
 def test_a_target_that_is_no_policy_is_refused(target, words):
@@ -423,6 +499,13 @@ def test_a_target_that_is_no_policy_is_refused(target, words):
     for estimate in (ct.ips, ct.snips, lambda *given: ct.doubly_robust(*given, np.ones((1, 2)))):
         with pytest.raises(ValueError, match=words):
             estimate(log, target)
+
+
+def test_rows_and_columns_of_a_target_are_not_taken_for_each_other():
+    log = ct.PolicyLog([1], [0], [5.0], [0.5])
+    with pytest.raises(ValueError, match="rows must hold positions from 0 to 0, got 1 to 1"):
+        log.weights([[0.2, 0.3, 0.5]])
+    assert ct.PolicyLog([2], [0], [5.0], [0.5]).weights([[1.0], [1.0], [1.0]]).tolist() == [2]
 
 
 def test_what_is_wrong_with_a_choice_is_said():
@@ -448,8 +531,13 @@ def test_what_is_wrong_with_a_choice_is_said():
         ct.doubly_robust(ct.PolicyLog([0], [1], [5.0], [0.5]), TARGET, np.ones((2, 2)))
 
 
-def test_draws_that_would_fill_the_machine_are_refused_by_name(monkeypatch):
+def test_draws_that_would_fill_the_machine_are_refused_by_name(table, monkeypatch):
+    viewer = ct.ALS(4).fit(table).viewer(101)
     monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 8 * 5 * 3)
     assert ct.inclusion_probabilities([4, 3, 2, 1], 3).sum() == pytest.approx(3)
+    with pytest.raises(MemoryError, match="a belief needs a dense 5 x 4 table"):
+        ct.Belief.of(viewer)
+    with pytest.raises(MemoryError, match="so many draws needs a dense 4 x 4 table"):
+        ridge().draw(4)
     with pytest.raises(MemoryError, match="drawing 3 of 5 titles needs a dense 6 x 3 table"):
         ct.inclusion_probabilities([5, 4, 3, 2, 1], 3)

@@ -157,6 +157,17 @@ def test_titles_closer_than_single_precision_can_tell(wide, monkeypatch):
     assert len(np.unique(scores.astype(np.float32))) < 10 < len(np.unique(np.round(scores, ct.TIE)))
 
 
+@pytest.mark.parametrize("intercept", [0.0, 1e7, 1e12])
+def test_scores_far_from_0_tie_where_their_digits_end(wide, intercept, monkeypatch):
+    """Of 10^12 the next number is 0.0001 away: what the screen can tell apart there ties, and goes by position."""
+    ratings, P, Q = wide
+    model = factors(ratings, 1e-4 * P, Q, biases=False, intercept=intercept)
+    for long in (lists.LONG, 1):
+        monkeypatch.setattr(lists, "LONG", long)
+        for n in (1, 7, 300):
+            assert np.array_equal(model.top_items(np.arange(60), n), twin(model, n))
+
+
 def test_the_slack_is_above_the_error_of_the_screen(wide):
     ratings, P, Q = wide
     for scale in (1e-6, 1.0, 1e5):
