@@ -204,6 +204,12 @@ def test_what_a_door_lets_through_is_worked_by_hand():
     assert plain == pytest.approx(TABLE.toarray(), abs=1e-12)
     each = doors.ridge_rows(sp.coo_array(TABLE), np.eye(3), [1.0, 2.0, 3.0])  # one penalty a factor
     assert each == pytest.approx(TABLE.toarray() / [2, 3, 4], abs=1e-12)
+    assert doors.ridge_rows(sp.lil_array(TABLE), np.eye(3)) == pytest.approx(plain, abs=1e-12)
+    bounds = [
+        doors.spectral_norm_bound(kind(TABLE)) for kind in (sp.csr_array, sp.csc_array, sp.coo_array, sp.lil_array)
+    ]
+    largest = np.linalg.norm(TABLE.toarray(), 2)
+    assert all(proved and largest <= bound <= 1.001 * largest for bound, proved in bounds)
     user, item = doors.bias_solver(*CALLS[doors.bias_solver])(np.zeros(3))
     assert not user.any()
     assert not item.any()
@@ -295,6 +301,9 @@ def test_positions_are_an_array_that_loops_may_take():
         TypeError, match=r"at must be one row of positions, whole numbers from 0, got \[\[0\], \[1, 2\]"
     ):
         doors.check_positions("at", [[0], [1, 2]], 4)
+    for wrong in ([0.0, 1.0], [True, False], [[0, 1]], ["a"], 0):
+        with pytest.raises(TypeError, match="at must be one row of positions, whole numbers from 0, got"):
+            doors.check_positions("at", wrong, 4)
     with pytest.raises(ValueError, match="at has 1 masked entries"):
         doors.check_positions("at", np.ma.masked_array([0, 1], [False, True]), 4)
 

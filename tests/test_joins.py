@@ -471,6 +471,8 @@ def test_another_universe_is_refused_by_the_name_of_the_argument(table, four):
         table.check_universe(four, "validation")
     with pytest.raises(TypeError, match="validation must be Ratings, got list"):
         table.check_universe([], "validation")
+    with pytest.raises(TypeError, match="other must be Ratings, got int"):
+        table.same_universe(5)
     with pytest.raises(TypeError, match="name must be the name of an argument"):
         table.check_universe(table, 5)
 

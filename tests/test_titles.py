@@ -357,7 +357,9 @@ def test_a_whole_name_of_two_words_or_six_letters_begins_other_titles(first, sec
 
 def test_labels_of_works_count_from_0():
     assert ct.series_of(["Naruto", "Bleach", "Naruto 2", "Bleach 3"]).tolist() == [1, 0, 1, 0]
-    assert ct.series_of(["Bleach Movie", "Bleach"]).tolist() == [0, 0]
+    assert ct.series_of(iter(["Bleach Movie", "Bleach"])).tolist() == [0, 0]
+    with pytest.raises(TypeError, match="titles must be a list of texts, got 'Bleach'"):
+        ct.series_of("Bleach")
 
 
 def test_a_number_counts_seasons_up_to_twenty():
@@ -465,6 +467,11 @@ def test_of_one_work_the_shortest_title_is_called_so_and_of_several_all():
     assert index_of("A-B!", "A-B", "A b", series=[0, 0, 0]).called("ab") == [0, 1, 2]  # two are the shortest
     assert index_of("A-B", "AB", series=[0, 1]).called("ab") == [0, 1]
     assert index_of("A", "B").called("c") == []
+    table = pd.read_csv(ct.DATA / "titles.csv", dtype=str, keep_default_na=False)
+    name = next(
+        row.name for row in table.itertuples(index=False) if titles.squashed(row.name) == row.english.casefold()
+    )
+    assert index_of(name, titles.squashed(name)).called(name) == [0, 1]  # its own name is no name besides
     assert index_of("A", "!").called("?") == []
     # What people call a title goes before the title of another.
     assert index_of("Attack on Titan", "Shingeki no Kyojin").called("attack on titan") == [1]
@@ -496,3 +503,4 @@ def test_a_slip_is_forgiven_in_a_name_else_word_by_word():
     assert index.spelled_like("risng moonn") == [3]
     assert index.spelled_like("risng") == [3]
     assert index.spelled_like("sun") == []
+    assert len(index_of(*(f"Narutohero{letter}" for letter in "abcdefghijkl")).spelled_like("narutohero")) == 10
