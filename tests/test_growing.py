@@ -323,6 +323,18 @@ def test_content_knows_a_new_title_by_its_features(table):
         assert new.updates_[-1]["new_titles"] == 1
 
 
+def test_an_update_solves_viewers_then_titles_by_their_features_then_viewers_again(table):
+    features = ct.Features([11, 12, 13, 14, 15, 77], [[0, 1], [1, 0], [0, 1], [1, 1], [1, 0], [0, 2]], ["sad", "fun"])
+    model = ct.ContentMF(features, n_factors=2, n_epochs=9, patience=None).fit(table)
+    new = model.update(pd.DataFrame({"user_id": [101, 103], "item_id": [77, 77], "rating": [4, 9]}))
+    slow = growing._extended(model, new.ratings_)
+    for axis, at in ((0, [0, 2]), (1, [5]), (0, [0, 2])):
+        growing._solve_side(slow, axis, np.array(at))
+    for name in ("user_factors_", "user_bias_", "item_factors_", "item_bias_"):
+        np.testing.assert_allclose(getattr(new, name), getattr(slow, name), rtol=1e-12)
+    assert not np.allclose(new.item_bias_[5], 0)
+
+
 @pytest.mark.parametrize("name", FIXED_TITLES)
 def test_models_of_pairs_of_titles_refuse_new_ones_and_say_what_to_do(name, table):
     model = fit(name, table)
@@ -349,6 +361,38 @@ def test_a_frame_is_read_as_load_table_reads_it(table):
     assert (row["added"], row["replaced"], row["unchanged"], row["left_out"]) == (1, 0, 1, 2)
     assert dict(zip(new.viewer(101).at.tolist(), new.viewer(101).values.tolist(), strict=True))[2] == 4
     assert row["users"] == 1
+
+
+def test_an_update_counts_what_it_adds_replaces_and_meets_again(table):
+    rows = [(101, 13, 4), (102, 11, 5), (102, 15, 2), (101, 77, 6), (101, 11, 3), (104, 12, 5), (103, 11, 9)]
+    frame = pd.DataFrame(rows, columns=["user_id", "item_id", "rating"])
+    model = ct.BiasBaseline().fit(table)
+    new = model.update(frame)
+    assert new.updates_ == [{"users": 3, "new_users": 0, "titles": 4, "new_titles": 1, "added": 4, "replaced": 2,
+                             "unchanged": 1, "left_out": 0}]  # fmt: skip
+    assert np.array_equal(new.item_counts_, new.ratings_.item_counts)
+    again = new.update(frame)
+    assert again.updates_[:-1] == new.updates_
+    assert again.updates_[-1] == dict.fromkeys(new.updates_[0], 0) | {"unchanged": 7}
+
+
+def test_a_part_of_a_table_brings_nobody_without_a_rating(table):
+    few = table.restrict(np.arange(6) < 3, np.arange(5) < 5)
+    new = ct.BiasBaseline().fit(few).update(table.part(np.flatnonzero(table.rows == 3)))
+    assert new.ratings_.user_ids.tolist() == [101, 102, 103, 104]
+    assert new.updates_[0]["new_users"] == 1
+
+
+def test_what_is_no_viewer_and_no_name_is_refused(table):
+    model = ct.BiasBaseline().fit(table)
+    for wrong in (TOLD, table, None):
+        with pytest.raises(TypeError, match="viewer must be a Viewer, as fold_in gives it"):
+            model.add(wrong, 200)
+    for wrong in (7, ["zoe"], True):
+        with pytest.raises(TypeError, match="name must be a text or None"):
+            model.add(model.fold_in(TOLD), 200, wrong)
+    with pytest.raises(TypeError, match=r"user must be an id like those of the table, such as \[101\], got 'zoe'"):
+        model.add(model.fold_in(TOLD), "zoe")
 
 
 def test_nothing_new_changes_nothing(table):
