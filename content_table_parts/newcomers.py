@@ -24,7 +24,6 @@ from content_table_parts.settings import (
     check_fitted,
     check_kind,
     check_number,
-    check_optional_switch,
     check_switch,
     shown,
     whole_number,
@@ -89,12 +88,13 @@ def _set_up(offset, blocks, penalty, at, values):
 def ridge_fold(offset: np.ndarray, blocks: tuple, penalty: ArrayLike, at: np.ndarray, values: np.ndarray) -> Fold:
     """argmin over x of sum (values - offset - Z x)^2 + sum penalty x^2 over the ratings at the positions `at`.
 
-    x = (Z'Z + D)^-1 Z' t; where there are fewer ratings than columns the same by D^-1 Z' (Z D^-1 Z' + I)^-1 t; without
-    a penalty the solution of least norm.
+    x = (Z'Z + D)^-1 Z' t; where there are fewer ratings than columns the same by D^-1 Z' (Z D^-1 Z' + I)^-1 t; where a
+    penalty is 0 the solution of least norm.
     """
     fold, Z, D = _set_up(offset, blocks, penalty, at, values)
-    if not D.all():
-        return replace(fold, solve=np.linalg.pinv(Z, rtol=np.finfo(float).eps * max(Z.shape)))
+    if not D.all():  # |t - Z x|^2 + |D^1/2 x|^2 as one sum of squares
+        whole = np.vstack([Z, np.diag(np.sqrt(D))[D > 0]])
+        return replace(fold, solve=np.linalg.pinv(whole, rtol=np.finfo(float).eps * max(whole.shape))[:, : len(Z)])
     spread = Z / D  # Z D^-1
     if len(Z) < Z.shape[1]:
         solve = np.linalg.solve(spread @ Z.T + np.eye(len(Z)), spread).T
@@ -365,7 +365,6 @@ class Viewer(_Newcomer):
         """
         n = whole_number("n", n, 1)
         check_number("diversity", diversity)
-        check_optional_switch("one_per_work", one_per_work)
         check_switch("uncertainty", uncertainty)
         check_switch("clip", clip)
         check_kind("similarity", similarity, (Features, type(None)), "Features, as of load_genres")

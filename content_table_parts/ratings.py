@@ -1243,9 +1243,10 @@ def _refuse_labels(frame, keys, label, others):
     pairs = pairs[~_is_blank(frame[label])]
     labels = pairs.drop_duplicates(["at", "label"])
     twice = labels[labels.duplicated("at", keep=False)].sort_values("at")
+    first = twice["at"].iloc[0]
     swapped = not pairs.drop_duplicates(["other", "label"]).duplicated("other").any()
     hint = f"columns {key!r} and {other!r} look swapped" if swapped else "the ids or titles are mixed up"
     raise ValueError(
-        f"{key} {ids[twice['at'].iloc[0]].item()!r} has several values of {label}: "
-        f"{shown(twice['label'].tolist()[:3])}; {hint}."
+        f"{key} {ids[first].item()!r} has several values of {label}: "
+        f"{shown(twice['label'][twice['at'] == first].tolist()[:3])}; {hint}."
     )

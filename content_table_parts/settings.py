@@ -22,6 +22,8 @@ TIE = 9  # decimals: predictions that agree to 1e-9 rating points are ties, and 
 
 def shown(value: Any) -> str:
     """What an error says came: its repr in one line, cut in the middle where it is long."""
+    if isinstance(value, (np.number, np.str_)):
+        value = value.item()  # as it was given, not np.str_('...')
     try:
         text = " ".join(repr(value).split())
     except ValueError:  # Python refuses to write whole numbers of more than 4300 digits
@@ -215,6 +217,8 @@ def check_array(
         array = np.asarray(value)
     except ValueError as error:  # rows of several lengths
         raise ValueError(f"{wanted}, got {shown(value)}.") from error
+    if not array.size and array.dtype.kind not in "iuf":  # an empty list of any kind
+        array = np.zeros(array.shape)
     if array.ndim != ndim or (array.size and array.dtype.kind not in ("iu" if whole else "iuf")):
         raise TypeError(f"{wanted}, got {shown(value)}.")
     if length is not None and len(array) != length:

@@ -365,7 +365,7 @@ _NESTED = (list, tuple, dict, set, np.ndarray)
 def check_cells(column: pd.Series, role: str, label: Any, name: str) -> None:
     """Refuse lists and the like in a cell, which are nobody's id, and hours and durations, which are no moments."""
     kind = pd.api.types.infer_dtype(column, skipna=True)
-    nested = next((cell for cell in column if isinstance(cell, _NESTED)), None) if kind == "mixed" else None
+    nested = next((cell for cell in column if isinstance(cell, _NESTED)), None) if "mixed" in kind else None
     if kind in _NO_CELLS or nested is not None:
         found = kind if kind in _NO_CELLS else f"{type(nested).__name__} such as {shown(nested)}"
         raise ValueError(f"{role}: column {label!r} of {name} must hold numbers, texts or dates, got {found}.")

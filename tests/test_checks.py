@@ -440,3 +440,20 @@ def test_without_an_annotation_the_default_says_whether_a_setting_is_whole():
 
     assert [settings.is_whole(Written, name) for name in ("depth", "share", "wide", "kind")] == [True] + [False] * 3
     assert [settings.is_whole(Child, name) for name in ("depth", "either", "wide")] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    "nothing", [np.array([], "U3"), np.array([], object), np.array([], "M8[s]"), np.array([], bool)]
+)
+def test_an_empty_array_of_any_kind_holds_no_wrong_number(nothing):
+    assert settings.check_array("a", nothing).dtype == float
+    assert settings.check_array("a", nothing, whole=True).dtype == np.intp
+    with pytest.raises(TypeError, match="a must be an array of finite numbers in 2 dimensions"):
+        settings.check_array("a", nothing, ndim=2)
+
+
+def test_a_number_or_a_text_of_numpy_is_shown_as_it_was_given():
+    assert settings.shown(np.float64("inf")) == "inf"
+    assert settings.shown(np.int8(-3)) == "-3"
+    assert settings.shown(np.str_("Monster")) == "'Monster'"
+    assert settings.shown(np.True_) == repr(np.True_)  # which is no bool

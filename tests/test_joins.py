@@ -757,7 +757,7 @@ def test_a_label_of_two_is_said_with_its_likely_cause():
     with pytest.raises(ValueError, match=r"i 7 has several values of t: .*; columns 'i' and 'u' look swapped"):
         ct.Ratings.from_frame(swapped, "u", "i", "r", title="t")
     with pytest.raises(ValueError, match=r"u 1 has several values of t: \['A', 'B'\]; the ids or titles are mixed up"):
-        ct.Ratings.from_frame(frame.assign(t=["A", "B", "B", "B"]), "u", "i", "r", name="t")
+        ct.Ratings.from_frame(frame.assign(t=["A", "B", "B", "C"]), "u", "i", "r", name="t")
 
 
 def test_rows_without_a_user_or_an_item_are_counted_and_the_first_is_named():

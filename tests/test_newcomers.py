@@ -304,6 +304,14 @@ def test_a_ridge_fold_is_the_minimum_and_its_variance_what_the_ratings_leave_ope
     np.testing.assert_allclose(fold._spread(np.array([2, 5])), spread[[2, 5]], atol=1e-12)
 
 
+@pytest.mark.parametrize("penalty", [[0.0, 5.0, 1.0], [2.0, 0.0, 0.0], [0.0, 0.0, 3.0]])
+def test_a_column_without_a_penalty_leaves_those_of_the_others(penalty):
+    rng = np.random.default_rng(0)
+    Z, target = rng.normal(size=(8, 3)), rng.normal(size=8)
+    fold = ct.ridge_fold(np.zeros(8), (Z,), penalty, np.arange(8), target)
+    assert fold.solve @ fold.target == pytest.approx(np.linalg.solve(Z.T @ Z + np.diag(penalty), Z.T @ target))
+
+
 @pytest.mark.parametrize("told", [2, 6])
 def test_without_a_penalty_it_is_the_solution_of_least_norm_and_has_no_variance(told):
     offset, blocks, _, at, values, Z = case_of(1, told=told)

@@ -841,3 +841,9 @@ def test_without_a_rating_it_is_said_what_purchases_need(load):
         load("Customer,SKU\nann,x\n", told={})
     with pytest.raises(ValueError, match="user must be the name of a column, got False; it cannot be left out"):
         load("Customer,SKU\nann,x\n", told={}, user=False)
+
+
+def test_a_list_among_whole_numbers_is_nobodys_id():
+    frame = pd.DataFrame({"user": [1, [2], 3], "item": [1, 2, 3], "rating": [1.0, 2.0, 3.0]})
+    with pytest.raises(ValueError, match=r"user: column 'user' .* must hold numbers, texts or dates, got list such as"):
+        ct.load_table(frame, "user", "item", "rating", scale=(1, 5))
