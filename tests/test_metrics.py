@@ -347,6 +347,20 @@ def test_frequent_titles_by_hand():
     assert counts["title"][0] == "a"
 
 
+def test_frequent_titles_are_those_of_some_list_and_equally_frequent_ones_go_by_id():
+    ratings = ct.Ratings([1, 2], [30, 10, 20, 5], [0, 1], [0, 1], [7.0, 7.0])  # unseen ties go by position: 10, 30
+    counts = ct.frequent_titles({"mean": ct.GlobalMean().fit(ratings)}, n=1)
+    assert counts["item_id"].tolist() == [10, 30]
+    assert counts["all models"].tolist() == [1, 1]
+    assert counts.index.tolist() == [0, 1]
+    more = ct.frequent_titles({"mean": ct.GlobalMean().fit(ratings)}, n=2)
+    assert more["item_id"].tolist() == [20, 10, 30]
+    assert more.index.tolist() == [0, 1, 2]
+    for wrong in ([ct.GlobalMean().fit(ratings)], {}, {"mean": "GlobalMean"}):
+        with pytest.raises(TypeError, match="models must be a dict"):
+            ct.frequent_titles(wrong)
+
+
 def test_frequent_titles_add_up_to_the_lists(fitted, table):
     counts = ct.frequent_titles({"one": fitted}, n=2)
     assert counts["one"].sum() == len(fitted.recommend_all(2))
