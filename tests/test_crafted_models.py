@@ -939,7 +939,7 @@ def test_a_scale_is_two_finite_numbers(originals, ends, may_be):
     if may_be:
         files._unpack(about["content"], dict(arrays), files._by_name(ct.MODELS))
     else:
-        with pytest.raises(ValueError, match="scale must be two finite numbers, got (tuple|list)"):
+        with pytest.raises(ValueError, match=r"scale must be two finite numbers, got (tuple|list)"):
             files._unpack(about["content"], dict(arrays), files._by_name(ct.MODELS))
 
 
