@@ -920,6 +920,29 @@ def test_a_number_may_lie_at_its_bounds_and_no_further(originals, original, name
     assert [is_taken(about, arrays, state, name, value) for value in outside] == [False] * len(outside)
 
 
+@pytest.mark.parametrize(
+    ("ends", "may_be"),
+    [
+        ({"tuple": [1, 10.0]}, True),
+        ({"tuple": [1.0, 10.0, 20.0]}, False),
+        ({"tuple": [1.0]}, False),
+        ({"tuple": [1.0, np.inf]}, False),
+        ({"tuple": [np.nan, 10.0]}, False),
+        ({"tuple": [True, 10.0]}, False),
+        ({"list": [1.0, 10.0]}, False),
+    ],
+)
+def test_a_scale_is_two_finite_numbers(originals, ends, may_be):
+    about, arrays = originals["ALS"]
+    about = json.loads(json.dumps(about))
+    about["content"]["state"]["ratings_"]["state"]["scale"] = ends
+    if may_be:
+        files._unpack(about["content"], dict(arrays), files._by_name(ct.MODELS))
+    else:
+        with pytest.raises(ValueError, match=r"scale must be two finite numbers, got (tuple|list)"):
+            files._unpack(about["content"], dict(arrays), files._by_name(ct.MODELS))
+
+
 def with_numbers(original, name, numbers):
     """Whether a file is taken in which these are the numbers of an array, or of a sparse table, by their places."""
     about, arrays = original
