@@ -670,6 +670,21 @@ def test_ctrl_c_keeps_a_usable_model(noisy, monkeypatch, name):
 
 
 @pytest.mark.parametrize(
+    ("name", "passes"), [("spectral", 17), ("nuclear norm", 27), ("soft-impute", 25)]
+)  # of power steps three come before the first pass
+def test_ctrl_c_in_a_pass_of_the_splitting_is_told_and_what_was_reached_is_certified(noisy, monkeypatch, name, passes):
+    model, *ctrl_c = LONG[name]
+    press_ctrl_c(monkeypatch, *ctrl_c)
+    model = clone(model)
+    with pytest.warns(UserWarning, match=f"stopped by the keyboard in pass {passes}; what was reached is kept"):
+        survive(model.fit, noisy)
+    last = model.history_[-1]
+    assert last["epoch"] == passes
+    assert last["primal"] == model.certificate().primal
+    assert last["excess"] > 0
+
+
+@pytest.mark.parametrize(
     ("model", "function"),
     [(ct.ALS(n_factors=3), "regress_rows"), (ct.ImplicitALS(n_factors=3), "solve_all_rows")],
     ids=["ALS", "implicit ALS"],

@@ -6,11 +6,13 @@ import itertools
 import numpy as np
 import pytest
 import scipy.optimize
+import scipy.sparse as sp
 from conftest import random_table
 from sklearn.base import clone
 
 import content_table as ct
-from content_table_parts.nonnegative import check_nonnegative, nnls
+from content_table_parts import solvers
+from content_table_parts.nonnegative import check_nonnegative, mean_parts, nnls, nonnegative_rows, steepest
 
 NO = np.nan
 KINDS = [ct.NMF(3, 0.7), ct.NMF(3, 0.7, biases=False)]
@@ -293,6 +295,25 @@ def test_models_whose_factors_may_take_away_have_no_such_parts(table):
 
 
 # ---- Errors ----
+
+
+def test_slopes_that_can_be_followed_by_hand():
+    nobody, other = np.zeros((1, 3)), np.array([[1.0], [2.0], [0.0]])
+    for x, left, slope in [(0.5, nobody, 1.5), (0.0, nobody, 0.0), (0.0, nobody + 1, 6.0), (0.0, nobody - 1, 0.0)]:
+        assert steepest(left, 1.5, 0.0, other, np.array([[x]])) == pytest.approx(slope)  # 2 (1.5 x - left . other)
+    assert steepest(nobody + 1, 1.5, 0.5, other, np.zeros((1, 1)), np.array([-8.0])) == pytest.approx(14)
+
+
+def test_parts_are_averaged_over_who_has_rated():
+    P = np.array([[2.0, 0.0], [9.0, 9.0], [4.0, 1.0]])
+    assert mean_parts(P, np.array([True, False, True])).tolist() == [3, 0.5]
+
+
+def test_factors_of_which_the_tables_would_not_fit_are_refused(monkeypatch):
+    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 8 * 9 * 5 * 5 - 1)
+    table = sp.csr_array(np.ones((2, 3)))
+    with pytest.raises(MemoryError, match="a ridge regression on n_factors=5"):
+        nonnegative_rows(table, np.zeros(3), (np.ones((3, 5)),), np.ones(5), np.zeros((2, 5)), n_sweeps=1)
 
 
 def test_a_start_at_zero_is_none_below(four):
