@@ -343,6 +343,15 @@ def test_the_baseline_is_stated_for_cvxpy_only_where_that_is_asked_for(noisy, mo
     assert len(asked) == (solver == "cvxpy")
 
 
+def test_a_completed_table_that_would_not_fit_is_refused(table, monkeypatch):
+    model = ct.GlobalMean().fit(table)
+    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 8 * 6 * 5)
+    assert model.complete().shape == (6, 5)
+    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 8 * 6 * 5 - 1)
+    with pytest.raises(MemoryError, match=r"complete\(\), which predict and recommend do without, needs a dense 6 x 5"):
+        model.complete()
+
+
 def test_the_mean_of_everything_is_predicted_everywhere(table):
     assert np.allclose(ct.GlobalMean().fit(table).complete(), table.values.mean())
 
