@@ -298,6 +298,21 @@ def test_stability_is_the_mean_over_the_other_splits(sample):
         assert value == pytest.approx(np.mean(others))
 
 
+def test_stability_is_a_share_of_the_own_list_where_lists_differ_in_length(table):
+    model, splits = ct.BiasBaseline(), [table.split_random(share, 0) for share in (0.2, 0.6)]
+    results = ct.compare({"biases": model}, None, 3, n=5, splits=splits)
+    first, second = (
+        [{*own[own >= 0].tolist()} for own in ct.top_lists(clone(model).fit(train), test, 5)] for train, test in splits
+    )
+    found = results.query("model == 'biases'").sort_values("split")["stability"].tolist()
+    expected = [
+        np.mean([len(own & other) / len(own) for own, other in zip(*pair, strict=True) if own])
+        for pair in ((first, second), (second, first))
+    ]
+    assert found == pytest.approx(expected)
+    assert abs(expected[0] - expected[1]) > 0.1
+
+
 def test_models_without_an_error_stand_last_the_better_lists_first():
     sizes = {"split": 0, "error": "", "n_train": 80, "n_test": 20}
     rows = [

@@ -234,6 +234,13 @@ def test_what_was_in_time_is_not_left_out_for_those_that_overran(clock, sample):
     assert results["split"].nunique() == 9
 
 
+def test_the_message_of_an_error_is_its_first_word_without_quotes():
+    assert study.message_of(KeyError("no such id")) == "no such id"
+    assert study.message_of(KeyError("first", "second")) == "first"
+    assert study.message_of(KeyError()) == ""
+    assert study.message_of(OSError(2, "No such file", "x.csv")) == "[Errno 2] No such file: 'x.csv'"
+
+
 def test_the_first_split_is_told_where_there_is_a_limit(clock, sample):
     models, told = {"quick": Slow(), "endless": Slow(passes=10**6)}, []
     table, notes = study.evaluate_in_time(models, sample, 3, 1, 1.0, told.append)
