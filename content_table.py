@@ -2380,6 +2380,8 @@ class SGDMF(FactorModel):
                 row = self._measure(epoch, theta, tables, {"train": ratings, "validation": validation}, met)
                 error = row["train_rmse"] + 0 * row["train_loss"]  # NaN too where the last steps overflowed
                 check_descent(type(self).__name__, self.learning_rate, error, epoch, ratings.scale)
+                if not np.isfinite(row.get("validation_rmse", 0.0)):
+                    raise DivergenceError(f"{type(self).__name__}: the validation RMSE overflowed in pass {epoch}.")
                 error = row["validation_rmse"] if patient else -epoch  # without patience the last pass is the best
                 if error < kept[1]:
                     kept = epoch, error, [array.copy() for array in theta]

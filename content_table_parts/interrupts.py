@@ -7,7 +7,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 
 import joblib
@@ -98,13 +98,18 @@ def side_by_side(calls: Sequence[Call], n_jobs: int, progress: bool = False, nam
     bar = tqdm(total=len(calls), desc="fits", disable=not progress)
     if n_workers == 1:
         return _awaited((_whole(call) for call in calls), names, bar)
+    watched = {"initializer": _end_with, "initargs": (os.getpid(),)}  # a parent may die before the first call
     with sigterm_raises(), _replaced_in_silence():
+        in_turn = joblib.Parallel(n_jobs=n_jobs, return_as="generator", **watched)
+        results = None
         try:
-            watched = {"initializer": _end_with, "initargs": (os.getpid(),)}  # a parent may die before the first call
-            in_turn = joblib.Parallel(n_jobs=n_jobs, return_as="generator", **watched)
-            return _awaited(in_turn(joblib.delayed(_whole)(call) for call in calls), names, bar)
+            results = in_turn(joblib.delayed(_whole)(call) for call in calls)
+            return _awaited(results, names, bar)
         except BaseException:
             get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
+            if results is not None:
+                with suppress(Exception):  # joblib, that its processes are gone: later it would tell somebody else
+                    results.close()
             raise
 
 

@@ -1095,6 +1095,8 @@ def compare(
     _check_compare(models, threshold, features, progress, certify)
     models = {"popularity": next(iter(models.values())).floor(), **models}
     parts = _splits(ratings, n_splits, test_size, random_state, splits)
+    if not all(test.same_universe(parts[0][1]) for _, test in parts):
+        raise ValueError("splits must all have the same users and items: their lists are compared with each other.")
     _check_lists_fit(parts[0][1], n)  # now, not after all fits
     if features is not None:
         features.rows_for(parts[0][0].item_ids)  # of other ids: an error now, not one in every row

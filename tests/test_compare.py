@@ -321,3 +321,15 @@ def test_models_without_an_error_stand_last_the_better_lists_first():
         {"model": "rated", "rmse_clipped": 1.0, "ndcg": 0.0},
     ]
     assert ct.comparison(pd.DataFrame([row | sizes for row in rows]))["model"].tolist() == ["rated", "high", "low"]
+
+
+def test_splits_of_several_tables_are_refused_before_any_fit(sample):
+    few = sample.restrict(np.arange(sample.n_users) < 100, np.ones(sample.n_items, dtype=bool))
+    splits = [sample.split_random(0.2), few.split_random(0.2)]
+    with pytest.raises(ValueError, match="splits must all have the same users and items"):
+        ct.compare({"EASE": Unfit()}, sample, splits=splits, threshold=7)
+
+
+class Unfit(ct.EASE):
+    def _fit(self, ratings, validation):
+        raise AssertionError("was fitted")

@@ -840,3 +840,15 @@ def test_ctrl_c_while_the_best_pass_is_looked_for_ends_the_fit(monkeypatch):
     assert not calls  # nothing that takes as long again
     assert model.global_mean_ == inner.values.mean()
     assert model.history_[model.best_epoch_ - 1]["validation_rmse"] == pytest.approx(ct.rmse(model, aside), rel=1e-12)
+
+
+def test_a_validation_error_that_overflows_is_said():
+    rows, cols, values = [0, 0, 2, 2, 1, 1], [0, 1, 2, 0, 1, 0], [1.0, 2, 5, 3, 4, 3]
+    ratings = ct.Ratings(np.arange(3), np.arange(3), rows, cols, values, scale=(1, 5))
+    last = np.arange(6) == 5  # the only rating that multiplies the factors of its user and its item
+    train, validation = ratings.part(~last), ratings.part(last)
+    P, Q = np.zeros((3, 1)), np.zeros((3, 1))
+    P[1] = Q[0] = 1e100
+    model = ct.SGDMF(1, learning_rate=1e-250, reg=0, init=(P, Q), patience=2)
+    with pytest.raises(ct.DivergenceError, match="SGDMF: the validation RMSE overflowed in pass 1"):
+        model.fit(train, validation)
