@@ -328,8 +328,9 @@ def _similar_row(i, item_start, item_users, item_left, user_start, user_items, l
         weight = 0.0
         if j != i and sums[0, j] > 0:
             weight = sums[0, j] / np.sqrt(sums[2, j] * sums[3, j]) * sums[1, j] / (sums[1, j] + shrinkage)
-        sums[0, j], sums[1, j], sums[2, j], sums[3, j] = weight, 0.0, 0.0, 0.0
+        sums[0, j], sums[1, j], sums[2, j], sums[3, j] = 0.0, 0.0, 0.0, 0.0
         if weight > 0:
+            sums[0, j] = weight
             near[kept] = j
             kept += 1
     return kept
@@ -344,7 +345,8 @@ def _count_similar(
         counts[a] = _similar_row(
             titles[a], item_start, item_users, item_left, user_start, user_items, left, shrinkage, sums, near
         )
-        sums[0] = 0.0
+        for b in range(counts[a]):
+            sums[0, near[b]] = 0.0
 
 
 @compiled()
@@ -357,8 +359,8 @@ def _store_similar(
         for a in range(kept):
             indices[at + a] = near[a]
             weights[at + a] = sums[0, near[a]]
+            sums[0, near[a]] = 0.0
         at += kept
-        sums[0] = 0.0
 
 
 def _blocks_of_titles(item_start, item_users, user_start):
