@@ -114,6 +114,9 @@ def nonnegative_fold(
     It is the ridge regression on the columns whose numbers are above 0, so each rating's part can be told there too.
     """
     fold, Z, D = _set_up(offset, blocks, penalty, at, values)
+    n_signed = whole_number("n_signed", n_signed)
+    if n_signed > len(D):
+        raise ValueError(f"n_signed must be at most {len(D)}, the numbers that there are, got {n_signed}.")
     gram, x = Z.T @ Z + np.diag(D), np.zeros(len(D))
     nnls(gram, Z.T @ fold.target, n_signed, x)
     inside = x > 0

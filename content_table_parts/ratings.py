@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -844,7 +844,8 @@ def _joined_labels(own, ids, others, other_ids, new):
 
 
 def _need_one(key, what, label):
-    if not isinstance(key, Hashable) or key is pd.NA:
+    several = isinstance(key, Collection) and not isinstance(key, (str, bytes))
+    if not isinstance(key, Hashable) or several or key is pd.NA:
         raise TypeError(f"{what} is asked for by one id or {label}, got {shown(key)}.")
 
 

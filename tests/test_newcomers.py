@@ -304,6 +304,17 @@ def test_a_ridge_fold_is_the_minimum_and_its_variance_what_the_ratings_leave_ope
     np.testing.assert_allclose(fold._spread(np.array([2, 5])), spread[[2, 5]], atol=1e-12)
 
 
+@pytest.mark.parametrize(("n_signed", "error"), [(-1, "at least 0"), (3, "at most 2"), (1.5, "whole")])
+def test_numbers_of_either_sign_are_counted_from_none_to_all(n_signed, error):
+    Z, values = np.array([[1.0, 2], [3, 1], [1, 1]]), np.array([3.0, 4, -1])
+    problem = np.zeros(3), (Z,), np.ones(2), np.arange(3), values
+    with pytest.raises((TypeError, ValueError), match=f"n_signed .*{error}"):
+        ct.nonnegative_fold(*problem, n_signed)
+    free = ct.nonnegative_fold(*problem, 2)  # no number is bound
+    assert free.solve == pytest.approx(ct.ridge_fold(*problem).solve)
+    assert ct.nonnegative_fold(*problem).solve.tobytes() == ct.nonnegative_fold(*problem, 0).solve.tobytes()
+
+
 @pytest.mark.parametrize("penalty", [[0.0, 5.0, 1.0], [2.0, 0.0, 0.0], [0.0, 0.0, 3.0]])
 def test_a_column_without_a_penalty_leaves_those_of_the_others(penalty):
     rng = np.random.default_rng(0)

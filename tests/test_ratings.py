@@ -475,3 +475,10 @@ def test_a_labelled_table_keeps_its_labels():
     ratings = ct.Ratings.from_matrix(table, scale=(1, 5))
     assert (ratings.user_ids.tolist(), ratings.item_ids.tolist()) == (["ann", "bob"], [10, 20])
     assert ct.GlobalMean().fit(ratings).recommend("ann")["item_id"].tolist() == [20]
+
+
+@pytest.mark.parametrize("several", [(101, 102), frozenset([101]), range(2), ()])
+def test_one_is_asked_for_at_a_time(table, several):
+    for ask in (table.user_row, table.user_id, table.title, table.item_id):
+        with pytest.raises(TypeError, match="is asked for by one id or"):
+            ask(several)
