@@ -571,8 +571,12 @@ def equivalent():
 
 
 def reason_of(row, reasons):
-    """Why a mutant is no fault, or None; an entry matches where all that it says is so."""
-    return next((why for like, why in reasons if all(row.get(key) == value for key, value in like.items())), None)
+    """Why a mutant is no fault, or None; an entry matches where all that it says is so, of a list one thing."""
+    return next((why for like, why in reasons if all(row.get(key) in _any_of(like[key]) for key in like)), None)
+
+
+def _any_of(said):
+    return said if isinstance(said, list) else [said]
 
 
 def fingerprint_of_tests():

@@ -67,6 +67,13 @@ def test_the_score_leaves_out_what_is_no_fault_and_nothing_else():
     assert found["by_file"]["a.py"] == {"killed": 1, "survived": 1, "equivalent": 0}
 
 
+def test_an_entry_excuses_what_it_names_and_no_more():
+    reasons = [({"file": "a.py", "was": "x", "now": ["y", "z"]}, "speed"), ({"file": "b.py", "was": "x"}, "memory")]
+    assert mutants.reason_of({"file": "a.py", "was": "x", "now": "z"}, reasons) == "speed"
+    assert mutants.reason_of({"file": "a.py", "was": "x", "now": "w"}, reasons) is None
+    assert mutants.reason_of({"file": "b.py", "was": "x", "now": "w"}, reasons) == "memory"
+
+
 def test_every_mutant_that_is_called_equivalent_is_one_of_a_line_that_is_there_and_has_a_reason():
     for like, reason in mutants.equivalent():
         assert reason
