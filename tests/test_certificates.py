@@ -490,6 +490,19 @@ def test_a_weighted_fit_that_hardly_began_has_as_good_a_bound_as_a_finished_one(
         assert optimum * 0.99 <= begun.certificate().dual <= optimum * (1 + 1e-9)
 
 
+@pytest.mark.parametrize(("shape", "factors"), [((6, 300), 6), ((300, 6), 6), ((30, 20), 8)])
+def test_a_weighted_bound_is_of_four_times_the_factors_or_of_all_that_a_table_has(shape, factors, monkeypatch):
+    rows, cols = np.nonzero(np.random.default_rng(0).random(shape) < 0.3)
+    values = np.random.default_rng(1).normal(6, 2, len(rows))
+    wide = ct.Ratings(range(shape[0]), range(shape[1]), rows, cols, values, scale=(-10, 20))
+    model = ct.ALS(2, weighted_reg=True, n_epochs=3, tol=0).fit(wide)
+    fit, widths = ct.ALS.fit, []
+    monkeypatch.setattr(ct.ALS, "fit", lambda model, ratings: widths.append(model.n_factors) or fit(model, ratings))
+    certificate = model.certificate()
+    assert widths == [factors]
+    assert 0 < certificate.dual <= certificate.primal
+
+
 @pytest.mark.parametrize("biases", [False, True])
 def test_where_the_wider_fit_fails_a_weighted_bound_is_that_of_the_fit_itself(lopsided, monkeypatch, biases):
     """By the dual of the objective over 2: theta is the residual, as far as its weighted norm lets it."""

@@ -378,6 +378,15 @@ def test_the_loops_return_the_squared_errors_they_met(small, batch_size):
     assert solvers.one_pass(*data, batch_size, *rest, 0.05, 0.1, None) != pytest.approx(squares, rel=1e-3)
 
 
+@pytest.mark.parametrize("batch_size", [47, 48, 10**15])
+def test_a_batch_of_more_ratings_than_there_are_is_one_of_all(small, batch_size):
+    """Its memory is that of what the ratings touch, not that of as many ratings as a batch may have."""
+    assert len(small) == 47
+    one, other = (ct.SGDMF(3, batch_size=size, n_epochs=4, patience=None).fit(small) for size in (batch_size, None))
+    assert one.complete() == pytest.approx(other.complete(), rel=1e-12)
+    assert [row["train_rmse"] for row in one.history_] == pytest.approx([row["train_rmse"] for row in other.history_])
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_by_tiles_the_best_pass_is_found_and_the_seed_decides(name, tiled):
     ratings = random_table(0, (60, 40))

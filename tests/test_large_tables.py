@@ -214,6 +214,24 @@ def test_the_benchmark_asks_pandas_and_us_for_the_same_table(tmp_path, capsys):
 # ---- Item neighbours ----
 
 
+@pytest.mark.parametrize(
+    ("n_items", "together"), [(2_000_001, 1), (2_000_000, 1), (1_000_001, 1), (1_000_000, 2), (9, 3)]
+)
+def test_pairs_are_picked_from_a_few_rows_at_a_time_of_two_million_cells_or_of_one_row(n_items, together):
+    asked = []
+
+    def row_scores(users, wanted):
+        assert wanted.shape == (len(users), n_items)
+        asked.append([(user, np.flatnonzero(row).tolist()) for user, row in zip(users.tolist(), wanted, strict=True)])
+        return 10.0 * users[:, None] + (np.arange(n_items) % 7)
+
+    rows, cols = np.array([4, 2, 4, 9, 2]), np.array([n_items - 1, 0, 3, 8, 5])
+    found = ct._pick_from_rows(row_scores, n_items, rows, cols)
+    assert found.tolist() == (10.0 * rows + cols % 7).tolist()
+    every = [(2, [0, 5]), (4, [3, n_items - 1]), (9, [8])]
+    assert asked == [every[start : start + together] for start in range(0, 3, together)]
+
+
 @pytest.fixture(scope="module")
 def wide():
     """More titles than those whose pairs are counted first."""

@@ -773,6 +773,17 @@ def test_three_solvers_agree_on_the_objective(random_ratings, biases):
     assert len(fits["splitting"].s_) > 0  # not the trivial answer
 
 
+@pytest.mark.parametrize(("solver", "passes"), [("splitting", 100), ("soft_impute", 40)])
+def test_of_a_table_of_eight_factors_and_noise_these_are_soon_found(solver, passes):
+    rng = np.random.default_rng(0)
+    full = rng.normal(size=(60, 8)) @ rng.normal(size=(8, 40)) + 0.3 * rng.normal(size=(60, 40))
+    ratings = ct.Ratings.from_matrix(np.where(rng.random(full.shape) < 0.6, full, NO), scale=(-30, 30))
+    model = ct.SpectralRegularization(8, n_epochs=passes, solver=solver).fit(ratings)  # a fit not at its end would warn
+    assert len(model.s_) == 8
+    assert model.certificate().relative_gap <= 1e-6
+    assert model.history_[-1]["rank"] == 8
+
+
 def test_the_nuclear_norm_and_cvxpy_agree_on_the_objective(random_ratings):
     ours = ct.NuclearNorm().fit(random_ratings)
     theirs = ct.NuclearNorm(solver="cvxpy").fit(random_ratings)

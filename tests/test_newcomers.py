@@ -336,6 +336,15 @@ def test_without_a_penalty_it_is_the_solution_of_least_norm_and_has_no_variance(
     assert x[0] == pytest.approx(x[1], rel=1e-9)
 
 
+@pytest.mark.parametrize("told", [1, 2, 4, 8, 12])
+def test_with_hardly_a_penalty_it_is_near_the_solution_of_least_norm(told):
+    """Each of the two forms would lose half of the digits where the other is used."""
+    rng = np.random.default_rng(told)
+    Z, at, values = rng.normal(size=(12, 5)), rng.permutation(12)[:told], rng.normal(size=told)
+    fold = ct.ridge_fold(np.zeros(12), (Z,), np.full(5, 1e-12), at, values)
+    np.testing.assert_allclose(fold.solve @ values, np.linalg.lstsq(Z[at], values, rcond=None)[0], atol=1e-9)
+
+
 def test_a_direction_below_the_rounding_of_so_many_ratings_says_nothing():
     Z = np.zeros((6, 2))
     Z[0, 0], Z[1, 1] = 1.0, 4 * np.finfo(float).eps  # up to 6 eps are rounding

@@ -143,7 +143,14 @@ def test_a_viewer_added_later_is_believed_in_as_when_they_were_new(table):
     model = ct.BayesianFM(2, 30, n_kept=7).fit(table)
     me = model.fold_in({11: 9, 14: 3})
     kept = model.add(me, user=999)
-    assert ct.Belief.of(kept.viewer(999)).sd == pytest.approx(ct.Belief.of(me).sd, abs=1e-9)
+    after, before = ct.Belief.of(kept.viewer(999)), ct.Belief.of(me)
+    assert after.means == pytest.approx(before.means, abs=1e-9)
+    assert after.sd == pytest.approx(before.sd, abs=1e-9)
+    # not each title by itself: what one rating would tell of the others is believed too
+    together = [belief.roots @ belief.roots.transpose(0, 2, 1) for belief in (after, before)]
+    assert together[0] == pytest.approx(together[1], abs=1e-9)
+    assert np.abs(together[0] - together[0] * np.eye(5)).max() > 1e-3
+    assert not after.variances.any()
 
 
 def test_a_belief_needs_a_model_that_knows_how_sure_it_is(table):

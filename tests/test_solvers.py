@@ -329,6 +329,31 @@ def test_what_a_few_titles_say_of_all_is_off_by_four_standard_errors_at_most(mon
     assert 0 <= asked[0].min() < 40 < 360 < asked[0].max() < 400
 
 
+def test_of_few_titles_with_many_pairs_nothing_is_surely_too_much(monkeypatch):
+    """Of 250 titles ten have each other: the mean of 200 titles, less four standard errors, is below 0."""
+    S = sp.csr_array(np.eye(241, 250) + np.pad(np.ones((1, 9)), ((240, 0), (241, 0))))
+    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 16 * 90)
+    assert similarities(S, 0.0).sum() == pytest.approx(90)
+    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 16 * 90 - 1)
+    with pytest.raises(MemoryError, match="ItemKNN's table of item pairs needs a dense 2 x 90 table"):
+        similarities(S, 0.0)
+
+
+def test_titles_that_share_no_viewer_need_no_memory(monkeypatch):
+    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 0)
+    assert not similarities(sp.eye_array(250, format="csr"), 0.0).any()
+
+
+@pytest.mark.parametrize("viewers", [1, 2])
+def test_of_titles_with_as_many_pairs_each_the_limit_is_exact(viewers, monkeypatch):
+    S = sp.csr_array(np.ones((viewers, 300)))
+    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 16 * 300 * 299)
+    assert similarities(S, 0.0).sum() == pytest.approx(300 * 299)
+    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 16 * 300 * 299 - 1)
+    with pytest.raises(MemoryError, match="needs a dense 2 x 89,700 table"):
+        similarities(S, 0.0)
+
+
 def test_blocks_of_titles_are_all_titles_in_order_each_of_few_steps(monkeypatch):
     monkeypatch.setattr(solvers, "PAIR_STEPS", 25)
     S = sparse((12, 30), 0.4)

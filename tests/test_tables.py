@@ -390,6 +390,19 @@ def test_a_pandas_frame_is_read(tmp_path):
     assert ratings.times.tolist() == FRAME["Date"].to_numpy("datetime64[ns]").tolist()
 
 
+def test_numbers_of_a_frame_stay_numbers_as_times_and_days_become_moments():
+    for numbers in ([30, 10, 20], [0.5, 2.0, 1.5]):
+        times = ct.load_table(FRAME.assign(Date=numbers)).times
+        assert times.tolist() == numbers
+        assert times.dtype.kind in "if"
+    days = [datetime.date(2024, 5, 31), datetime.date(2023, 1, 2), datetime.date(2024, 6, 1)]
+    noons = [datetime.datetime(day.year, day.month, day.day, 12) for day in days]
+    for given in (days, noons):
+        times = ct.load_table(FRAME.assign(Date=pd.Series(given, dtype=object))).times
+        assert times.dtype == "datetime64[ns]"
+        assert times.tolist() == np.array(given, dtype="datetime64[ns]").tolist()
+
+
 @pytest.mark.parametrize("make", [as_parquet, as_feather, as_polars, as_arrow])
 def test_tables_of_arrow_and_polars_are_the_same_table(tmp_path, make):
     pytest.importorskip("pyarrow")
