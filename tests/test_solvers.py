@@ -213,6 +213,22 @@ def test_biases_are_the_least_squares_of_least_norm_by_every_way(reg, shape, lim
             assert found == pytest.approx(expected, abs=1e-8)
 
 
+@pytest.mark.parametrize("limit", [5_000, 1])
+@pytest.mark.parametrize("shape", [(6, 15), (15, 6)])
+def test_a_penalty_that_rounding_would_lose_is_none(shape, limit, monkeypatch):
+    """Two parts that no rating joins: in each, what users and items could pass on to each other is shared."""
+    monkeypatch.setattr(solvers, "GRAM_SIDE", limit)
+    known = np.kron(np.eye(2), np.ones((shape[0] // 2 + 1, shape[1] // 2 + 1)))[: shape[0], : shape[1]]
+    rows, cols = np.nonzero(known)
+    values = 7 + RNG.normal(size=len(rows))
+    users, items = ct.bias_solver(rows, cols, shape, 1e-12)(values)
+    for found, expected in zip((users, items), ct.bias_solver(rows, cols, shape, 0.0)(values), strict=True):
+        assert found == pytest.approx(expected, abs=1e-8)
+    first = known[:, 0] > 0, known[0] > 0
+    for of_users, of_items in (first, (~first[0], ~first[1])):
+        assert users[of_users].sum() == pytest.approx(items[of_items].sum(), abs=1e-8)
+
+
 def test_a_penalty_at_the_edge_of_rounding_still_shares_the_mean_between_users_and_items():
     shape, reg = (4, 9), solvers.NO_PENALTY
     rows, cols = np.divmod(np.arange(36), 9)
