@@ -232,6 +232,7 @@ def test_many_pairs_are_scored_a_block_at_a_time(monkeypatch):
     at_once = network_scores(rows, cols, P, Q, network, sizes, True)
     monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 8 * 2 * 3 * deep.BLOCK * 8)
     assert np.array_equal(network_scores(rows, cols, P, Q, network, sizes, True), at_once)
+    assert network_scores(rows[:0], cols[:0], P, Q, network, sizes, True).shape == (0,)
     monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 8 * 2 * 3 * 7 * 8)  # and few pairs take the room of few
     assert network_scores(rows[:7], cols[:7], P, Q, network, sizes, True) == pytest.approx(at_once[:7], abs=1e-12)
 
