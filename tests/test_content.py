@@ -494,6 +494,10 @@ def test_titles_are_alike_by_the_factors_of_a_model(table, four):
 def test_nothing_is_like_a_title_of_which_nothing_is_known(table):
     with pytest.raises(ValueError, match="nothing is known about Apple"):
         ct.similar_titles(table, ABOUT_ITEMS, 11)
+    with pytest.raises(ValueError, match="nothing is known about Elk"):
+        ct.similar_titles(table, ct.Features(table.item_ids, np.zeros((table.n_items, 0)), []), 15)
+    opposed = ct.Features(table.item_ids, np.tile([1.0, -1.0], (table.n_items, 1)), ["calm", "loud"])
+    assert ct.similar_titles(table, opposed, 15)["cosine"].tolist() == pytest.approx([1, 1, 1, 1], abs=1e-12)
     with pytest.raises(KeyError, match="unknown item id 99"):
         ct.similar_titles(table, ABOUT_ITEMS, 99)
     with pytest.raises(ValueError, match="n must be"):

@@ -225,6 +225,18 @@ def test_a_network_and_its_transposed_fit_the_limit_exactly(n_factors, hidden, t
         layer_sizes(n_factors, hidden)
 
 
+def test_many_pairs_are_scored_a_block_at_a_time(monkeypatch):
+    sizes, rng = layer_sizes(3, (5,)), np.random.default_rng(0)
+    P, Q, network = rng.normal(size=(20, 3)), rng.normal(size=(50, 3)), rng.normal(size=n_weights(sizes))
+    rows, cols = np.divmod(np.arange(1000), 50)
+    at_once = network_scores(rows, cols, P, Q, network, sizes, True)
+    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 8 * 2 * 3 * deep.BLOCK * 8)
+    assert np.array_equal(network_scores(rows, cols, P, Q, network, sizes, True), at_once)
+    assert network_scores(rows[:0], cols[:0], P, Q, network, sizes, True).shape == (0,)
+    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 8 * 2 * 3 * 7 * 8)  # and few pairs take the room of few
+    assert network_scores(rows[:7], cols[:7], P, Q, network, sizes, True) == pytest.approx(at_once[:7], abs=1e-12)
+
+
 def test_what_a_step_and_its_draws_need_fits_the_limit_exactly(table, monkeypatch):
     sizes = layer_sizes(3, (5,))
     monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 8 * 2 * 3 * 6 * 8)  # layers, pairs, and a vector of numbers each
@@ -234,6 +246,10 @@ def test_what_a_step_and_its_draws_need_fits_the_limit_exactly(table, monkeypatc
     with pytest.raises(MemoryError, match="DeepMF's n_negatives, in a step of batch_size likes, needs"):
         workspace(sizes, 7)
     likes = sp.csr_array(np.tril(np.ones((3, 4))))  # six
+    for n_negatives, size in [(1, 3), (2, 2), (5, 1)]:
+        deep.Descent(likes, 3, (5,), True, n_negatives, np.random.default_rng(0)).run_pass(size, 0.01, 0.0)
+        with pytest.raises(MemoryError, match="DeepMF's n_negatives, in a step of batch_size likes, needs"):
+            deep.Descent(likes, 3, (5,), True, n_negatives, np.random.default_rng(0)).run_pass(size + 1, 0.01, 0.0)
     monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 8 * 6 * 100)
     deep.Descent(likes, 2, (), True, 100, np.random.default_rng(0))
     with pytest.raises(MemoryError, match=r"DeepMF with n_negatives=101 needs a dense 6 x 101 table"):

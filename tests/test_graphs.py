@@ -175,6 +175,31 @@ def test_what_is_rounding_has_no_direction(scale):
             np.testing.assert_allclose(found @ found.T, V[:, :r] @ V[:, :r].T, atol=1e-8)
 
 
+def test_one_viewer_has_one_direction_and_likes_that_are_almost_alike_too(table):
+    alone = ct.Ratings.from_matrix(np.array([[9.0, 8.0, 10.0, NO]]), scale=(1, 10))
+    assert ct.GraphFilter(n_factors=3).fit(alone).item_directions_.shape == (4, 1)
+    alike = np.ones((6, 8)) + 1e-9 * np.random.default_rng(0).random((6, 8))
+    for T in (alike, alike.T):
+        found = graphs.smooth_directions(sp.csr_array(T), 3)
+        assert found @ found.T == pytest.approx(np.full((T.shape[1],) * 2, 1 / T.shape[1]), abs=1e-7)
+
+
+def test_values_tie_by_their_share_of_the_largest():
+    for apart, kept in [(2e-6, 1), (1e-2, 1), (0.5, 1)]:  # their squares differ by less than a ten-millionth of 1
+        T = sp.csr_array(np.diag([1.0, 1e-4, 1e-4 * (1 - apart)]))
+        assert graphs.smooth_directions(T, 2).shape == (3, kept)
+    assert graphs.smooth_directions(sp.csr_array(np.diag([1.0, 1e-3, 5e-4])), 2).shape == (3, 2)
+
+
+def test_copies_of_a_value_beyond_those_asked_for_are_not_looked_for(monkeypatch):
+    """Of forty pairs apart from each other three are found, and a second look tells that all tie."""
+    asked, eigsh = [], graphs.eigsh
+    monkeypatch.setattr(graphs, "DENSE_SIDE", 0)
+    monkeypatch.setattr(graphs, "eigsh", lambda A, k, **how: asked.append(k) or eigsh(A, k, **how))
+    assert graphs.smooth_directions(sp.csr_array(sp.eye_array(40)), 2).shape == (40, 0)
+    assert len(asked) == 2
+
+
 def test_as_many_directions_as_there_are_are_found_by_the_dense_way_alone(monkeypatch):
     monkeypatch.setattr(graphs, "DENSE_SIDE", 0)
     T = sp.csr_array(np.random.default_rng(3).random((4, 6)))
@@ -219,6 +244,16 @@ def test_what_is_carried_is_the_polynomial_of_the_dense_table(weights, cells, mo
     expected = sum(w * X @ np.linalg.matrix_power(roots @ roots.T, power) for power, w in enumerate(weights))
     for kind in (sp.csr_array, np.asarray):
         assert graphs.carried(sp.csr_array(X), kind(roots), np.array(weights)) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (4, 6)])
+@pytest.mark.parametrize(("cells", "blocks"), [(5, 7), (12, 4), (17, 4), (18, 3), (42, 1)])
+def test_as_many_rows_walk_together_as_the_longer_side_leaves_room_for(shape, cells, blocks, monkeypatch):
+    looks = []
+    monkeypatch.setattr(graphs, "BLOCK_CELLS", cells)
+    monkeypatch.setattr(graphs, "check_time", lambda: looks.append(1))
+    graphs.carried(sp.csr_array(np.ones((7, shape[0]))), sp.csr_array(np.ones(shape)), np.array([1.0, 2.0]))
+    assert len(looks) == blocks
 
 
 def test_a_few_viewers_at_a_time_walk_as_all_of_them(sample, monkeypatch):

@@ -352,6 +352,20 @@ def test_blocks_are_all_columns_in_order(monkeypatch):
         assert np.concatenate([[0], *[np.arange(columns)[own] for own in found]])[1:].tolist() == list(range(columns))
 
 
+@pytest.mark.parametrize("shape", [(3, 20), (20, 20), (40, 20)])
+def test_no_block_of_a_certificate_has_more_cells_than_the_limit_on_either_side(shape, monkeypatch):
+    class Weights:
+        def columns(self, own):
+            widths.append(own.stop - own.start)
+            return np.zeros((20, widths[-1]))
+
+    widths = []
+    monkeypatch.setattr(autoencoders, "BLOCK_CELLS", 100)
+    autoencoders.autoencoder_certificate(sp.csr_array(np.ones(shape)), Weights(), 1.0)
+    assert sum(widths) == 20
+    assert max(widths) == 100 // max(shape)
+
+
 def test_the_certificate_is_the_gradient_off_the_diagonal(monkeypatch):
     rng, reg = np.random.default_rng(0), 0.7
     S, B = rng.random((8, 6)), rng.random((6, 6))

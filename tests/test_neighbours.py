@@ -158,6 +158,14 @@ def test_titles_that_the_biases_explain_have_no_neighbours_however_large_the_num
     assert np.array_equal(model.complete(), ct.BiasBaseline(reg=0).fit(ratings).complete())
 
 
+@pytest.mark.parametrize("reg", [0.0, 5.0])
+def test_titles_that_everybody_rates_the_same_have_no_neighbours(reg):
+    ratings = ct.Ratings.from_matrix(np.full((4, 3), 7.0), scale=(1, 10))
+    model = ct.ItemKNN(reg=reg, shrinkage=0.0).fit(ratings)
+    assert model.similarity_.nnz == 0
+    assert model.complete() == pytest.approx(np.full((4, 3), 7.0), abs=1e-12)
+
+
 def test_a_similarity_that_rounds_to_0_is_none(sample):
     model = ct.ItemKNN(shrinkage=1e15).fit(sample)
     assert model.similarity_.nnz == 0

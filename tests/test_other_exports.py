@@ -304,6 +304,16 @@ def test_a_list_may_be_as_long_as_the_limit(tmp_path, films, shows, monkeypatch,
                 ct.load_export(path, table)
 
 
+def test_each_name_of_a_title_counts_once_to_the_limit_of_characters(tmp_path, shows, monkeypatch):
+    path = written(tmp_path / "list.json", answer(show(9, mal=1, romaji="Cowboy Bebop", english="Bebop")))
+    n_characters = len("1" + "9" + "Cowboy Bebop" + "Bebop")
+    monkeypatch.setattr(readers, "_MAX_CHARACTERS", n_characters)
+    assert ct.load_export(path, shows).ratings == {1: 9.0}
+    monkeypatch.setattr(readers, "_MAX_CHARACTERS", n_characters - 1)
+    with pytest.raises(ValueError, match=f"with {n_characters} characters of titles and scores"):
+        ct.load_export(path, shows)
+
+
 def test_half_stars_on_another_scale_are_refused_or_stretched_as_told(tmp_path):
     path, films = written(tmp_path / "ratings.csv", RATED), table_of(FILMS, (1.0, 5.0))
     with pytest.raises(ValueError, match=r"lie on 0\.5 to 5, the table on 1 to 5; pass rescale=True"):

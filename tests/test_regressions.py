@@ -168,6 +168,15 @@ def test_one_regression_is_the_same_by_both_gram_matrices(shape):
     assert regressions.ridge(X, target, 0.7) == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.parametrize("shape", [(5, 12), (12, 5)])
+def test_a_regression_of_almost_no_penalty_is_that_of_least_norm(shape):
+    """By the larger Gram matrix, which is singular but for the penalty, it would keep three digits."""
+    rng = np.random.default_rng(0)
+    X, target = rng.normal(size=shape), rng.normal(size=shape[0])
+    expected = np.linalg.lstsq(X, target, rcond=None)[0]
+    assert regressions.ridge(sp.csr_array(X), target, 1e-12) == pytest.approx(expected, abs=1e-9)
+
+
 def test_a_regression_without_a_finite_solution_is_an_error():
     huge = sp.csr_array([[1e300, 0.0], [1.0, 1.0]])
     with pytest.raises(ValueError, match=r"ridge regressions of reg=0\.5 are singular .*; raise reg, or"):

@@ -213,6 +213,34 @@ def test_biases_are_the_least_squares_of_least_norm_by_every_way(reg, shape, lim
             assert found == pytest.approx(expected, abs=1e-8)
 
 
+@pytest.mark.parametrize("limit", [5_000, 1])
+@pytest.mark.parametrize("shape", [(6, 15), (15, 6)])
+def test_a_penalty_that_rounding_would_lose_is_none(shape, limit, monkeypatch):
+    """Two parts that no rating joins: in each, what users and items could pass on to each other is shared."""
+    monkeypatch.setattr(solvers, "GRAM_SIDE", limit)
+    known = np.kron(np.eye(2), np.ones((shape[0] // 2 + 1, shape[1] // 2 + 1)))[: shape[0], : shape[1]]
+    rows, cols = np.nonzero(known)
+    values = 7 + RNG.normal(size=len(rows))
+    users, items = ct.bias_solver(rows, cols, shape, 1e-12)(values)
+    for found, expected in zip((users, items), ct.bias_solver(rows, cols, shape, 0.0)(values), strict=True):
+        assert found == pytest.approx(expected, abs=1e-8)
+    first = known[:, 0] > 0, known[0] > 0
+    for of_users, of_items in (first, (~first[0], ~first[1])):
+        assert users[of_users].sum() == pytest.approx(items[of_items].sum(), abs=1e-8)
+
+
+def test_a_penalty_at_the_edge_of_rounding_still_shares_the_mean_between_users_and_items():
+    shape, reg = (4, 9), solvers.NO_PENALTY
+    rows, cols = np.divmod(np.arange(36), 9)
+    values = 7 + RNG.normal(size=36)
+    found = ct.bias_solver(rows, cols, shape, reg)(values)
+    design = np.zeros((36, 13))
+    design[np.arange(36), rows] = design[np.arange(36), 4 + cols] = 1.0
+    dense = np.linalg.solve(design.T @ design + reg * np.eye(13), design.T @ values)
+    assert np.concatenate(found) == pytest.approx(dense, abs=1e-3)
+    assert found[0].sum() == pytest.approx(found[1].sum(), abs=1e-3)
+
+
 @pytest.mark.parametrize(("shape", "is_sparse"), [((5, 20), False), ((20, 5), False), ((6, 17), True), ((17, 6), True)])
 def test_a_table_of_more_cells_than_the_limit_is_never_made_dense(shape, is_sparse, monkeypatch):
     found, gram = [], solvers._minus_gram
@@ -284,6 +312,15 @@ def test_similarities_are_those_of_the_slow_twin_by_as_many_titles_as_one_likes(
     for seed in range(4):
         S = with_zeros(sparse((8, 9), 0.5, seed))
         assert similarities(S, shrinkage) == pytest.approx(slow_similarities(S, shrinkage), abs=1e-12)
+
+
+def test_a_title_without_residuals_is_like_none():
+    S = sp.csr_array(np.array([[1.0, 0.0, 2.0], [1.0, 0.0, -1.0], [2.0, 0.0, 1.0]]))
+    S = sp.csr_array((S.toarray().ravel(), np.tile(np.arange(3), 3), np.arange(0, 10, 3)), S.shape)  # its 0s are told
+    expected = np.zeros((3, 3))
+    expected[0, 2] = expected[2, 0] = 3 / 6  # (2 - 1 + 2) / sqrt(6 * 6)
+    assert similarities(S, 0.0) == pytest.approx(expected, abs=1e-15)
+    assert similarities(S, 3.0) == pytest.approx(expected / 2, abs=1e-15)
 
 
 def test_similarities_that_would_not_fit_are_refused_before_or_after_they_are_counted(monkeypatch):
@@ -587,6 +624,37 @@ def test_a_pass_of_the_splitting_is_that_of_its_definition(dense, monkeypatch):
     state.reflect(x, W[on])
     assert as_dense(state.Z) == pytest.approx(Z + (1.9 if dense else 1.0) * (W - X), abs=1e-8)
     assert state.z == pytest.approx(as_dense(state.Z)[on], abs=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1e3])
+def test_a_splitting_with_a_0_among_its_targets_begins_at_half_of_the_largest_singular_value(scale):
+    A = scale * np.array([[0.0, 2.0, 1.0], [3.0, 1.0, 5.0]])
+    state = solvers.Splitting(*np.divmod(np.arange(6), 3), A.shape, A.ravel(), reg=0.5)
+    assert state.threshold == pytest.approx(np.linalg.norm(A, 2) / 2, rel=1e-6)
+
+
+def test_a_direction_at_the_threshold_of_the_splitting_is_dropped(monkeypatch):
+    state, _ = splitting((4, 3))
+    triplets = np.eye(4)[:, :3], np.array([3.0, 1.0, 0.5]), np.eye(3)
+    monkeypatch.setattr(solvers, "_power_step", lambda Z, V: triplets)
+    state.threshold = 1.0
+    x = state.shrink()
+    assert state.s.tolist() == [2.0]
+    assert (state.U.shape, state.right.shape) == ((4, 1), (3, 1))
+    assert x.tolist() == np.where((state.rows == 0) & (state.cols == 0), 2.0, 0.0).tolist()
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_the_directions_of_a_pass_stay_few(dense, monkeypatch):
+    if not dense:
+        monkeypatch.setattr(solvers, "DENSE_CELLS", 0)
+    A = RNG.normal(size=(60, 2)) @ RNG.normal(size=(2, 50))
+    rows, cols = np.nonzero(RNG.random(A.shape) < 0.5)
+    state = solvers.Splitting(rows, cols, A.shape, A[rows, cols], reg=0.5)
+    for _ in range(25):
+        x = state.shrink()
+        assert len(state.s) < state.V.shape[1] <= len(state.s) + 10
+        state.reflect(x, A[rows, cols])
 
 
 @pytest.mark.parametrize("dense", [True, False])

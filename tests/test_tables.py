@@ -328,6 +328,23 @@ def test_seconds_stay_numbers(load):
     assert load(TIMED, time="when", repeats="last").times.tolist() == [300, 1]
 
 
+def test_whole_seconds_stay_whole_where_one_is_written_with_a_point(load):
+    times = load("who,what,stars,when\n1,1,1,100\n2,1,2,200.0\n3,1,3,3\n", time="when").times
+    assert times.tolist() == [100, 200, 3]
+    assert times.dtype == np.int64
+
+
+@pytest.mark.parametrize("options", [{}, {"repeats": "mean"}, {"repeats": "last"}, {"rating": False}], ids=str)
+@pytest.mark.parametrize("role", ["user", "item"])
+def test_ids_of_several_types_are_named_with_their_column_however_rows_repeat(options, role):
+    day = datetime.date(2024, 5, 31)
+    frame = pd.DataFrame({"user": [1, 1, 2, 2], "item": [1, 1, 2, 2], "rating": [1.0, 2.0, 3.0, 4.0]})
+    frame = frame.iloc[::2] if not options else frame
+    frame = frame.assign(**{role: frame[role].astype(object).where(frame["user"] == 1, day)})
+    with pytest.raises(TypeError, match=rf"ids in column '{role}' are of several types, \['date', 'int'\]"):
+        ct.load_table(frame, **options)
+
+
 def test_other_dates_are_refused_with_an_example(load):
     text = "who,what,stars,when\n1,1,1,2024-05-30\n2,1,2,31.05.2024\n"
     with pytest.raises(ValueError, match=r"column 'when'.*'31\.05\.2024' in data row 2.*2024-05-31.*pd\.to_datetime"):
