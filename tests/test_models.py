@@ -784,6 +784,23 @@ def test_of_a_table_of_eight_factors_and_noise_these_are_soon_found(solver, pass
     assert model.history_[-1]["rank"] == 8
 
 
+@pytest.mark.parametrize("cells", [10**9, 60 * 40, 60 * 40 - 1])
+def test_of_a_whole_table_all_factors_above_the_penalty_are_found_though_one_is_far_above_the_others(
+    cells, monkeypatch
+):
+    monkeypatch.setattr(solvers, "DENSE_CELLS", cells)
+    rng = np.random.default_rng(0)
+    U, V = (np.linalg.qr(rng.normal(size=(side, 30)))[0] for side in (60, 40))
+    s = np.concatenate([[100.0], np.linspace(30, 6, 24), np.linspace(3, 1, 5)])
+    model = ct.SpectralRegularization(4, n_epochs=200, tol=1e-9).fit(
+        ct.Ratings.from_matrix((U * s) @ V.T, scale=(-200, 200))
+    )
+    assert model.s_ == pytest.approx(s[:25] - 4, abs=1e-2)
+    assert (model.user_factors_ @ model.item_factors_.T) == pytest.approx(
+        (U[:, :25] * (s[:25] - 4)) @ V[:, :25].T, abs=1e-2
+    )
+
+
 def test_the_nuclear_norm_and_cvxpy_agree_on_the_objective(random_ratings):
     ours = ct.NuclearNorm().fit(random_ratings)
     theirs = ct.NuclearNorm(solver="cvxpy").fit(random_ratings)

@@ -145,6 +145,7 @@ def test_a_viewer_added_later_is_believed_in_as_when_they_were_new(table):
     kept = model.add(me, user=999)
     after, before = ct.Belief.of(kept.viewer(999)), ct.Belief.of(me)
     assert after.means == pytest.approx(before.means, abs=1e-9)
+    assert after.mean == pytest.approx(me.predict(table.item_ids), abs=1e-9)
     assert after.sd == pytest.approx(before.sd, abs=1e-9)
     # not each title by itself: what one rating would tell of the others is believed too
     together = [belief.roots @ belief.roots.transpose(0, 2, 1) for belief in (after, before)]

@@ -367,12 +367,12 @@ def test_what_a_few_titles_say_of_all_is_off_by_four_standard_errors_at_most(mon
 
 
 def test_of_few_titles_with_many_pairs_nothing_is_surely_too_much(monkeypatch):
-    """Of 250 titles ten have each other: the mean of 200 titles, less four standard errors, is below 0."""
-    S = sp.csr_array(np.eye(241, 250) + np.pad(np.ones((1, 9)), ((240, 0), (241, 0))))
-    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 16 * 90)
-    assert similarities(S, 0.0).sum() == pytest.approx(90)
-    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 16 * 90 - 1)
-    with pytest.raises(MemoryError, match="ItemKNN's table of item pairs needs a dense 2 x 90 table"):
+    """Of 1,000 titles 20 have each other: the mean of 200 titles, less four standard errors, is below 0."""
+    S = sp.block_diag([np.ones((1, 20)), sp.eye_array(980)], format="csr")
+    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 16 * 380)
+    assert similarities(S, 0.0).sum() == pytest.approx(380)
+    monkeypatch.setattr(solvers, "MAX_DENSE_BYTES", 16 * 380 - 1)
+    with pytest.raises(MemoryError, match="ItemKNN's table of item pairs needs a dense 2 x 380 table"):
         similarities(S, 0.0)
 
 
@@ -698,3 +698,66 @@ def test_steps_that_overflow_are_refused_when_the_splitting_begins():
     with pytest.raises(ValueError, match="ratings / reg, overflow; raise reg"):
         solvers.Splitting([0, 1], [1, 0], (2, 2), np.array([1.0, 2.0]), reg=1e-320)
     assert solvers.Splitting([0, 1], [1, 0], (2, 2), np.zeros(2), reg=0.5).shrink().tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("gap", [False, True])
+def test_the_threshold_is_half_of_the_largest_singular_value_of_the_data(gap):
+    """A rating of 0 among the others changes nothing of that; where all are 0, any will do."""
+    A = np.outer(np.arange(1.0, 10), np.ones(7)) + 0.1 * np.random.default_rng(0).normal(size=(9, 7))
+    A[0, 0] *= not gap
+    rows, cols = np.indices(A.shape).reshape(2, -1)
+    state = solvers.Splitting(rows, cols, A.shape, A.ravel(), reg=4.0)
+    assert state.threshold == pytest.approx(np.linalg.norm(A, 2) / 2, rel=1e-6)
+    assert state.step == pytest.approx(state.threshold / 4)
+
+
+@pytest.mark.parametrize(("cells", "dense"), [(35, True), (34, False)])
+def test_the_state_of_a_table_of_more_cells_than_the_limit_is_never_dense(cells, dense, monkeypatch):
+    monkeypatch.setattr(solvers, "DENSE_CELLS", cells)
+    rows, cols = np.indices((7, 5)).reshape(2, -1)
+    state = solvers.Splitting(rows, cols, (7, 5), np.arange(35.0), reg=1.0)
+    for _ in range(2):
+        assert isinstance(state.Z, np.ndarray) == dense
+        x = state.shrink()
+        state.reflect(x, state.point(x))
+
+
+def test_a_pass_has_room_for_a_few_more_factors_than_it_has_found():
+    """Four more, from 30 on a sixth; no more than the table has."""
+    rng = np.random.default_rng(0)
+    U, V = (np.linalg.qr(rng.normal(size=(side, 36)))[0] for side in (60, 40))
+    rows, cols = np.indices((60, 40)).reshape(2, -1)
+    target, widths = ((U * np.linspace(90, 20, 36)) @ V.T).ravel(), {}
+    state = solvers.Splitting(rows, cols, (60, 40), target, reg=1.0)
+    for _ in range(40):
+        x = state.shrink()
+        widths[len(state.s)] = state.V.shape[1]
+        state.reflect(x, (state.point(x) + state.step * target) / (1 + state.step))
+    assert widths == {rank: min(rank + max(4, rank // 6), 40) for rank in widths}
+    assert min(widths) < 15
+    assert max(widths) == 36
+
+
+def test_soft_impute_is_the_accelerated_method_begun_anew_where_it_points_uphill():
+    """Nesterov's method with the restart by the gradient of O'Donoghue and Candes, step 1: with t and t' = (1 +
+    sqrt(1 + 4 t^2)) / 2 its momentum is (t - 1) / t'."""
+    rng = np.random.default_rng(2)
+    A = 3 * rng.normal(size=(9, 2)) @ rng.normal(size=(2, 7)) + 0.1 * rng.normal(size=(9, 7))
+    rows, cols = np.nonzero(rng.random(A.shape) < 0.7)
+    state = solvers.SoftImpute(rows, cols, A.shape, A[rows, cols], 1.0)
+    before, Y, t, restarts = np.zeros(A.shape), np.zeros(A.shape), 1.0, []
+    for epoch in range(50):
+        filled = Y.copy()
+        filled[rows, cols] = A[rows, cols]
+        U, s, Vt = np.linalg.svd(filled, full_matrices=False)
+        X = (U * np.maximum(s - 1, 0)) @ Vt
+        assert state.shrink() == pytest.approx(X[rows, cols], abs=1e-9)
+        np.testing.assert_allclose(state.X, X, atol=1e-9)
+        if ((Y - X) * (X - before)).sum() > 0:
+            t = 1.0
+            restarts.append(epoch)
+        faster = (1 + np.sqrt(1 + 4 * t**2)) / 2
+        Y, before, t = X + (t - 1) / faster * (X - before), X, faster
+        assert state.point(X[rows, cols]) == pytest.approx(Y[rows, cols], abs=1e-9)
+        state.reflect(X[rows, cols], A[rows, cols])
+    assert len(restarts) == 2
