@@ -10,9 +10,9 @@ share of killed mutants among all others.
 Left out by rule (`_skipped`, `_number`): texts and errors' messages, annotations, decorators, imports, progress bars,
 `__repr__`, limits of search ranges, and numbers on the edge of rounding or of memory. The sample is a fixed share of
 the mutants of each file, drawn by a hash of the mutant and the seed, so that a change elsewhere leaves it as it is. The
-tests that run a mutated line are asked, and all that have changed since that was measured; tests that read the source
-text are never asked. Most mutants are put into a fork of one process (forks.py), half a second each; what stands
-outside of functions is written into the file, and pytest started.
+tests that run a mutated line are asked first, then their files as a whole, and all that have changed since that was
+measured; tests that read the source text are never asked. Most mutants are put into a fork of one process (forks.py),
+half a second each; what stands outside of functions is written into the file, and pytest started.
 
 Why not a library: mutmut 3 leaves decorated functions alone, which all compiled loops and properties are, and puts the
 others behind trampolines, which numba cannot compile. cosmic-ray has one test command for every mutant, two minutes
@@ -702,11 +702,12 @@ def _forking(copy, mutants, keys, tests):
 
 
 def _job(mutant, tests):
-    """What forks.py is told: where the mutant is, what it changes, and which tests to ask, the quickest first."""
+    """What forks.py is told: where the mutant is, what it changes, and which tests to ask: the quickest of those that
+    run the line, the others, then their files as a whole, since one test runs the fixture that several share."""
     asking = tests.of(mutant)
     first = sorted(asking[:ASKED_FIRST], key=tests.seconds.get)
     edits = [(start, end, new.decode()) for start, end, new in mutant.edits]
-    names = [*first, *asking[ASKED_FIRST:], *tests.changed] if asking else tests.files
+    names = [*first, *asking[ASKED_FIRST:], *tests.files_of(asking)]
     return {"file": mutant.file, "function": mutant.function, "edits": edits, "tests": names}
 
 

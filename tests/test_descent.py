@@ -360,6 +360,14 @@ def test_the_training_error_of_a_large_table_is_what_the_steps_met(small, monkey
         assert [row["validation_rmse"] for row in met] == errors[0]
 
 
+def test_the_training_error_of_a_large_table_is_of_all_tiles(small, monkeypatch):
+    model = ct.SGDMF(3, learning_rate=1e-15, n_epochs=1, patience=None)  # nothing moves: met, or measured after it
+    after = clone(model).fit(small).history_[0]["train_rmse"]
+    monkeypatch.setattr(ct, "TILED", 1)
+    monkeypatch.setattr(ct, "STRIPE", 8 * 3 * 5)
+    assert clone(model).fit(small).history_[0]["train_rmse"] == pytest.approx(after, rel=1e-9)
+
+
 def test_a_table_is_large_from_the_constant_on_where_errors_are_recorded_too(small, monkeypatch):
     model = ct.SGDMF(3, batch_size=None, n_epochs=3, patience=None)
     after = [row["train_rmse"] for row in clone(model).fit(small).history_]
