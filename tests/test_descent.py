@@ -365,6 +365,7 @@ def test_the_training_error_of_a_large_table_is_of_all_tiles(small, monkeypatch)
     after = clone(model).fit(small).history_[0]["train_rmse"]
     monkeypatch.setattr(ct, "TILED", 1)
     monkeypatch.setattr(ct, "STRIPE", 8 * 3 * 5)
+    monkeypatch.setattr(solvers, "BLOCK", 1)
     assert clone(model).fit(small).history_[0]["train_rmse"] == pytest.approx(after, rel=1e-9)
 
 
