@@ -376,7 +376,11 @@ class Tests:
             passed.write_text(now, encoding="utf-8")
         self.seconds = dict(json.loads(line) for line in seconds.read_text(encoding="utf-8").splitlines())
         self.seconds_of_all = 30 + sum(self.seconds.values())
-        self.by_line = {file: _contexts(data, copy / file) for file in SOURCES}
+        contexts = {file: _contexts(data, copy / file) for file in SOURCES}
+        self.at_import = {
+            file: {line for line, tests in lines.items() if "" in tests} for file, lines in contexts.items()
+        }
+        self.by_line = {file: {line: tests - {""} for line, tests in lines.items()} for file, lines in contexts.items()}
         self.lines_of = collections.Counter(
             test for lines in self.by_line.values() for tests in lines.values() for test in tests
         )
@@ -427,7 +431,7 @@ def _contexts(data, path):
 
     read = coverage.CoverageData(basename=str(data))
     read.read()
-    return {line: set(tests) - {""} for line, tests in read.contexts_by_lineno(str(path.resolve())).items()}
+    return {line: set(tests) for line, tests in read.contexts_by_lineno(str(path.resolve())).items()}
 
 
 def _union(lines, numbers):
@@ -634,7 +638,8 @@ def try_all(mutants, jobs, end, folder, results, now):
     copies, tests = prepared(folder, jobs)
     done, written = 0, {}
     for key, planted, by in in_forks(mutants, tests, copies, end):
-        if not planted:
+        early = mutants[key].line in tests.at_import[mutants[key].file]  # it had run before it was planted
+        if not planted or (by is None and early):
             written[key] = mutants[key]
             continue
         done += 1

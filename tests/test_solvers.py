@@ -761,3 +761,16 @@ def test_soft_impute_is_the_accelerated_method_begun_anew_where_it_points_uphill
         assert state.point(X[rows, cols]) == pytest.approx(Y[rows, cols], abs=1e-9)
         state.reflect(X[rows, cols], A[rows, cols])
     assert len(restarts) == 2
+
+
+def test_lanczos_gives_the_largest_ritz_value_of_all_its_steps(monkeypatch):
+    monkeypatch.setattr(solvers, "FEWEST_STEPS", 4)
+    monkeypatch.setattr(solvers, "LANCZOS_STEPS", 4)
+    S = sp.csr_array(np.random.default_rng(1).normal(size=(50, 80)))
+    A, krylov = (S @ S.T).toarray(), [np.random.default_rng(0).standard_normal(50)]
+    while len(krylov) < 4:
+        krylov.append(A @ krylov[-1])
+    basis = np.linalg.qr(np.transpose(krylov))[0]
+    value, doubt = solvers._lanczos(S)
+    assert value == pytest.approx(np.linalg.eigvalsh(basis.T @ A @ basis)[-1], rel=1e-9)
+    assert doubt == pytest.approx((np.log(1.648 * np.sqrt(50) / 1e-9) / 7) ** 2)
