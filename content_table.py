@@ -2381,7 +2381,10 @@ class SGDMF(FactorModel):
                 error = row["train_rmse"] + 0 * row["train_loss"]  # NaN too where the last steps overflowed
                 check_descent(type(self).__name__, self.learning_rate, error, epoch, ratings.scale)
                 if not np.isfinite(row.get("validation_rmse", 0.0)):
-                    raise DivergenceError(f"{type(self).__name__}: the validation RMSE overflowed in pass {epoch}.")
+                    raise DivergenceError(
+                        f"{type(self).__name__}: the validation RMSE overflowed in pass {epoch}; start from smaller "
+                        f"factors, or try learning_rate={self.learning_rate / 10:g}."
+                    )
                 error = row["validation_rmse"] if patient else -epoch  # without patience the last pass is the best
                 if error < kept[1]:
                     kept = epoch, error, [array.copy() for array in theta]

@@ -5,9 +5,8 @@ it is in memory, the code of its function in place of the old, in a fork that as
 stands outside of functions, or has been used when the module was imported, cannot be planted so: `mutants.py` writes
 it into the file and starts pytest.
 
-FORKS_JOBS is a file with a mutant a line, {"key", "file", "function", "edits", "tests"}, where tests
-are names of tests and of their files; to FORKS_FOUND goes one line
-of each: {"key", "planted", "by"}.
+FORKS_JOBS is a file with a line for each mutant, {"key", "file", "function", "edits", "tests"}, the tests by their names
+or those of their files; to FORKS_FOUND goes one line of each, {"key", "planted", "by"}.
 """
 
 import contextlib
@@ -146,13 +145,8 @@ def _function(module, place):
         if isinstance(found, (type, types.ModuleType)):
             found = vars(found).get(name)
     compiled = hasattr(found, "py_func")
-    for name in (
-        "fget",
-        "func",
-        "__func__",
-        "py_func",
-        "__wrapped__",
-    ):  # properties, methods of a class, caches, numba's
+    # out of properties, cached ones, methods of a class, numba's dispatchers, and other wrappers
+    for name in ("fget", "func", "__func__", "py_func", "__wrapped__"):
         found = getattr(found, name, None) or found
     return (found, compiled) if isinstance(found, types.FunctionType) else (None, False)
 

@@ -12,15 +12,15 @@ Left out by rule (`_skipped`, `_number`): texts and errors' messages, annotation
 the mutants of each file, drawn by a hash of the mutant and the seed, so that a change elsewhere leaves it as it is. The
 tests that run a mutated line are asked first, then their files as a whole, and all that have changed since that was
 measured; tests that read the source text are never asked. Most mutants are put into a fork of one process (forks.py),
-half a second each; what stands outside of functions is written into the file, and pytest started.
+half a second each where a test notices; what stands outside of functions is written into the file, and pytest started.
 
 Why not a library: mutmut 3 leaves decorated functions alone, which all compiled loops and properties are, and puts the
 others behind trampolines, which numba cannot compile. cosmic-ray has one test command for every mutant, two minutes
 here, and neither deleted statements nor swapped arguments. coverage.py tells which tests run a line.
 
 Results are kept in results/mutants.json after each mutant, under a hash of the mutated file: a run that was stopped
-goes on (in an order that is chance, so that what was tried is a sample too), and survivors are tried again once a test
-has changed. Everything happens in copies, in build/mutants.
+goes on (in an order that is chance, but that what is written into a file comes last), and survivors are tried again once
+a test has changed. Everything happens in copies, in build/mutants.
 """
 
 import argparse
@@ -636,25 +636,22 @@ def run(size, jobs, seed, minutes, folder):
 def try_all(mutants, jobs, end, folder, results, now):
     """Try mutants side by side, each in a copy of its own, until the time `end`; results are kept one by one."""
     copies, tests = prepared(folder, jobs)
-    done, written = 0, {}
+    for done, (key, by) in enumerate(outcomes(mutants, tests, copies, end), 1):
+        before = results["mutants"].get(key, {"survived_at_first": by is None})
+        results["mutants"][key] = before | {"by": by, "survived": by is None, "tests": now}
+        store(results)
+        print(f"{done}/{len(mutants)} {mutants[key].file}:{mutants[key].line} {by or 'survived'}", flush=True)
+
+
+def outcomes(mutants, tests, copies, end):
+    """(key, what kills it) of each mutant, in a fork where it can be planted before its line runs."""
+    written = {}
     for key, planted, by in in_forks(mutants, tests, copies, end):
-        early = mutants[key].line in tests.at_import[mutants[key].file]  # it had run before it was planted
-        if not planted or (by is None and early):
+        if planted and (by or mutants[key].line not in tests.at_import[mutants[key].file]):
+            yield key, by
+        else:
             written[key] = mutants[key]
-            continue
-        done += 1
-        keep(results, key, by, now)
-        print(f"{done}/{len(mutants)} {mutants[key].file}:{mutants[key].line} {by or 'survived'}", flush=True)
-    for key, by in in_files(written, tests, copies, end):
-        done += 1
-        keep(results, key, by, now)
-        print(f"{done}/{len(mutants)} {mutants[key].file}:{mutants[key].line} {by or 'survived'}", flush=True)
-
-
-def keep(results, key, by, now):
-    before = results["mutants"].get(key, {"survived_at_first": by is None})
-    results["mutants"][key] = before | {"by": by, "survived": by is None, "tests": now}
-    store(results)
+    yield from in_files(written, tests, copies, end)
 
 
 def prepared(folder, jobs):

@@ -3,6 +3,7 @@
 import importlib
 import json
 import sys
+from types import SimpleNamespace
 
 import forks
 import mutants
@@ -65,6 +66,15 @@ def test_the_score_leaves_out_what_is_no_fault_and_nothing_else():
     assert found["score"] == pytest.approx(2 / 3)
     assert found["low"] == pytest.approx(0.2077, abs=1e-4)  # Wilson's interval for 2 of 3
     assert found["by_file"]["a.py"] == {"killed": 1, "survived": 1, "equivalent": 0}
+
+
+def test_what_had_run_at_import_or_cannot_be_planted_is_written_into_its_file(monkeypatch):
+    found = [("noticed", True, "a test"), ("lives", True, None), ("early", True, None), ("outside", False, None)]
+    planted = {key: SimpleNamespace(file="a.py", line=3 if key == "early" else 5) for key, _, _ in found}
+    monkeypatch.setattr(mutants, "in_forks", lambda *_: iter(found))
+    monkeypatch.setattr(mutants, "in_files", lambda written, *_: ((key, "its file") for key in written))
+    kept = list(mutants.outcomes(planted, SimpleNamespace(at_import={"a.py": {3}}), [], 0))
+    assert kept == [("noticed", "a test"), ("lives", None), ("early", "its file"), ("outside", "its file")]
 
 
 def test_an_entry_excuses_what_it_names_and_no_more():
