@@ -5,8 +5,8 @@ it is in memory, the code of its function in place of the old, in a fork that as
 stands outside of functions, or has been used when the module was imported, cannot be planted so: `mutants.py` writes
 it into the file and starts pytest.
 
-FORKS_JOBS is a file with a line for each mutant, {"key", "file", "function", "edits", "tests"}, the tests by their names
-or those of their files; to FORKS_FOUND goes one line of each, {"key", "planted", "by"}.
+FORKS_JOBS is a file with a line for each mutant, {"key", "file", "function", "edits", "tests"}, the tests by their
+names or those of their files; to FORKS_FOUND goes one line of each, {"key", "planted", "by"}.
 """
 
 import contextlib

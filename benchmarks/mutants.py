@@ -12,7 +12,7 @@ Left out by rule (`_skipped`, `_number`): texts and errors' messages, annotation
 the mutants of each file, drawn by a hash of the mutant and the seed, so that a change elsewhere leaves it as it is. The
 tests that run a mutated line are asked first, then their files as a whole, and all that have changed since that was
 measured; tests that read the source text are never asked. Most mutants are put into a fork of one process (forks.py),
-half a second each where a test notices; what stands outside of functions is written into the file, and pytest started.
+half a second each where a test notices; what stands outside of functions is written into the file, and pytest begun.
 
 Why not a library: mutmut 3 leaves decorated functions alone, which all compiled loops and properties are, and puts the
 others behind trampolines, which numba cannot compile. cosmic-ray has one test command for every mutant, two minutes
