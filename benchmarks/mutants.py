@@ -19,7 +19,7 @@ others behind trampolines, which numba cannot compile. cosmic-ray has one test c
 here, and neither deleted statements nor swapped arguments. coverage.py tells which tests run a line.
 
 Results are kept in results/mutants.json after each mutant, under a hash of the mutated file: a run that was stopped
-goes on (in an order that is chance, but that what is written into a file comes last), and survivors are tried again once
+goes on (in an order that is chance, but what is written into a file comes last), and survivors are tried again once
 a test has changed. Everything happens in copies, in build/mutants.
 """
 
